@@ -1,0 +1,122 @@
+//! The way in: a loss-free walk over what a Defender tenant lists, told in
+//! windows of time, so that every revision of every object reaches the sink
+//! exactly once as far as a pipe allows.
+//!
+//! This room is pure. It must never know a socket, a file, a clock, Splunk or
+//! Microsoft's URLs: pages come through [`Source`], events leave through
+//! [`Sink`], its memory is kept by a [`Store`], and the time is passed in.
+
+mod instant;
+mod page;
+
+pub use instant::{Instant, InstantError};
+pub use page::{Kind, Object, Page, Poison, Raw};
+
+use std::future::Future;
+use std::io;
+
+/// One question to the tenant: the objects last updated in `[from, to)`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ask {
+    /// First instant asked for (inclusive).
+    pub from: Instant,
+    /// End of the window (exclusive).
+    pub to: Instant,
+    /// The order asked for; `None` sends no order at all.
+    pub order: Option<Order>,
+    /// Most objects the answer may hold.
+    pub top: u32,
+    /// Objects to pass over, only for more ties than one page holds.
+    pub skip: u32,
+    /// One share of a window that cannot be told apart by time.
+    pub facet: Option<Facet>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    Ascending,
+    Descending,
+}
+
+/// A condition beside the window: `field eq value`, or, with `except`, none of the values.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Facet {
+    pub field: &'static str,
+    pub values: Vec<&'static str>,
+    pub except: bool,
+}
+
+/// What a feed's list call is documented to allow.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Largest page the documentation promises (`$top`).
+    pub top: u32,
+    /// Largest `$skip`.
+    pub skip: u32,
+    /// Fields (with their known values) by which ties may be split, in order of use.
+    pub facets: &'static [(&'static str, &'static [&'static str])],
+}
+
+/// Where pages come from: one feed of one tenant.
+pub trait Source {
+    type Error: Fault;
+
+    fn limits(&self) -> Limits;
+
+    /// Asks once. Retrying what is worth retrying (throttling, a passing 5xx, an
+    /// expired token) is the source's work: an error here is its last word.
+    fn page(&self, ask: &Ask) -> impl Future<Output = Result<Page, Self::Error>>;
+}
+
+/// How the walk should take an error.
+pub trait Fault: std::error::Error {
+    fn verdict(&self) -> Verdict;
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// This ask will not come (a lasting 5xx, a body over the cap, a body that
+    /// ends early or is no JSON, a partial answer); a smaller one may.
+    Unservable,
+    /// The service refuses a part of the ask (400).
+    Refused(Refusal),
+    /// Nothing can be read now: sign-in, permission, network, throttling, shutdown.
+    Stop,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    Order,
+    /// The page is too large; the largest allowed, where the service names it.
+    Top(Option<u32>),
+    Skip,
+    /// Refused without a word on which part.
+    Unnamed,
+}
+
+/// One event on its way out.
+#[derive(Debug)]
+pub struct Event<'p> {
+    pub kind: Kind,
+    /// The object's last update.
+    pub time: Instant,
+    /// The object's bytes as sent, in order; two pieces where a nested list was cut out.
+    pub raw: [&'p str; 2],
+    /// Why it was quarantined, for [`Kind::Quarantined`].
+    pub why: Option<&'p str>,
+}
+
+/// Where events go. Blocking on purpose: a full pipe is how the reader says "slower".
+pub trait Sink {
+    fn event(&mut self, event: &Event<'_>) -> io::Result<()>;
+
+    /// Returns once everything written has left the process.
+    fn flush(&mut self) -> io::Result<()>;
+}
+
+/// Where the walk's memory is kept between runs.
+pub trait Store {
+    /// Replaces the kept text in one step: after a crash at any instant the old
+    /// or the new text is there, whole.
+    fn save(&mut self, text: &str) -> io::Result<()>;
+}

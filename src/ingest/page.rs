@@ -1,0 +1,65 @@
+//! A page of listed objects: one body, and where in it each object lies.
+
+use super::Instant;
+use std::ops::Range;
+
+/// What an object is; decides the sourcetype it leaves under.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    Alert,
+    Incident,
+    /// An element that cannot be told apart from others (no id, no time) or is
+    /// no object at all; kept, under a sourcetype of its own.
+    Quarantined,
+}
+
+/// One answer of a list call. The body is kept whole and as sent (UTF-8 text);
+/// objects are spans of it, so that nothing is copied and nothing re-written.
+#[derive(Debug, Default)]
+pub struct Page {
+    pub body: String,
+    pub objects: Vec<Object>,
+    pub poison: Vec<Poison>,
+    /// The service says that more follows (`@odata.nextLink`). Never followed:
+    /// the walk goes by time, so a link can only be evidence.
+    pub more: bool,
+}
+
+#[derive(Debug, Clone)]
+pub struct Object {
+    pub kind: Kind,
+    pub id: String,
+    pub updated: Instant,
+    pub raw: Raw,
+    /// Objects listed inside this one that leave as events of their own.
+    pub nested: Vec<Object>,
+}
+
+/// Where an object lies in its page's body.
+#[derive(Debug, Clone)]
+pub struct Raw {
+    pub span: Range<usize>,
+    /// A member (with its comma) left out, because it leaves as events of its own.
+    pub without: Option<Range<usize>>,
+}
+
+/// An element that cannot be walked: what is wrong with it, and its span.
+#[derive(Debug, Clone)]
+pub struct Poison {
+    pub span: Range<usize>,
+    pub why: String,
+}
+
+impl Page {
+    /// The bytes of an object, in one piece or, where a member was cut out, two.
+    pub fn text(&self, raw: &Raw) -> [&str; 2] {
+        let slice = |span: Range<usize>| self.body.get(span).unwrap_or_default();
+        match &raw.without {
+            None => [slice(raw.span.clone()), ""],
+            Some(cut) => [
+                slice(raw.span.start..cut.start),
+                slice(cut.end..raw.span.end),
+            ],
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! Defender Bridge: Microsoft Defender alerts and incidents into Splunk, verdicts back.
+//!
+//! Two flows, one direction each:
+//!
+//! ```text
+//! IN    Microsoft ─► defender ─► ingest ─► splunk (events on stdout) ─► index
+//! OUT   Splunk rows ─► splunk ─► triage ─► defender ─► Microsoft
+//! ```
+//!
+//! The cores (`ingest`, `triage`) know neither Splunk nor Microsoft; the edges
+//! (`defender`, `splunk`) implement the cores' traits and never meet each other;
+//! `sandbox` is a Defender tenant of our own and shares no code with `defender`;
+//! `run` starts things and holds no logic. `tests/it/house.rs` keeps it so.
+
+pub mod defender;
+pub mod ingest;
+pub mod run;
+pub mod sandbox;
+pub mod splunk;
+pub mod triage;
