@@ -7,7 +7,7 @@ use std::str::FromStr;
 /// Defender's `lastUpdateDateTime`), counted from 1970-01-01T00:00:00Z.
 ///
 /// Compared as a number, never as text: `…00.12Z` and `…00.1200000Z` are equal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Instant(i64);
 
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -77,9 +77,7 @@ impl FromStr for Instant {
                 .ok_or_else(refuse)?
                 .timestamp(),
         };
-        i64::try_from(stamp.as_nanosecond().div_euclid(100))
-            .map(Self)
-            .map_err(|_| refuse())
+        i64::try_from(stamp.as_nanosecond().div_euclid(100)).map(Self).map_err(|_| refuse())
     }
 }
 
