@@ -5,15 +5,15 @@
 //! It must never know how Defender is spoken to: objects come as text through
 //! [`crate::ingest`], rows leave as text for [`crate::triage`].
 
-// pub mod alert;
+pub mod alert;
 pub mod checkpoint;
-// pub mod conf;
+pub mod conf;
 mod document;
 mod encoding;
 pub mod events;
 pub mod input;
-// pub mod modular_action;
-// pub mod results;
+pub mod modular_action;
+pub mod results;
 pub mod scheme;
 pub mod sourcetype;
 // pub mod splunkd;
