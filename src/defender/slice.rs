@@ -695,7 +695,7 @@ mod tests {
 
         #[test]
         fn takes_any_bytes_without_a_panic(body: Vec<u8>) {
-            let _ = slice(body, &INCIDENT).is_ok();
+            drop(slice(body, &INCIDENT));
         }
 
         #[test]
