@@ -236,6 +236,9 @@ fn segment(id: &str) -> Result<String, DeskFault> {
 }
 
 #[cfg(test)]
+mod over_loopback;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -16,6 +16,8 @@ mod error;
 mod feed;
 mod graph;
 pub mod http;
+#[cfg(test)]
+mod loopback;
 mod mde;
 mod sign_in;
 mod slice;

@@ -214,7 +214,7 @@ fn object(
     if !element.get().starts_with('{') {
         return Err(format!("it is {}, not an object", what(element)));
     }
-    let head = Head::read(body, element, shape)?;
+    let head = Head::read(element, shape)?;
     let id = id(head.id, shape.id)?;
     let updated = instant(head.updated, shape.updated)?;
     let mut nested = Vec::new();
@@ -276,14 +276,10 @@ impl Member<'_> {
 }
 
 impl<'a> Head<'a> {
-    fn read(body: &'a str, element: &'a RawValue, shape: &Shape) -> Result<Self, String> {
-        // The element is valid JSON already; only its own limits remain.
+    fn read(element: &'a RawValue, shape: &Shape) -> Result<Self, String> {
         let head = HeadOf { shape }
             .deserialize(&mut serde_json::Deserializer::from_str(element.get()))
-            .map_err(|error| {
-                let at = span(body, element.get()).start;
-                format!("it cannot be read: {error} (element at byte {at})")
-            })?;
+            .map_err(|error| format!("it cannot be read: {error}"))?;
         match head.twice {
             Some(member) => Err(format!("`{member}` stands in it twice")),
             None => Ok(head),

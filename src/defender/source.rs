@@ -202,6 +202,9 @@ fn limit(message: &str) -> Option<u32> {
 }
 
 #[cfg(test)]
+mod over_loopback;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
