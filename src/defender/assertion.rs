@@ -1,0 +1,1 @@
+//! The signed assertion of a certificate.

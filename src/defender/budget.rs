@@ -1,0 +1,1 @@
+//! The call budget per tenant, app and family, shared between processes.
