@@ -37,7 +37,7 @@ pub enum DocumentError {
     Malformed {
         document: &'static str,
         at: u64,
-        cause: String,
+        cause: &'static str,
     },
     #[error("stdin holds an XML document that is no <{0}> document")]
     Other(&'static str),
@@ -122,8 +122,8 @@ impl Document {
         }
     }
 
-    /// The caller, complete: whoever has something to run needs all of it.
-    pub(super) fn complete(self, shape: &Shape) -> Result<Self, DocumentError> {
+    /// With everything about the caller that is needed.
+    pub(super) fn complete(self, shape: &Shape, needed: &[&str]) -> Result<Self, DocumentError> {
         use secrecy::ExposeSecret;
         let caller = &self.caller;
         let missing = [
@@ -134,7 +134,10 @@ impl Document {
                 caller.checkpoint_dir.as_os_str().is_empty(),
             ),
         ];
-        match missing.into_iter().find(|&(_, missing)| missing) {
+        match missing
+            .into_iter()
+            .find(|&(element, missing)| missing && needed.contains(&element))
+        {
             Some((element, _)) => Err(DocumentError::Missing {
                 document: shape.root,
                 element,
@@ -148,7 +151,7 @@ fn malformed(shape: &Shape, at: u64, cause: &'static str) -> DocumentError {
     DocumentError::Malformed {
         document: shape.root,
         at,
-        cause: cause.to_owned(),
+        cause,
     }
 }
 
@@ -209,10 +212,8 @@ impl Reading {
                     return Ok(Progress::Done);
                 }
             }
-            Event::Text(text) if self.path.is_empty() => {
-                if !text.chars().all(char::is_whitespace) {
-                    return Err(Refusal::Syntax("text stands where a tag should"));
-                }
+            Event::Text(text) if self.path.is_empty() && !text.chars().all(char::is_whitespace) => {
+                return Err(Refusal::Syntax("text stands where a tag should"));
             }
             Event::Text(text) => self.text.push_str(&text.xml10_content()),
             Event::CData(text) => self.text.push_str(&text.xml10_content()),

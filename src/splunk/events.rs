@@ -315,6 +315,36 @@ mod tests {
         }
     }
 
+    proptest! {
+        #[test]
+        fn a_parser_finds_every_event_as_it_was_put(
+            stanza in "[\\PC\\n<>&\"']{1,20}",
+            objects in prop::collection::vec(any::<String>(), 0..5),
+        ) {
+            let stamp = Stamp { stanza: stanza.clone(), source: stanza.clone(), ..stamp() };
+            let mut stream = EventStream::open(Vec::new(), &stamp).unwrap();
+            let objects: Vec<String> = objects
+                .iter()
+                .map(|value| serde_json::to_string(value).unwrap())
+                .collect();
+            for json in &objects {
+                let middle = (0..=json.len() / 2).rev().find(|&at| json.is_char_boundary(at)).unwrap();
+                let (first, second) = json.split_at(middle);
+                stream.event(&event(Kind::Incident, [first, second], None)).unwrap();
+            }
+            let out = text(stream.finish().unwrap());
+            let pieces = |tag: &str| -> Vec<String> {
+                let (open, close) = (format!("<{tag}>"), format!("</{tag}>"));
+                out.split(&open).skip(1).map(|piece| parsed(piece.split(&close).next().unwrap())).collect()
+            };
+            prop_assert_eq!(pieces("source"), vec![stanza; objects.len()]);
+            let values = |json: &[String]| -> Vec<String> {
+                json.iter().map(|json| serde_json::from_str(json).unwrap()).collect()
+            };
+            prop_assert_eq!(values(&pieces("data")), values(&objects));
+        }
+    }
+
     #[test]
     fn flush_hands_over_everything_written() {
         let mut stream = EventStream::open(Writes::default(), &stamp()).unwrap();

@@ -38,7 +38,7 @@ pub struct Stanza {
 pub fn read(from: impl Read) -> Result<Input, DocumentError> {
     let mut document = Document::read(from, &SHAPE)?;
     if !document.elements.is_empty() {
-        document = document.complete(&SHAPE)?;
+        document = document.complete(&SHAPE, &["server_uri", "session_key", "checkpoint_dir"])?;
     }
     let caller = document.caller;
     Ok(Input {

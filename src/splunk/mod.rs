@@ -16,7 +16,7 @@ pub mod modular_action;
 pub mod results;
 pub mod scheme;
 pub mod sourcetype;
-// pub mod splunkd;
+pub mod splunkd;
 pub mod validation;
 mod xml;
 

@@ -27,7 +27,8 @@ pub struct Definition {
 
 /// Reads up to `</items>` and no further: the pipe stays open.
 pub fn read(from: impl Read) -> Result<Definition, DocumentError> {
-    let document = Document::read(from, &SHAPE)?.complete(&SHAPE)?;
+    let document =
+        Document::read(from, &SHAPE)?.complete(&SHAPE, &["server_uri", "session_key"])?;
     let found = document.elements.len();
     let mut elements = document.elements.into_iter();
     let (Some(item), None) = (elements.next(), elements.next()) else {
