@@ -141,9 +141,9 @@ impl Feed {
             ..
         } = self.collection;
         let updated = shape.updated;
-        let facet = ask.facet.as_ref().map(share).unwrap_or_default();
+        let facets: String = ask.facets.iter().map(share).collect();
         let filter = format!(
-            "{updated} ge {} and {updated} lt {}{}{facet}",
+            "{updated} ge {} and {updated} lt {}{}{facets}",
             ask.from, ask.to, self.narrowed
         );
         let mut question = format!("{path}?$filter={}", encoded(&filter));
@@ -173,18 +173,12 @@ impl fmt::Display for Feed {
 }
 
 fn share(facet: &Facet) -> String {
-    let Facet {
-        field,
-        values,
-        except,
-    } = facet;
-    if values.is_empty() {
-        String::new()
-    } else if *except {
-        let each = |value| format!(" and {field} ne {}", quoted(value));
-        values.iter().copied().map(each).collect()
-    } else {
-        format!(" and {}", one_of(field, values))
+    match facet {
+        Facet::Is(field, value) => format!(" and {field} eq {}", quoted(value)),
+        Facet::IsNone(field, values) => {
+            let each = |value| format!(" and {field} ne {}", quoted(value));
+            values.iter().copied().map(each).collect()
+        }
     }
 }
 
@@ -226,7 +220,8 @@ mod tests {
             order: Some(Order::Ascending),
             top: 500,
             skip: 0,
-            facet: None,
+            facets: Vec::new(),
+            patient: true,
         }
     }
 
@@ -305,11 +300,7 @@ mod tests {
         ];
         let feed = Feed::new(Family::Graph, What::Alerts, Some("Medium"), &sources).unwrap();
         let mut ask = ask();
-        ask.facet = Some(Facet {
-            field: "status",
-            values: vec!["new", "it's"],
-            except: true,
-        });
+        ask.facets = vec![Facet::IsNone("status", &["new", "it's"])];
         let question = decoded(&feed.question(&ask));
         assert!(
             question.contains(
@@ -319,12 +310,10 @@ mod tests {
             ),
             "{question}"
         );
-        ask.facet = Some(Facet {
-            field: "status",
-            values: vec!["new"],
-            except: false,
-        });
-        assert!(decoded(&feed.question(&ask)).contains(" and status eq 'new'&"));
+        ask.facets = vec![Facet::Is("status", "new"), Facet::Is("severity", "low")];
+        assert!(
+            decoded(&feed.question(&ask)).contains(" and status eq 'new' and severity eq 'low'&")
+        );
     }
 
     #[test]
@@ -392,7 +381,7 @@ mod tests {
             let mut ask = ask();
             ask.from = Instant::from_ticks(from);
             (ask.top, ask.skip) = (top, skip);
-            ask.facet = Some(Facet { field: "f", values: vec![value], except: false });
+            ask.facets = vec![Facet::Is("f", value)];
             let question = feed(Family::Graph, What::Alerts).question(&ask);
             let url = url::Url::parse("https://graph.example/").unwrap().join(&question).unwrap();
             let sent = format!("{}?{}", url.path(), url.query().unwrap());

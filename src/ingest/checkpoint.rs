@@ -170,9 +170,19 @@ mod tests {
 
     #[test]
     fn a_broken_file_is_never_taken_for_empty() {
-        for text in ["", "{}", "null", "{\"version\":1}", "{\"version\":1,", "\u{0}\u{0}"] {
+        for text in [
+            "",
+            "{}",
+            "null",
+            "{\"version\":1}",
+            "{\"version\":1,",
+            "\u{0}\u{0}",
+        ] {
             let refusal = Checkpoint::read(text, stream()).unwrap_err();
-            assert!(matches!(refusal, CheckpointError::Broken(_)), "{text:?}: {refusal}");
+            assert!(
+                matches!(refusal, CheckpointError::Broken(_)),
+                "{text:?}: {refusal}"
+            );
         }
     }
 

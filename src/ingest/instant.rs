@@ -77,7 +77,9 @@ impl FromStr for Instant {
                 .ok_or_else(refuse)?
                 .timestamp(),
         };
-        i64::try_from(stamp.as_nanosecond().div_euclid(100)).map(Self).map_err(|_| refuse())
+        i64::try_from(stamp.as_nanosecond().div_euclid(100))
+            .map(Self)
+            .map_err(|_| refuse())
     }
 }
 

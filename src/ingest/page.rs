@@ -61,7 +61,10 @@ impl Page {
         let slice = |span: Range<usize>| self.body.get(span).unwrap_or_default();
         match &raw.without {
             None => [slice(raw.span.clone()), ""],
-            Some(cut) => [slice(raw.span.start..cut.start), slice(cut.end..raw.span.end)],
+            Some(cut) => [
+                slice(raw.span.start..cut.start),
+                slice(cut.end..raw.span.end),
+            ],
         }
     }
 }

@@ -187,7 +187,10 @@ impl Outgoing {
                 sink.event(&Event {
                     kind: Kind::Quarantined,
                     time: Instant::EPOCH,
-                    raw: [self.page.body.get(poison.span.clone()).unwrap_or_default(), ""],
+                    raw: [
+                        self.page.body.get(poison.span.clone()).unwrap_or_default(),
+                        "",
+                    ],
                     why: Some(&poison.why),
                 })?;
             }
@@ -211,8 +214,12 @@ where
     T: Store + Send + 'static,
 {
     let end = poll.now.minus(poll.settle);
-    let due: Vec<Gap> =
-        checkpoint.gaps.iter().filter(|gap| gap.next_try <= poll.now).cloned().collect();
+    let due: Vec<Gap> = checkpoint
+        .gaps
+        .iter()
+        .filter(|gap| gap.next_try <= poll.now)
+        .cloned()
+        .collect();
     let from = first_instant(checkpoint, poll.overlap);
     checkpoint.habits.doubt = false;
     let newest_known = checkpoint.watermark.filter(|_| checkpoint.finished);
@@ -233,7 +240,10 @@ where
             Ok(page) => page,
             Err(error) => {
                 let why = error.to_string();
-                if walk.missed(error.verdict(), why, &mut checkpoint.habits).is_err() {
+                if walk
+                    .missed(error.verdict(), why, &mut checkpoint.habits)
+                    .is_err()
+                {
                     return Err(PullError::Source(error));
                 }
                 tracing::warn!("{error}; asking for less");
@@ -254,13 +264,22 @@ where
         walk.took(&listing, &mut checkpoint.habits);
         advance(&mut walk, checkpoint, poll, tally);
         checkpoint.finished = walk.is_over();
-        let text = checkpoint.text().map_err(|error| PullError::Store(error.into()))?;
-        delivery.deliver(Outgoing { page, objects, poison, checkpoint: text });
+        let text = checkpoint
+            .text()
+            .map_err(|error| PullError::Store(error.into()))?;
+        delivery.deliver(Outgoing {
+            page,
+            objects,
+            poison,
+            checkpoint: text,
+        });
     }
     delivery.settle().await?;
     close_gaps(&mut walk, checkpoint, &due, poll, tally);
     checkpoint.finished = true;
-    let text = checkpoint.text().map_err(|error| PullError::Store(error.into()))?;
+    let text = checkpoint
+        .text()
+        .map_err(|error| PullError::Store(error.into()))?;
     if fingerprint(&text) != delivery.saved {
         delivery.deliver(Outgoing {
             page: Page::default(),
@@ -286,10 +305,15 @@ fn first_instant(checkpoint: &Checkpoint, overlap: Duration) -> Instant {
 
 impl Listing {
     fn of(page: &Page, checkpoint: &Checkpoint) -> Self {
-        let sights: Vec<(Instant, Key)> =
-            page.objects.iter().map(|object| (object.updated, Key::of(object, page))).collect();
+        let sights: Vec<(Instant, Key)> = page
+            .objects
+            .iter()
+            .map(|object| (object.updated, Key::of(object, page)))
+            .collect();
         let all_known = page.poison.is_empty()
-            && sights.iter().all(|(updated, key)| checkpoint.seen.has(*updated, *key));
+            && sights
+                .iter()
+                .all(|(updated, key)| checkpoint.seen.has(*updated, *key));
         Self {
             count: u32::try_from(sights.len() + page.poison.len()).unwrap_or(u32::MAX),
             more: page.more,
@@ -310,7 +334,11 @@ fn learn_size(page: &Page, checkpoint: &mut Checkpoint) {
     if let Some(now) = bytes.checked_div(objects) {
         let before = checkpoint.habits.object_bytes.unwrap_or(now);
         // Quick to believe that objects have grown, slow that they shrank.
-        let average = if now > before { now } else { (3 * before + now) / 4 };
+        let average = if now > before {
+            now
+        } else {
+            (3 * before + now) / 4
+        };
         checkpoint.habits.object_bytes = Some(average.max(1));
     }
 }
@@ -405,7 +433,11 @@ fn close_gaps(
             return true;
         }
         if walk.closed(gap) {
-            tracing::info!("objects last updated from {} to {} came after all", gap.from, gap.to);
+            tracing::info!(
+                "objects last updated from {} to {} came after all",
+                gap.from,
+                gap.to
+            );
             return false;
         }
         gap.put_off(poll.now);

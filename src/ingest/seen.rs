@@ -80,7 +80,11 @@ impl Seen {
     /// Forgets what was last updated before `floor` and so is not listed again.
     pub fn forget_before(&mut self, floor: Instant) {
         // A plain `split_off` would rebuild the set at every page.
-        while self.0.first().is_some_and(|(ticks, _)| *ticks < floor.ticks()) {
+        while self
+            .0
+            .first()
+            .is_some_and(|(ticks, _)| *ticks < floor.ticks())
+        {
             self.0.pop_first();
         }
     }

@@ -74,7 +74,10 @@ impl Source for Tenant {
 
     async fn page(&self, ask: &Ask) -> Result<Page, Trouble> {
         *self.calls.lock().unwrap() += 1;
-        assert!(*self.calls.lock().unwrap() < 20_000, "the walk does not end: {ask:?}");
+        assert!(
+            *self.calls.lock().unwrap() < 20_000,
+            "the walk does not end: {ask:?}"
+        );
         assert!(ask.from < ask.to && ask.top > 0);
         if self.down {
             return Err(Trouble(Verdict::Unservable));
@@ -124,15 +127,22 @@ impl Source for Tenant {
 }
 
 fn render(objects: &[(u32, i64)], more: bool) -> Page {
-    let mut page = Page { more, ..Page::default() };
+    let mut page = Page {
+        more,
+        ..Page::default()
+    };
     for (id, ticks) in objects {
         let start = page.body.len();
-        page.body.push_str(&format!("{{\"id\":{id},\"t\":{ticks}}}"));
+        page.body
+            .push_str(&format!("{{\"id\":{id},\"t\":{ticks}}}"));
         page.objects.push(Object {
             kind: Kind::Alert,
             id: id.to_string(),
             updated: Instant::from_ticks(*ticks),
-            raw: Raw { span: start..page.body.len(), without: None },
+            raw: Raw {
+                span: start..page.body.len(),
+                without: None,
+            },
             nested: Vec::new(),
         });
     }
@@ -188,11 +198,22 @@ fn poll_at(tenant: &Tenant, splunk: &Splunk, now: i64) -> (Tally, Result<(), Str
         settle: Duration::ZERO,
         overlap: Duration::from_secs(900),
     };
-    let outcome = tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-        pull(tenant, splunk.clone(), splunk.clone(), &mut checkpoint, poll, stop, &mut tally)
+    let outcome = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap()
+        .block_on(async {
+            pull(
+                tenant,
+                splunk.clone(),
+                splunk.clone(),
+                &mut checkpoint,
+                poll,
+                stop,
+                &mut tally,
+            )
             .await
             .1
-    });
+        });
     (tally, outcome.map_err(|error| error.to_string()))
 }
 
@@ -225,35 +246,62 @@ fn calls(tenant: &Tenant) -> u32 {
 
 fn spread(count: u32) -> BTreeMap<u32, i64> {
     (0..count)
-        .map(|id| (id, 1000 + i64::from(id) * (NOW - 5000) / i64::from(count.max(1))))
+        .map(|id| {
+            (
+                id,
+                1000 + i64::from(id) * (NOW - 5000) / i64::from(count.max(1)),
+            )
+        })
         .collect()
 }
 
 #[test]
 fn three_thousand_objects_arrive_once_whatever_order_the_service_keeps() {
-    for order in [Order_::Honoured, Order_::NewestFirst, Order_::ById, Order_::Refused] {
+    for order in [
+        Order_::Honoured,
+        Order_::NewestFirst,
+        Order_::ById,
+        Order_::Refused,
+    ] {
         for clamp in [1000, 50, 7] {
-            let tenant = Tenant { objects: spread(3000), order, clamp, ..Tenant::default() };
+            let tenant = Tenant {
+                objects: spread(3000),
+                order,
+                clamp,
+                ..Tenant::default()
+            };
             let splunk = Splunk::default();
             let (_, outcome) = poll_at(&tenant, &splunk, NOW);
             assert_eq!(outcome, Ok(()), "{order:?} {clamp}");
             assert!(delivered(&splunk) == expected(&tenant), "{order:?} {clamp}");
             let tally = poll(&tenant, &splunk, NOW + 1);
-            assert_eq!((tally.events(), calls(&tenant)), (0, 1), "idle: {order:?} {clamp}");
+            assert_eq!(
+                (tally.events(), calls(&tenant)),
+                (0, 1),
+                "idle: {order:?} {clamp}"
+            );
         }
     }
 }
 
 #[test]
 fn an_ordered_walk_costs_a_call_a_page_and_two_to_be_sure() {
-    let tenant = Tenant { objects: spread(5000), clamp: 500, ..Tenant::default() };
+    let tenant = Tenant {
+        objects: spread(5000),
+        clamp: 500,
+        ..Tenant::default()
+    };
     poll(&tenant, &Splunk::default(), NOW);
     assert!(calls(&tenant) <= 15, "{}", calls(&tenant));
 }
 
 #[test]
 fn an_idle_poll_of_a_tenant_with_one_alert_is_one_call_and_stays_awake() {
-    let mut tenant = Tenant { objects: [(1, NOW - 50)].into(), clamp: 1, ..Tenant::default() };
+    let mut tenant = Tenant {
+        objects: [(1, NOW - 50)].into(),
+        clamp: 1,
+        ..Tenant::default()
+    };
     let splunk = Splunk::default();
     poll(&tenant, &splunk, NOW);
     for idle in 1..6 {
@@ -272,7 +320,12 @@ fn two_thousand_with_one_instant_arrive_though_skip_ends_at_500() {
     for order in [Order_::Honoured, Order_::NewestFirst, Order_::Refused] {
         let mut objects = spread(300);
         objects.extend((1000..3000).map(|id| (id, NOW / 2)));
-        let tenant = Tenant { objects, order, clamp: 400, ..Tenant::default() };
+        let tenant = Tenant {
+            objects,
+            order,
+            clamp: 400,
+            ..Tenant::default()
+        };
         let splunk = Splunk::default();
         let (tally, outcome) = poll_at(&tenant, &splunk, NOW);
         assert_eq!((outcome, tally.gaps), (Ok(()), 0), "{order:?}");
@@ -284,14 +337,20 @@ fn two_thousand_with_one_instant_arrive_though_skip_ends_at_500() {
 fn more_ties_than_the_api_can_list_are_said_and_do_not_stop_the_rest() {
     let mut objects = spread(300);
     objects.extend((10_000..20_000).map(|id| (id, NOW / 2)));
-    let tenant = Tenant { objects, clamp: 200, ..Tenant::default() };
+    let tenant = Tenant {
+        objects,
+        clamp: 200,
+        ..Tenant::default()
+    };
     let splunk = Splunk::default();
     let (tally, outcome) = poll_at(&tenant, &splunk, NOW);
     assert_eq!(outcome, Ok(()));
     assert!(tally.gaps > 0);
     let got = delivered(&splunk);
     assert!(
-        spread(300).iter().all(|(id, t)| got.contains_key(&format!("{{\"id\":{id},\"t\":{t}}}")))
+        spread(300)
+            .iter()
+            .all(|(id, t)| got.contains_key(&format!("{{\"id\":{id},\"t\":{t}}}")))
     );
 }
 
@@ -308,9 +367,16 @@ fn a_page_that_never_comes_is_halved_down_to_the_object_at_fault() {
             let splunk = Splunk::default();
             let (tally, outcome) = poll_at(&tenant, &splunk, NOW);
             assert_eq!(outcome, Ok(()), "{order:?} {poison:?}");
-            assert!(delivered(&splunk) == expected(&tenant), "{order:?} {poison:?}");
+            assert!(
+                delivered(&splunk) == expected(&tenant),
+                "{order:?} {poison:?}"
+            );
             assert_eq!(tally.gaps as usize, poison.len(), "{order:?} {poison:?}");
-            assert!(calls(&tenant) < 600, "{order:?} {poison:?}: {} calls", calls(&tenant));
+            assert!(
+                calls(&tenant) < 600,
+                "{order:?} {poison:?}: {} calls",
+                calls(&tenant)
+            );
         }
     }
 }
@@ -319,7 +385,11 @@ fn a_page_that_never_comes_is_halved_down_to_the_object_at_fault() {
 fn what_shares_its_instant_with_the_object_at_fault_still_arrives() {
     let mut objects = spread(100);
     objects.extend((500..520).map(|id| (id, NOW / 2)));
-    let tenant = Tenant { objects, poison: [510].into(), ..Tenant::default() };
+    let tenant = Tenant {
+        objects,
+        poison: [510].into(),
+        ..Tenant::default()
+    };
     let splunk = Splunk::default();
     let (tally, outcome) = poll_at(&tenant, &splunk, NOW);
     assert_eq!((outcome, tally.gaps), (Ok(()), 1));
@@ -328,7 +398,11 @@ fn what_shares_its_instant_with_the_object_at_fault_still_arrives() {
 
 #[test]
 fn an_object_at_fault_arrives_when_the_service_is_mended() {
-    let mut tenant = Tenant { objects: spread(200), poison: [77].into(), ..Tenant::default() };
+    let mut tenant = Tenant {
+        objects: spread(200),
+        poison: [77].into(),
+        ..Tenant::default()
+    };
     let splunk = Splunk::default();
     poll(&tenant, &splunk, NOW);
     tenant.poison.clear();
@@ -342,20 +416,34 @@ fn an_object_at_fault_arrives_when_the_service_is_mended() {
 
 #[test]
 fn a_service_that_is_down_ends_the_poll_at_once_and_costs_nothing() {
-    let mut tenant = Tenant { objects: spread(500), ..Tenant::default() };
+    let mut tenant = Tenant {
+        objects: spread(500),
+        ..Tenant::default()
+    };
     let splunk = Splunk::default();
     poll(&tenant, &splunk, NOW);
     let kept = splunk.kept.lock().unwrap().clone();
     tenant.down = true;
     let (_, outcome) = poll_at(&tenant, &splunk, NOW + 1);
     assert!(outcome.is_err());
-    assert_eq!(calls(&tenant), 2, "the page, and whether anything is answered");
-    assert_eq!(*splunk.kept.lock().unwrap(), kept, "the checkpoint is untouched");
+    assert_eq!(
+        calls(&tenant),
+        2,
+        "the page, and whether anything is answered"
+    );
+    assert_eq!(
+        *splunk.kept.lock().unwrap(),
+        kept,
+        "the checkpoint is untouched"
+    );
 }
 
 #[test]
 fn a_late_object_within_the_overlap_is_found_by_the_next_poll() {
-    let mut tenant = Tenant { objects: spread(5000), ..Tenant::default() };
+    let mut tenant = Tenant {
+        objects: spread(5000),
+        ..Tenant::default()
+    };
     let splunk = Splunk::default();
     poll(&tenant, &splunk, NOW);
     let newest = *tenant.objects.values().max().unwrap();
@@ -366,7 +454,10 @@ fn a_late_object_within_the_overlap_is_found_by_the_next_poll() {
 
 #[test]
 fn every_revision_of_an_object_is_an_event_of_its_own() {
-    let mut tenant = Tenant { objects: [(1, 100), (2, 200)].into(), ..Tenant::default() };
+    let mut tenant = Tenant {
+        objects: [(1, 100), (2, 200)].into(),
+        ..Tenant::default()
+    };
     let splunk = Splunk::default();
     poll(&tenant, &splunk, NOW);
     tenant.objects.insert(1, NOW);
@@ -376,7 +467,11 @@ fn every_revision_of_an_object_is_an_event_of_its_own() {
 
 #[test]
 fn a_refused_page_size_is_learnt_and_kept() {
-    let tenant = Tenant { objects: spread(400), refuse_top_over: Some(10), ..Tenant::default() };
+    let tenant = Tenant {
+        objects: spread(400),
+        refuse_top_over: Some(10),
+        ..Tenant::default()
+    };
     let splunk = Splunk::default();
     let (_, outcome) = poll_at(&tenant, &splunk, NOW);
     assert_eq!(outcome, Ok(()));
@@ -402,15 +497,17 @@ fn any_tenant() -> impl Strategy<Value = Tenant> {
         prop_oneof![Just(1_i64), Just(10_000), Just(10)],
         any::<bool>(),
     )
-        .prop_map(|(objects, order, clamp, refuse_top_over, precision, links)| Tenant {
-            objects,
-            order,
-            clamp,
-            refuse_top_over,
-            precision,
-            links,
-            ..Tenant::default()
-        })
+        .prop_map(
+            |(objects, order, clamp, refuse_top_over, precision, links)| Tenant {
+                objects,
+                order,
+                clamp,
+                refuse_top_over,
+                precision,
+                links,
+                ..Tenant::default()
+            },
+        )
 }
 
 proptest! {

@@ -112,7 +112,11 @@ enum State {
 
 impl Span {
     fn new(from: Instant, to: Instant) -> Self {
-        Self { from, to, ..Self::default() }
+        Self {
+            from,
+            to,
+            ..Self::default()
+        }
     }
 
     fn with(&self, from: Instant, to: Instant) -> Self {
@@ -120,7 +124,13 @@ impl Span {
             State::OldGap => State::OldGap,
             _ => State::Open,
         };
-        Self { from, to, facets: self.facets.clone(), state, ..Self::default() }
+        Self {
+            from,
+            to,
+            facets: self.facets.clone(),
+            state,
+            ..Self::default()
+        }
     }
 
     /// No instant lies inside: it cannot be halved.
@@ -143,7 +153,10 @@ impl Walk {
         let mut spans: Vec<Span> = due
             .iter()
             .rev()
-            .map(|gap| Span { state: State::OldGap, ..Span::new(gap.from, gap.to) })
+            .map(|gap| Span {
+                state: State::OldGap,
+                ..Span::new(gap.from, gap.to)
+            })
             .collect();
         if from < end {
             spans.push(Span::new(from, end));
@@ -164,7 +177,11 @@ impl Walk {
 
     /// Everything before this instant is drained; `None` once all is.
     pub fn frontier(&self) -> Option<Instant> {
-        self.spans.iter().filter(|span| span.state != State::OldGap).map(|span| span.from).min()
+        self.spans
+            .iter()
+            .filter(|span| span.state != State::OldGap)
+            .map(|span| span.from)
+            .min()
     }
 
     /// Windows that would not come, found by this poll.
@@ -179,17 +196,24 @@ impl Walk {
 
     /// Whether a gap of an earlier poll came in full, once the walk is over.
     pub fn closed(&self, gap: &Gap) -> bool {
-        !self.still_open.iter().any(|from| *from >= gap.from && *from < gap.to)
+        !self
+            .still_open
+            .iter()
+            .any(|from| *from >= gap.from && *from < gap.to)
     }
 
     /// Whether what is being listed now belongs to a gap of an earlier poll.
     pub fn in_old_gap(&self) -> bool {
-        self.spans.last().is_some_and(|span| span.state == State::OldGap)
+        self.spans
+            .last()
+            .is_some_and(|span| span.state == State::OldGap)
     }
 
     /// Whether this revision was already listed by the window being read.
     pub fn met(&self, key: Key) -> bool {
-        self.spans.last().is_some_and(|span| span.met.contains(&key))
+        self.spans
+            .last()
+            .is_some_and(|span| span.met.contains(&key))
     }
 
     /// Whether the coming answer is a page to deliver, and not a look around.
@@ -212,7 +236,12 @@ impl Walk {
         };
         Some(match &self.asking {
             Asking::Page => ask,
-            Asking::Order { .. } => Ask { order: Some(Order::Descending), top: 1, skip: 0, ..ask },
+            Asking::Order { .. } => Ask {
+                order: Some(Order::Descending),
+                top: 1,
+                skip: 0,
+                ..ask
+            },
             Asking::Alive { .. } => Ask {
                 from: self.end,
                 to: self.end.plus(TICK),
@@ -300,7 +329,10 @@ impl Walk {
         is_last: bool,
         habits: &mut Habits,
     ) -> bool {
-        let reached = listing.sights.iter().any(|(updated, _)| *updated >= newest_known);
+        let reached = listing
+            .sights
+            .iter()
+            .any(|(updated, _)| *updated >= newest_known);
         let looked_behind = span.from > newest_known;
         let may_go_on = listing.more || listing.count >= top || !reached || looked_behind;
         if !listing.all_known || may_go_on {
@@ -400,7 +432,8 @@ impl Walk {
             // All at the very beginning: set that instant apart.
             None => span.from.plus(TICK),
         };
-        self.spans.extend([span.with(middle, span.to), span.with(span.from, middle)]);
+        self.spans
+            .extend([span.with(middle, span.to), span.with(span.from, middle)]);
     }
 
     /// More objects with one last update than a page holds: here, and only here,
@@ -412,7 +445,10 @@ impl Walk {
         if !news && (is_last || (skip_is_ignored && listing.count < top)) {
             return;
         }
-        let next = span.skip.saturating_add(listing.count).min(self.limits.skip);
+        let next = span
+            .skip
+            .saturating_add(listing.count)
+            .min(self.limits.skip);
         if next == span.skip || skip_is_ignored {
             return self.tell_apart(span);
         }
@@ -472,7 +508,11 @@ impl Walk {
             (Verdict::Unservable, Asking::Page) => {
                 self.idle = None;
                 self.unserved(why, habits);
-                if self.given_up > MOST_GAPS { Err(Hopeless) } else { Ok(()) }
+                if self.given_up > MOST_GAPS {
+                    Err(Hopeless)
+                } else {
+                    Ok(())
+                }
             }
         }
     }
@@ -514,7 +554,11 @@ impl Walk {
                     Refusal::Top(named) => named,
                     _ => None,
                 };
-                habits.top = Some(named.filter(|most| *most < top && *most > 0).unwrap_or(top / 2));
+                habits.top = Some(
+                    named
+                        .filter(|most| *most < top && *most > 0)
+                        .unwrap_or(top / 2),
+                );
             }
             _ => return Err(Hopeless),
         }
@@ -564,17 +608,29 @@ impl Walk {
             }
             // It may have been a passing fault: once more.
             State::Open if habits.order != Ordering::Honoured => {
-                self.spans.push(Span { state: State::Troubled, ..span });
+                self.spans.push(Span {
+                    state: State::Troubled,
+                    ..span
+                });
             }
             State::Suspect => {
                 // So the fault is in this half; nothing is known of the other.
-                if let Some(other) = self.spans.last_mut().filter(|other| other.state == State::Bad)
+                if let Some(other) = self
+                    .spans
+                    .last_mut()
+                    .filter(|other| other.state == State::Bad)
                 {
                     other.state = State::Open;
                 }
-                self.spans.push(Span { state: State::Bad, ..span });
+                self.spans.push(Span {
+                    state: State::Bad,
+                    ..span
+                });
             }
-            _ => self.spans.push(Span { state: State::Bad, ..span }),
+            _ => self.spans.push(Span {
+                state: State::Bad,
+                ..span
+            }),
         }
     }
 
@@ -583,7 +639,10 @@ impl Walk {
         while let Some(span) = self.spans.pop_if(|span| span.state == State::Bad) {
             if span.is_one_tick() {
                 let single = span.with(span.from, span.to);
-                self.spans.push(Span { state: State::Single { misses: 0 }, ..single });
+                self.spans.push(Span {
+                    state: State::Single { misses: 0 },
+                    ..single
+                });
             } else {
                 let middle = span.from.midpoint(span.to);
                 let half = |from, to, state| Span {

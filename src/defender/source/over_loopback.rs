@@ -14,7 +14,8 @@ fn ask() -> Ask {
         order: Some(Order::Ascending),
         top: 50,
         skip: 0,
-        facet: None,
+        facets: Vec::new(),
+        patient: true,
     }
 }
 
