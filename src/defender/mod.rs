@@ -7,11 +7,18 @@
 pub mod account;
 mod advice;
 mod assertion;
+mod body;
 mod budget;
 pub mod cloud;
+#[cfg(test)]
+pub(crate) mod counterpart;
+mod door;
 mod error;
 pub mod http;
+mod meter;
+mod road;
 mod sign_in;
+mod throttle;
 
 pub use account::{Account, Auth, Proxy};
 pub use cloud::{Cloud, Family, Hosts};
