@@ -94,8 +94,8 @@ impl Tenant {
     }
 
     /// A client that does not wait for better answers.
-    pub fn client(&self, family: Family) -> Client {
-        impatient(&self.account(), family)
+    pub async fn client(&self, family: Family) -> Client {
+        impatient(&self.account(), family).await
     }
 
     /// The API calls so far.
@@ -110,11 +110,11 @@ impl Tenant {
     }
 }
 
-/// Its calls end before a first pause would.
-pub(super) fn impatient(account: &Account, family: Family) -> Client {
-    Client::new(account, family, None)
-        .unwrap()
-        .patience(Duration::from_millis(300))
+/// Signed in, and its calls end before a first pause would.
+pub(super) async fn impatient(account: &Account, family: Family) -> Client {
+    let client = Client::new(account, family, None).unwrap();
+    client.permissions().await.unwrap();
+    client.patience(Duration::from_millis(390))
 }
 
 fn call(asked: &counterpart::Asked) -> Call {

@@ -17,8 +17,8 @@ fn alert(id: &str) -> Target {
     target(Subject::Alert, id)
 }
 
-fn desk(tenant: &Tenant, family: Family) -> FamilyDesk {
-    FamilyDesk::new(tenant.client(family)).settle(Duration::ZERO)
+async fn desk(tenant: &Tenant, family: Family) -> FamilyDesk {
+    FamilyDesk::new(tenant.client(family).await).settle(Duration::ZERO)
 }
 
 fn verdict() -> Change {
@@ -62,9 +62,13 @@ async fn graph_takes_the_fields_then_the_comment() {
         assigned_to: Some(Owner::User("ann@contoso.com".into())),
         ..verdict()
     });
-    let receipt = write_one(&desk(&server, Family::Graph), alert("da1_-2"), &change)
-        .await
-        .unwrap();
+    let receipt = write_one(
+        &desk(&server, Family::Graph).await,
+        alert("da1_-2"),
+        &change,
+    )
+    .await
+    .unwrap();
     assert_eq!(
         server.calls(),
         [
@@ -98,7 +102,7 @@ async fn graph_takes_the_fields_then_the_comment() {
 #[tokio::test]
 async fn only_what_is_asked_for_is_sent() {
     let server = Tenant::start(|_| Reply::json(200, &json!({}))).await;
-    let desk = desk(&server, Family::Graph);
+    let desk = desk(&server, Family::Graph).await;
     let status = Change {
         status: Some(Status::New),
         ..Change::default()
@@ -163,7 +167,7 @@ async fn a_comment_whose_fate_is_unknown_is_looked_for_before_it_is_sent_again()
             }
         })
         .await;
-        let desk = desk(&server, Family::Graph);
+        let desk = desk(&server, Family::Graph).await;
         let outcome = write_one(&desk, alert("a"), &commented(Change::default())).await;
         let sent = server.lines();
         let sent = sent.iter().filter(|call| call.starts_with("POST")).count();
@@ -183,7 +187,7 @@ async fn a_comment_refused_after_its_fields_says_what_stands() {
         _ => Reply::error(403, "Forbidden", "no"),
     })
     .await;
-    let desk = desk(&server, Family::Graph);
+    let desk = desk(&server, Family::Graph).await;
     let fault = write_one(&desk, alert("a"), &commented(verdict()))
         .await
         .unwrap_err();
@@ -203,7 +207,7 @@ async fn mde_takes_the_comment_inside_and_its_spelling_is_learnt_once() {
         }
     })
     .await;
-    let desk = desk(&server, Family::Mde);
+    let desk = desk(&server, Family::Mde).await;
     write_one(&desk, alert("a"), &commented(verdict()))
         .await
         .unwrap();
@@ -236,7 +240,7 @@ async fn a_change_refused_in_every_wording_fails_with_the_first_refusal() {
         Reply::error(400, "InvalidInput", &format!("not {word}"))
     })
     .await;
-    let desk = desk(&server, Family::Mde);
+    let desk = desk(&server, Family::Mde).await;
     let fault = write_one(&desk, alert("a"), &verdict()).await.unwrap_err();
     assert_eq!(fault.failing(), Failing::Invalid);
     assert!(fault.to_string().contains("not NoEnoughDataToValidate"));
@@ -251,7 +255,7 @@ async fn mde_gets_the_fields_again_but_not_the_comment_while_its_fate_is_unknown
         None => Reply::json(200, &json!({})),
     })
     .await;
-    let desk = desk(&server, Family::Mde);
+    let desk = desk(&server, Family::Mde).await;
     let change = commented(Change {
         status: Some(Status::InProgress),
         ..Change::default()
@@ -287,7 +291,7 @@ async fn nobody_is_worded_as_each_api_wants_it() {
             }
         })
         .await;
-        write_one(&desk(&server, family), alert("a"), &nobody)
+        write_one(&desk(&server, family).await, alert("a"), &nobody)
             .await
             .unwrap();
         let sent: Vec<_> = server.calls().into_iter().map(|call| call.body).collect();
@@ -312,7 +316,7 @@ async fn an_incidents_tags_are_read_merged_and_written_as_a_whole() {
             tags_remove: vec!["drop".into()],
             ..Change::default()
         };
-        let desk = desk(&server, family);
+        let desk = desk(&server, family).await;
         write_one(&desk, target(Subject::Incident, "7"), &change)
             .await
             .unwrap();
@@ -329,7 +333,7 @@ async fn an_incidents_tags_are_read_merged_and_written_as_a_whole() {
 #[tokio::test]
 async fn nothing_is_called_for_what_cannot_be() {
     let server = Tenant::start(|_| Reply::json(200, &json!({}))).await;
-    let open = desk(&server, Family::Mde);
+    let open = desk(&server, Family::Mde).await;
     for target in [alert(""), alert("a\u{0}"), target(Subject::Incident, "7")] {
         let fault = open.read(&target).await.unwrap_err();
         assert_eq!(fault.failing(), Failing::Invalid);
@@ -365,7 +369,7 @@ async fn each_refusal_has_its_name_and_stops_no_other_target() {
         }
     })
     .await;
-    let desk = desk(&server, Family::Graph);
+    let desk = desk(&server, Family::Graph).await;
     let ids = ["200", "400", "401", "403", "404", "409", "200", "429"];
     let targets: Vec<_> = ids.iter().map(|id| alert(id)).collect();
     let outcomes = desk.write(&targets, &verdict(), MARKER).await;
@@ -400,7 +404,7 @@ async fn what_stands_is_read_in_graph_words() {
         _ => Reply::text(404, "<html>gone</html>"),
     })
     .await;
-    let desk = desk(&server, Family::Mde);
+    let desk = desk(&server, Family::Mde).await;
     let state = desk.read(&alert("a/b")).await.unwrap();
     assert_eq!(
         state,

@@ -21,7 +21,7 @@ fn ask() -> Ask {
 async fn source(family: Family, what: What, reply: Reply) -> (FeedSource, Tenant) {
     let tenant = Tenant::start(move |_| reply.clone()).await;
     let feed = Feed::new(family, what, None, &[]).unwrap();
-    (FeedSource::new(tenant.client(family), feed), tenant)
+    (FeedSource::new(tenant.client(family).await, feed), tenant)
 }
 
 #[tokio::test]
@@ -187,7 +187,7 @@ async fn a_server_that_is_not_there_stops_the_walk() {
         panic!("a custom cloud")
     };
     hosts.graph.set_port(Some(port)).unwrap();
-    let client = impatient(&account, Family::Graph);
+    let client = impatient(&account, Family::Graph).await;
     let feed = Feed::new(Family::Graph, What::Alerts, None, &[]).unwrap();
     let fault = FeedSource::new(client, feed)
         .page(&ask())
