@@ -37,12 +37,9 @@ pub(super) struct Collection {
     pub write: &'static str,
     /// Where the permission is found in the Entra admin centre.
     pub api: &'static str,
-    /// Why nothing new should be built on it.
+    /// Its announced end (message centre post MC1220762), and what to do.
     pub ending: Option<&'static str>,
 }
-
-/// Microsoft's message centre post MC1220762 names the day.
-pub(super) const ENDING: &str = "Microsoft ends this API in February 2027: set `api = graph` and grant the app the Graph permission";
 
 /// The collection, if the family has it.
 pub(super) fn collection(family: Family, what: What) -> Option<&'static Collection> {

@@ -1,32 +1,33 @@
-//! The other side of the wire in this room's tests: a loopback server that
-//! gives tokens to everybody and answers API calls as each test says.
+//! A tenant on loopback for the tests of feeds and desks: JSON in, JSON out,
+//! paths as the API families know them.
 
-use crate::defender::account::{Account, Auth};
-use crate::defender::cloud::{Cloud, Family, Hosts};
+use crate::defender::account::Account;
+use crate::defender::cloud::Family;
+use crate::defender::counterpart::{self, Counterpart};
 use crate::defender::http::Client;
-use axum::body::Body;
-use axum::extract::Request;
-use axum::http::Response;
 use serde_json::{Value, json};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use url::Url;
 
 /// An API call as it arrived.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Asked {
+pub(super) struct Call {
     pub method: String,
-    /// Path and query as sent.
+    /// Path and query as sent, without the custom cloud's own prefix.
     pub target: String,
     pub body: Value,
 }
 
 /// What it is answered with.
 #[derive(Debug, Clone)]
-pub(super) struct Reply {
-    status: u16,
-    headers: Vec<(&'static str, String)>,
-    body: Vec<u8>,
+pub(super) enum Reply {
+    Answer {
+        status: u16,
+        headers: Vec<(&'static str, String)>,
+        body: String,
+    },
+    /// The body ends before its announced length.
+    Cut(String),
+    HangUp,
 }
 
 impl Reply {
@@ -35,10 +36,10 @@ impl Reply {
     }
 
     pub fn text(status: u16, body: &str) -> Self {
-        Self {
+        Self::Answer {
             status,
-            headers: vec![("request-id", "r-1".into())],
-            body: body.as_bytes().to_vec(),
+            headers: vec![("request-id", "r-1".to_owned())],
+            body: body.to_owned(),
         }
     }
 
@@ -51,94 +52,78 @@ impl Reply {
     }
 
     pub fn header(mut self, name: &'static str, value: &str) -> Self {
-        self.headers.push((name, value.to_owned()));
+        if let Self::Answer { headers, .. } = &mut self {
+            headers.push((name, value.to_owned()));
+        }
         self
+    }
+
+    fn sent(self) -> counterpart::Reply {
+        match self {
+            Self::Answer {
+                status,
+                headers,
+                body,
+            } => {
+                let headers: Vec<_> = headers.iter().map(|(n, v)| (*n, v.as_str())).collect();
+                counterpart::reply(status, &headers, body)
+            }
+            Self::Cut(body) => {
+                let mut reply = counterpart::reply(200, &[], body);
+                reply.bytes.pop();
+                reply.last = true;
+                reply
+            }
+            Self::HangUp => counterpart::hang_up(),
+        }
     }
 }
 
-pub(super) struct Counterpart {
-    base: Url,
-    asked: Arc<Mutex<Vec<Asked>>>,
+pub(super) struct Tenant {
+    counterpart: Counterpart,
 }
 
-impl Counterpart {
-    pub async fn start(answer: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> Self {
-        let asked = Arc::new(Mutex::new(Vec::new()));
-        let (calls, answer) = (Arc::clone(&asked), Arc::new(answer));
-        let router = axum::Router::new().fallback(move |request: Request| {
-            let (calls, answer) = (Arc::clone(&calls), Arc::clone(&answer));
-            async move { serve(request, &calls, &*answer).await }
-        });
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let base = format!("http://{}/", listener.local_addr().unwrap());
-        tokio::spawn(async move { axum::serve(listener, router).await });
-        Self {
-            base: base.parse().unwrap(),
-            asked,
-        }
+impl Tenant {
+    pub async fn start(answer: impl Fn(&Call) -> Reply + Send + Sync + 'static) -> Self {
+        let counterpart = Counterpart::api(move |asked, _| answer(&call(asked)).sent()).await;
+        Self { counterpart }
     }
 
     pub fn account(&self) -> Account {
-        let hosts = Hosts {
-            login: self.base.clone(),
-            graph: self.base.clone(),
-            mde: self.base.clone(),
-            xdr: self.base.clone(),
-        };
-        Account {
-            name: "soc".into(),
-            tenant_id: "5c2f5f0e-5c0e-4c0f-9d4f-5c2f5f0e5c0e".into(),
-            client_id: "1d6f2c0a-2f4b-4c1e-8e8e-0f7d1a2b3c4d".into(),
-            auth: Auth::Secret("not a real one".to_owned().into()),
-            cloud: Cloud::Custom(Box::new(hosts)),
-            ca_file: None,
-            proxy: None,
-            read_only: false,
-        }
+        self.counterpart.secret()
     }
 
-    /// A client that does not wait long for better answers.
-    pub fn client(&self, family: Family) -> Client {
-        Client::new(&self.account(), family, None)
-            .unwrap()
-            .patience(Duration::from_millis(300))
+    /// A client that does not wait for better answers.
+    pub async fn client(&self, family: Family) -> Client {
+        impatient(&self.account(), family).await
     }
 
-    /// The calls so far.
-    pub fn asked(&self) -> Vec<Asked> {
-        self.asked.lock().unwrap().clone()
+    /// The API calls so far.
+    pub fn calls(&self) -> Vec<Call> {
+        self.counterpart.calls().iter().map(call).collect()
     }
 
-    /// The calls so far, without their bodies.
-    pub fn told(&self) -> Vec<String> {
-        let asked = self.asked();
-        let line = |call: &Asked| format!("{} {}", call.method, call.target);
-        asked.iter().map(line).collect()
+    /// The API calls so far, without their bodies.
+    pub fn lines(&self) -> Vec<String> {
+        let line = |call: Call| format!("{} {}", call.method, call.target);
+        self.calls().into_iter().map(line).collect()
     }
 }
 
-async fn serve(
-    request: Request,
-    calls: &Mutex<Vec<Asked>>,
-    answer: &(dyn Fn(&Asked) -> Reply + Send + Sync),
-) -> Response<Body> {
-    let (head, body) = request.into_parts();
-    let body = axum::body::to_bytes(body, 1 << 20).await.unwrap();
-    let reply = if head.uri.path().ends_with("/oauth2/v2.0/token") {
-        let token = json!({"token_type": "Bearer", "expires_in": 3599, "access_token": "t"});
-        Reply::json(200, &token)
-    } else {
-        let call = Asked {
-            method: head.method.to_string(),
-            target: head.uri.to_string(),
-            body: serde_json::from_slice(&body).unwrap_or_default(),
-        };
-        calls.lock().unwrap().push(call.clone());
-        answer(&call)
-    };
-    let mut response = Response::builder().status(reply.status);
-    for (name, value) in reply.headers {
-        response = response.header(name, value);
+/// Signed in, and its calls end before a first pause would.
+pub(super) async fn impatient(account: &Account, family: Family) -> Client {
+    let client = Client::new(account, family, None).unwrap();
+    client.permissions().await.unwrap();
+    client.patience(Duration::from_millis(390))
+}
+
+fn call(asked: &counterpart::Asked) -> Call {
+    let target = asked.target.as_str();
+    let prefixes = ["/graph", "/mde"];
+    let bare = prefixes.iter().find_map(|own| target.strip_prefix(own));
+    Call {
+        method: asked.method.clone(),
+        target: bare.unwrap_or(target).to_owned(),
+        body: serde_json::from_str(&asked.body).unwrap_or_default(),
     }
-    response.body(Body::from(reply.body)).unwrap()
 }

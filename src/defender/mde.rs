@@ -1,6 +1,6 @@
 //! The Defender for Endpoint alerts API (`/api/alerts`).
 
-use crate::defender::collection::{Collection, ENDING};
+use crate::defender::collection::Collection;
 use crate::defender::slice::Shape;
 use crate::ingest::{Kind, Limits};
 
@@ -45,5 +45,8 @@ pub(super) static ALERTS: Collection = Collection {
     read: "Alert.Read.All",
     write: "Alert.ReadWrite.All",
     api: "WindowsDefenderATP",
-    ending: Some(ENDING),
+    ending: Some(
+        "Microsoft ends this API in February 2027: set `api = graph`, \
+         and grant the app SecurityAlert.Read.All of \"Microsoft Graph\"",
+    ),
 };

@@ -7,10 +7,14 @@
 pub mod account;
 mod advice;
 mod assertion;
+mod body;
 mod budget;
 pub mod cloud;
 mod collection;
+#[cfg(test)]
+pub(crate) mod counterpart;
 mod desk;
+mod door;
 mod errand;
 mod error;
 mod feed;
@@ -19,11 +23,14 @@ pub mod http;
 #[cfg(test)]
 mod loopback;
 mod mde;
+mod meter;
+mod road;
 mod sign_in;
 mod slice;
 mod source;
 mod spelling;
 mod standing;
+mod throttle;
 mod xdr;
 
 pub use account::{Account, Auth, Proxy};

@@ -1,7 +1,7 @@
 //! The Microsoft Defender XDR incidents API (`/api/incidents`), which lists an
 //! incident's alerts inside it.
 
-use crate::defender::collection::{Collection, ENDING};
+use crate::defender::collection::Collection;
 use crate::defender::slice::{Nested, Shape};
 use crate::ingest::{Kind, Limits};
 
@@ -31,7 +31,10 @@ pub(super) static INCIDENTS: Collection = Collection {
     read: "Incident.Read.All",
     write: "Incident.ReadWrite.All",
     api: "Microsoft Threat Protection",
-    ending: Some(ENDING),
+    ending: Some(
+        "Microsoft ends this API in February 2027: set `api = graph`, \
+         and grant the app SecurityIncident.Read.All of \"Microsoft Graph\"",
+    ),
 };
 
 /// Here an alert's last update ends in a `d` the incident's lacks.

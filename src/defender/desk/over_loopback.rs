@@ -1,5 +1,5 @@
 use super::*;
-use crate::defender::loopback::{Asked, Counterpart, Reply};
+use crate::defender::loopback::{Call, Reply, Tenant};
 use crate::triage::Owner;
 use crate::triage::vocabulary::{Classification, Status};
 use serde_json::{Value, json};
@@ -17,8 +17,8 @@ fn alert(id: &str) -> Target {
     target(Subject::Alert, id)
 }
 
-fn desk(counterpart: &Counterpart, family: Family) -> FamilyDesk {
-    FamilyDesk::new(counterpart.client(family)).settle(Duration::ZERO)
+async fn desk(tenant: &Tenant, family: Family) -> FamilyDesk {
+    FamilyDesk::new(tenant.client(family).await).settle(Duration::ZERO)
 }
 
 fn verdict() -> Change {
@@ -37,8 +37,8 @@ fn commented(change: Change) -> Change {
     }
 }
 
-fn call(method: &str, target: &str, body: Value) -> Asked {
-    Asked {
+fn call(method: &str, target: &str, body: Value) -> Call {
+    Call {
         method: method.into(),
         target: target.into(),
         body,
@@ -57,16 +57,20 @@ async fn write_one(
 
 #[tokio::test]
 async fn graph_takes_the_fields_then_the_comment() {
-    let server = Counterpart::start(|_| Reply::json(200, &json!({}))).await;
+    let server = Tenant::start(|_| Reply::json(200, &json!({}))).await;
     let change = commented(Change {
         assigned_to: Some(Owner::User("ann@contoso.com".into())),
         ..verdict()
     });
-    let receipt = write_one(&desk(&server, Family::Graph), alert("da1_-2"), &change)
-        .await
-        .unwrap();
+    let receipt = write_one(
+        &desk(&server, Family::Graph).await,
+        alert("da1_-2"),
+        &change,
+    )
+    .await
+    .unwrap();
     assert_eq!(
-        server.asked(),
+        server.calls(),
         [
             call(
                 "PATCH",
@@ -97,8 +101,8 @@ async fn graph_takes_the_fields_then_the_comment() {
 
 #[tokio::test]
 async fn only_what_is_asked_for_is_sent() {
-    let server = Counterpart::start(|_| Reply::json(200, &json!({}))).await;
-    let desk = desk(&server, Family::Graph);
+    let server = Tenant::start(|_| Reply::json(200, &json!({}))).await;
+    let desk = desk(&server, Family::Graph).await;
     let status = Change {
         status: Some(Status::New),
         ..Change::default()
@@ -113,11 +117,11 @@ async fn only_what_is_asked_for_is_sent() {
     write_one(&desk, alert("a"), &commented(Change::default()))
         .await
         .unwrap();
-    let asked = server.asked();
+    let asked = server.calls();
     assert_eq!(asked[0].body, json!({"status": "new"}));
     assert_eq!(asked[1].body, json!({"status": "active"}));
     assert_eq!(
-        server.told()[1..],
+        server.lines()[1..],
         [
             "PATCH /v1.0/security/incidents/7",
             "POST /v1.0/security/alerts_v2/a/comments"
@@ -127,16 +131,22 @@ async fn only_what_is_asked_for_is_sent() {
 
 #[tokio::test]
 async fn a_comment_whose_fate_is_unknown_is_looked_for_before_it_is_sent_again() {
-    // What the server does with the first POST: (carries it out, still readable).
-    for (carried_out, readable, posts, well) in [
-        (true, true, 1, true),
-        (false, true, 2, true),
-        (true, false, 1, false),
-        (false, false, 1, false),
+    let late = Reply::error(504, "GatewayTimeout", "late");
+    // How the first POST is answered, whether it was carried out, whether the
+    // comments can be read; then how many are sent, and whether all is well.
+    for (first, carried_out, readable, posts, well) in [
+        (late.clone(), true, true, 1, true),
+        (late.clone(), false, true, 2, true),
+        (late.clone(), true, false, 1, false),
+        (late, false, false, 1, false),
+        (Reply::HangUp, true, true, 1, true),
+        (Reply::HangUp, false, true, 2, true),
+        (Reply::Cut("{}".into()), true, true, 1, true),
     ] {
+        let shown = format!("{first:?} {carried_out} {readable}");
         let comments = Mutex::new(Vec::<Value>::new());
         let seen = Mutex::new(0);
-        let server = Counterpart::start(move |asked| {
+        let server = Tenant::start(move |asked| {
             let mut comments = comments.lock().unwrap();
             if asked.method == "GET" {
                 return if readable {
@@ -153,19 +163,15 @@ async fn a_comment_whose_fate_is_unknown_is_looked_for_before_it_is_sent_again()
             if *seen > 1 {
                 Reply::json(200, &json!({"value": *comments}))
             } else {
-                Reply::error(504, "GatewayTimeout", "late")
+                first.clone()
             }
         })
         .await;
-        let desk = desk(&server, Family::Graph);
+        let desk = desk(&server, Family::Graph).await;
         let outcome = write_one(&desk, alert("a"), &commented(Change::default())).await;
-        let sent = server.told();
+        let sent = server.lines();
         let sent = sent.iter().filter(|call| call.starts_with("POST")).count();
-        assert_eq!(
-            (sent, outcome.is_ok()),
-            (posts, well),
-            "{carried_out} {readable}"
-        );
+        assert_eq!((sent, outcome.is_ok()), (posts, well), "{shown}");
         if let Err(fault) = outcome {
             assert!(matches!(fault, DeskFault::CommentUnknown(_)), "{fault}");
             assert_eq!(fault.failing(), Failing::Failed);
@@ -176,12 +182,12 @@ async fn a_comment_whose_fate_is_unknown_is_looked_for_before_it_is_sent_again()
 
 #[tokio::test]
 async fn a_comment_refused_after_its_fields_says_what_stands() {
-    let server = Counterpart::start(|asked| match asked.method.as_str() {
+    let server = Tenant::start(|asked| match asked.method.as_str() {
         "PATCH" => Reply::json(200, &json!({})),
         _ => Reply::error(403, "Forbidden", "no"),
     })
     .await;
-    let desk = desk(&server, Family::Graph);
+    let desk = desk(&server, Family::Graph).await;
     let fault = write_one(&desk, alert("a"), &commented(verdict()))
         .await
         .unwrap_err();
@@ -193,7 +199,7 @@ async fn a_comment_refused_after_its_fields_says_what_stands() {
 
 #[tokio::test]
 async fn mde_takes_the_comment_inside_and_its_spelling_is_learnt_once() {
-    let server = Counterpart::start(|asked| {
+    let server = Tenant::start(|asked| {
         if asked.body["determination"] == "InsufficientData" {
             Reply::json(200, &json!({}))
         } else {
@@ -201,7 +207,7 @@ async fn mde_takes_the_comment_inside_and_its_spelling_is_learnt_once() {
         }
     })
     .await;
-    let desk = desk(&server, Family::Mde);
+    let desk = desk(&server, Family::Mde).await;
     write_one(&desk, alert("a"), &commented(verdict()))
         .await
         .unwrap();
@@ -209,14 +215,14 @@ async fn mde_takes_the_comment_inside_and_its_spelling_is_learnt_once() {
         .await
         .unwrap();
     assert_eq!(
-        server.told(),
+        server.lines(),
         [
             "PATCH /api/alerts/a",
             "PATCH /api/alerts/a",
             "PATCH /api/alerts/b"
         ]
     );
-    let bodies: Vec<_> = server.asked().into_iter().map(|call| call.body).collect();
+    let bodies: Vec<_> = server.calls().into_iter().map(|call| call.body).collect();
     assert_eq!(bodies[0]["determination"], "NoEnoughDataToValidate");
     assert_eq!(
         bodies[2],
@@ -229,34 +235,34 @@ async fn mde_takes_the_comment_inside_and_its_spelling_is_learnt_once() {
 
 #[tokio::test]
 async fn a_change_refused_in_every_wording_fails_with_the_first_refusal() {
-    let server = Counterpart::start(|asked| {
+    let server = Tenant::start(|asked| {
         let word = asked.body["determination"].as_str().unwrap_or_default();
         Reply::error(400, "InvalidInput", &format!("not {word}"))
     })
     .await;
-    let desk = desk(&server, Family::Mde);
+    let desk = desk(&server, Family::Mde).await;
     let fault = write_one(&desk, alert("a"), &verdict()).await.unwrap_err();
     assert_eq!(fault.failing(), Failing::Invalid);
     assert!(fault.to_string().contains("not NoEnoughDataToValidate"));
-    assert_eq!(server.asked().len(), 3);
+    assert_eq!(server.calls().len(), 3);
 }
 
 #[tokio::test]
 async fn mde_gets_the_fields_again_but_not_the_comment_while_its_fate_is_unknown() {
-    let server = Counterpart::start(|asked| match asked.body.get("comment") {
+    let server = Tenant::start(|asked| match asked.body.get("comment") {
         Some(_) => Reply::error(504, "GatewayTimeout", "late"),
         None if asked.method == "GET" => Reply::error(403, "Forbidden", "no"),
         None => Reply::json(200, &json!({})),
     })
     .await;
-    let desk = desk(&server, Family::Mde);
+    let desk = desk(&server, Family::Mde).await;
     let change = commented(Change {
         status: Some(Status::InProgress),
         ..Change::default()
     });
     let fault = write_one(&desk, alert("a"), &change).await.unwrap_err();
     assert!(matches!(fault, DeskFault::CommentUnknown(_)), "{fault}");
-    let asked = server.asked();
+    let asked = server.calls();
     let methods: Vec<_> = asked.iter().map(|call| call.method.as_str()).collect();
     assert_eq!(methods, ["PATCH", "GET", "PATCH"]);
     assert_eq!(asked[2].body, json!({"status": "InProgress"}));
@@ -277,7 +283,7 @@ async fn nobody_is_worded_as_each_api_wants_it() {
         ),
         (Family::Mde, None, vec![json!("")]),
     ] {
-        let server = Counterpart::start(move |asked| {
+        let server = Tenant::start(move |asked| {
             if refused.as_ref() == asked.body.get("assignedTo") {
                 Reply::error(400, "BadRequest", "no such owner")
             } else {
@@ -285,10 +291,10 @@ async fn nobody_is_worded_as_each_api_wants_it() {
             }
         })
         .await;
-        write_one(&desk(&server, family), alert("a"), &nobody)
+        write_one(&desk(&server, family).await, alert("a"), &nobody)
             .await
             .unwrap();
-        let sent: Vec<_> = server.asked().into_iter().map(|call| call.body).collect();
+        let sent: Vec<_> = server.calls().into_iter().map(|call| call.body).collect();
         let words: Vec<_> = words
             .into_iter()
             .map(|word| json!({"assignedTo": word}))
@@ -300,7 +306,7 @@ async fn nobody_is_worded_as_each_api_wants_it() {
 #[tokio::test]
 async fn an_incidents_tags_are_read_merged_and_written_as_a_whole() {
     for (family, member) in [(Family::Graph, "customTags"), (Family::Xdr, "tags")] {
-        let server = Counterpart::start(move |asked| match asked.method.as_str() {
+        let server = Tenant::start(move |asked| match asked.method.as_str() {
             "GET" => Reply::json(200, &json!({member: ["Keep", "Drop", "There"]})),
             _ => Reply::json(200, &json!({})),
         })
@@ -310,24 +316,24 @@ async fn an_incidents_tags_are_read_merged_and_written_as_a_whole() {
             tags_remove: vec!["drop".into()],
             ..Change::default()
         };
-        let desk = desk(&server, family);
+        let desk = desk(&server, family).await;
         write_one(&desk, target(Subject::Incident, "7"), &change)
             .await
             .unwrap();
         assert_eq!(
-            server.asked()[1].body,
+            server.calls()[1].body,
             json!({member: ["Keep", "There", "New"]})
         );
         let fault = write_one(&desk, alert("a"), &change).await.unwrap_err();
         assert_eq!(fault.failing(), Failing::Invalid);
-        assert_eq!(server.asked().len(), 2);
+        assert_eq!(server.calls().len(), 2);
     }
 }
 
 #[tokio::test]
 async fn nothing_is_called_for_what_cannot_be() {
-    let server = Counterpart::start(|_| Reply::json(200, &json!({}))).await;
-    let open = desk(&server, Family::Mde);
+    let server = Tenant::start(|_| Reply::json(200, &json!({}))).await;
+    let open = desk(&server, Family::Mde).await;
     for target in [alert(""), alert("a\u{0}"), target(Subject::Incident, "7")] {
         let fault = open.read(&target).await.unwrap_err();
         assert_eq!(fault.failing(), Failing::Invalid);
@@ -349,12 +355,12 @@ async fn nothing_is_called_for_what_cannot_be() {
         .await
         .unwrap_err();
     assert_eq!(fault.failing(), Failing::Forbidden);
-    assert!(server.asked().is_empty(), "{:?}", server.told());
+    assert!(server.calls().is_empty(), "{:?}", server.lines());
 }
 
 #[tokio::test]
 async fn each_refusal_has_its_name_and_stops_no_other_target() {
-    let server = Counterpart::start(|asked| {
+    let server = Tenant::start(|asked| {
         let id = asked.target.rsplit('/').next().unwrap();
         match id.parse().unwrap() {
             200 => Reply::json(200, &json!({})),
@@ -363,7 +369,7 @@ async fn each_refusal_has_its_name_and_stops_no_other_target() {
         }
     })
     .await;
-    let desk = desk(&server, Family::Graph);
+    let desk = desk(&server, Family::Graph).await;
     let ids = ["200", "400", "401", "403", "404", "409", "200", "429"];
     let targets: Vec<_> = ids.iter().map(|id| alert(id)).collect();
     let outcomes = desk.write(&targets, &verdict(), MARKER).await;
@@ -388,7 +394,7 @@ async fn each_refusal_has_its_name_and_stops_no_other_target() {
 
 #[tokio::test]
 async fn what_stands_is_read_in_graph_words() {
-    let server = Counterpart::start(|asked| match asked.target.as_str() {
+    let server = Tenant::start(|asked| match asked.target.as_str() {
         "/api/alerts/a%2Fb" => Reply::json(
             200,
             &json!({"id": "a/b", "status": "InProgress", "classification": null,
@@ -398,7 +404,7 @@ async fn what_stands_is_read_in_graph_words() {
         _ => Reply::text(404, "<html>gone</html>"),
     })
     .await;
-    let desk = desk(&server, Family::Mde);
+    let desk = desk(&server, Family::Mde).await;
     let state = desk.read(&alert("a/b")).await.unwrap();
     assert_eq!(
         state,

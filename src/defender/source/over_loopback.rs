@@ -1,7 +1,7 @@
 use super::*;
 use crate::defender::cloud::Family;
 use crate::defender::collection::What;
-use crate::defender::loopback::{Counterpart, Reply};
+use crate::defender::loopback::{Reply, Tenant, impatient};
 use crate::ingest::{Kind, Order};
 use serde_json::json;
 use std::io;
@@ -19,19 +19,16 @@ fn ask() -> Ask {
     }
 }
 
-async fn source(family: Family, what: What, reply: Reply) -> (FeedSource, Counterpart) {
-    let counterpart = Counterpart::start(move |_| reply.clone()).await;
+async fn source(family: Family, what: What, reply: Reply) -> (FeedSource, Tenant) {
+    let tenant = Tenant::start(move |_| reply.clone()).await;
     let feed = Feed::new(family, what, None, &[]).unwrap();
-    (
-        FeedSource::new(counterpart.client(family), feed),
-        counterpart,
-    )
+    (FeedSource::new(tenant.client(family).await, feed), tenant)
 }
 
 #[tokio::test]
 async fn microsofts_sample_page_comes_through_as_sent() {
     let sample = include_str!("../fixtures/mde_alerts.json");
-    let (source, counterpart) = source(Family::Mde, What::Alerts, Reply::text(200, sample)).await;
+    let (source, tenant) = source(Family::Mde, What::Alerts, Reply::text(200, sample)).await;
     let page = source.page(&ask()).await.unwrap();
     assert_eq!(page.body, sample);
     let ids: Vec<_> = page.objects.iter().map(|object| &object.id).collect();
@@ -44,7 +41,7 @@ async fn microsofts_sample_page_comes_through_as_sent() {
     );
     assert!(page.poison.is_empty() && !page.more);
     assert_eq!(
-        counterpart.told(),
+        tenant.lines(),
         [format!("GET {}", source.feed.question(&ask()))]
     );
 }
@@ -108,6 +105,12 @@ async fn every_answer_gets_its_verdict() {
             Unservable,
             "MCAS",
         ),
+        (
+            Reply::Cut(r#"{"value":[]}"#.into()),
+            Unservable,
+            "ended early",
+        ),
+        (Reply::HangUp, Stop, ""),
         (error(500, "oops"), Unservable, "answered 500"),
         (error(502, "oops"), Unservable, "answered 502"),
         (error(504, "oops"), Unservable, "answered 504"),
@@ -173,21 +176,19 @@ async fn a_server_that_is_not_there_stops_the_walk() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = free.local_addr().unwrap().port();
     drop(free);
-    let (source, counterpart) = source(
+    let (source, tenant) = source(
         Family::Graph,
         What::Alerts,
         Reply::json(200, &json!({"value": []})),
     )
     .await;
     assert!(source.page(&ask()).await.unwrap().objects.is_empty());
-    let mut account = counterpart.account();
+    let mut account = tenant.account();
     let crate::defender::Cloud::Custom(hosts) = &mut account.cloud else {
         panic!("a custom cloud")
     };
     hosts.graph.set_port(Some(port)).unwrap();
-    let client = Client::new(&account, Family::Graph, None)
-        .unwrap()
-        .patience(std::time::Duration::from_millis(300));
+    let client = impatient(&account, Family::Graph).await;
     let feed = Feed::new(Family::Graph, What::Alerts, None, &[]).unwrap();
     let fault = FeedSource::new(client, feed)
         .page(&ask())
@@ -220,11 +221,11 @@ async fn a_link_to_another_host_is_named_once_and_never_followed() {
             .finish(),
     );
     let body = json!({"@odata.nextLink": "https://evil.example/next", "value": []});
-    let (source, counterpart) = source(Family::Graph, What::Alerts, Reply::json(200, &body)).await;
+    let (source, tenant) = source(Family::Graph, What::Alerts, Reply::json(200, &body)).await;
     for _ in 0..2 {
         assert!(source.page(&ask()).await.unwrap().more);
     }
-    assert_eq!(counterpart.asked().len(), 2);
+    assert_eq!(tenant.calls().len(), 2);
     let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
     assert_eq!(
         log.matches("evil.example: not followed").count(),
