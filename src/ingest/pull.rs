@@ -79,6 +79,7 @@ struct Outgoing {
     objects: Vec<(usize, Option<usize>)>,
     poison: Vec<usize>,
     checkpoint: String,
+    now: Instant,
 }
 
 /// One poll: everything up to `poll.now - settle` that `checkpoint` does not
@@ -186,7 +187,7 @@ impl Outgoing {
             if let Some(poison) = self.page.poison.get(*index) {
                 sink.event(&Event {
                     kind: Kind::Quarantined,
-                    time: Instant::EPOCH,
+                    time: self.now,
                     raw: [
                         self.page.body.get(poison.span.clone()).unwrap_or_default(),
                         "",
@@ -272,6 +273,7 @@ where
             objects,
             poison,
             checkpoint: text,
+            now: poll.now,
         });
     }
     delivery.settle().await?;
@@ -286,6 +288,7 @@ where
             objects: Vec::new(),
             poison: Vec::new(),
             checkpoint: text,
+            now: poll.now,
         });
     }
     Ok(())

@@ -25,7 +25,7 @@ pub fn splunkd(
     patience: Duration,
 ) -> anyhow::Result<Splunkd> {
     let verify = home::app().map_or(Ok(false), |app| verify_tls(&app))?;
-    let tls = Tls { verify, splunk_home: home::splunk() };
+    let tls = Tls::of_splunk(verify, home::splunk().as_deref());
     Ok(Splunkd::new(server_uri, session_key, &tls, patience)?)
 }
 
@@ -40,7 +40,9 @@ pub struct Settings {
 pub async fn settings(splunkd: &Splunkd) -> Result<Settings, SplunkdError> {
     let mut stanzas: BTreeMap<String, BTreeMap<String, String>> =
         splunkd.conf_stanzas(SETTINGS).await?.into_iter().collect();
-    if let Some(name) = stanzas.get("logging").and_then(|logging| logging.get("level"))
+    if let Some(name) = stanzas
+        .get("logging")
+        .and_then(|logging| logging.get("level"))
         && let Err(why) = log::level(name)
     {
         tracing::warn!("{SETTINGS}.conf [logging] level: {why}; INFO is used");
@@ -60,11 +62,17 @@ pub async fn account(
     let Some(stanza) = splunkd.conf(ACCOUNTS, name).await? else {
         let known: Vec<String> = match splunkd.conf_stanzas(ACCOUNTS).await {
             Ok(known) => known.into_iter().map(|(name, _)| name).collect(),
-            Err(error) => bail!("account \"{name}\" is unknown, and the others cannot be listed: {error}"),
+            Err(error) => {
+                bail!("account \"{name}\" is unknown, and the others cannot be listed: {error}")
+            }
         };
         bail!(
             "account \"{name}\" is unknown: create it in {ACCOUNTS}.conf (known: {})",
-            if known.is_empty() { "none".to_owned() } else { known.join(", ") }
+            if known.is_empty() {
+                "none".to_owned()
+            } else {
+                known.join(", ")
+            }
         );
     };
     let text = |key: &str| stanza.get(key).cloned().unwrap_or_default();

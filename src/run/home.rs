@@ -7,14 +7,18 @@ use std::path::{Path, PathBuf};
 
 /// `SPLUNK_HOME`, where splunkd started this process.
 pub fn splunk() -> Option<PathBuf> {
-    std::env::var_os("SPLUNK_HOME").filter(|home| !home.is_empty()).map(PathBuf::from)
+    std::env::var_os("SPLUNK_HOME")
+        .filter(|home| !home.is_empty())
+        .map(PathBuf::from)
 }
 
 /// The app's folder: the one this executable lies in (`bin` or
 /// `<platform>/bin` below it), else where Splunk installs it.
 pub fn app() -> Option<PathBuf> {
     let executable = std::env::current_exe().ok();
-    let around = executable.iter().flat_map(|executable| executable.ancestors().skip(2).take(2));
+    let around = executable
+        .iter()
+        .flat_map(|executable| executable.ancestors().skip(2).take(2));
     around
         .map(Path::to_owned)
         .find(|folder| folder.join("default").join("app.conf").is_file())
@@ -25,9 +29,13 @@ pub fn app() -> Option<PathBuf> {
 /// spool of events splunkd did not take.
 pub fn state() -> Option<PathBuf> {
     match splunk() {
-        Some(home) => {
-            Some(home.join("var").join("lib").join("splunk").join("modinputs").join(NAME))
-        }
+        Some(home) => Some(
+            home.join("var")
+                .join("lib")
+                .join("splunk")
+                .join("modinputs")
+                .join(NAME),
+        ),
         None => data(),
     }
 }

@@ -31,7 +31,10 @@ pub struct Refusal {
 }
 
 fn refuse<T>(key: &'static str, why: impl Into<String>) -> Result<T, Refusal> {
-    Err(Refusal { key, why: why.into() })
+    Err(Refusal {
+        key,
+        why: why.into(),
+    })
 }
 
 impl Start {
@@ -67,7 +70,7 @@ impl Start {
 }
 
 /// `90s`, `15m`, `6h`, `7d`, `2w`, or bare seconds.
-fn span(text: &str) -> Result<Duration, String> {
+pub fn span(text: &str) -> Result<Duration, String> {
     let text = text.trim();
     let digits = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
     let seconds = match text.get(digits.len()..).unwrap_or_default() {
@@ -84,16 +87,27 @@ fn span(text: &str) -> Result<Duration, String> {
         .filter(|seconds| *seconds <= 20 * 365 * 86_400)
         .map(Duration::from_secs)
         .ok_or_else(|| {
-            format!("\"{}\" is no span of time such as 60s, 15m, 6h or 7d", text.escape_debug())
+            format!(
+                "\"{}\" is no span of time such as 60s, 15m, 6h or 7d",
+                text.escape_debug()
+            )
         })
 }
 
 impl Input {
     /// Reads a stanza's parameters; what is absent has its documented default.
     pub fn parse(stanza: &Stanza, now: Instant) -> Result<Self, Refusal> {
-        let text = |key: &str| stanza.param(key).map(str::trim).filter(|text| !text.is_empty());
+        let text = |key: &str| {
+            stanza
+                .param(key)
+                .map(str::trim)
+                .filter(|text| !text.is_empty())
+        };
         let Some(account) = text("account") else {
-            return refuse("account", "missing: name a stanza of defender_bridge_account.conf");
+            return refuse(
+                "account",
+                "missing: name a stanza of defender_bridge_account.conf",
+            );
         };
         let what = match text("feed").unwrap_or("alerts") {
             "alerts" => What::Alerts,
@@ -101,7 +115,10 @@ impl Input {
             other => {
                 return refuse(
                     "feed",
-                    format!("\"{}\" is not one of alerts, incidents", other.escape_debug()),
+                    format!(
+                        "\"{}\" is not one of alerts, incidents",
+                        other.escape_debug()
+                    ),
                 );
             }
         };
@@ -126,9 +143,8 @@ impl Input {
             .collect();
         let feed = Feed::new(family, what, text("min_severity"), &sources)
             .or_else(|error| refuse("feed", error.to_string()))?;
-        let duration = |key, default: &str| {
-            span(text(key).unwrap_or(default)).or_else(|why| refuse(key, why))
-        };
+        let duration =
+            |key, default: &str| span(text(key).unwrap_or(default)).or_else(|why| refuse(key, why));
         Ok(Self {
             account: account.to_owned(),
             feed,
@@ -173,7 +189,10 @@ mod tests {
     fn an_account_is_enough() {
         let input = Input::parse(&stanza(&[("account", "contoso")]), now()).unwrap();
         assert_eq!(input.feed_name(), "alerts");
-        assert_eq!(input.start.at(now()), "2026-11-14T12:00:00Z".parse().unwrap());
+        assert_eq!(
+            input.start.at(now()),
+            "2026-11-14T12:00:00Z".parse().unwrap()
+        );
         assert_eq!(input.overlap, Duration::from_secs(900));
         assert_eq!(input.settle, Duration::from_secs(60));
     }
@@ -193,11 +212,15 @@ mod tests {
             let mut params = vec![("account", "contoso")];
             params.retain(|(given, _)| *given != key);
             params.push((key, value));
-            let refusal = Input::parse(&stanza(&params), now()).unwrap_err().to_string();
+            let refusal = Input::parse(&stanza(&params), now())
+                .unwrap_err()
+                .to_string();
             assert!(refusal.contains(word) && refusal.contains(':'), "{refusal}");
         }
-        let refusal =
-            Input::parse(&stanza(&[("account", "c"), ("feed", "incidents"), ("api", "mde")]), now());
+        let refusal = Input::parse(
+            &stanza(&[("account", "c"), ("feed", "incidents"), ("api", "mde")]),
+            now(),
+        );
         assert!(refusal.unwrap_err().to_string().contains("xdr"));
     }
 

@@ -2,7 +2,7 @@
 //! into splunkd.log, and the same lines with their time in a daily file.
 
 use super::home;
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::io::Write as _;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -21,7 +21,9 @@ static SUBJECT: Mutex<String> = Mutex::new(String::new());
 
 /// Starts logging. Until [`level`] says otherwise, from INFO up.
 pub fn start() {
-    let lines = Lines { file: OnceLock::new() };
+    let lines = Lines {
+        file: OnceLock::new(),
+    };
     if let Err(error) = tracing_subscriber::registry().with(lines).try_init() {
         report_by_hand(&format!("WARN logging was started twice: {error}"));
     }
@@ -80,7 +82,10 @@ impl<S: Subscriber> Layer<S> for Lines {
 
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let mut text = OneLine(String::new());
-        let subject = SUBJECT.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let subject = SUBJECT
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         if !subject.is_empty() {
             text.say(format_args!("{subject}: "));
         }
@@ -110,7 +115,11 @@ impl OneLine {
     fn say(&mut self, words: fmt::Arguments<'_>) {
         let words = words.to_string();
         for character in words.chars() {
-            self.0.push(if character.is_control() { ' ' } else { character });
+            self.0.push(if character.is_control() {
+                ' '
+            } else {
+                character
+            });
         }
     }
 }

@@ -21,7 +21,11 @@ use std::process::ExitCode;
 /// line for people ever reaches splunkd.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
-    let words: Vec<&str> = arguments.iter().skip(1).filter_map(|word| word.to_str()).collect();
+    let words: Vec<&str> = arguments
+        .iter()
+        .skip(1)
+        .filter_map(|word| word.to_str())
+        .collect();
     match words.as_slice() {
         [] if !home::stdin_is_a_person() => modular_input::run(),
         ["--scheme"] => modular_input::introduce(),

@@ -36,7 +36,10 @@ pub fn run() -> ExitCode {
             return exit::refused();
         }
     };
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => {
             tracing::error!("this process cannot be set up: {error}");
@@ -92,8 +95,11 @@ struct Feeding {
 impl Feeding {
     async fn prepare(input: &input::Input, stanza: &Stanza, now: Instant) -> anyhow::Result<Self> {
         let settings = Input::parse(stanza, now)?;
-        let splunkd =
-            account::splunkd(&input.server_uri, input.session_key.clone(), account::PATIENCE)?;
+        let splunkd = account::splunkd(
+            &input.server_uri,
+            input.session_key.clone(),
+            account::PATIENCE,
+        )?;
         let shared = account::settings(&splunkd).await?;
         let account = account::account(&splunkd, &shared, &settings.account).await?;
         let state = input.checkpoint_dir.join("budget");
@@ -151,8 +157,11 @@ async fn poll_stanza(
         }
         None => EventStream::open(home::stdout()?, &stamp)?,
     };
-    let poll =
-        Poll { now, settle: feeding.input.settle, overlap: feeding.input.overlap };
+    let poll = Poll {
+        now,
+        settle: feeding.input.settle,
+        overlap: feeding.input.overlap,
+    };
     let mut tally = Tally::default();
     let (hands, outcome) = ingest::pull(
         &feeding.source,
@@ -168,7 +177,15 @@ async fn poll_stanza(
     let Some((mut sink, _file)) = hands else {
         return Err(error.unwrap_or_else(|| anyhow!("the event stream was lost")));
     };
-    let health = Health::new(stanza, &feeding, &checkpoint, &tally, now, timer.elapsed(), &error);
+    let health = Health::new(
+        stanza,
+        &feeding,
+        &checkpoint,
+        &tally,
+        now,
+        timer.elapsed(),
+        &error,
+    );
     tracing::info!("{}", health.sentence());
     let handed_over = health.hand_over(&mut sink);
     *stream = Some(sink);
@@ -241,7 +258,9 @@ impl<'h> Health<'h> {
             bytes_received: calls.bytes,
             open_gaps: checkpoint.gaps.len(),
             watermark: checkpoint.watermark,
-            lag: checkpoint.watermark.map(|newest| (now.millis() - newest.millis()) / 1000),
+            lag: checkpoint
+                .watermark
+                .map(|newest| (now.millis() - newest.millis()) / 1000),
             duration_ms: took.as_millis(),
             version: env!("CARGO_PKG_VERSION"),
         }

@@ -34,7 +34,9 @@ fn judge() -> anyhow::Result<()> {
     log::about(&definition.item.full_name());
     let now = Instant::from(jiff::Timestamp::now());
     let input = Input::parse(&definition.item, now)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(try_feed(definition, input, now))
 }
 
