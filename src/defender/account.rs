@@ -309,3 +309,188 @@ fn switch(text: &str) -> Result<bool, String> {
         )),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::defender::assertion::tests::PAIR;
+    use proptest::prelude::*;
+
+    fn written() -> Written {
+        Written {
+            tenant_id: "7b795fb9-09d3-42f4-a494-38864f99ba3c".into(),
+            client_id: "00000003-0000-0000-c000-000000000000".into(),
+            secret: Some(" s3cr3t-Value\n".into()),
+            ..Written::default()
+        }
+    }
+
+    fn parse(written: &Written) -> Result<Account, Refusal> {
+        Account::parse("soc", written, |_| None)
+    }
+
+    fn refused(change: impl FnOnce(&mut Written)) -> String {
+        let mut written = written();
+        change(&mut written);
+        parse(&written).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn what_is_left_out_means_secret_and_commercial() {
+        let account = parse(&written()).unwrap();
+        assert_eq!(account.cloud, Cloud::Commercial);
+        assert!(!account.read_only && account.proxy.is_none() && account.ca_file.is_none());
+        assert!(
+            matches!(&account.auth, Auth::Secret(text) if text.expose_secret() == "s3cr3t-Value")
+        );
+    }
+
+    #[test]
+    fn everything_written_is_understood() {
+        let account = parse(&Written {
+            auth: " Certificate ".into(),
+            cloud: "custom".into(),
+            login_url: "https://lab.example/login".into(),
+            graph_url: "https://lab.example/graph/".into(),
+            mde_url: "https://127.0.0.1:8443".into(),
+            xdr_url: " https://lab.example ".into(),
+            ca_file: "/etc/lab.pem".into(),
+            read_only: "True".into(),
+            secret: Some(PAIR.pem.as_str().into()),
+            proxy_url: "proxy.corp:8080".into(),
+            proxy_username: "splunk".into(),
+            proxy_password: Some("pa:ss".into()),
+            no_proxy: "localhost".into(),
+            ..written()
+        })
+        .unwrap();
+        assert!(matches!(account.auth, Auth::Certificate(_)));
+        assert!(matches!(account.cloud, Cloud::Custom(_)));
+        assert!(account.read_only);
+        let proxy = account.proxy.unwrap();
+        assert_eq!(proxy.url.as_str(), "http://proxy.corp:8080/");
+        assert_eq!(proxy.username.as_deref(), Some("splunk"));
+        assert!(proxy.password.is_some());
+    }
+
+    #[test]
+    fn a_workload_identity_leaves_its_ids_to_the_platform() {
+        let written = Written {
+            auth: "workload_identity".into(),
+            ..Written::default()
+        };
+        let account = Account::parse("soc", &written, |name| match name {
+            "AZURE_TENANT_ID" => Some("contoso.example".to_string()),
+            "AZURE_CLIENT_ID" => Some("app".to_string()),
+            _ => None,
+        })
+        .unwrap();
+        assert_eq!(account.tenant_id, "contoso.example");
+        assert_eq!(account.client_id, "app");
+        assert!(parse(&written).is_err());
+    }
+
+    #[test]
+    fn a_managed_identity_needs_no_client_and_no_secret() {
+        let account = parse(&Written {
+            auth: "managed_identity".into(),
+            client_id: String::new(),
+            secret: None,
+            ..written()
+        })
+        .unwrap();
+        assert!(matches!(account.auth, Auth::ManagedIdentity));
+    }
+
+    #[test]
+    fn every_refusal_names_account_setting_and_remedy() {
+        let refusals = [
+            refused(|w| w.tenant_id = String::new()),
+            refused(|w| w.tenant_id = "common".into()),
+            refused(|w| w.tenant_id = "a/../b".into()),
+            refused(|w| w.client_id = String::new()),
+            refused(|w| w.client_id = "my app".into()),
+            refused(|w| w.auth = "password".into()),
+            refused(|w| w.secret = None),
+            refused(|w| w.auth = "certificate".into()),
+            refused(|w| w.cloud = "china".into()),
+            refused(|w| w.graph_url = "https://x.example".into()),
+            refused(|w| w.cloud = "custom".into()),
+            refused(|w| {
+                w.cloud = "custom".into();
+                w.login_url = "http://lab.example".into();
+            }),
+            refused(|w| {
+                w.cloud = "custom".into();
+                w.login_url = "lab".into();
+            }),
+            refused(|w| {
+                w.cloud = "custom".into();
+                w.login_url = "https://lab.example/?x=1".into();
+            }),
+            refused(|w| w.proxy_url = "socks5://x".into()),
+            refused(|w| w.read_only = "maybe".into()),
+        ];
+        insta::assert_snapshot!(refusals.join("\n"));
+    }
+
+    #[test]
+    fn no_refusal_and_no_debug_form_repeats_a_secret() {
+        let texts = [
+            refused(|w| w.proxy_url = "http://splunk:hunter2@proxy:8080".into()),
+            refused(|w| {
+                w.cloud = "custom".into();
+                w.login_url = "https://splunk:hunter2@lab.example".into();
+            }),
+            refused(|w| {
+                w.auth = "certificate".into();
+                w.secret = Some("hunter2".into());
+            }),
+            format!(
+                "{:?}",
+                Written {
+                    secret: Some("hunter2".into()),
+                    proxy_password: Some("hunter2".into()),
+                    ..written()
+                }
+            ),
+            format!(
+                "{:?}",
+                parse(&Written {
+                    secret: Some("hunter2".into()),
+                    proxy_url: "p:1".into(),
+                    proxy_username: "u".into(),
+                    proxy_password: Some("hunter2".into()),
+                    ..written()
+                })
+            ),
+        ];
+        for text in texts {
+            assert!(!text.contains("hunter2"), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_it_fall(text in "\\PC{0,40}") {
+            for change in [
+                |w: &mut Written, text: String| w.tenant_id = text,
+                |w: &mut Written, text: String| w.client_id = text,
+                |w: &mut Written, text: String| w.auth = text,
+                |w: &mut Written, text: String| w.cloud = text,
+                |w: &mut Written, text: String| w.proxy_url = text,
+                |w: &mut Written, text: String| w.read_only = text,
+                |w: &mut Written, text: String| {
+                    w.cloud = "custom".into();
+                    w.login_url = format!("https://{text}");
+                },
+            ] {
+                let mut written = written();
+                change(&mut written, text.clone());
+                if let Err(refusal) = parse(&written) {
+                    prop_assert!(!refusal.why.contains('\n'));
+                }
+            }
+        }
+    }
+}

@@ -542,3 +542,6 @@ impl Said {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

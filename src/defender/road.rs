@@ -150,19 +150,18 @@ fn trouble(error: &reqwest::Error) -> Trouble {
     }
     let mut cause = error.source();
     while let Some(e) = cause {
-        if let Some(io) = e.downcast_ref::<io::Error>() {
-            let inner = io.get_ref().and_then(|inner| inner.downcast_ref());
-            match (io.kind(), inner) {
-                (_, Some(tls)) => return certificate(tls),
-                (io::ErrorKind::ConnectionRefused, _) => return Trouble::Refused,
-                (io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable, _) => {
-                    return Trouble::Unreachable;
-                }
-                (io::ErrorKind::ConnectionReset | io::ErrorKind::UnexpectedEof, _) => {
-                    return Trouble::Reset;
-                }
-                _ => {}
+        if let Some(tls) = e.downcast_ref::<rustls::Error>() {
+            return certificate(tls);
+        }
+        match e.downcast_ref::<io::Error>().map(io::Error::kind) {
+            Some(io::ErrorKind::ConnectionRefused) => return Trouble::Refused,
+            Some(io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable) => {
+                return Trouble::Unreachable;
             }
+            Some(io::ErrorKind::ConnectionReset | io::ErrorKind::UnexpectedEof) => {
+                return Trouble::Reset;
+            }
+            _ => {}
         }
         // hyper-util tells its tunnel errors by their text alone.
         match e.to_string().as_str() {
@@ -172,7 +171,7 @@ fn trouble(error: &reqwest::Error) -> Trouble {
             }
             _ => {}
         }
-        cause = e.source();
+        cause = beneath(e);
     }
     match error.is_timeout() {
         true => Trouble::Timeout,
@@ -196,10 +195,24 @@ fn certificate(error: &rustls::Error) -> Trouble {
     }
 }
 
+/// The next cause. An `io::Error` passes over the error it wraps, which is the
+/// one that tells (rustls).
+fn beneath<'e>(
+    error: &'e (dyn std::error::Error + 'static),
+) -> Option<&'e (dyn std::error::Error + 'static)> {
+    let wrapped = error
+        .downcast_ref::<io::Error>()
+        .and_then(io::Error::get_ref);
+    match wrapped {
+        Some(inner) => Some(inner),
+        None => error.source(),
+    }
+}
+
 /// The innermost cause: the outer ones only say that there is one.
 fn deepest(error: &reqwest::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(next) = cause.source() {
+    let mut cause: &(dyn std::error::Error + 'static) = error;
+    while let Some(next) = beneath(cause) {
         cause = next;
     }
     line(&cause.to_string())

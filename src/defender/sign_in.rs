@@ -442,3 +442,6 @@ pub(crate) fn roles(token: &SecretString) -> Vec<String> {
     };
     claims().map(|claims| claims.roles).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;
