@@ -164,7 +164,7 @@ async fn the_first_token_endpoint_writes_numbers_as_texts() {
         (&json!("3599"), &json!(MDE))
     );
     assert!(body["expires_on"].as_str().unwrap().parse::<u64>().unwrap() > 1_700_000_000);
-    let session = Session {
+    let session = Visitor {
         tenant: &tenant,
         client: client(&tenant),
         token: body["access_token"].as_str().unwrap().to_owned(),
@@ -179,7 +179,7 @@ async fn a_token_opens_its_own_api_within_its_permissions_and_its_life() {
         ..stories(3)
     })
     .await;
-    let old = Session::of(&tenant, GRAPH).await;
+    let old = Visitor::of(&tenant, GRAPH).await;
     tokio::time::sleep(Duration::from_millis(1100)).await;
     let (status, body) = old.get("/v1.0/security/alerts_v2").await;
     assert_eq!(
@@ -189,7 +189,7 @@ async fn a_token_opens_its_own_api_within_its_permissions_and_its_life() {
     assert!(error(&body).1.contains("expired"));
 
     let tenant = super::tenant(stories(3)).await;
-    let graph = Session::of(&tenant, GRAPH).await;
+    let graph = Visitor::of(&tenant, GRAPH).await;
     let (status, body) = graph.get("/api/alerts").await;
     assert_eq!((status.as_u16(), error(&body).0), (401, "Unauthorized"));
     assert!(error(&body).1.contains("audience"));
@@ -214,7 +214,7 @@ async fn a_token_opens_its_own_api_within_its_permissions_and_its_life() {
         (MDE, format!("/api/alerts/{id}"), "Alert.ReadWrite.All"),
         (XDR, "/api/incidents/1".to_owned(), "Incident.ReadWrite.All"),
     ] {
-        let reader = Session::by(&tenant, resource, tenant.reader()).await;
+        let reader = Visitor::by(&tenant, resource, tenant.reader()).await;
         let (status, body) = reader
             .send(Method::PATCH, &target, json!({"status": "resolved"}))
             .await;
@@ -224,8 +224,8 @@ async fn a_token_opens_its_own_api_within_its_permissions_and_its_life() {
     }
     // A token of another tenant's key.
     let stranger = super::tenant(stories(0)).await;
-    let foreign = Session {
-        token: Session::of(&stranger, GRAPH).await.token,
+    let foreign = Visitor {
+        token: Visitor::of(&stranger, GRAPH).await.token,
         ..graph
     };
     assert_eq!(foreign.get("/v1.0/security/alerts_v2").await.0, 401);
@@ -381,7 +381,7 @@ async fn a_host_with_a_managed_identity_gets_tokens_without_a_secret() {
         .unwrap();
     let body: Value = reply.json().await.unwrap();
     assert!(body["expires_on"].is_string());
-    let session = Session {
+    let session = Visitor {
         tenant: &tenant,
         client: client(&tenant),
         token: body["access_token"].as_str().unwrap().to_owned(),
@@ -409,7 +409,7 @@ async fn quotas_answer_429_and_say_when_to_come_back() {
         ..stories(1)
     })
     .await;
-    let session = Session::of(&tenant, XDR).await;
+    let session = Visitor::of(&tenant, XDR).await;
     for _ in 0..50 {
         assert_eq!(session.get("/api/incidents?$top=1").await.0, 200);
     }
@@ -433,6 +433,6 @@ async fn quotas_answer_429_and_say_when_to_come_back() {
             format!("API calls quota exceeded. Try again in {wait} seconds.").as_str()
         )
     );
-    let other = Session::of(&tenant, GRAPH).await;
+    let other = Visitor::of(&tenant, GRAPH).await;
     assert_eq!(other.get("/v1.0/security/incidents").await.0, 200);
 }

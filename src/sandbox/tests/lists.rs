@@ -16,7 +16,7 @@ fn refused(answer: (StatusCode, Value), status: u16, text: &str) {
 #[tokio::test]
 async fn graph_lists_alerts_as_documented_caps_and_silences_included() {
     let tenant = tenant(stories(1100)).await;
-    let graph = Session::of(&tenant, GRAPH).await;
+    let graph = Visitor::of(&tenant, GRAPH).await;
     let (_, page) = graph.get(&format!("{ALERTS}?$top=5000&$count=true")).await;
     assert_eq!(page["value"].as_array().unwrap().len(), 1000);
     assert_eq!(page["@odata.count"], 1100);
@@ -88,7 +88,7 @@ async fn graph_lists_alerts_as_documented_caps_and_silences_included() {
 #[tokio::test]
 async fn a_walk_over_time_windows_finds_every_alert_once() {
     let tenant = tenant(stories(400)).await;
-    let graph = Session::of(&tenant, GRAPH).await;
+    let graph = Visitor::of(&tenant, GRAPH).await;
     let mut found = Vec::new();
     let mut from = "2020-01-01T00:00:00Z".to_owned();
     loop {
@@ -134,7 +134,7 @@ async fn a_walk_over_time_windows_finds_every_alert_once() {
 #[tokio::test]
 async fn graph_incidents_come_in_fifties_with_a_link_to_the_next() {
     let tenant = tenant(stories(900)).await;
-    let graph = Session::of(&tenant, GRAPH).await;
+    let graph = Visitor::of(&tenant, GRAPH).await;
     refused(
         graph.get(&format!("{INCIDENTS}?$top=1000")).await,
         400,
@@ -196,7 +196,7 @@ async fn graph_may_ignore_or_refuse_an_order() {
             ..stories(20)
         })
         .await;
-        let graph = Session::of(&tenant, GRAPH).await;
+        let graph = Visitor::of(&tenant, GRAPH).await;
         let target = format!("{ALERTS}?$orderby=lastUpdateDateTime asc");
         if order == OrderBy::Refused {
             refused(graph.get(&target).await, 400, "'OrderBy' is not allowed");
@@ -209,7 +209,7 @@ async fn graph_may_ignore_or_refuse_an_order() {
 #[tokio::test]
 async fn newer_enum_members_are_told_to_those_who_ask() {
     let tenant = tenant(stories(200)).await;
-    let graph = Session::of(&tenant, GRAPH).await;
+    let graph = Visitor::of(&tenant, GRAPH).await;
     let target = format!("{ALERTS}?$top=1000");
     let (_, shy) = graph.text(&target).await;
     let request = graph
@@ -223,7 +223,7 @@ async fn newer_enum_members_are_told_to_those_who_ask() {
 #[tokio::test]
 async fn mde_lists_with_and_without_evidence_and_links_only_without_top() {
     let tenant = tenant(stories(60)).await;
-    let mde = Session::of(&tenant, MDE).await;
+    let mde = Visitor::of(&tenant, MDE).await;
     let (_, bare) = mde.get("/api/alerts").await;
     assert_eq!(bare["value"].as_array().unwrap().len(), 60);
     assert!(
@@ -288,7 +288,7 @@ async fn mde_lists_with_and_without_evidence_and_links_only_without_top() {
 #[tokio::test]
 async fn xdr_lists_newest_first_whatever_is_asked_and_links_to_the_next() {
     let tenant = tenant(stories(900)).await;
-    let xdr = Session::of(&tenant, XDR).await;
+    let xdr = Visitor::of(&tenant, XDR).await;
     refused(
         xdr.get("/api/incidents?$top=101").await,
         400,
@@ -355,7 +355,7 @@ async fn one_object_has_one_state_in_all_three_families() {
 #[tokio::test]
 async fn answers_are_compressed_when_asked_and_carry_their_ids() {
     let tenant = tenant(stories(40)).await;
-    let graph = Session::of(&tenant, GRAPH).await;
+    let graph = Visitor::of(&tenant, GRAPH).await;
     let (_, plain) = {
         let client = Client::builder()
             .tls_certs_only([Certificate::from_pem(tenant.ca_pem().as_bytes()).unwrap()])
@@ -364,7 +364,7 @@ async fn answers_are_compressed_when_asked_and_carry_their_ids() {
             .http1_only()
             .build()
             .unwrap();
-        let old = Session {
+        let old = Visitor {
             tenant: &tenant,
             client,
             token: graph.token.clone(),

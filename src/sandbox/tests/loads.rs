@@ -28,7 +28,7 @@ async fn given_objects_are_served_byte_for_byte_by_their_own_family() {
         "mde_alerts.json",
     ]))
     .await;
-    let graph = Session::of(&tenant, GRAPH).await;
+    let graph = Visitor::of(&tenant, GRAPH).await;
     let (_, text) = graph.text("/v1.0/security/alerts_v2").await;
     let alerts = include_str!("../fixtures/graph_alerts_v2.ndjson")
         .lines()
@@ -48,7 +48,7 @@ async fn given_objects_are_served_byte_for_byte_by_their_own_family() {
     let (_, bare) = graph.get("/v1.0/security/incidents").await;
     assert!(bare["value"][0].get("alerts").is_none());
 
-    let mde = Session::of(&tenant, MDE).await;
+    let mde = Visitor::of(&tenant, MDE).await;
     let (_, text) = mde.text("/api/alerts?$expand=evidence").await;
     assert_eq!(
         sorted(elements(&text)),
@@ -69,7 +69,7 @@ async fn given_objects_are_served_byte_for_byte_by_their_own_family() {
 #[tokio::test]
 async fn nested_alerts_of_a_given_incident_are_listed_too() {
     let tenant = tenant(files(&["graph_incidents_expand_alerts.json"])).await;
-    let graph = Session::of(&tenant, GRAPH).await;
+    let graph = Visitor::of(&tenant, GRAPH).await;
     assert_eq!(
         graph
             .ids("/v1.0/security/alerts_v2?$filter=severity eq 'low'")
@@ -85,7 +85,7 @@ async fn a_write_changes_those_members_of_a_given_object_and_no_other_byte() {
         "mde_alerts.json",
     ]))
     .await;
-    let mde = Session::of(&tenant, MDE).await;
+    let mde = Visitor::of(&tenant, MDE).await;
     let id = "da637308392288907382_-880718168";
     let before = tenant.alert_text(crate::sandbox::Family::Mde, id).unwrap();
     let body = json!({"status": "InProgress", "comment": "a \"b\""});
@@ -113,7 +113,7 @@ async fn a_write_changes_those_members_of_a_given_object_and_no_other_byte() {
         )
     );
 
-    let graph = Session::of(&tenant, GRAPH).await;
+    let graph = Visitor::of(&tenant, GRAPH).await;
     let (_, incident) = graph
         .send(
             Method::PATCH,
@@ -143,7 +143,7 @@ async fn xdr_incidents_are_recognised_and_cascade_in_their_own_text() {
         ..Settings::default()
     })
     .await;
-    let xdr = Session::of(&tenant, XDR).await;
+    let xdr = Visitor::of(&tenant, XDR).await;
     let (_, page) = xdr.text("/api/incidents?$filter=status eq 'Active'").await;
     assert_eq!(elements(&page), [text]);
     let body = json!({"status": "Resolved", "classification": "FalsePositive", "determination": "Clean", "comment": "ok"});

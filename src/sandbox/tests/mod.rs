@@ -18,7 +18,7 @@ pub(super) const MDE: &str = "https://api.securitycenter.microsoft.com";
 pub(super) const XDR: &str = "https://api.security.microsoft.com";
 
 /// A client with a token for one API.
-pub(super) struct Session<'t> {
+pub(super) struct Visitor<'t> {
     pub(super) tenant: &'t Tenant,
     pub(super) client: Client,
     pub(super) token: String,
@@ -60,7 +60,7 @@ pub(super) async fn sign_in(tenant: &Tenant, form: &[(&str, &str)]) -> (StatusCo
     (reply.status(), reply.json().await.unwrap())
 }
 
-impl<'t> Session<'t> {
+impl<'t> Visitor<'t> {
     pub(super) async fn of(tenant: &'t Tenant, resource: &str) -> Self {
         Self::by(
             tenant,

@@ -127,7 +127,7 @@ async fn one_alert_can_be_made_as_large_as_wished() {
         ..stories(9)
     })
     .await;
-    let graph = Session::of(&tenant, GRAPH).await;
+    let graph = Visitor::of(&tenant, GRAPH).await;
     let (_, page) = graph.text("/v1.0/security/alerts_v2").await;
     assert!(
         (3_000_000..3_100_000).contains(&page.len()),

@@ -2,7 +2,7 @@ use serde_json::json;
 
 use super::*;
 
-async fn first(session: &Session<'_>, target: &str) -> String {
+async fn first(session: &Visitor<'_>, target: &str) -> String {
     session.ids(target).await.into_iter().next().unwrap()
 }
 
@@ -10,8 +10,8 @@ async fn first(session: &Session<'_>, target: &str) -> String {
 async fn a_graph_write_shows_in_every_family_and_moves_the_last_update() {
     let tenant = tenant(stories(120)).await;
     let (graph, mde) = (
-        Session::of(&tenant, GRAPH).await,
-        Session::of(&tenant, MDE).await,
+        Visitor::of(&tenant, GRAPH).await,
+        Visitor::of(&tenant, MDE).await,
     );
     let id = first(&graph, "/v1.0/security/alerts_v2?$filter=status eq 'new'").await;
     let before = tenant.census().alert(&id).unwrap().clone();
@@ -78,7 +78,7 @@ async fn a_graph_write_shows_in_every_family_and_moves_the_last_update() {
 #[tokio::test]
 async fn impossible_verdicts_are_refused_in_microsofts_shape_and_change_nothing() {
     let tenant = tenant(stories(120)).await;
-    let graph = Session::of(&tenant, GRAPH).await;
+    let graph = Visitor::of(&tenant, GRAPH).await;
     let id = first(
         &graph,
         "/v1.0/security/alerts_v2?$filter=classification eq 'unknown'",
@@ -117,7 +117,7 @@ async fn impossible_verdicts_are_refused_in_microsofts_shape_and_change_nothing(
         "/v1.0/security/incidents?$filter=classification eq 'truePositive'",
     )
     .await;
-    let xdr = Session::of(&tenant, XDR).await;
+    let xdr = Visitor::of(&tenant, XDR).await;
     let target = format!("/api/incidents/{incident}");
     let (status, answer) = xdr
         .send(Method::PATCH, &target, json!({"determination": "Malware"}))
@@ -136,7 +136,7 @@ async fn mde_updates_in_batches_up_to_the_size_it_names() {
         ..stories(20)
     })
     .await;
-    let mde = Session::of(&tenant, MDE).await;
+    let mde = Visitor::of(&tenant, MDE).await;
     let ids = mde.ids("/api/alerts?$top=5").await;
     let batch = |ids: &[String]| json!({"alertIds": ids, "status": "Resolved", "classification": "TruePositive", "determination": "CompromisedUser", "comment": "batch"});
     let (status, answer) = mde
@@ -184,7 +184,7 @@ async fn the_second_spelling_can_be_the_one_that_is_taken() {
         ..stories(5)
     })
     .await;
-    let mde = Session::of(&tenant, MDE).await;
+    let mde = Visitor::of(&tenant, MDE).await;
     let target = format!("/api/alerts/{}", first(&mde, "/api/alerts").await);
     let body = |word: &str| json!({"classification": "FalsePositive", "determination": word});
     assert_eq!(
@@ -200,8 +200,8 @@ async fn the_second_spelling_can_be_the_one_that_is_taken() {
 async fn resolving_and_assigning_an_incident_does_so_to_its_alerts() {
     let tenant = tenant(stories(120)).await;
     let (graph, xdr) = (
-        Session::of(&tenant, GRAPH).await,
-        Session::of(&tenant, XDR).await,
+        Visitor::of(&tenant, GRAPH).await,
+        Visitor::of(&tenant, XDR).await,
     );
     let id = first(
         &graph,
