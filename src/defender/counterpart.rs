@@ -172,9 +172,9 @@ impl Counterpart {
             auth,
             cloud: Cloud::Custom(Box::new(Hosts {
                 login: at("/login"),
-                graph: at("/graph/"),
-                mde: at("/mde"),
-                xdr: at("/"),
+                graph: Some(at("/graph/")),
+                mde: Some(at("/mde")),
+                xdr: Some(at("/")),
             })),
             ca_file: Some(self.folder.path().join("ca.pem")),
             proxy: None,

@@ -435,6 +435,7 @@ async fn network_faults_say_what_to_do() {
         error.advice().unwrap_or("none").contains("ca_file"),
         "{error:?}"
     );
+    assert_eq!(error.retry(), Retry::Never);
 
     let closed = {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -445,9 +446,9 @@ async fn network_faults_say_what_to_do() {
         Account {
             cloud: crate::defender::Cloud::Custom(Box::new(crate::defender::Hosts {
                 login: url.clone(),
-                graph: url.clone(),
-                mde: url.clone(),
-                xdr: url,
+                graph: Some(url.clone()),
+                mde: None,
+                xdr: None,
             })),
             ..server.secret()
         }
@@ -464,6 +465,34 @@ async fn network_faults_say_what_to_do() {
     assert!(
         error.advice().unwrap_or("none").contains("DNS"),
         "{error:?}"
+    );
+}
+
+#[test]
+fn an_api_that_a_custom_cloud_does_not_have_is_a_setting() {
+    let url = Url::parse("https://lab.example").unwrap();
+    let account = Account {
+        name: "lab".to_string(),
+        tenant_id: "t".to_string(),
+        client_id: "c".to_string(),
+        auth: crate::defender::Auth::ManagedIdentity,
+        cloud: crate::defender::Cloud::Custom(Box::new(crate::defender::Hosts {
+            login: url.clone(),
+            graph: Some(url),
+            mde: None,
+            xdr: None,
+        })),
+        ca_file: None,
+        proxy: None,
+        read_only: false,
+    };
+    client(&account);
+    let error = Client::new(&account, Family::Mde, None).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .starts_with("account lab: mde_url: missing"),
+        "{error}"
     );
 }
 
