@@ -90,7 +90,7 @@ struct Place {
     /// What it writes instead.
     instead: &'static str,
     /// What lies below it, in every path the compiler knows it by.
-    below: &'static str,
+    below: String,
 }
 
 fn places(workspace: &Workspace) -> Result<Vec<Place>> {
@@ -102,17 +102,17 @@ fn places(workspace: &Workspace) -> Result<Vec<Place>> {
         Place {
             path: sysroot()?,
             instead: "/rust",
-            below: "/lib/",
+            below: "/lib/".to_owned(),
         },
         Place {
             path: workspace.root.clone(),
             instead: "/defender_bridge",
-            below: "/src/",
+            below: "/src/".to_owned(),
         },
         Place {
             path: workspace.target.clone(),
             instead: "/target",
-            below: "/x86_64-unknown-linux-gnu/",
+            below: format!("/{TARGET}/"),
         },
     ];
     // One folder per registry, with the registry's name in its own.
@@ -125,7 +125,7 @@ fn places(workspace: &Workspace) -> Result<Vec<Place>> {
         places.push(Place {
             path: entry?.path(),
             instead: "/crates",
-            below: "/",
+            below: "/".to_owned(),
         });
     }
     Ok(places)
