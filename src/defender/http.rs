@@ -163,6 +163,15 @@ impl Client {
 
     /// `path_and_query` is joined to the family's base URL and starts with `/`.
     pub async fn get(&self, path_and_query: &str) -> Result<Answer, Error> {
+        self.read(path_and_query, true).await
+    }
+
+    /// Like [`Client::get`], but where the service fails its first word counts.
+    pub async fn get_once(&self, path_and_query: &str) -> Result<Answer, Error> {
+        self.read(path_and_query, false).await
+    }
+
+    async fn read(&self, path_and_query: &str, repeatable: bool) -> Result<Answer, Error> {
         self.call(Request {
             method: Method::GET,
             url: self.inner.url(path_and_query)?,
@@ -172,7 +181,7 @@ impl Client {
                 batch: false,
                 reading: true,
             },
-            repeatable: true,
+            repeatable,
         })
         .await
     }

@@ -21,6 +21,7 @@ mod quota;
 mod record;
 mod serve;
 mod sign_in;
+pub mod splunkd;
 mod store;
 mod story;
 mod tls;

@@ -153,8 +153,10 @@ impl Change {
     pub(super) fn comment(body: &[u8]) -> Result<Self, Refusal> {
         let mut body = object(body)?;
         let kind = body.remove("@odata.type");
-        if kind.is_some_and(|kind| kind.as_str() != Some("#microsoft.graph.security.alertComment"))
-        {
+        // Microsoft's documentation writes it with and without the `#`.
+        let comment = "microsoft.graph.security.alertComment";
+        let is_comment = |kind: &str| kind.strip_prefix('#').unwrap_or(kind) == comment;
+        if kind.is_some_and(|kind| !kind.as_str().is_some_and(is_comment)) {
             return Err(incorrect(
                 "'@odata.type' must be '#microsoft.graph.security.alertComment'.",
             ));

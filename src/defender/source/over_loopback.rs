@@ -110,7 +110,7 @@ async fn every_answer_gets_its_verdict() {
             Unservable,
             "ended early",
         ),
-        (Reply::HangUp, Stop, ""),
+        (Reply::HangUp, Unservable, ""),
         (error(500, "oops"), Unservable, "answered 500"),
         (error(502, "oops"), Unservable, "answered 502"),
         (error(504, "oops"), Unservable, "answered 504"),
