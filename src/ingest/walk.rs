@@ -30,6 +30,9 @@ const MOST_GAPS: usize = 16;
 /// shares one instant.
 const MOST_MISSES: u32 = 3;
 
+/// A window known to fail is listed object by object once it is this narrow.
+const NARROW: Duration = Duration::from_millis(1);
+
 /// Times one instant is paged through by number, while it keeps changing.
 const MOST_PASSES: u32 = 5;
 
@@ -642,13 +645,7 @@ impl Walk {
             }
             State::Suspect => {
                 // So the fault is in this half; nothing is known of the other.
-                if let Some(other) = self
-                    .spans
-                    .last_mut()
-                    .filter(|other| other.state == State::Bad)
-                {
-                    other.state = State::Open;
-                }
+                self.reopen_other_half();
                 self.spans.push(Span {
                     state: State::Bad,
                     ..span
@@ -661,10 +658,27 @@ impl Walk {
         }
     }
 
+    /// The half on top is a window like any other again, and one with the
+    /// window after it if that one was not begun.
+    fn reopen_other_half(&mut self) {
+        let Some(mut other) = self.spans.pop_if(|other| other.state == State::Bad) else {
+            return;
+        };
+        other = other.with(other.from, other.to);
+        let follows = |next: &mut Span| {
+            let untouched = next.state == State::Open && next.skip == 0 && next.met.is_empty();
+            untouched && next.from == other.to && next.facets == other.facets
+        };
+        if let Some(next) = self.spans.pop_if(follows) {
+            other.to = next.to;
+        }
+        self.spans.push(other);
+    }
+
     /// A window known to fail is looked at by halves, the first half first.
     fn open_top(&mut self) {
         while let Some(span) = self.spans.pop_if(|span| span.state == State::Bad) {
-            if span.is_one_tick() {
+            if span.from.plus(NARROW) >= span.to {
                 let single = span.with(span.from, span.to);
                 self.spans.push(Span {
                     state: State::Single { misses: 0 },
