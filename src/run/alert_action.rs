@@ -48,7 +48,7 @@ pub fn run(action: &str) -> ExitCode {
             }
         }
         Err(error) => {
-            tracing::error!("{error:#}; nothing was written");
+            tracing::error!("{error:#}");
             exit::refused()
         }
     }

@@ -11,6 +11,7 @@ mod demo;
 
 mod exit;
 mod fetch;
+mod health;
 mod home;
 mod input;
 mod log;
