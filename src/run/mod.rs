@@ -10,6 +10,7 @@ mod cli;
 mod demo;
 
 mod exit;
+mod feeding;
 mod fetch;
 mod health;
 mod home;
