@@ -266,12 +266,14 @@ fn each_api_family_gets_a_token_of_its_own_audience() {
 
 #[test]
 fn a_secret_with_blanks_around_it_is_told_from_a_right_one() {
-    let (tenant, _) = holding_some();
+    let (tenant, objects) = holding_some();
     let splunkd = Splunkd::reading(&tenant, FEED);
     splunkd.set_password("contoso", &format!(" {CLIENT_SECRET} "));
     let run = splunkd.run();
     // Trimmed, or refused by Microsoft: never anything else.
-    if run.code() != Some(0) {
+    if run.code() == Some(0) {
+        Arrivals::of(&run).are_exactly(&objects);
+    } else {
         assert!(run.refusal().contains("7000215"), "{}", run.stderr);
     }
 }

@@ -40,6 +40,7 @@ fn an_event_says_where_it_is_from_and_when_it_was_updated() {
         let tenant = Tenant::holding(feed, objects.clone());
         let run = Splunkd::reading(&tenant, feed).run().well();
         let kind = feed.input()[0].1;
+        assert!(run.events().len() >= objects.len());
         for event in run.events() {
             assert_eq!(event.stanza, "defender_bridge://feed");
             assert_eq!(event.index, "main");

@@ -52,7 +52,7 @@ fn an_alert_that_did_not_change_is_not_told_again() {
 fn the_same_alert_in_two_incidents_is_told_once() {
     let at = instants::ago(HOUR);
     let shared = xdr_alert("da9_9", at, "shared");
-    let first = xdr_with("600", at, Place::Last, &[shared.clone()]);
+    let first = xdr_with("600", at, Place::Last, std::slice::from_ref(&shared));
     let mut second = xdr_with("601", at + MINUTE, Place::Last, &[shared]);
     let tenant = Tenant::holding(FEED, [first.clone(), second.clone()]);
     second.events.truncate(1);

@@ -43,6 +43,7 @@ fn documented_page_sizes_are_never_exceeded() {
     ] {
         let tenant = Tenant::holding(feed, recent(feed, 220));
         Splunkd::reading(&tenant, feed).run().well();
+        assert!(!tenant.list_calls().is_empty());
         for call in tenant.list_calls() {
             assert_eq!(call.status, 200, "{}", call.target);
             let top: usize = call.query.get("$top").map_or(0, |top| top.parse().unwrap());

@@ -108,6 +108,7 @@ fn a_validation_document_without_all_parameters_is_taken_as_it_is() {
         .account("contoso", &tenant)
         .input("feed", [("account", "contoso")]);
     assert_eq!(splunkd.validate().code(), Some(0));
+    assert_eq!(tenant.list_calls().len(), 1);
 }
 
 /// The events a run of `document` brings.
@@ -241,6 +242,7 @@ fn a_given_host_is_told_with_each_event() {
     let run = Splunkd::reading_with(&tenant, FEED, &[("host", "hf1 <&> ü"), ("index", "sec")])
         .run()
         .well();
+    assert_eq!(run.events().len(), 3);
     for event in run.events() {
         assert_eq!(event.host.as_deref(), Some("hf1 <&> ü"));
         assert_eq!(event.index, "sec");

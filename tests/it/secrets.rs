@@ -221,6 +221,7 @@ fn files_of_the_product_are_not_for_everybody() {
     let tenant = Tenant::holding(FEED, recent(FEED, 5));
     let splunkd = Splunkd::reading(&tenant, FEED);
     splunkd.run().well();
+    assert!(!splunkd.checkpoints().is_empty());
     for path in splunkd.checkpoints().keys() {
         let mode = std::fs::metadata(path).unwrap().permissions().mode();
         assert_eq!(

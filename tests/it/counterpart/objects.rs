@@ -193,7 +193,7 @@ fn graph_alert(
         .unwrap();
     }
     // Some writers put blanks after their commas and colons.
-    let blank = if number % 5 == 0 { " " } else { "" };
+    let blank = if number.is_multiple_of(5) { " " } else { "" };
     format!(
         r##"{{"@odata.type":"#microsoft.graph.security.alert","id":{blank}"{id}","providerAlertId":"{id}","incidentId":"{}","status":"{status}","severity":"{severity}","classification":null,"determination":null,"serviceSource":"{source}","title":"{title}",{blank}"description":"{story}","recommendedActions":"{note}","assignedTo":null,"comments":[],"mitreTechniques":["T1059.001"],"createdDateTime":"2026-01-01T00:00:00Z","lastUpdateDateTime":{blank}"{stamp}","resolvedDateTime":null,"score":1.50e+2,"big":123456789012345678901234567890,"evidence":[{evidence}],"additionalData":{{"lastUpdateDateTime":"1999-01-01T00:00:00Z","id":"not-this-one"}}}}"##,
         number / 3,

@@ -167,12 +167,15 @@ const PAIRS: [(&str, &[&str]); 3] = [
 fn check(feed: Feed, changes: &Map<String, Value>) -> Result<(), String> {
     let graph = matches!(feed, Feed::GraphAlerts | Feed::GraphIncidents);
     for (field, value) in changes {
-        let allowed = match (field.as_str(), feed) {
-            ("status" | "classification" | "determination" | "assignedTo", _) => true,
-            ("comment", Feed::MdeAlerts | Feed::XdrIncidents) => true,
-            ("customTags", Feed::GraphIncidents) | ("tags", Feed::XdrIncidents) => true,
-            _ => false,
-        };
+        let allowed = matches!(
+            (field.as_str(), feed),
+            (
+                "status" | "classification" | "determination" | "assignedTo",
+                _
+            ) | ("comment", Feed::MdeAlerts | Feed::XdrIncidents)
+                | ("customTags", Feed::GraphIncidents)
+                | ("tags", Feed::XdrIncidents)
+        );
         if !allowed {
             return Err(format!("The property '{field}' cannot be changed."));
         }
