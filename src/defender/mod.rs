@@ -1,1 +1,43 @@
-//! (room)
+//! Everything spoken with Microsoft: clouds and hosts, sign-in, HTTP with
+//! retry and call budget, and on top of it the API families.
+//!
+//! It implements the traits of the cores (`ingest`, `triage`) and must never
+//! know Splunk: where a setting or a secret was written down is not its matter.
+
+pub mod account;
+mod advice;
+mod assertion;
+mod body;
+mod budget;
+pub mod cloud;
+mod collection;
+#[cfg(test)]
+pub(crate) mod counterpart;
+mod desk;
+mod door;
+mod errand;
+mod error;
+mod feed;
+mod graph;
+pub mod http;
+#[cfg(test)]
+mod loopback;
+mod mde;
+mod meter;
+mod road;
+mod sign_in;
+mod slice;
+mod source;
+mod spelling;
+mod standing;
+mod throttle;
+mod xdr;
+
+pub use account::{Account, Auth, Proxy};
+pub use cloud::{Cloud, Family, Hosts};
+pub use collection::What;
+pub use desk::{DeskFault, FamilyDesk};
+pub use error::{Error, Retry};
+pub use feed::{Feed, FeedError};
+pub use http::{Answer, Calls, Client, Quota};
+pub use source::{FeedSource, PageError};

@@ -7,7 +7,7 @@ use std::str::FromStr;
 /// Defender's `lastUpdateDateTime`), counted from 1970-01-01T00:00:00Z.
 ///
 /// Compared as a number, never as text: `…00.12Z` and `…00.1200000Z` are equal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Instant(i64);
 
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]

@@ -6,11 +6,19 @@
 //! Microsoft's URLs: pages come through [`Source`], events leave through
 //! [`Sink`], its memory is kept by a [`Store`], and the time is passed in.
 
+mod checkpoint;
 mod instant;
 mod page;
+mod pull;
+mod seen;
+#[cfg(test)]
+mod tests;
+mod walk;
 
+pub use checkpoint::{Checkpoint, CheckpointError};
 pub use instant::{Instant, InstantError};
 pub use page::{Kind, Object, Page, Poison, Raw};
+pub use pull::{Poll, PullError, Tally, pull};
 
 use std::future::Future;
 use std::io;
@@ -28,8 +36,11 @@ pub struct Ask {
     pub top: u32,
     /// Objects to pass over, only for more ties than one page holds.
     pub skip: u32,
-    /// One share of a window that cannot be told apart by time.
-    pub facet: Option<Facet>,
+    /// Conditions beside the window, for ties that only they can tell apart.
+    pub facets: Vec<Facet>,
+    /// Whether a fault is worth waiting out. Not while the walk is closing in on
+    /// an object that will not come: then the first answer counts.
+    pub patient: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,12 +49,13 @@ pub enum Order {
     Descending,
 }
 
-/// A condition beside the window: `field eq value`, or, with `except`, none of the values.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Facet {
-    pub field: &'static str,
-    pub values: Vec<&'static str>,
-    pub except: bool,
+/// A condition beside the window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Facet {
+    /// `field` has this value.
+    Is(&'static str, &'static str),
+    /// `field` has none of these values: what a newer service may have added.
+    IsNone(&'static str, &'static [&'static str]),
 }
 
 /// What a feed's list call is documented to allow.

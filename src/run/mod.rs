@@ -1,1 +1,35 @@
-//! (room)
+//! The ways of being started, one file each. This room wires the others
+//! together and is the only one that reports: rooms return errors, here they
+//! become one line and an exit code.
+
+mod account;
+mod cli;
+mod exit;
+mod home;
+mod input;
+mod log;
+mod modular_input;
+mod stop;
+mod validation;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+/// Starts what the arguments ask for.
+///
+/// splunkd's own calls are told apart first, so that no word of the command
+/// line for people ever reaches splunkd.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let words: Vec<&str> = arguments
+        .iter()
+        .skip(1)
+        .filter_map(|word| word.to_str())
+        .collect();
+    match words.as_slice() {
+        [] if !home::stdin_is_a_person() => modular_input::run(),
+        ["--scheme"] => modular_input::introduce(),
+        ["--validate-arguments"] => validation::run(),
+        _ => cli::run(arguments),
+    }
+}

@@ -1,1 +1,26 @@
-//! (room)
+//! Everything spoken with Splunk: the scheme, the documents splunkd writes to
+//! stdin, the event stream it reads from stdout, checkpoint files, splunkd's
+//! REST interface, and what an alert action is handed and leaves behind.
+//!
+//! It must never know how Defender is spoken to: objects come as text through
+//! [`crate::ingest`], rows leave as text for [`crate::triage`].
+
+pub mod alert;
+pub mod checkpoint;
+pub mod conf;
+mod document;
+mod encoding;
+pub mod events;
+pub mod input;
+pub mod modular_action;
+pub mod results;
+pub mod scheme;
+pub mod sourcetype;
+pub mod splunkd;
+pub mod validation;
+mod xml;
+
+pub use document::DocumentError;
+
+/// The one name: app id, scheme and executable.
+pub const NAME: &str = "defender_bridge";

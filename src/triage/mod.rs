@@ -2,14 +2,121 @@
 //! against one vocabulary, carried out with the fewest calls, read back, and
 //! written down row by row.
 //!
-//! This room is pure. It must never know a socket, a file, Splunk or the
-//! spelling of one of Microsoft's APIs: rows come in as text, Defender is
-//! reached through a [`Desk`], outcomes leave through a [`Ledger`].
+//! This room is pure. It must never know a socket, a file, a clock, Splunk or
+//! the spelling of one of Microsoft's APIs: rows come in as text, Defender is
+//! reached through a [`Desk`], outcomes leave through a [`Ledger`], time comes
+//! from a [`Clock`].
+//!
+//! ```text
+//! form, rows ─► request ─► plan ─► apply (read, decide, write, read back) ─► ledger
+//! ```
 
+mod apply;
+mod book;
+mod form;
+mod gap;
+mod marker;
+mod outcome;
+mod parameter;
+mod plan;
+mod request;
+mod seen;
+#[cfg(test)]
+mod tests;
 pub mod vocabulary;
 
+pub use form::{Form, FormError, PARAMETERS};
+pub use gap::Field;
+pub use outcome::{Entry, Exit, Outcome, Summary};
+pub use parameter::{COMMENT_MAX, ParameterError};
+pub use request::Row;
+
+use crate::triage::book::Book;
+use crate::triage::plan::Plan;
 use crate::triage::vocabulary::{Classification, Determination, Status};
+use futures::future::join_all;
+use futures::stream::{self, StreamExt as _};
+use serde::{Serialize, Serializer};
+use std::fmt;
 use std::future::Future;
+use std::time::Duration;
+
+/// One call of an alert action or command: what shall happen to all its rows.
+#[derive(Debug, Clone)]
+pub struct Action {
+    /// The name by which it was called, for the ledger.
+    pub name: String,
+    /// Names this call. The same call repeated under the same name finds its
+    /// comments written and writes none twice.
+    pub batch: String,
+    /// Who asked: a user of Splunk.
+    pub actor: String,
+    pub form: Form,
+    pub limits: Limits,
+    /// The search the rows came from.
+    pub sid: Option<String>,
+    pub search_name: Option<String>,
+}
+
+/// How far one action may go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Most distinct targets; the form can only ask for fewer.
+    pub max_targets: usize,
+    /// From then on, counted on the [`Clock`], nothing is begun.
+    pub deadline: Duration,
+    /// How long what was begun is still waited for.
+    pub grace: Duration,
+}
+
+impl Limits {
+    fn last_answer(&self) -> Duration {
+        self.deadline.saturating_add(self.grace)
+    }
+}
+
+/// Why no row was looked at; a process ends with [`Exit::WrongCall`] then.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TriageError {
+    #[error(
+        "the rows name {targets} distinct targets, {max} are allowed: narrow the search, or raise max_targets; nothing was written"
+    )]
+    TooManyTargets { targets: usize, max: usize },
+}
+
+/// Carries out an action on its rows. Whatever Defender does, every row ends
+/// with one outcome, and no row stops another; each outcome is in the ledger
+/// as soon as it is known.
+///
+/// # Errors
+/// If the call as a whole is refused: nothing was read, written or recorded.
+pub async fn triage<D: Desks, L: Ledger, C: Clock>(
+    action: &Action,
+    rows: &[Row],
+    desks: &D,
+    ledger: &mut L,
+    clock: &C,
+) -> Result<Summary, TriageError> {
+    let plan = Plan::of(&action.form, rows);
+    let asked = action.form.max_targets.unwrap_or(usize::MAX);
+    let max = action.limits.max_targets.min(asked);
+    let targets = plan.targets();
+    if targets > max {
+        return Err(TriageError::TooManyTargets { targets, max });
+    }
+    let book = Book::open(action, rows.len(), ledger, clock);
+    stream::iter(plan.refused)
+        .for_each(|refused| book.refuse(refused))
+        .await;
+    // One account that does not answer holds up none of the others.
+    join_all(
+        plan.groups
+            .iter()
+            .map(|group| apply::apply(group, action, desks, &book, clock)),
+    )
+    .await;
+    Ok(book.close())
+}
 
 /// What a change is aimed at.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -18,22 +125,73 @@ pub struct Target {
     pub id: String,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Subject {
     Alert,
     Incident,
 }
 
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Alert => "alert",
+            Self::Incident => "incident",
+        })
+    }
+}
+
+/// Through which of Defender's APIs, by the name the parameter `api` takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Api {
+    Graph,
+    Mde,
+    Xdr,
+}
+
+impl Api {
+    /// Whether the API can change such a thing.
+    pub const fn serves(self, subject: Subject) -> bool {
+        matches!(
+            (self, subject),
+            (Self::Graph, _) | (Self::Mde, Subject::Alert) | (Self::Xdr, Subject::Incident)
+        )
+    }
+
+    /// As the parameter says it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Graph => "graph",
+            Self::Mde => "mde",
+            Self::Xdr => "xdr",
+        }
+    }
+}
+
+impl fmt::Display for Api {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
 /// What shall be true afterwards; `None` leaves a field as it is.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize)]
 pub struct Change {
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<Status>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub classification: Option<Classification>,
     /// Only together with a classification it is valid for.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub determination: Option<Determination>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub assigned_to: Option<Owner>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub comment: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tags_add: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tags_remove: Vec<String>,
 }
 
@@ -43,6 +201,22 @@ pub enum Owner {
     User(String),
     /// Nobody: clears the owner.
     Nobody,
+}
+
+impl Owner {
+    /// As the parameter says it.
+    pub const fn as_str(&self) -> &str {
+        match self {
+            Self::User(name) => name.as_str(),
+            Self::Nobody => "none",
+        }
+    }
+}
+
+impl Serialize for Owner {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
 }
 
 /// What Defender says now. Text in Graph spelling; what the vocabulary does
@@ -73,15 +247,43 @@ pub struct Receipt {
     pub attempts: u32,
 }
 
+/// How many targets are read side by side, where they are read one by one.
+const READS_AT_ONCE: usize = 4;
+
+/// The accounts triage may write to.
+pub trait Desks {
+    type Desk: Desk;
+
+    /// Opens one configured account for one API.
+    fn open(
+        &self,
+        account: &str,
+        api: Api,
+    ) -> impl Future<Output = Result<Self::Desk, <Self::Desk as Desk>::Error>>;
+}
+
 /// Defender as triage needs it: read what stands, write what shall stand.
 pub trait Desk {
     type Error: DeskError;
 
     fn read(&self, target: &Target) -> impl Future<Output = Result<State, Self::Error>>;
 
+    /// Reads every target: one result per target, in their order. For a desk
+    /// that can ask for many at once to do better.
+    fn read_many(
+        &self,
+        targets: &[Target],
+    ) -> impl Future<Output = Vec<Result<State, Self::Error>>> {
+        stream::iter(targets)
+            .map(|target| self.read(target))
+            .buffered(READS_AT_ONCE)
+            .collect()
+    }
+
     /// Writes one and the same change to every target: one result per target,
-    /// in their order. A comment is written at most once per target, also when
-    /// a call had to be repeated; `marker` is the short text that proves it.
+    /// in their order. A comment already ends in `marker`, so it is written as
+    /// it is, at most once per target, also when a call had to be repeated: if
+    /// a comment with the marker stands, the earlier call had got through.
     fn write(
         &self,
         targets: &[Target],
@@ -111,7 +313,19 @@ pub enum Failing {
     Failed,
 }
 
-/// Where outcomes are written down, as they happen.
+/// Where outcomes are written down, as they happen. A ledger that cannot
+/// deliver keeps the entry until it can: triage does not wait for another answer.
 pub trait Ledger {
-    fn record(&mut self, entry: &serde_json::Value) -> impl Future<Output = ()>;
+    fn record(&mut self, entry: &Entry) -> impl Future<Output = ()>;
+}
+
+/// Time as triage needs it.
+pub trait Clock {
+    /// The time of day, for the ledger.
+    fn now(&self) -> jiff::Timestamp;
+
+    /// How long the action has been running; never goes back.
+    fn elapsed(&self) -> Duration;
+
+    fn sleep(&self, pause: Duration) -> impl Future<Output = ()>;
 }

@@ -1,1 +1,111 @@
-fn main() {}
+//! What is done to the product rather than by it: tests, packages, checks.
+//! `cargo xtask test` runs all that CI runs; each part is a command of its own.
+
+mod appinspect;
+mod archive;
+mod conf;
+mod dependencies;
+mod executable;
+mod licences;
+mod package;
+mod python;
+mod sbom;
+mod smoke;
+mod steps;
+mod tool;
+mod workspace;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use workspace::Workspace;
+
+#[derive(Parser)]
+#[command(
+    name = "cargo xtask",
+    about = "Tests, packages and checks Defender Bridge"
+)]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Everything CI runs, cheap checks first; skips nothing
+    Test,
+    /// The Splunk app as target/package/defender_bridge-<version>-linux_x86_64.spl
+    Package {
+        /// dev assembles a development build, under target/package/dev: for trying things, not for others
+        #[arg(long, value_enum, default_value_t = Profile::Release)]
+        profile: Profile,
+        /// Builds nothing and packs this executable, under target/package/dev
+        #[arg(long, value_name = "PATH", conflicts_with = "profile")]
+        skip_build: Option<PathBuf>,
+    },
+    /// Splunk's AppInspect (precert and cloud) on a package
+    Appinspect {
+        /// The package [default: the one `cargo xtask package` made]
+        package: Option<PathBuf>,
+    },
+    /// The conf files against their specs, the form and the versions
+    Conf,
+    /// Licences, banned crates and sources of all dependencies, by deny.toml
+    Dependencies,
+    /// Starts the executable out of a package as splunkd would
+    Smoke {
+        /// The package [default: the one `cargo xtask package` made]
+        package: Option<PathBuf>,
+    },
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Profile {
+    Release,
+    Dev,
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().task) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            for cause in error.chain().skip(1) {
+                eprintln!("  {cause}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: Task) -> Result<()> {
+    let workspace = Workspace::open()?;
+    match task {
+        Task::Test => steps::test(&workspace),
+        Task::Package {
+            profile,
+            skip_build,
+        } => {
+            let package = match (skip_build, profile) {
+                (Some(path), _) => package::trial(&workspace, &path)?,
+                (None, Profile::Dev) => {
+                    package::trial(&workspace, &executable::development(&workspace)?)?
+                }
+                (None, Profile::Release) => {
+                    package::release(&workspace, &executable::release(&workspace)?)?
+                }
+            };
+            println!("{}", package.display());
+            Ok(())
+        }
+        Task::Appinspect { package } => {
+            appinspect::inspect(&workspace, &package::or_released(&workspace, package)?)
+        }
+        Task::Conf => conf::check(&workspace),
+        Task::Dependencies => dependencies::check(&workspace),
+        Task::Smoke { package } => {
+            smoke::start(&workspace, &package::or_released(&workspace, package)?)
+        }
+    }
+}

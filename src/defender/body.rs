@@ -1,0 +1,57 @@
+//! A body read chunk by chunk into one buffer that is never larger than its cap.
+
+use crate::defender::error::Error;
+use reqwest::Response;
+
+/// Largest body taken, in decoded bytes.
+pub(crate) const CAP: usize = 64 << 20;
+
+/// What a body is read against.
+pub(crate) struct Reading<'a> {
+    pub(crate) host: &'a str,
+    pub(crate) request_id: Option<&'a str>,
+    /// First reservation where the answer does not tell its length.
+    pub(crate) expected: usize,
+    pub(crate) cap: usize,
+}
+
+impl Reading<'_> {
+    pub(crate) async fn read(&self, response: &mut Response) -> Result<Vec<u8>, Error> {
+        let declared = response.content_length();
+        if declared.is_some_and(|length| length > self.cap as u64) {
+            return Err(self.too_large());
+        }
+        let first = declared.map_or(self.expected, |length| length as usize);
+        let mut body = Vec::new();
+        body.reserve_exact(first.min(self.cap));
+        loop {
+            let chunk = match response.chunk().await {
+                Ok(Some(chunk)) => chunk,
+                Ok(None) => return Ok(body),
+                Err(_) => {
+                    return Err(Error::Truncated {
+                        host: self.host.to_string(),
+                        got: body.len(),
+                        request_id: self.request_id.map(str::to_string),
+                    });
+                }
+            };
+            if body.len() + chunk.len() > self.cap {
+                return Err(self.too_large());
+            }
+            if body.len() + chunk.len() > body.capacity() {
+                // An eighth, not the doubling of `Vec`: memory stays near the body's size.
+                body.reserve_exact(chunk.len().max(body.len() / 8).max(16 << 10));
+            }
+            body.extend_from_slice(&chunk);
+        }
+    }
+
+    fn too_large(&self) -> Error {
+        Error::BodyTooLarge {
+            host: self.host.to_string(),
+            cap: self.cap,
+            request_id: self.request_id.map(str::to_string),
+        }
+    }
+}

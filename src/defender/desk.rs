@@ -1,0 +1,278 @@
+//! Alerts and incidents of one account as triage sees them: read one, write a
+//! change to some; and why that may fail.
+
+use crate::defender::cloud::Family;
+use crate::defender::collection::{Collection, What, collection};
+use crate::defender::errand::Errand;
+use crate::defender::error::Error;
+use crate::defender::http::Client;
+use crate::defender::standing::standing;
+use crate::triage::vocabulary::Determination;
+use crate::triage::{Change, Desk, DeskError, Failing, Receipt, State, Subject, Target};
+use futures::StreamExt;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+/// Reads and writes through one family.
+#[derive(Debug)]
+pub struct FamilyDesk {
+    client: Client,
+    /// Which wording this tenant took, where there are several.
+    learnt: Mutex<HashMap<Term, usize>>,
+    settle: Duration,
+}
+
+/// What can be worded in several ways.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Term {
+    Determination(Determination),
+    /// The owner who is nobody.
+    Nobody,
+}
+
+/// Why an alert or incident was not read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum DeskFault {
+    #[error("{error}{}", advice.as_deref().map(|advice| format!("; {advice}")).unwrap_or_default())]
+    Call {
+        error: Box<Error>,
+        advice: Option<String>,
+    },
+    #[error("`{id}` is no id: {why}")]
+    Id { id: String, why: &'static str },
+    /// The API has no such object or no such field.
+    #[error("{0}")]
+    Unoffered(&'static str),
+    #[error("the answer about {id} cannot be read: {error}")]
+    Unreadable {
+        id: String,
+        error: serde_json::Error,
+        request_id: Option<String>,
+    },
+    /// The fields stand, the comment does not.
+    #[error("the fields were written, the comment was not: {0}")]
+    CommentMissing(Box<DeskFault>),
+    /// Nobody can say whether the comment stands.
+    #[error("it is not known whether the comment was written, so it was not sent again: {0}")]
+    CommentUnknown(Box<DeskFault>),
+}
+
+/// A longer id than Defender gives out is another column of a search.
+const LONGEST_ID: usize = 256;
+
+/// Changes in flight at once; the call budget sets the pace.
+const IN_FLIGHT: usize = 4;
+
+impl FamilyDesk {
+    /// The desk of the client's family.
+    pub fn new(client: Client) -> Self {
+        Self {
+            client,
+            learnt: Mutex::default(),
+            settle: Duration::from_secs(2),
+        }
+    }
+
+    /// How long a write without an answer gets before its trace is looked for
+    /// (default: 2 seconds).
+    pub fn settle(self, settle: Duration) -> Self {
+        Self { settle, ..self }
+    }
+
+    pub(super) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    pub(super) async fn settled(&self) {
+        tokio::time::sleep(self.settle).await;
+    }
+
+    /// The place of the wording last taken; the first where nothing is known.
+    pub(super) fn wording(&self, term: Term) -> usize {
+        let learnt = self.learnt.lock().unwrap_or_else(PoisonError::into_inner);
+        learnt.get(&term).copied().unwrap_or_default()
+    }
+
+    pub(super) fn learn(&self, taken: &[(Term, usize)]) {
+        let mut learnt = self.learnt.lock().unwrap_or_else(PoisonError::into_inner);
+        learnt.extend(taken.iter().copied());
+    }
+
+    /// The target's collection, and its path in it.
+    pub(super) fn place(
+        &self,
+        target: &Target,
+    ) -> Result<(&'static Collection, String), DeskFault> {
+        let what = match target.subject {
+            Subject::Alert => What::Alerts,
+            Subject::Incident => What::Incidents,
+        };
+        let family = self.client.family();
+        let collection = collection(family, what).ok_or(DeskFault::Unoffered(match family {
+            Family::Xdr => "the Defender XDR API cannot write alerts: use `api = graph`",
+            _ => "the Defender for Endpoint API has no incidents: use `api = graph`",
+        }))?;
+        let id = segment(&target.id)?;
+        Ok((collection, format!("{}/{id}", collection.path)))
+    }
+}
+
+impl Desk for FamilyDesk {
+    type Error = DeskFault;
+
+    async fn read(&self, target: &Target) -> Result<State, DeskFault> {
+        let (collection, path) = self.place(target)?;
+        let answer = self
+            .client
+            .get(&path)
+            .await
+            .map_err(|error| DeskFault::call(error, collection, collection.read))?;
+        standing(&answer.body).map_err(|error| DeskFault::Unreadable {
+            id: target.id.clone(),
+            error,
+            request_id: answer.request_id,
+        })
+    }
+
+    async fn write(
+        &self,
+        targets: &[Target],
+        change: &Change,
+        marker: &str,
+    ) -> Vec<Result<Receipt, DeskFault>> {
+        let errand = |target| async move {
+            let errand = Errand::new(self, target, marker)?;
+            errand.carry_out(change).await
+        };
+        futures::stream::iter(targets)
+            .map(errand)
+            .buffered(IN_FLIGHT)
+            .collect()
+            .await
+    }
+}
+
+impl DeskFault {
+    pub(super) fn call(error: Error, collection: &Collection, permission: &str) -> Self {
+        let Collection { api, ending, .. } = collection;
+        let advice = match (&error, *ending) {
+            (Error::Service { status: 403, .. }, _) => Some(format!(
+                "grant the app the application permission {permission} of \"{api}\" with admin consent"
+            )),
+            (Error::Service { status: 410, .. }, Some(ending)) => Some(ending.to_owned()),
+            // An object that is missing is named by the service; an API that is gone is not.
+            (
+                Error::Service {
+                    status: 404, code, ..
+                },
+                Some(ending),
+            ) if code.is_empty() => Some(ending.to_owned()),
+            _ => error.advice().map(str::to_owned),
+        };
+        Self::Call {
+            error: Box::new(error),
+            advice,
+        }
+    }
+}
+
+impl DeskError for DeskFault {
+    fn failing(&self) -> Failing {
+        match self {
+            DeskFault::Id { .. } | DeskFault::Unoffered(_) => Failing::Invalid,
+            DeskFault::Unreadable { .. } | DeskFault::CommentUnknown(_) => Failing::Failed,
+            DeskFault::CommentMissing(fault) => fault.failing(),
+            DeskFault::Call { error, .. } => match (error.as_ref(), error.status()) {
+                (Error::ReadOnly { .. }, _) => Failing::Forbidden,
+                (Error::Throttled { .. }, _) | (_, Some(429)) => Failing::Throttled,
+                (Error::SignIn { .. }, Some(400..=499)) => Failing::Forbidden,
+                (Error::Service { .. }, Some(400)) => Failing::Invalid,
+                (Error::Service { .. }, Some(401 | 403)) => Failing::Forbidden,
+                (Error::Service { .. }, Some(404)) => Failing::NotFound,
+                _ => Failing::Failed,
+            },
+        }
+    }
+
+    fn request_id(&self) -> Option<&str> {
+        match self {
+            DeskFault::Call { error, .. } => error.request_id(),
+            DeskFault::Unreadable { request_id, .. } => request_id.as_deref(),
+            DeskFault::CommentMissing(fault) | DeskFault::CommentUnknown(fault) => {
+                fault.request_id()
+            }
+            DeskFault::Id { .. } | DeskFault::Unoffered(_) => None,
+        }
+    }
+}
+
+/// All but the unreserved characters of RFC 3986.
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
+/// An id as one segment of a path.
+fn segment(id: &str) -> Result<String, DeskFault> {
+    let why = if id.is_empty() {
+        "it is empty"
+    } else if id.len() > LONGEST_ID {
+        "it is longer than 256 bytes"
+    } else if id.chars().any(char::is_control) {
+        "it holds a control character"
+    } else if matches!(id, "." | "..") {
+        // A URL would take it for a step, however it is encoded.
+        "it means another place"
+    } else {
+        return Ok(utf8_percent_encode(id, SEGMENT).to_string());
+    };
+    Err(DeskFault::Id {
+        id: id.chars().take(40).flat_map(char::escape_debug).collect(),
+        why,
+    })
+}
+
+#[cfg(test)]
+mod over_loopback;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_one_segment_or_refused() {
+        assert_eq!(
+            segment("da637551227677560813_-961444813").unwrap(),
+            "da637551227677560813_-961444813"
+        );
+        assert_eq!(segment("a/../b?c#d e").unwrap(), "a%2F..%2Fb%3Fc%23d%20e");
+        for (id, why) in [
+            ("", "empty"),
+            (".", "another place"),
+            ("..", "another place"),
+            ("a\nb", "control"),
+            (&"x".repeat(257), "longer"),
+        ] {
+            let fault = segment(id).unwrap_err();
+            assert_eq!(fault.failing(), Failing::Invalid);
+            assert!(fault.to_string().contains(why), "{fault}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_id_can_leave_its_place_in_the_url(id: String) {
+            if let Ok(segment) = segment(&id) {
+                let base = url::Url::parse("https://graph.example/").unwrap();
+                let url = base.join(&format!("/v1.0/security/alerts_v2/{segment}")).unwrap();
+                let last = url.path().strip_prefix("/v1.0/security/alerts_v2/").unwrap();
+                let read = percent_encoding::percent_decode_str(last).decode_utf8().unwrap();
+                proptest::prop_assert_eq!(read.as_ref(), id.as_str());
+                proptest::prop_assert!(url.query().is_none() && url.fragment().is_none());
+            }
+        }
+    }
+}

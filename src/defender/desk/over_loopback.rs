@@ -1,0 +1,422 @@
+use super::*;
+use crate::defender::loopback::{Call, Reply, Tenant};
+use crate::triage::Owner;
+use crate::triage::vocabulary::{Classification, Status};
+use serde_json::{Value, json};
+
+const MARKER: &str = "[splunk:0badcafe]";
+
+fn target(subject: Subject, id: &str) -> Target {
+    Target {
+        subject,
+        id: id.to_owned(),
+    }
+}
+
+fn alert(id: &str) -> Target {
+    target(Subject::Alert, id)
+}
+
+async fn desk(tenant: &Tenant, family: Family) -> FamilyDesk {
+    FamilyDesk::new(tenant.client(family).await).settle(Duration::ZERO)
+}
+
+fn verdict() -> Change {
+    Change {
+        status: Some(Status::Resolved),
+        classification: Some(Classification::FalsePositive),
+        determination: Some(Determination::NotEnoughDataToValidate),
+        ..Change::default()
+    }
+}
+
+fn commented(change: Change) -> Change {
+    Change {
+        comment: Some("seen\n".into()),
+        ..change
+    }
+}
+
+fn call(method: &str, target: &str, body: Value) -> Call {
+    Call {
+        method: method.into(),
+        target: target.into(),
+        body,
+    }
+}
+
+async fn write_one(
+    desk: &FamilyDesk,
+    target: Target,
+    change: &Change,
+) -> Result<Receipt, DeskFault> {
+    let mut outcomes = desk.write(&[target], change, MARKER).await;
+    assert_eq!(outcomes.len(), 1);
+    outcomes.remove(0)
+}
+
+#[tokio::test]
+async fn graph_takes_the_fields_then_the_comment() {
+    let server = Tenant::start(|_| Reply::json(200, &json!({}))).await;
+    let change = commented(Change {
+        assigned_to: Some(Owner::User("ann@contoso.com".into())),
+        ..verdict()
+    });
+    let receipt = write_one(
+        &desk(&server, Family::Graph).await,
+        alert("da1_-2"),
+        &change,
+    )
+    .await
+    .unwrap();
+    assert_eq!(
+        server.calls(),
+        [
+            call(
+                "PATCH",
+                "/v1.0/security/alerts_v2/da1_-2",
+                json!({
+                    "status": "resolved", "classification": "falsePositive",
+                    "determination": "notEnoughDataToValidate", "assignedTo": "ann@contoso.com",
+                })
+            ),
+            call(
+                "POST",
+                "/v1.0/security/alerts_v2/da1_-2/comments",
+                json!({
+                    "@odata.type": "microsoft.graph.security.alertComment",
+                    "comment": "seen [splunk:0badcafe]",
+                })
+            ),
+        ]
+    );
+    assert_eq!(
+        receipt,
+        Receipt {
+            request_id: Some("r-1".into()),
+            attempts: 2
+        }
+    );
+}
+
+#[tokio::test]
+async fn only_what_is_asked_for_is_sent() {
+    let server = Tenant::start(|_| Reply::json(200, &json!({}))).await;
+    let desk = desk(&server, Family::Graph).await;
+    let status = Change {
+        status: Some(Status::New),
+        ..Change::default()
+    };
+    write_one(&desk, alert("a"), &status).await.unwrap();
+    write_one(&desk, target(Subject::Incident, "7"), &status)
+        .await
+        .unwrap();
+    write_one(&desk, alert("a"), &Change::default())
+        .await
+        .unwrap();
+    write_one(&desk, alert("a"), &commented(Change::default()))
+        .await
+        .unwrap();
+    let asked = server.calls();
+    assert_eq!(asked[0].body, json!({"status": "new"}));
+    assert_eq!(asked[1].body, json!({"status": "active"}));
+    assert_eq!(
+        server.lines()[1..],
+        [
+            "PATCH /v1.0/security/incidents/7",
+            "POST /v1.0/security/alerts_v2/a/comments"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_comment_whose_fate_is_unknown_is_looked_for_before_it_is_sent_again() {
+    let late = Reply::error(504, "GatewayTimeout", "late");
+    // How the first POST is answered, whether it was carried out, whether the
+    // comments can be read; then how many are sent, and whether all is well.
+    for (first, carried_out, readable, posts, well) in [
+        (late.clone(), true, true, 1, true),
+        (late.clone(), false, true, 2, true),
+        (late.clone(), true, false, 1, false),
+        (late, false, false, 1, false),
+        (Reply::HangUp, true, true, 1, true),
+        (Reply::HangUp, false, true, 2, true),
+        (Reply::Cut("{}".into()), true, true, 1, true),
+    ] {
+        let shown = format!("{first:?} {carried_out} {readable}");
+        let comments = Mutex::new(Vec::<Value>::new());
+        let seen = Mutex::new(0);
+        let server = Tenant::start(move |asked| {
+            let mut comments = comments.lock().unwrap();
+            if asked.method == "GET" {
+                return if readable {
+                    Reply::json(200, &json!({"comments": *comments}))
+                } else {
+                    Reply::error(403, "Forbidden", "no")
+                };
+            }
+            let mut seen = seen.lock().unwrap();
+            *seen += 1;
+            if *seen > 1 || carried_out {
+                comments.push(json!({"comment": asked.body["comment"]}));
+            }
+            if *seen > 1 {
+                Reply::json(200, &json!({"value": *comments}))
+            } else {
+                first.clone()
+            }
+        })
+        .await;
+        let desk = desk(&server, Family::Graph).await;
+        let outcome = write_one(&desk, alert("a"), &commented(Change::default())).await;
+        let sent = server.lines();
+        let sent = sent.iter().filter(|call| call.starts_with("POST")).count();
+        assert_eq!((sent, outcome.is_ok()), (posts, well), "{shown}");
+        if let Err(fault) = outcome {
+            assert!(matches!(fault, DeskFault::CommentUnknown(_)), "{fault}");
+            assert_eq!(fault.failing(), Failing::Failed);
+            assert_eq!(fault.request_id(), Some("r-1"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_comment_refused_after_its_fields_says_what_stands() {
+    let server = Tenant::start(|asked| match asked.method.as_str() {
+        "PATCH" => Reply::json(200, &json!({})),
+        _ => Reply::error(403, "Forbidden", "no"),
+    })
+    .await;
+    let desk = desk(&server, Family::Graph).await;
+    let fault = write_one(&desk, alert("a"), &commented(verdict()))
+        .await
+        .unwrap_err();
+    assert_eq!(fault.failing(), Failing::Forbidden);
+    let text = fault.to_string();
+    assert!(text.starts_with("the fields were written, the comment was not"));
+    assert!(text.contains("SecurityAlert.ReadWrite.All"), "{text}");
+}
+
+#[tokio::test]
+async fn mde_takes_the_comment_inside_and_its_spelling_is_learnt_once() {
+    let server = Tenant::start(|asked| {
+        if asked.body["determination"] == "InsufficientData" {
+            Reply::json(200, &json!({}))
+        } else {
+            Reply::error(400, "InvalidInput", "bad determination")
+        }
+    })
+    .await;
+    let desk = desk(&server, Family::Mde).await;
+    write_one(&desk, alert("a"), &commented(verdict()))
+        .await
+        .unwrap();
+    write_one(&desk, alert("b"), &commented(verdict()))
+        .await
+        .unwrap();
+    assert_eq!(
+        server.lines(),
+        [
+            "PATCH /api/alerts/a",
+            "PATCH /api/alerts/a",
+            "PATCH /api/alerts/b"
+        ]
+    );
+    let bodies: Vec<_> = server.calls().into_iter().map(|call| call.body).collect();
+    assert_eq!(bodies[0]["determination"], "NoEnoughDataToValidate");
+    assert_eq!(
+        bodies[2],
+        json!({
+            "status": "Resolved", "classification": "FalsePositive",
+            "determination": "InsufficientData", "comment": "seen [splunk:0badcafe]",
+        })
+    );
+}
+
+#[tokio::test]
+async fn a_change_refused_in_every_wording_fails_with_the_first_refusal() {
+    let server = Tenant::start(|asked| {
+        let word = asked.body["determination"].as_str().unwrap_or_default();
+        Reply::error(400, "InvalidInput", &format!("not {word}"))
+    })
+    .await;
+    let desk = desk(&server, Family::Mde).await;
+    let fault = write_one(&desk, alert("a"), &verdict()).await.unwrap_err();
+    assert_eq!(fault.failing(), Failing::Invalid);
+    assert!(fault.to_string().contains("not NoEnoughDataToValidate"));
+    assert_eq!(server.calls().len(), 3);
+}
+
+#[tokio::test]
+async fn mde_gets_the_fields_again_but_not_the_comment_while_its_fate_is_unknown() {
+    let server = Tenant::start(|asked| match asked.body.get("comment") {
+        Some(_) => Reply::error(504, "GatewayTimeout", "late"),
+        None if asked.method == "GET" => Reply::error(403, "Forbidden", "no"),
+        None => Reply::json(200, &json!({})),
+    })
+    .await;
+    let desk = desk(&server, Family::Mde).await;
+    let change = commented(Change {
+        status: Some(Status::InProgress),
+        ..Change::default()
+    });
+    let fault = write_one(&desk, alert("a"), &change).await.unwrap_err();
+    assert!(matches!(fault, DeskFault::CommentUnknown(_)), "{fault}");
+    let asked = server.calls();
+    let methods: Vec<_> = asked.iter().map(|call| call.method.as_str()).collect();
+    assert_eq!(methods, ["PATCH", "GET", "PATCH"]);
+    assert_eq!(asked[2].body, json!({"status": "InProgress"}));
+}
+
+#[tokio::test]
+async fn nobody_is_worded_as_each_api_wants_it() {
+    let nobody = Change {
+        assigned_to: Some(Owner::Nobody),
+        ..Change::default()
+    };
+    for (family, refused, words) in [
+        (Family::Graph, None, vec![Value::Null]),
+        (
+            Family::Graph,
+            Some(Value::Null),
+            vec![Value::Null, json!("")],
+        ),
+        (Family::Mde, None, vec![json!("")]),
+    ] {
+        let server = Tenant::start(move |asked| {
+            if refused.as_ref() == asked.body.get("assignedTo") {
+                Reply::error(400, "BadRequest", "no such owner")
+            } else {
+                Reply::json(200, &json!({}))
+            }
+        })
+        .await;
+        write_one(&desk(&server, family).await, alert("a"), &nobody)
+            .await
+            .unwrap();
+        let sent: Vec<_> = server.calls().into_iter().map(|call| call.body).collect();
+        let words: Vec<_> = words
+            .into_iter()
+            .map(|word| json!({"assignedTo": word}))
+            .collect();
+        assert_eq!(sent, words);
+    }
+}
+
+#[tokio::test]
+async fn an_incidents_tags_are_read_merged_and_written_as_a_whole() {
+    for (family, member) in [(Family::Graph, "customTags"), (Family::Xdr, "tags")] {
+        let server = Tenant::start(move |asked| match asked.method.as_str() {
+            "GET" => Reply::json(200, &json!({member: ["Keep", "Drop", "There"]})),
+            _ => Reply::json(200, &json!({})),
+        })
+        .await;
+        let change = Change {
+            tags_add: vec!["New".into(), "there".into()],
+            tags_remove: vec!["drop".into()],
+            ..Change::default()
+        };
+        let desk = desk(&server, family).await;
+        write_one(&desk, target(Subject::Incident, "7"), &change)
+            .await
+            .unwrap();
+        assert_eq!(
+            server.calls()[1].body,
+            json!({member: ["Keep", "There", "New"]})
+        );
+        let fault = write_one(&desk, alert("a"), &change).await.unwrap_err();
+        assert_eq!(fault.failing(), Failing::Invalid);
+        assert_eq!(server.calls().len(), 2);
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_called_for_what_cannot_be() {
+    let server = Tenant::start(|_| Reply::json(200, &json!({}))).await;
+    let open = desk(&server, Family::Mde).await;
+    for target in [alert(""), alert("a\u{0}"), target(Subject::Incident, "7")] {
+        let fault = open.read(&target).await.unwrap_err();
+        assert_eq!(fault.failing(), Failing::Invalid);
+        let fault = write_one(&open, target, &verdict()).await.unwrap_err();
+        assert_eq!(fault.failing(), Failing::Invalid);
+    }
+    let alone = Change {
+        classification: None,
+        ..verdict()
+    };
+    let fault = write_one(&open, alert("a"), &alone).await.unwrap_err();
+    assert_eq!(fault.failing(), Failing::Invalid);
+
+    let mut account = server.account();
+    account.read_only = true;
+    let client = Client::new(&account, Family::Graph, None).unwrap();
+    let closed = FamilyDesk::new(client).settle(Duration::ZERO);
+    let fault = write_one(&closed, alert("a"), &commented(verdict()))
+        .await
+        .unwrap_err();
+    assert_eq!(fault.failing(), Failing::Forbidden);
+    assert!(server.calls().is_empty(), "{:?}", server.lines());
+}
+
+#[tokio::test]
+async fn each_refusal_has_its_name_and_stops_no_other_target() {
+    let server = Tenant::start(|asked| {
+        let id = asked.target.rsplit('/').next().unwrap();
+        match id.parse().unwrap() {
+            200 => Reply::json(200, &json!({})),
+            429 => Reply::error(429, "TooManyRequests", "slow").header("retry-after", "3000"),
+            status => Reply::error(status, "Code", "no"),
+        }
+    })
+    .await;
+    let desk = desk(&server, Family::Graph).await;
+    let ids = ["200", "400", "401", "403", "404", "409", "200", "429"];
+    let targets: Vec<_> = ids.iter().map(|id| alert(id)).collect();
+    let outcomes = desk.write(&targets, &verdict(), MARKER).await;
+    let failing: Vec<_> = outcomes
+        .iter()
+        .map(|outcome| outcome.as_ref().err().map(DeskError::failing))
+        .collect();
+    assert_eq!(
+        failing,
+        [
+            None,
+            Some(Failing::Invalid),
+            Some(Failing::Forbidden),
+            Some(Failing::Forbidden),
+            Some(Failing::NotFound),
+            Some(Failing::Failed),
+            None,
+            Some(Failing::Throttled),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn what_stands_is_read_in_graph_words() {
+    let server = Tenant::start(|asked| match asked.target.as_str() {
+        "/api/alerts/a%2Fb" => Reply::json(
+            200,
+            &json!({"id": "a/b", "status": "InProgress", "classification": null,
+                "comments": [{"comment": "x", "createdTime": "2026-01-01T00:00:00Z"}]}),
+        ),
+        "/api/alerts/odd" => Reply::text(200, "<html>"),
+        _ => Reply::text(404, "<html>gone</html>"),
+    })
+    .await;
+    let desk = desk(&server, Family::Mde).await;
+    let state = desk.read(&alert("a/b")).await.unwrap();
+    assert_eq!(
+        state,
+        State {
+            status: Some("inProgress".into()),
+            comments: vec!["x".into()],
+            ..State::default()
+        }
+    );
+    let odd = desk.read(&alert("odd")).await.unwrap_err();
+    assert_eq!(odd.failing(), Failing::Failed);
+    let gone = desk.read(&alert("none")).await.unwrap_err();
+    assert_eq!(gone.failing(), Failing::NotFound);
+    assert!(gone.to_string().contains("February 2027"), "{gone}");
+}

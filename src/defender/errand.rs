@@ -1,0 +1,286 @@
+//! One change on its way to one alert or incident.
+//!
+//! PATCH may be repeated, a comment may not: no API offers a key that makes
+//! adding one idempotent. So after an outcome nobody knows, the comments are
+//! read back and the marker looked for before anything is sent again.
+
+use crate::defender::cloud::Family;
+use crate::defender::collection::Collection;
+use crate::defender::desk::{DeskFault, FamilyDesk, Term};
+use crate::defender::error::Error;
+use crate::defender::http::{Answer, Quota};
+use crate::defender::spelling;
+use crate::triage::{Change, Desk, DeskError, Failing, Owner, Receipt, State, Subject, Target};
+use reqwest::Method;
+use serde_json::{Map, Value, json};
+
+pub(super) struct Errand<'a> {
+    desk: &'a FamilyDesk,
+    target: &'a Target,
+    collection: &'static Collection,
+    path: String,
+    marker: &'a str,
+    receipt: Receipt,
+}
+
+type Fields = Map<String, Value>;
+
+/// One way to word a change, and which wordings of its terms it uses.
+#[derive(Debug, Default, Clone)]
+struct Wording {
+    fields: Fields,
+    terms: Vec<(Term, usize)>,
+}
+
+/// How often a comment is sent at most, each time after proof that it is not there.
+const COMMENT_TRIES: u32 = 2;
+
+impl<'a> Errand<'a> {
+    pub fn new(
+        desk: &'a FamilyDesk,
+        target: &'a Target,
+        marker: &'a str,
+    ) -> Result<Self, DeskFault> {
+        let (collection, path) = desk.place(target)?;
+        Ok(Self {
+            desk,
+            target,
+            collection,
+            path,
+            marker,
+            receipt: Receipt::default(),
+        })
+    }
+
+    /// Graph keeps comments in a collection of their own, so there the fields go
+    /// first; the older APIs take the comment inside the PATCH.
+    pub async fn carry_out(mut self, change: &Change) -> Result<Receipt, DeskFault> {
+        let wordings = self.wordings(change).await?;
+        let comment = change.comment.as_deref().map(|text| self.signed(text));
+        if self.family() == Family::Graph {
+            let patched = wordings.iter().any(|wording| !wording.fields.is_empty());
+            self.patch_worded(wordings, None).await?;
+            if let Some(comment) = comment {
+                match self.post_comment(&comment).await {
+                    Err(fault @ DeskFault::Call { .. }) if patched => {
+                        return Err(DeskFault::CommentMissing(Box::new(fault)));
+                    }
+                    posted => posted?,
+                }
+            }
+        } else {
+            self.patch_worded(wordings, comment.as_deref()).await?;
+        }
+        Ok(self.receipt)
+    }
+
+    fn family(&self) -> Family {
+        self.desk.client().family()
+    }
+
+    /// The change in every wording the API may take, the likeliest first.
+    async fn wordings(&mut self, change: &Change) -> Result<Vec<Wording>, DeskFault> {
+        let (family, subject) = (self.family(), self.target.subject);
+        let mut fields = Map::new();
+        if let Some(status) = change.status {
+            let word = spelling::status(family, subject, status);
+            fields.insert("status".into(), word.into());
+        }
+        if let Some(classification) = change.classification {
+            let word = spelling::classification(family, classification);
+            fields.insert("classification".into(), word.into());
+        }
+        if let Some(Owner::User(name)) = &change.assigned_to {
+            fields.insert("assignedTo".into(), name.as_str().into());
+        }
+        if !(change.tags_add.is_empty() && change.tags_remove.is_empty()) {
+            let member = match (subject, family) {
+                (Subject::Alert, _) => {
+                    return Err(DeskFault::Unoffered("no API can write tags to an alert"));
+                }
+                (Subject::Incident, Family::Graph) => "customTags",
+                (Subject::Incident, Family::Mde | Family::Xdr) => "tags",
+            };
+            // The list is replaced as a whole.
+            self.receipt.attempts += 1;
+            let state = self.desk.read(self.target).await?;
+            fields.insert(member.into(), retagged(state.tags, change).into());
+        }
+        let mut wordings = vec![Wording {
+            fields,
+            terms: Vec::new(),
+        }];
+        match (change.determination, change.classification) {
+            (None, _) => {}
+            (Some(_), None) => {
+                return Err(DeskFault::Unoffered(
+                    "a determination is taken only together with its classification",
+                ));
+            }
+            (Some(determination), Some(_)) => {
+                let words = spelling::determinations(family, determination);
+                let words: Vec<Value> = words.iter().map(|word| Value::from(*word)).collect();
+                let term = Term::Determination(determination);
+                wordings = self.reworded(wordings, "determination", term, &words);
+            }
+        }
+        if change.assigned_to == Some(Owner::Nobody) {
+            let mut words = [Value::Null, Value::from("")];
+            if family != Family::Graph {
+                words.reverse();
+            }
+            wordings = self.reworded(wordings, "assignedTo", Term::Nobody, &words);
+        }
+        Ok(wordings)
+    }
+
+    /// Each wording once with each word, beginning with the word last taken.
+    fn reworded(
+        &self,
+        wordings: Vec<Wording>,
+        member: &str,
+        term: Term,
+        words: &[Value],
+    ) -> Vec<Wording> {
+        let known = self.desk.wording(term);
+        let mut order: Vec<_> = words.iter().enumerate().collect();
+        order.sort_by_key(|(at, _)| *at != known);
+        let with = |wording: Wording| {
+            order.iter().map(move |(at, word)| {
+                let mut wording = wording.clone();
+                wording.fields.insert(member.to_owned(), (*word).clone());
+                wording.terms.push((term, *at));
+                wording
+            })
+        };
+        wordings.into_iter().flat_map(with).collect()
+    }
+
+    /// One PATCH in the first wording that is not refused.
+    async fn patch_worded(
+        &mut self,
+        wordings: Vec<Wording>,
+        comment: Option<&str>,
+    ) -> Result<(), DeskFault> {
+        let mut refused = None;
+        for Wording { fields, terms } in wordings {
+            match self.patch(fields, comment).await {
+                Err(fault) if fault.failing() == Failing::Invalid => {
+                    refused.get_or_insert(fault);
+                }
+                Ok(()) => {
+                    self.desk.learn(&terms);
+                    return Ok(());
+                }
+                Err(fault) => return Err(fault),
+            }
+        }
+        refused.map_or(Ok(()), Err)
+    }
+
+    async fn patch(&mut self, fields: Fields, comment: Option<&str>) -> Result<(), DeskFault> {
+        let Some(comment) = comment else {
+            return self.patch_fields(fields).await;
+        };
+        let mut whole = fields.clone();
+        whole.insert("comment".into(), comment.into());
+        let (path, body) = (self.path.clone(), Value::from(whole).to_string());
+        match self.append(Method::PATCH, &path, &body).await {
+            Err(unknown @ DeskFault::CommentUnknown(_)) => {
+                // Without its comment the change can safely be sent again.
+                self.patch_fields(fields).await?;
+                Err(unknown)
+            }
+            written => written,
+        }
+    }
+
+    async fn patch_fields(&mut self, fields: Fields) -> Result<(), DeskFault> {
+        if fields.is_empty() {
+            return Ok(());
+        }
+        let body = Value::from(fields).to_string();
+        let client = self.desk.client();
+        let answer = client
+            .write(Method::PATCH, &self.path, &body, Quota::Calls(1))
+            .await;
+        self.note(answer)
+    }
+
+    async fn post_comment(&mut self, comment: &str) -> Result<(), DeskFault> {
+        // Incidents take the same type.
+        let kind = "microsoft.graph.security.alertComment";
+        let body = json!({"@odata.type": kind, "comment": comment}).to_string();
+        let path = format!("{}/comments", self.path);
+        self.append(Method::POST, &path, &body).await
+    }
+
+    /// Sends what adds a comment; again only after reading that it is not there.
+    async fn append(&mut self, method: Method, path: &str, body: &str) -> Result<(), DeskFault> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let client = self.desk.client();
+            let answer = client
+                .write_once(method.clone(), path, body, Quota::Calls(1))
+                .await;
+            let uncertain = matches!(&answer, Err(error) if error.uncertain());
+            let fault = match self.note(answer) {
+                Err(fault) if uncertain => fault,
+                certain => return certain,
+            };
+            self.desk.settled().await;
+            self.receipt.attempts += 1;
+            match self.desk.read(self.target).await {
+                Ok(state) if self.stands(&state) => return Ok(()),
+                Ok(_) if tries < COMMENT_TRIES && !self.marker.is_empty() => {}
+                _ => return Err(DeskFault::CommentUnknown(Box::new(fault))),
+            }
+        }
+    }
+
+    /// The comment with its marker at the end.
+    fn signed(&self, text: &str) -> String {
+        let text = text.trim_end();
+        if text.ends_with(self.marker) {
+            text.to_owned()
+        } else {
+            format!("{text} {}", self.marker)
+        }
+    }
+
+    fn stands(&self, state: &State) -> bool {
+        let mut comments = state.comments.iter();
+        !self.marker.is_empty() && comments.any(|comment| comment.contains(self.marker))
+    }
+
+    fn note(&mut self, answer: Result<Answer, Error>) -> Result<(), DeskFault> {
+        match answer {
+            Ok(answer) => {
+                self.receipt.attempts += answer.attempts;
+                self.receipt.request_id = answer.request_id.or(self.receipt.request_id.take());
+                Ok(())
+            }
+            Err(error) => {
+                self.receipt.attempts += match &error {
+                    Error::Service { attempts, .. } => *attempts,
+                    _ => 1,
+                };
+                let permission = self.collection.write;
+                Err(DeskFault::call(error, self.collection, permission))
+            }
+        }
+    }
+}
+
+/// The tags there shall be: Defender tells them apart without regard to case.
+fn retagged(mut tags: Vec<String>, change: &Change) -> Vec<String> {
+    let same = |a: &str, b: &str| a.to_lowercase() == b.to_lowercase();
+    tags.retain(|tag| !change.tags_remove.iter().any(|gone| same(gone, tag)));
+    for tag in &change.tags_add {
+        if !tags.iter().any(|there| same(there, tag)) {
+            tags.push(tag.clone());
+        }
+    }
+    tags
+}

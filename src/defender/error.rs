@@ -1,0 +1,266 @@
+//! What can go wrong between an account and an answered call.
+
+use crate::defender::advice;
+use std::fmt;
+use std::time::Duration;
+
+/// Why there is no answer. No variant ever holds a secret, a token or an assertion.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A setting cannot be used.
+    #[error("account {account}: {what}")]
+    Setting { account: String, what: String },
+    /// A write through an account that must not write.
+    #[error("account {account} is read_only: nothing was written")]
+    ReadOnly { account: String },
+    /// Sign-in was refused, or kept failing.
+    #[error("sign-in at {host} failed with {status}{}: {message}{}",
+        Spaced(code), Traces(correlation_id.as_deref(), trace_id.as_deref()))]
+    SignIn {
+        host: String,
+        status: u16,
+        /// The OAuth error word; empty where the answer has none.
+        code: String,
+        /// AADSTS numbers.
+        codes: Vec<u32>,
+        message: String,
+        correlation_id: Option<String>,
+        trace_id: Option<String>,
+    },
+    /// No answer came.
+    #[error("{host}: {what}")]
+    Network {
+        host: String,
+        what: String,
+        advice: Option<&'static str>,
+        /// The request may have been carried out all the same.
+        uncertain: bool,
+    },
+    /// The API points to another place; it is not followed.
+    #[error("{host} redirects to {location}: not followed")]
+    Foreign { host: String, location: String },
+    /// The API answered with an error.
+    #[error("{host} answered {status}{}: {message}{}", Spaced(code), Request(request_id.as_deref()))]
+    Service {
+        host: String,
+        status: u16,
+        /// Microsoft's `error.code`; empty where the body has none.
+        code: String,
+        /// Microsoft's `error.message`.
+        message: String,
+        request_id: Option<String>,
+        attempts: u32,
+    },
+    /// Throttled, by Microsoft or by our own call budget, for longer than this call may wait.
+    #[error("{host} takes no more calls for {} s{}", retry_after.as_secs_f64().ceil(), Request(request_id.as_deref()))]
+    Throttled {
+        host: String,
+        retry_after: Duration,
+        request_id: Option<String>,
+    },
+    /// The body is larger than the cap.
+    #[error("{host}: the answer is larger than {} MB{}", cap >> 20, Request(request_id.as_deref()))]
+    BodyTooLarge {
+        host: String,
+        cap: usize,
+        request_id: Option<String>,
+    },
+    /// The body ended early, or its compression is broken.
+    #[error("{host}: the answer ended early, after {got} bytes{}", Request(request_id.as_deref()))]
+    Truncated {
+        host: String,
+        got: usize,
+        request_id: Option<String>,
+    },
+}
+
+/// Whether trying again helps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retry {
+    Never,
+    After(Duration),
+    Backoff,
+}
+
+impl Error {
+    /// What to do about it, for the person who runs this.
+    pub fn advice(&self) -> Option<&'static str> {
+        match self {
+            Error::ReadOnly { .. } => {
+                Some("set read_only = false on the account, or choose another account")
+            }
+            Error::SignIn { codes, code, .. } => advice::sign_in(codes).or({
+                match code.as_str() {
+                    "" => Some(advice::NOT_ENTRA),
+                    MANAGED_IDENTITY => Some(advice::NO_IDENTITY),
+                    _ => None,
+                }
+            }),
+            Error::Network { advice, .. } => *advice,
+            Error::Foreign { .. } => {
+                Some("check cloud and its URLs: an API never redirects; a proxy's login page does")
+            }
+            Error::Service { status, .. } => advice::service(*status),
+            Error::Throttled { .. } => advice::service(429),
+            Error::Setting { .. } | Error::BodyTooLarge { .. } | Error::Truncated { .. } => None,
+        }
+    }
+
+    /// Whether a later try may succeed; what was worth it has been tried already.
+    pub fn retry(&self) -> Retry {
+        match self {
+            Error::Setting { .. }
+            | Error::ReadOnly { .. }
+            | Error::Foreign { .. }
+            | Error::BodyTooLarge { .. } => Retry::Never,
+            Error::SignIn { status, codes, .. } if advice::passing(codes) || passing(*status) => {
+                Retry::Backoff
+            }
+            Error::SignIn { .. } => Retry::Never,
+            Error::Service { status, .. } if passing(*status) => Retry::Backoff,
+            Error::Service { .. } => Retry::Never,
+            Error::Throttled { retry_after, .. } => Retry::After(*retry_after),
+            Error::Network { .. } | Error::Truncated { .. } => Retry::Backoff,
+        }
+    }
+
+    /// The HTTP status, where an answer came.
+    pub fn status(&self) -> Option<u16> {
+        match self {
+            Error::SignIn { status, .. } | Error::Service { status, .. } => Some(*status),
+            Error::Throttled { .. } => Some(429),
+            _ => None,
+        }
+    }
+
+    /// Microsoft's `request-id`, where an answer came.
+    pub fn request_id(&self) -> Option<&str> {
+        match self {
+            Error::Service { request_id, .. }
+            | Error::Throttled { request_id, .. }
+            | Error::BodyTooLarge { request_id, .. }
+            | Error::Truncated { request_id, .. } => request_id.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// Whether a write may have been carried out all the same.
+    pub fn uncertain(&self) -> bool {
+        match self {
+            Error::Network { uncertain, .. } => *uncertain,
+            Error::Truncated { .. } | Error::BodyTooLarge { .. } => true,
+            Error::Service { status, .. } => matches!(status, 408 | 500 | 502 | 504),
+            _ => false,
+        }
+    }
+}
+
+/// The word in [`Error::SignIn::code`] for a managed identity that gets no token.
+pub(crate) const MANAGED_IDENTITY: &str = "managed_identity";
+
+/// Statuses that pass by themselves.
+pub(crate) fn passing(status: u16) -> bool {
+    matches!(status, 408 | 429 | 500 | 502 | 503 | 504)
+}
+
+/// Text from an answer, made fit for one line of a log: without control
+/// characters and without end.
+pub(crate) fn line(text: &str) -> String {
+    const MOST: usize = 400;
+    let mut out = String::new();
+    for word in text.split(|c: char| c.is_whitespace() || c.is_control()) {
+        if word.is_empty() {
+            continue;
+        }
+        if !out.is_empty() {
+            out.push(' ');
+        }
+        out.push_str(word);
+        if let Some((end, _)) = out.char_indices().nth(MOST) {
+            out.truncate(end);
+            out.push('…');
+            break;
+        }
+    }
+    out
+}
+
+struct Spaced<'a>(&'a str);
+struct Request<'a>(Option<&'a str>);
+struct Traces<'a>(Option<&'a str>, Option<&'a str>);
+
+impl fmt::Display for Spaced<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            "" => Ok(()),
+            word => write!(f, " {word}"),
+        }
+    }
+}
+
+impl fmt::Display for Request<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(id) => write!(f, " (request-id {id})"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Traces<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.0, self.1) {
+            (Some(correlation), Some(trace)) => {
+                write!(f, " (correlation id {correlation}, trace id {trace})")
+            }
+            (Some(correlation), None) => write!(f, " (correlation id {correlation})"),
+            (None, Some(trace)) => write!(f, " (trace id {trace})"),
+            (None, None) => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_refused_sign_in_reads_as_one_line_with_what_support_asks_for() {
+        let error = Error::SignIn {
+            host: "login.microsoftonline.com".into(),
+            status: 401,
+            code: "invalid_client".into(),
+            codes: vec![7000222],
+            message: "AADSTS7000222: The provided client secret keys are expired.".into(),
+            correlation_id: Some("c-1".into()),
+            trace_id: Some("t-1".into()),
+        };
+        insta::assert_snapshot!(error, @"sign-in at login.microsoftonline.com failed with 401 invalid_client: AADSTS7000222: The provided client secret keys are expired. (correlation id c-1, trace id t-1)");
+        assert!(error.advice().unwrap().contains("create a new one"));
+        assert_eq!(error.retry(), Retry::Never);
+    }
+
+    #[test]
+    fn a_service_error_names_host_status_code_and_request_id() {
+        let error = Error::Service {
+            host: "graph.microsoft.com".into(),
+            status: 403,
+            code: "Forbidden".into(),
+            message: "Missing application roles".into(),
+            request_id: Some("r-1".into()),
+            attempts: 1,
+        };
+        insta::assert_snapshot!(error, @"graph.microsoft.com answered 403 Forbidden: Missing application roles (request-id r-1)");
+        assert!(error.advice().unwrap().contains("admin consent"));
+    }
+
+    proptest! {
+        #[test]
+        fn a_line_is_short_and_has_no_control_characters(text in "\\PC{0,600}|[\\x00-\\x7f]{0,600}") {
+            let line = line(&text);
+            prop_assert!(line.chars().count() <= 401);
+            prop_assert!(!line.chars().any(char::is_control));
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! What a stanza remembers between runs.
+
+use super::Instant;
+use super::seen::{Kept, Seen};
+use std::time::Duration;
+
+const VERSION: u32 = 1;
+
+/// The state of one feed, saved after every page that has left the process.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Checkpoint {
+    version: u32,
+    /// Which stream this is (tenant, feed, API): a checkpoint serves no other.
+    stream: String,
+    /// The first instant ever asked for.
+    pub start: Instant,
+    /// Everything up to here that was listed has been delivered; no later
+    /// than the last object delivered, never merely the end of a window.
+    pub watermark: Option<Instant>,
+    /// The last poll came to its end. If not, objects newer than the watermark
+    /// may have been delivered while older ones were not.
+    pub finished: bool,
+    pub habits: Habits,
+    /// Windows that would not come, to be asked for again.
+    pub gaps: Vec<Gap>,
+    pub seen: Seen,
+    pub kept: Kept,
+}
+
+/// What was learnt about how this service answers.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Habits {
+    pub order: Ordering,
+    /// Most objects ever served in one page. A shorter page is the last one;
+    /// one this long may have been cut, whatever `$top` asked for.
+    pub largest_page: u32,
+    /// Most objects a page may ask for, where the service refused more.
+    pub top: Option<u32>,
+    /// Size of an object, on average of late, in bytes.
+    pub object_bytes: Option<u64>,
+    /// The last poll ended on a page that may have been cut exactly behind the
+    /// last known object; the next one looks behind it first.
+    pub doubt: bool,
+}
+
+/// Whether lists come in the order asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ordering {
+    Unknown,
+    Honoured,
+    /// In an order of the service's own.
+    Ignored,
+    /// Asking for an order is an error.
+    Refused,
+}
+
+/// A window the service fails to list though it lists others.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Gap {
+    pub from: Instant,
+    /// Exclusive.
+    pub to: Instant,
+    pub why: String,
+    pub found: Instant,
+    pub tries: u32,
+    pub next_try: Instant,
+}
+
+impl Gap {
+    /// After this many tries (more than a week) a gap is given up, said as such.
+    pub const MOST_TRIES: u32 = 16;
+
+    /// Pauses grow from five minutes to a day.
+    pub fn put_off(&mut self, now: Instant) {
+        self.tries += 1;
+        let minutes = 5_u64 << self.tries.min(9);
+        self.next_try = now.plus(Duration::from_secs(60 * minutes.min(24 * 60)));
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum CheckpointError {
+    #[error(
+        "it cannot be read as a checkpoint ({0}). It is not taken for empty: restore it from a \
+         backup, or delete it to read again from `start` (which delivers old objects once more)"
+    )]
+    Broken(#[from] serde_json::Error),
+    #[error(
+        "it was written by another version of Defender Bridge (layout {0}; this one reads layout \
+         {VERSION}). Install that version again, or delete the file to read again from `start`"
+    )]
+    OtherVersion(u32),
+    #[error(
+        "it belongs to another stream ({found}; this stanza reads {wanted}). Give the changed \
+         input a new name, or delete the file to read again from `start`"
+    )]
+    OtherStream { found: String, wanted: String },
+}
+
+impl Checkpoint {
+    pub fn new(stream: &str, start: Instant) -> Self {
+        Self {
+            version: VERSION,
+            stream: stream.to_owned(),
+            start,
+            watermark: None,
+            finished: false,
+            habits: Habits {
+                order: Ordering::Unknown,
+                largest_page: 0,
+                top: None,
+                object_bytes: None,
+                doubt: false,
+            },
+            gaps: Vec::new(),
+            seen: Seen::default(),
+            kept: Kept::default(),
+        }
+    }
+
+    /// Reads what [`Checkpoint::text`] wrote for the same stream.
+    pub fn read(text: &str, stream: &str) -> Result<Self, CheckpointError> {
+        #[derive(serde::Deserialize)]
+        struct Head {
+            version: u32,
+        }
+        let Head { version } = serde_json::from_str(text)?;
+        if version != VERSION {
+            return Err(CheckpointError::OtherVersion(version));
+        }
+        let checkpoint: Self = serde_json::from_str(text)?;
+        if checkpoint.stream != stream {
+            return Err(CheckpointError::OtherStream {
+                found: checkpoint.stream,
+                wanted: stream.to_owned(),
+            });
+        }
+        Ok(checkpoint)
+    }
+
+    pub fn text(&self) -> Result<String, serde_json::Error> {
+        serde_json::to_string(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stream() -> &'static str {
+        "graph alerts of tenant t"
+    }
+
+    #[test]
+    fn reads_back_what_it_wrote() {
+        let mut checkpoint = Checkpoint::new(stream(), Instant::from_ticks(17));
+        checkpoint.watermark = Some(Instant::from_millis(1_700_000_000_000));
+        checkpoint.gaps.push(Gap {
+            from: Instant::EPOCH,
+            to: Instant::from_ticks(1),
+            why: "HTTP 500".into(),
+            found: Instant::EPOCH,
+            tries: 0,
+            next_try: Instant::EPOCH,
+        });
+        let text = checkpoint.text().unwrap();
+        assert_eq!(Checkpoint::read(&text, stream()).unwrap(), checkpoint);
+    }
+
+    #[test]
+    fn a_broken_file_is_never_taken_for_empty() {
+        for text in [
+            "",
+            "{}",
+            "null",
+            "{\"version\":1}",
+            "{\"version\":1,",
+            "\u{0}\u{0}",
+        ] {
+            let refusal = Checkpoint::read(text, stream()).unwrap_err();
+            assert!(
+                matches!(refusal, CheckpointError::Broken(_)),
+                "{text:?}: {refusal}"
+            );
+        }
+    }
+
+    #[test]
+    fn another_version_or_stream_is_refused_with_advice() {
+        let text = Checkpoint::new(stream(), Instant::EPOCH).text().unwrap();
+        let other = Checkpoint::read(&text, "xdr incidents of tenant t").unwrap_err();
+        assert!(other.to_string().contains("new name"), "{other}");
+        let newer = text.replace("\"version\":1", "\"version\":2");
+        let other = Checkpoint::read(&newer, stream()).unwrap_err();
+        assert!(matches!(other, CheckpointError::OtherVersion(2)), "{other}");
+    }
+
+    #[test]
+    fn a_gap_is_put_off_for_longer_each_time_up_to_a_day() {
+        let mut gap = Gap {
+            from: Instant::EPOCH,
+            to: Instant::EPOCH,
+            why: String::new(),
+            found: Instant::EPOCH,
+            tries: 0,
+            next_try: Instant::EPOCH,
+        };
+        let mut last = Duration::ZERO;
+        for _ in 0..Gap::MOST_TRIES {
+            gap.put_off(Instant::EPOCH);
+            let pause = Duration::from_millis(gap.next_try.millis().unsigned_abs());
+            assert!(pause >= last && pause <= Duration::from_secs(24 * 3600));
+            last = pause;
+        }
+        assert_eq!(last, Duration::from_secs(24 * 3600));
+    }
+}

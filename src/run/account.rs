@@ -1,0 +1,108 @@
+//! Accounts as splunkd keeps them: the stanza of `defender_bridge_account.conf`,
+//! the proxy of `defender_bridge_settings.conf`, the secrets of storage/passwords.
+
+use super::home;
+use super::log;
+use crate::defender::Account;
+use crate::defender::account::Written;
+use crate::splunk::conf::verify_tls;
+use crate::splunk::splunkd::{Splunkd, SplunkdError, Tls};
+use anyhow::{Context, anyhow, bail};
+use secrecy::SecretString;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+pub const ACCOUNTS: &str = "defender_bridge_account";
+pub const SETTINGS: &str = "defender_bridge_settings";
+
+/// splunkd may still be starting when it starts its inputs.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// splunkd as this app's settings want it spoken to.
+pub fn splunkd(
+    server_uri: &str,
+    session_key: SecretString,
+    patience: Duration,
+) -> anyhow::Result<Splunkd> {
+    let verify = home::app().map_or(Ok(false), |app| verify_tls(&app))?;
+    let tls = Tls::of_splunk(verify, home::splunk().as_deref());
+    Ok(Splunkd::new(server_uri, session_key, &tls, patience)?)
+}
+
+/// The settings of `defender_bridge_settings.conf` that are not an account's.
+#[derive(Debug, Default)]
+pub struct Settings {
+    proxy: BTreeMap<String, String>,
+    pub triage: BTreeMap<String, String>,
+}
+
+/// Reads the settings and applies the log level.
+pub async fn settings(splunkd: &Splunkd) -> Result<Settings, SplunkdError> {
+    let mut stanzas: BTreeMap<String, BTreeMap<String, String>> =
+        splunkd.conf_stanzas(SETTINGS).await?.into_iter().collect();
+    if let Some(name) = stanzas
+        .get("logging")
+        .and_then(|logging| logging.get("level"))
+        && let Err(why) = log::level(name)
+    {
+        tracing::warn!("{SETTINGS}.conf [logging] level: {why}; INFO is used");
+    }
+    Ok(Settings {
+        proxy: stanzas.remove("proxy").unwrap_or_default(),
+        triage: stanzas.remove("triage").unwrap_or_default(),
+    })
+}
+
+/// The account of this name, its secret included.
+pub async fn account(
+    splunkd: &Splunkd,
+    settings: &Settings,
+    name: &str,
+) -> anyhow::Result<Account> {
+    let Some(stanza) = splunkd.conf(ACCOUNTS, name).await? else {
+        let known: Vec<String> = match splunkd.conf_stanzas(ACCOUNTS).await {
+            Ok(known) => known.into_iter().map(|(name, _)| name).collect(),
+            Err(error) => {
+                bail!("account \"{name}\" is unknown, and the others cannot be listed: {error}")
+            }
+        };
+        bail!(
+            "account \"{name}\" is unknown: create it in {ACCOUNTS}.conf (known: {})",
+            if known.is_empty() {
+                "none".to_owned()
+            } else {
+                known.join(", ")
+            }
+        );
+    };
+    let text = |key: &str| stanza.get(key).cloned().unwrap_or_default();
+    let proxy = |key: &str| settings.proxy.get(key).cloned().unwrap_or_default();
+    let auth = text("auth");
+    let has_secret = !matches!(auth.trim(), "managed_identity" | "workload_identity");
+    let written = Written {
+        tenant_id: text("tenant_id"),
+        client_id: text("client_id"),
+        cloud: text("cloud"),
+        login_url: text("login_url"),
+        graph_url: text("graph_url"),
+        mde_url: text("mde_url"),
+        xdr_url: text("xdr_url"),
+        ca_file: text("ca_file"),
+        read_only: text("read_only"),
+        secret: match has_secret {
+            true => splunkd.password(name).await?,
+            false => None,
+        },
+        proxy_password: match (proxy("url").trim(), proxy("username").trim()) {
+            ("", _) | (_, "") => None,
+            _ => splunkd.password("proxy").await?,
+        },
+        proxy_url: proxy("url"),
+        proxy_username: proxy("username"),
+        no_proxy: proxy("no_proxy"),
+        auth,
+    };
+    Account::parse(name, &written, |variable| std::env::var(variable).ok())
+        .map_err(|refusal| anyhow!(refusal))
+        .with_context(|| format!("{ACCOUNTS}.conf [{name}]"))
+}

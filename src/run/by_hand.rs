@@ -1,0 +1,99 @@
+//! An account given on the command line. A secret never is: arguments can be
+//! read by every process of the machine.
+
+use crate::defender::Account;
+use crate::defender::account::Written;
+use anyhow::Context;
+use clap::Args;
+use secrecy::SecretString;
+use std::io::Read;
+use std::path::PathBuf;
+
+const SECRET: &str = "DEFENDER_BRIDGE_SECRET";
+const PROXY_PASSWORD: &str = "DEFENDER_BRIDGE_PROXY_PASSWORD";
+
+/// Who signs in, to which cloud, by which road.
+///
+/// The client secret, or the certificate with its key, is read from the file
+/// named by --secret-file, or from the environment variable
+/// DEFENDER_BRIDGE_SECRET.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Account")]
+pub struct AccountArguments {
+    /// Directory (tenant) id or verified domain
+    #[arg(long, value_name = "ID", default_value = "")]
+    tenant_id: String,
+    /// Application (client) id
+    #[arg(long, value_name = "ID", default_value = "")]
+    client_id: String,
+    /// How it proves who it is: secret, certificate, managed_identity, workload_identity
+    #[arg(long, value_name = "KIND", default_value = "secret")]
+    auth: String,
+    /// File with the client secret, or with private key and certificate (PEM); - for stdin
+    #[arg(long, value_name = "FILE")]
+    secret_file: Option<PathBuf>,
+    /// commercial, gcc, gcc_high, dod or custom
+    #[arg(long, value_name = "CLOUD", default_value = "commercial")]
+    cloud: String,
+    /// Sign-in host of a custom cloud
+    #[arg(long, value_name = "URL", default_value = "")]
+    login_url: String,
+    /// Microsoft Graph of a custom cloud
+    #[arg(long, value_name = "URL", default_value = "")]
+    graph_url: String,
+    /// Defender for Endpoint API of a custom cloud
+    #[arg(long, value_name = "URL", default_value = "")]
+    mde_url: String,
+    /// Defender XDR API of a custom cloud
+    #[arg(long, value_name = "URL", default_value = "")]
+    xdr_url: String,
+    /// Certificates (PEM) trusted beside the system's
+    #[arg(long, value_name = "FILE", default_value = "")]
+    ca_file: String,
+    /// Proxy towards Microsoft; its password is read from DEFENDER_BRIDGE_PROXY_PASSWORD
+    #[arg(long, value_name = "URL", default_value = "")]
+    proxy: String,
+    #[arg(long, value_name = "NAME", default_value = "")]
+    proxy_username: String,
+    /// Hosts reached without the proxy, comma separated
+    #[arg(long, value_name = "HOSTS", default_value = "")]
+    no_proxy: String,
+}
+
+impl AccountArguments {
+    pub fn account(self) -> anyhow::Result<Account> {
+        let written = Written {
+            tenant_id: self.tenant_id,
+            client_id: self.client_id,
+            auth: self.auth,
+            cloud: self.cloud,
+            login_url: self.login_url,
+            graph_url: self.graph_url,
+            mde_url: self.mde_url,
+            xdr_url: self.xdr_url,
+            ca_file: self.ca_file,
+            read_only: String::new(),
+            secret: secret(self.secret_file)?,
+            proxy_url: self.proxy,
+            proxy_username: self.proxy_username,
+            proxy_password: std::env::var(PROXY_PASSWORD).ok().map(SecretString::from),
+            no_proxy: self.no_proxy,
+        };
+        Ok(Account::parse("command line", &written, |variable| std::env::var(variable).ok())?)
+    }
+}
+
+fn secret(file: Option<PathBuf>) -> anyhow::Result<Option<SecretString>> {
+    let Some(file) = file else {
+        return Ok(std::env::var(SECRET).ok().map(SecretString::from));
+    };
+    let text = if file.as_os_str() == "-" {
+        let mut text = String::new();
+        std::io::stdin().read_to_string(&mut text).context("the secret cannot be read from stdin")?;
+        text
+    } else {
+        std::fs::read_to_string(&file)
+            .with_context(|| format!("the secret cannot be read from {}", file.display()))?
+    };
+    Ok(Some(text.into()))
+}

@@ -1,0 +1,60 @@
+//! The command line: for people, and the roles Splunk starts with arguments.
+
+use super::by_hand::AccountArguments;
+use super::{alert_action, check, demo, exit, fetch, log, sandbox};
+use clap::{Parser, Subcommand};
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Carries Microsoft Defender alerts and incidents into Splunk, and verdicts back.
+///
+/// splunkd starts this executable as a modular input and as an alert action;
+/// the commands below are for people.
+#[derive(Parser)]
+#[command(version, about, max_term_width = 100, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Shows the whole crossing on an embedded tenant: alerts in, verdicts back
+    Demo(demo::Arguments),
+    /// Serves the embedded Defender tenant
+    Sandbox(sandbox::Arguments),
+    /// Reads a feed and prints one JSON object per line
+    Fetch(fetch::Arguments),
+    /// Tests an account: sign-in, permissions, clock, proxy, TLS, and what to do about it
+    Check(check::Arguments),
+    /// Started by Splunk when an alert fires
+    #[command(hide = true)]
+    AlertAction {
+        /// The action's stanza in alert_actions.conf
+        action: String,
+        /// What Splunk adds; nothing depends on it
+        #[arg(long)]
+        execute: bool,
+    },
+}
+
+pub fn run(arguments: Vec<OsString>) -> ExitCode {
+    let parsed = match Arguments::try_parse_from(arguments) {
+        Ok(parsed) => parsed,
+        Err(help) => {
+            let shown = help.print();
+            drop(shown);
+            return if help.use_stderr() { exit::refused() } else { exit::WELL };
+        }
+    };
+    log::start();
+    match parsed.command {
+        Command::Demo(arguments) => demo::run(&arguments),
+        Command::Sandbox(arguments) => sandbox::run(arguments),
+        Command::Fetch(arguments) => fetch::run(arguments),
+        Command::Check(arguments) => check::run(arguments),
+        Command::AlertAction { action, .. } => alert_action::run(&action),
+    }
+}

@@ -1,0 +1,76 @@
+//! Being asked to stop: SIGTERM or SIGINT, on Windows CTRL_BREAK or CTRL_C.
+
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// splunkd ends by force what has not ended some seconds after it was asked to
+/// (how many is not documented), so two must do.
+const GRACE: Duration = Duration::from_millis(1500);
+
+/// Says when to stop; lives as long as the process's work.
+pub struct Stop {
+    asked: watch::Receiver<bool>,
+}
+
+impl Stop {
+    /// Listens from now on. Needs the runtime.
+    pub fn listen() -> Self {
+        let (tell, asked) = watch::channel(false);
+        tokio::spawn(async move {
+            if let Err(error) = signalled().await {
+                tracing::warn!("signals cannot be received ({error}): stopping takes a kill");
+                return std::future::pending().await;
+            }
+            tell.send_replace(true);
+            // Kept, so that nobody takes the end of this task for an answer.
+            tell.closed().await;
+        });
+        Self { asked }
+    }
+
+    /// For loops that look between two steps.
+    pub fn asked(&self) -> watch::Receiver<bool> {
+        self.asked.clone()
+    }
+
+    /// Runs work to its end, or, once asked to stop, for a short while longer.
+    /// `None`: it did not end in time and is left behind.
+    pub async fn within<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        let mut asked = self.asked.clone();
+        let too_late = async {
+            if asked.wait_for(|asked| *asked).await.is_err() {
+                return std::future::pending().await;
+            }
+            tokio::time::sleep(GRACE).await;
+        };
+        tokio::select! {
+            biased;
+            done = work => Some(done),
+            () = too_late => None,
+        }
+    }
+}
+
+#[cfg(unix)]
+async fn signalled() -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut term = signal(SignalKind::terminate())?;
+    let mut int = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = int.recv() => {}
+    }
+    Ok(())
+}
+
+#[cfg(windows)]
+async fn signalled() -> std::io::Result<()> {
+    use tokio::signal::windows::{ctrl_break, ctrl_c};
+    let mut stop = ctrl_break()?;
+    let mut cancel = ctrl_c()?;
+    tokio::select! {
+        _ = stop.recv() => {}
+        _ = cancel.recv() => {}
+    }
+    Ok(())
+}

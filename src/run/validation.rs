@@ -1,0 +1,59 @@
+//! Started by splunkd to judge an input before it is saved: first what the
+//! parameters say, then a token and one real read of the feed.
+
+use super::account;
+use super::input::Input;
+use super::{exit, home, log};
+use crate::defender::{Client, FeedSource};
+use crate::ingest::{Ask, Instant, Source};
+use crate::splunk::validation::{self, Definition};
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// Somebody waits in front of a form.
+const PATIENCE: Duration = Duration::from_secs(8);
+
+pub fn run() -> ExitCode {
+    log::start();
+    let verdict = judge();
+    let Err(reason) = verdict else {
+        return exit::WELL;
+    };
+    let reason = format!("{reason:#}");
+    tracing::error!("{reason}");
+    let document = validation::rejection(&reason);
+    match home::stdout().and_then(|mut out| out.write_all(document.as_bytes())) {
+        Ok(()) => exit::refused(),
+        Err(_) => exit::own_fault(),
+    }
+}
+
+fn judge() -> anyhow::Result<()> {
+    let definition = validation::read(io::stdin().lock())?;
+    log::about(&definition.item.full_name());
+    let now = Instant::from(jiff::Timestamp::now());
+    let input = Input::parse(&definition.item, now)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(try_feed(definition, input, now))
+}
+
+async fn try_feed(definition: Definition, input: Input, now: Instant) -> anyhow::Result<()> {
+    let splunkd = account::splunkd(&definition.server_uri, definition.session_key, PATIENCE)?;
+    let settings = account::settings(&splunkd).await?;
+    let account = account::account(&splunkd, &settings, &input.account).await?;
+    let client = Client::new(&account, input.feed.family(), None)?.patience(PATIENCE);
+    let newest = Ask {
+        from: now.minus(Duration::from_secs(86_400)),
+        to: now,
+        order: None,
+        top: 1,
+        skip: 0,
+        facets: Vec::new(),
+        patient: false,
+    };
+    FeedSource::new(client, input.feed).page(&newest).await?;
+    Ok(())
+}

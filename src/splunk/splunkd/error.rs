@@ -1,0 +1,56 @@
+//! Why splunkd did not do it, and what to do about it.
+//!
+//! No text here may hold a session key or a stored secret: of an answer only
+//! splunkd's own messages are quoted, and with the key blotted out.
+
+/// A call to splunkd that came to nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum SplunkdError {
+    #[error("`{uri}` is no address of splunkd: {why}")]
+    Address { uri: String, why: &'static str },
+    #[error("the CA file {file} cannot be used: {cause}")]
+    CaFile { file: String, cause: String },
+    #[error("no HTTPS client could be made for splunkd: {0}")]
+    Client(String),
+    #[error(
+        "splunkd at {uri} cannot be reached ({cause}): check that it runs and that its management port is open to this machine"
+    )]
+    Unreachable { uri: String, cause: String },
+    #[error(
+        "splunkd at {uri} shows a certificate that cannot be verified ({cause}): put the certificate of the CA that signed it into $SPLUNK_HOME/etc/auth/cacert.pem or the system's trust store; it must name the host"
+    )]
+    Certificate { uri: String, cause: String },
+    #[error(
+        "splunkd no longer takes this session key (HTTP 401) when asked to {what}: it ends with the run splunkd gave it to, start the run again"
+    )]
+    SessionEnded { what: String },
+    #[error("splunkd does not allow this user to {what} (HTTP 403){said}: {advice}")]
+    Forbidden {
+        what: String,
+        said: String,
+        advice: &'static str,
+    },
+    #[error("splunkd is still not ready (HTTP 503) to {what}{said}: try again in a minute")]
+    NotReady { what: String, said: String },
+    #[error("splunkd refused to {what} (HTTP {status}){said}")]
+    Refused {
+        what: String,
+        status: u16,
+        said: String,
+    },
+    #[error(
+        "splunkd answered the call to {what} with something this version does not understand: {why}"
+    )]
+    Unintelligible { what: String, why: &'static str },
+    #[error(
+        "splunkd hides the secret of `{user}`: `view_cleartext_allowlist` in limits.conf [storage_passwords_masking] must hold the address this is run from"
+    )]
+    Masked { user: String },
+}
+
+impl SplunkdError {
+    /// Whether the same call may go well a little later.
+    pub fn passing(&self) -> bool {
+        matches!(self, Self::Unreachable { .. } | Self::NotReady { .. })
+    }
+}

@@ -1,0 +1,430 @@
+//! splunkd's REST interface (Splunk's *REST API Reference Manual*): settings,
+//! stored secrets, who is asking, events and messages of our own.
+
+mod answer;
+mod connection;
+mod error;
+#[cfg(test)]
+mod tests;
+
+pub use connection::Tls;
+pub use error::SplunkdError;
+
+use super::NAME;
+use answer::{Answer, Entry, said};
+use backon::{ExponentialBuilder, Retryable};
+use bytes::Bytes;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use reqwest::header::{AUTHORIZATION, HeaderValue};
+use reqwest::{Client, Method, StatusCode, Url};
+use secrecy::{ExposeSecret, SecretString};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Everything but what RFC 3986 calls unreserved: splunkd takes `/` and `:`
+/// inside a name only when they are encoded.
+const OUTSIDE_SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~');
+/// Pieces of 255 bytes each: far more than a key and its chain need.
+const MOST_PIECES: usize = 256;
+
+const ASK_FOR_ROLE: &str = "ask an administrator for a role that may";
+const READ_CONF: &str = "a role of this user needs read access to the app Defender Bridge";
+const READ_SECRETS: &str = "a role of this user needs the capability list_storage_passwords";
+const SEND_EVENTS: &str = "a role of this user needs the capability edit_tcp";
+const SEND_MESSAGES: &str = "a role of this user needs the capability edit_messages";
+
+/// Who a session key belongs to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Context {
+    pub username: String,
+    pub roles: Vec<String>,
+    pub capabilities: Vec<String>,
+}
+
+impl Context {
+    pub fn can(&self, capability: &str) -> bool {
+        self.capabilities.iter().any(|own| own == capability)
+    }
+}
+
+/// Which splunkd this is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerInfo {
+    pub version: String,
+    pub server_name: String,
+    pub guid: String,
+    pub roles: Vec<String>,
+    pub is_free: bool,
+}
+
+/// How a bulletin message looks in Splunk Web.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Severity {
+    Info,
+    Warn,
+    Error,
+}
+
+/// Where an event sent over REST goes.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Addressing<'a> {
+    pub index: Option<&'a str>,
+    pub sourcetype: &'a str,
+    pub source: &'a str,
+    pub host: Option<&'a str>,
+}
+
+/// splunkd, on behalf of the owner of one session key.
+#[derive(Debug)]
+pub struct Splunkd {
+    client: Client,
+    base: Url,
+    session_key: SecretString,
+    patience: Duration,
+}
+
+/// One call: what it is for, in words, and what it takes.
+struct Call<'c> {
+    what: String,
+    advice: &'static str,
+    method: Method,
+    path: String,
+    query: Vec<(&'static str, &'c str)>,
+    form: Vec<(&'static str, &'c str)>,
+    body: Option<Bytes>,
+}
+
+impl<'c> Call<'c> {
+    fn get(path: String, what: String, advice: &'static str) -> Self {
+        Self {
+            what,
+            advice,
+            method: Method::GET,
+            path,
+            query: Vec::new(),
+            form: Vec::new(),
+            body: None,
+        }
+    }
+}
+
+impl Splunkd {
+    /// Nothing is asked yet. `patience` bounds the time spent waiting for a
+    /// splunkd that refuses connections or is not ready (503).
+    pub fn new(
+        server_uri: &str,
+        session_key: SecretString,
+        tls: &Tls,
+        patience: Duration,
+    ) -> Result<Self, SplunkdError> {
+        let base = connection::address(server_uri)?;
+        Ok(Self {
+            client: connection::client(&base, tls)?,
+            base,
+            session_key,
+            patience,
+        })
+    }
+
+    /// A stanza of the app's `<name>.conf`; none if there is no such stanza.
+    pub async fn conf(
+        &self,
+        name: &str,
+        stanza: &str,
+    ) -> Result<Option<BTreeMap<String, String>>, SplunkdError> {
+        if unnameable(stanza) {
+            return Ok(None);
+        }
+        let path = format!("{}/{}", conf_path(name), segment(stanza));
+        let what = format!("read stanza [{stanza}] of {name}.conf");
+        let entries = self.entries(Call::get(path, what, READ_CONF)).await?;
+        Ok(entries
+            .into_iter()
+            .flatten()
+            .find(|entry| entry.name == stanza)
+            .map(|entry| entry.settings()))
+    }
+
+    /// All stanzas of the app's `<name>.conf`.
+    pub async fn conf_stanzas(
+        &self,
+        name: &str,
+    ) -> Result<Vec<(String, BTreeMap<String, String>)>, SplunkdError> {
+        let mut call = Call::get(conf_path(name), format!("read {name}.conf"), READ_CONF);
+        // Without it splunkd stops at 30.
+        call.query.push(("count", "-1"));
+        let entries = self.entries(call).await?.unwrap_or_default();
+        Ok(entries
+            .into_iter()
+            .map(|entry| (entry.name.clone(), entry.settings()))
+            .collect())
+    }
+
+    /// The secret kept for `user` in the app's realm; none if there is none.
+    /// A long one is kept in pieces under `<user>#1`, `<user>#2` and so on.
+    pub async fn password(&self, user: &str) -> Result<Option<SecretString>, SplunkdError> {
+        if unnameable(user) {
+            return Ok(None);
+        }
+        if let Some(whole) = self.stored(user).await? {
+            return Ok(Some(whole));
+        }
+        let mut joined = String::new();
+        for piece in 1..=MOST_PIECES {
+            match self.stored(&format!("{user}#{piece}")).await? {
+                Some(secret) => joined.push_str(secret.expose_secret()),
+                None => break,
+            }
+        }
+        Ok((!joined.is_empty()).then(|| joined.into()))
+    }
+
+    async fn stored(&self, user: &str) -> Result<Option<SecretString>, SplunkdError> {
+        let path = format!(
+            "servicesNS/nobody/{NAME}/storage/passwords/{}",
+            segment(&format!("{NAME}:{user}:"))
+        );
+        let what = format!("read the secret of `{user}`");
+        let entries = self.entries(Call::get(path, what, READ_SECRETS)).await?;
+        let mine = |entry: &Entry| {
+            let is = |key, expected| entry.text(key).is_none_or(|found| found == expected);
+            is("realm", NAME) && is("username", user)
+        };
+        let Some(entry) = entries.into_iter().flatten().find(mine) else {
+            return Ok(None);
+        };
+        match entry.text("clear_password") {
+            Some(secret) if secret.bytes().any(|byte| byte != b'*') => Ok(Some(secret.into())),
+            _ => Err(SplunkdError::Masked {
+                user: user.to_owned(),
+            }),
+        }
+    }
+
+    /// Who the session key belongs to.
+    pub async fn current_context(&self) -> Result<Context, SplunkdError> {
+        let entry = self
+            .only(
+                "services/authentication/current-context",
+                "say who is asking",
+            )
+            .await?;
+        Ok(Context {
+            username: entry.text("username").unwrap_or_default(),
+            roles: entry.list("roles"),
+            capabilities: entry.list("capabilities"),
+        })
+    }
+
+    /// Which splunkd this is.
+    pub async fn server_info(&self) -> Result<ServerInfo, SplunkdError> {
+        let entry = self
+            .only("services/server/info", "say which version it is")
+            .await?;
+        let text = |key| entry.text(key).unwrap_or_default();
+        Ok(ServerInfo {
+            version: text("version"),
+            server_name: text("serverName"),
+            guid: text("guid"),
+            roles: entry.list("server_roles"),
+            is_free: text("isFree") == "1",
+        })
+    }
+
+    /// Sends one event.
+    pub async fn receive(&self, to: Addressing<'_>, body: Bytes) -> Result<(), SplunkdError> {
+        let mut query = vec![("sourcetype", to.sourcetype), ("source", to.source)];
+        query.extend(to.index.map(|index| ("index", index)));
+        query.extend(to.host.map(|host| ("host", host)));
+        self.done(Call {
+            what: "take an event".to_owned(),
+            advice: SEND_EVENTS,
+            method: Method::POST,
+            path: "services/receivers/simple".to_owned(),
+            query,
+            form: Vec::new(),
+            body: Some(body),
+        })
+        .await
+    }
+
+    /// Shows a message to everybody in Splunk Web; one of the same name is replaced.
+    pub async fn message(
+        &self,
+        name: &str,
+        text: &str,
+        severity: Severity,
+    ) -> Result<(), SplunkdError> {
+        let severity = match severity {
+            Severity::Info => "info",
+            Severity::Warn => "warn",
+            Severity::Error => "error",
+        };
+        self.done(Call {
+            what: "show a message".to_owned(),
+            advice: SEND_MESSAGES,
+            method: Method::POST,
+            path: "services/messages".to_owned(),
+            query: Vec::new(),
+            form: vec![("name", name), ("value", text), ("severity", severity)],
+            body: None,
+        })
+        .await
+    }
+
+    async fn done(&self, call: Call<'_>) -> Result<(), SplunkdError> {
+        let missing = SplunkdError::Refused {
+            what: call.what.clone(),
+            status: StatusCode::NOT_FOUND.as_u16(),
+            said: String::new(),
+        };
+        self.ask(call).await?.map(drop).ok_or(missing)
+    }
+
+    async fn only(&self, path: &str, what: &str) -> Result<Entry, SplunkdError> {
+        let call = Call::get(path.to_owned(), what.to_owned(), ASK_FOR_ROLE);
+        let missing = SplunkdError::Unintelligible {
+            what: what.to_owned(),
+            why: "the answer has no entry",
+        };
+        let entries = self.entries(call).await?.unwrap_or_default();
+        entries.into_iter().next().ok_or(missing)
+    }
+
+    /// The entries of the answer; none if there is no such object (404).
+    async fn entries(&self, call: Call<'_>) -> Result<Option<Vec<Entry>>, SplunkdError> {
+        let what = call.what.clone();
+        let Some(body) = self.ask(call).await? else {
+            return Ok(None);
+        };
+        // serde's own words quote values, and one of them may be a secret.
+        serde_json::from_slice::<Answer>(&body)
+            .map(|answer| Some(answer.entry))
+            .map_err(|_| SplunkdError::Unintelligible {
+                what,
+                why: "it is not the JSON splunkd documents",
+            })
+    }
+
+    async fn ask(&self, call: Call<'_>) -> Result<Option<Bytes>, SplunkdError> {
+        let pauses = ExponentialBuilder::default()
+            .with_min_delay(Duration::from_millis(100))
+            .with_max_delay(Duration::from_secs(5))
+            .without_max_times()
+            .with_total_delay(Some(self.patience))
+            .with_jitter();
+        let attempt = async || self.ask_once(&call).await;
+        attempt
+            .retry(pauses)
+            .when(|failure| failure.again)
+            .await
+            .map_err(|failure| failure.error)
+    }
+
+    async fn ask_once(&self, call: &Call<'_>) -> Result<Option<Bytes>, Failure> {
+        let mut request = self
+            .client
+            .request(call.method.clone(), self.url(&call.path)?)
+            .header(AUTHORIZATION, self.authorization()?)
+            .query(&[("output_mode", "json")])
+            .query(&call.query);
+        if !call.form.is_empty() {
+            request = request.form(&call.form);
+        }
+        if let Some(body) = &call.body {
+            request = request.body(body.clone());
+        }
+        let answer = request.send().await.map_err(|error| self.failed(error))?;
+        let status = answer.status();
+        let body = answer.bytes().await.map_err(|error| self.failed(error))?;
+        if status.is_success() {
+            return Ok(Some(body));
+        }
+        if status == StatusCode::NOT_FOUND {
+            return Ok(None);
+        }
+        let what = call.what.clone();
+        let said = said(&body, self.session_key.expose_secret());
+        Err(Failure {
+            again: status == StatusCode::SERVICE_UNAVAILABLE,
+            error: match status {
+                StatusCode::UNAUTHORIZED => SplunkdError::SessionEnded { what },
+                StatusCode::FORBIDDEN => SplunkdError::Forbidden {
+                    what,
+                    said,
+                    advice: call.advice,
+                },
+                StatusCode::SERVICE_UNAVAILABLE => SplunkdError::NotReady { what, said },
+                other => SplunkdError::Refused {
+                    what,
+                    status: other.as_u16(),
+                    said,
+                },
+            },
+        })
+    }
+
+    fn url(&self, path: &str) -> Result<Url, SplunkdError> {
+        self.base.join(path).map_err(|_| SplunkdError::Address {
+            uri: self.base.to_string(),
+            why: "no path can be added to it",
+        })
+    }
+
+    fn authorization(&self) -> Result<HeaderValue, SplunkdError> {
+        let mut value =
+            HeaderValue::try_from(format!("Splunk {}", self.session_key.expose_secret())).map_err(
+                |_| SplunkdError::Client("the session key holds a character no header can".into()),
+            )?;
+        value.set_sensitive(true);
+        Ok(value)
+    }
+
+    fn failed(&self, error: reqwest::Error) -> Failure {
+        // URLs may name stanzas, never secrets, but they say nothing the call's own words do not.
+        let error = error.without_url();
+        let uri = self.base.origin().ascii_serialization();
+        let cause = connection::chain(&error);
+        Failure {
+            again: connection::was_refused(&error),
+            error: if connection::failed_verification(&error) {
+                SplunkdError::Certificate { uri, cause }
+            } else {
+                SplunkdError::Unreachable { uri, cause }
+            },
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Failure {
+    error: SplunkdError,
+    /// Refused before anything was taken, so that it can be repeated.
+    again: bool,
+}
+
+impl From<SplunkdError> for Failure {
+    fn from(error: SplunkdError) -> Self {
+        Self {
+            error,
+            again: false,
+        }
+    }
+}
+
+fn conf_path(name: &str) -> String {
+    format!("servicesNS/nobody/{NAME}/configs/conf-{}", segment(name))
+}
+
+fn segment(name: &str) -> String {
+    utf8_percent_encode(name, OUTSIDE_SEGMENT).to_string()
+}
+
+/// Names no object can have, but which would lead a path elsewhere.
+fn unnameable(name: &str) -> bool {
+    matches!(name, "" | "." | "..")
+}

@@ -1,0 +1,484 @@
+use super::connection::is_loopback;
+use super::*;
+use axum::Router;
+use axum::body::to_bytes;
+use axum::extract::Request;
+use axum::response::{IntoResponse, Response};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use serde_json::{Value, json};
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::{ServerConfig, pki_types::PrivateKeyDer};
+
+const KEY: &str = "session-key-4711";
+const SECRET: &str = "s3cr3t~value";
+
+#[derive(Debug, Clone)]
+struct Asked {
+    method: String,
+    uri: String,
+    authorization: String,
+    body: String,
+}
+
+/// A splunkd of a few answers, over HTTPS with a certificate of its own.
+struct Counterpart {
+    uri: String,
+    pem: String,
+    asked: Arc<Mutex<Vec<Asked>>>,
+    serving: JoinHandle<()>,
+}
+
+impl Drop for Counterpart {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}
+
+impl Counterpart {
+    async fn start<F>(answer: F) -> Self
+    where
+        F: Fn(&str) -> (u16, Value) + Send + Sync + 'static,
+    {
+        let certified = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+        let key = PrivateKeyDer::try_from(certified.signing_key.serialize_der()).unwrap();
+        let provider = Arc::new(tokio_rustls::rustls::crypto::aws_lc_rs::default_provider());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![certified.cert.der().clone()], key)
+            .unwrap();
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let answer = Arc::new(answer);
+        let log = Arc::clone(&asked);
+        let router = Router::new().fallback(move |request: Request| {
+            let (log, answer) = (Arc::clone(&log), Arc::clone(&answer));
+            async move { respond(request, &log, &*answer).await }
+        });
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let serving = tokio::spawn(async move {
+            loop {
+                let (socket, _) = listener.accept().await.unwrap();
+                let (acceptor, router) = (acceptor.clone(), router.clone());
+                tokio::spawn(async move {
+                    let Ok(socket) = acceptor.accept(socket).await else {
+                        return;
+                    };
+                    let service = hyper_util::service::TowerToHyperService::new(router);
+                    let server = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
+                    drop(server.serve_connection(TokioIo::new(socket), service).await);
+                });
+            }
+        });
+        Self {
+            uri: format!("https://127.0.0.1:{port}"),
+            pem: certified.cert.pem(),
+            asked,
+            serving,
+        }
+    }
+
+    fn client(&self) -> Splunkd {
+        self.client_with(&Tls::default()).unwrap()
+    }
+
+    fn client_with(&self, tls: &Tls) -> Result<Splunkd, SplunkdError> {
+        Splunkd::new(&self.uri, KEY.into(), tls, Duration::from_secs(20))
+    }
+
+    fn asked(&self) -> Vec<Asked> {
+        self.asked.lock().unwrap().clone()
+    }
+}
+
+async fn respond(
+    request: Request,
+    log: &Mutex<Vec<Asked>>,
+    answer: &(dyn Fn(&str) -> (u16, Value) + Send + Sync),
+) -> Response {
+    let (parts, body) = request.into_parts();
+    let body = to_bytes(body, 1 << 20).await.unwrap();
+    let authorization = parts.headers.get(AUTHORIZATION);
+    log.lock().unwrap().push(Asked {
+        method: parts.method.to_string(),
+        uri: parts.uri.to_string(),
+        authorization: authorization.unwrap().to_str().unwrap().to_owned(),
+        body: String::from_utf8(body.to_vec()).unwrap(),
+    });
+    let (status, json) = answer(parts.uri.path());
+    (StatusCode::from_u16(status).unwrap(), json.to_string()).into_response()
+}
+
+fn entry(name: &str, content: Value) -> (u16, Value) {
+    let entry = json!({"name": name, "id": "x", "links": {}, "acl": {}, "content": content});
+    (
+        200,
+        json!({"links": {}, "origin": "x", "entry": [entry], "paging": {"total": 1}, "messages": []}),
+    )
+}
+
+fn refusal(status: u16, text: &str) -> (u16, Value) {
+    (
+        status,
+        json!({"messages": [{"type": "ERROR", "text": text}]}),
+    )
+}
+
+#[tokio::test]
+async fn reads_a_stanza_as_its_conf_spells_it() {
+    let splunkd = Counterpart::start(|_| {
+        entry(
+            "a/b: ü",
+            json!({"eai:acl": null, "eai:appName": "x", "disabled": false, "read_only": true,
+                "tenant_id": "t", "n": 5, "nothing": null}),
+        )
+    })
+    .await;
+    let settings = splunkd
+        .client()
+        .conf("defender_bridge_account", "a/b: ü")
+        .await
+        .unwrap()
+        .unwrap();
+    let expected = [
+        ("disabled", "0"),
+        ("n", "5"),
+        ("read_only", "1"),
+        ("tenant_id", "t"),
+    ];
+    assert!(
+        settings
+            .iter()
+            .map(|(k, v)| (k.as_str(), v.as_str()))
+            .eq(expected),
+        "{settings:?}"
+    );
+    let asked = &splunkd.asked()[0];
+    assert_eq!(asked.method, "GET");
+    assert_eq!(
+        asked.uri,
+        "/servicesNS/nobody/defender_bridge/configs/conf-defender_bridge_account/a%2Fb%3A%20%C3%BC?output_mode=json"
+    );
+    assert_eq!(asked.authorization, format!("Splunk {KEY}"));
+}
+
+#[tokio::test]
+async fn a_stanza_or_conf_that_is_not_there_is_no_error() {
+    let splunkd = Counterpart::start(|_| refusal(404, "Could not find object")).await;
+    let client = splunkd.client();
+    assert_eq!(client.conf("c", "x").await.unwrap(), None);
+    assert_eq!(client.conf_stanzas("c").await.unwrap(), []);
+    assert!(client.password("x").await.unwrap().is_none());
+    let before = splunkd.asked().len();
+    for name in ["", ".", ".."] {
+        assert_eq!(client.conf("c", name).await.unwrap(), None);
+        assert!(client.password(name).await.unwrap().is_none());
+    }
+    assert_eq!(splunkd.asked().len(), before, "such names lead elsewhere");
+}
+
+#[tokio::test]
+async fn lists_all_stanzas_of_a_conf() {
+    let splunkd = Counterpart::start(|_| {
+        (
+            200,
+            json!({"entry": [{"name": "a", "content": {"x": "1"}}, {"name": "b"}]}),
+        )
+    })
+    .await;
+    let stanzas = splunkd.client().conf_stanzas("c").await.unwrap();
+    let names: Vec<&str> = stanzas.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["a", "b"]);
+    assert_eq!(stanzas[0].1["x"], "1");
+    assert!(splunkd.asked()[0].uri.contains("count=-1"));
+}
+
+#[tokio::test]
+async fn a_secret_is_read_whole_in_one_call() {
+    let splunkd = Counterpart::start(|path| {
+        assert_eq!(
+            path,
+            "/servicesNS/nobody/defender_bridge/storage/passwords/defender_bridge%3Acontoso%3A"
+        );
+        entry(
+            "defender_bridge:contoso:",
+            json!({"realm": "defender_bridge", "username": "contoso", "clear_password": SECRET}),
+        )
+    })
+    .await;
+    let secret = splunkd.client().password("contoso").await.unwrap().unwrap();
+    assert_eq!(secret.expose_secret(), SECRET);
+    assert_eq!(splunkd.asked().len(), 1);
+}
+
+#[tokio::test]
+async fn a_long_secret_is_joined_from_its_pieces_in_order() {
+    let splunkd = Counterpart::start(|path| {
+        let piece = path.split("contoso").nth(1).unwrap();
+        match piece
+            .strip_prefix("%23")
+            .and_then(|piece| piece.strip_suffix("%3A"))
+        {
+            Some(number) if number.parse::<u32>().unwrap() <= 11 => {
+                entry("x", json!({"clear_password": format!("<{number}>")}))
+            }
+            _ => refusal(404, "no such entry"),
+        }
+    })
+    .await;
+    let secret = splunkd.client().password("contoso").await.unwrap().unwrap();
+    assert_eq!(
+        secret.expose_secret(),
+        "<1><2><3><4><5><6><7><8><9><10><11>"
+    );
+}
+
+#[tokio::test]
+async fn a_hidden_secret_is_never_taken_for_one() {
+    for content in [json!({"clear_password": "********"}), json!({})] {
+        let splunkd = Counterpart::start(move |_| entry("x", content.clone())).await;
+        let error = splunkd.client().password("contoso").await.unwrap_err();
+        assert!(matches!(error, SplunkdError::Masked { .. }), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn says_who_is_asking_and_which_splunkd_answers() {
+    let splunkd = Counterpart::start(|path| match path {
+        "/services/authentication/current-context" => entry(
+            "context",
+            json!({"username": "ann", "roles": ["user", "soc"], "capabilities": ["search", "edit_tcp"]}),
+        ),
+        "/services/server/info" => entry(
+            "server-info",
+            json!({"version": "10.4.2", "serverName": "sh1", "guid": "G", "server_roles": ["search_head"],
+                "isFree": false}),
+        ),
+        other => refusal(500, other),
+    })
+    .await;
+    let client = splunkd.client();
+    let context = client.current_context().await.unwrap();
+    assert_eq!(context.username, "ann");
+    assert_eq!(context.roles, ["user", "soc"]);
+    assert!(context.can("edit_tcp") && !context.can("list_storage_passwords"));
+    let info = client.server_info().await.unwrap();
+    assert_eq!(
+        info,
+        ServerInfo {
+            version: "10.4.2".to_owned(),
+            server_name: "sh1".to_owned(),
+            guid: "G".to_owned(),
+            roles: vec!["search_head".to_owned()],
+            is_free: false,
+        }
+    );
+}
+
+#[tokio::test]
+async fn sends_an_event_and_a_message() {
+    let splunkd = Counterpart::start(|_| (201, json!({}))).await;
+    let client = splunkd.client();
+    let to = Addressing {
+        index: Some("soc"),
+        sourcetype: "defender_bridge:triage",
+        source: "a&b",
+        host: None,
+    };
+    client
+        .receive(to, Bytes::from_static(b"{\"a\":1}"))
+        .await
+        .unwrap();
+    client
+        .message("defender_bridge:x", "50% & more", Severity::Warn)
+        .await
+        .unwrap();
+    let asked = splunkd.asked();
+    assert_eq!(
+        (
+            asked[0].method.as_str(),
+            asked[0].uri.as_str(),
+            asked[0].body.as_str()
+        ),
+        (
+            "POST",
+            "/services/receivers/simple?output_mode=json&sourcetype=defender_bridge%3Atriage&source=a%26b&index=soc",
+            "{\"a\":1}"
+        )
+    );
+    assert_eq!(asked[1].uri, "/services/messages?output_mode=json");
+    assert_eq!(
+        asked[1].body,
+        "name=defender_bridge%3Ax&value=50%25+%26+more&severity=warn"
+    );
+}
+
+#[tokio::test]
+async fn a_refusal_says_what_is_missing_and_never_a_secret() {
+    let mut said = Vec::new();
+    for (status, text) in [
+        (401, "call not properly authenticated"),
+        (403, "insufficient permission (key session-key-4711)"),
+        (400, "bad argument"),
+        (200, "clear_password s3cr3t~value but no entry"),
+    ] {
+        let splunkd = Counterpart::start(move |_| refusal(status, text)).await;
+        let client = splunkd.client();
+        let errors = [
+            client.conf("c", "x").await.err(),
+            client.password("x").await.err(),
+            client.current_context().await.err(),
+            client
+                .receive(Addressing::default(), Bytes::new())
+                .await
+                .err(),
+            client.message("n", "t", Severity::Error).await.err(),
+        ];
+        for error in errors.into_iter().flatten() {
+            let text = format!("{error} {error:?} {client:?}");
+            assert!(!text.contains(KEY) && !text.contains(SECRET), "{text}");
+            assert!(!error.passing());
+            said.push(error.to_string());
+        }
+    }
+    insta::assert_snapshot!(said.join("\n"));
+}
+
+#[tokio::test]
+async fn an_answer_that_is_no_json_is_not_quoted() {
+    let splunkd = Counterpart::start(|_| (200, json!({"entry": [{"name": {"x": SECRET}}]}))).await;
+    let error = splunkd.client().password("x").await.unwrap_err();
+    assert!(
+        matches!(error, SplunkdError::Unintelligible { .. }),
+        "{error}"
+    );
+    assert!(!format!("{error} {error:?}").contains(SECRET));
+}
+
+#[tokio::test]
+async fn waits_for_a_splunkd_that_is_not_ready_yet() {
+    let calls = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&calls);
+    let splunkd = Counterpart::start(move |_| match count.fetch_add(1, Ordering::Relaxed) {
+        0 | 1 => refusal(503, "starting"),
+        _ => entry("x", json!({"k": "v"})),
+    })
+    .await;
+    let settings = splunkd.client().conf("c", "x").await.unwrap().unwrap();
+    assert_eq!(settings["k"], "v");
+    assert_eq!(calls.load(Ordering::Relaxed), 3);
+}
+
+#[tokio::test]
+async fn does_not_wait_longer_than_told() {
+    let splunkd = Counterpart::start(|_| refusal(503, "starting")).await;
+    let client = Splunkd::new(&splunkd.uri, KEY.into(), &Tls::default(), Duration::ZERO).unwrap();
+    let error = client.conf("c", "x").await.unwrap_err();
+    assert!(matches!(error, SplunkdError::NotReady { .. }), "{error}");
+    assert!(error.passing());
+}
+
+#[tokio::test]
+async fn a_refused_connection_is_tried_again_then_named() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let uri = format!("https://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let patience = Duration::from_millis(250);
+    let client = Splunkd::new(&uri, KEY.into(), &Tls::default(), patience).unwrap();
+    let call = Call::get("services/server/info".to_owned(), String::new(), "");
+    assert!(client.ask_once(&call).await.unwrap_err().again);
+    let error = client.conf("c", "x").await.unwrap_err();
+    assert!(error.passing());
+    assert!(error.to_string().contains(&uri), "{error}");
+}
+
+#[tokio::test]
+async fn a_certificate_is_verified_where_it_must_be() {
+    let splunkd = Counterpart::start(|_| entry("x", json!({}))).await;
+    let strict = Tls {
+        verify: true,
+        ca_file: None,
+    };
+    match splunkd.client_with(&strict) {
+        Ok(client) => {
+            let call = Call::get("services/server/info".to_owned(), String::new(), "");
+            let failure = client.ask_once(&call).await.unwrap_err();
+            assert!(!failure.again);
+            assert!(
+                matches!(failure.error, SplunkdError::Certificate { .. }),
+                "{}",
+                failure.error
+            );
+        }
+        // A machine without any trust store.
+        Err(error) => assert!(matches!(error, SplunkdError::Client(_)), "{error}"),
+    }
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), &splunkd.pem).unwrap();
+    let known = Tls {
+        verify: true,
+        ca_file: Some(file.path().to_owned()),
+    };
+    let client = splunkd.client_with(&known).unwrap();
+    assert!(client.conf("c", "x").await.unwrap().is_some());
+}
+
+#[test]
+fn a_ca_file_that_is_none_is_named() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(
+        file.path(),
+        "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n",
+    )
+    .unwrap();
+    let tls = Tls {
+        verify: true,
+        ca_file: Some(file.path().to_owned()),
+    };
+    let error = Splunkd::new("https://sh1:8089", KEY.into(), &tls, Duration::ZERO).unwrap_err();
+    assert!(matches!(error, SplunkdError::CaFile { .. }), "{error}");
+    let absent = Tls::of_splunk(false, Some(Path::new("/nowhere")));
+    Splunkd::new(
+        "https://127.0.0.1:8089",
+        KEY.into(),
+        &absent,
+        Duration::ZERO,
+    )
+    .unwrap();
+}
+
+#[test]
+fn only_this_machine_may_skip_verification_or_tls() {
+    let local = |uri: &str| is_loopback(&Url::parse(uri).unwrap());
+    for uri in [
+        "https://127.0.0.1:8089",
+        "https://127.9.9.9",
+        "https://[::1]:8089",
+        "https://LOCALHOST",
+    ] {
+        assert!(local(uri), "{uri}");
+    }
+    for uri in [
+        "https://sh1:8089",
+        "https://localhost.example.com",
+        "https://10.0.0.1",
+        "https://127.0.0.1@sh1:8089",
+    ] {
+        assert!(!local(uri), "{uri}");
+    }
+    let new = |uri| Splunkd::new(uri, KEY.into(), &Tls::default(), Duration::ZERO);
+    assert!(new("http://127.0.0.1:8089").is_ok());
+    for uri in ["http://sh1:8089", "ftp://127.0.0.1", "127.0.0.1:8089", ""] {
+        assert!(
+            matches!(new(uri), Err(SplunkdError::Address { .. })),
+            "{uri}"
+        );
+    }
+}

@@ -1,0 +1,167 @@
+//! The ledger kept open during one action: an entry is written the moment an
+//! outcome is known, and the next write waits until it is down.
+
+use crate::triage::gap::Field;
+use crate::triage::outcome::{Entry, Outcome, Summary};
+use crate::triage::plan::{Refused, Task};
+use crate::triage::{Action, Api, Clock, DeskError, Ledger, State};
+use futures::lock::Mutex;
+use std::time::Duration;
+
+pub(super) struct Book<'a, L, C> {
+    action: &'a Action,
+    clock: &'a C,
+    open: Mutex<Open<'a, L>>,
+}
+
+struct Open<'a, L> {
+    ledger: &'a mut L,
+    /// The worst outcome of each row so far.
+    rows: Vec<Option<Outcome>>,
+}
+
+/// How one target ended, without who asked.
+#[derive(Debug)]
+pub(super) struct Settled {
+    pub outcome: Outcome,
+    pub message: String,
+    pub before: Option<State>,
+    pub after: Option<State>,
+    pub changed: Vec<Field>,
+    pub request_id: Option<String>,
+    pub attempts: Option<u32>,
+    pub latency: Option<Duration>,
+    pub verified: Option<bool>,
+}
+
+impl Settled {
+    pub fn new(outcome: Outcome, message: impl Into<String>) -> Self {
+        Self {
+            outcome,
+            message: message.into(),
+            before: None,
+            after: None,
+            changed: Vec::new(),
+            request_id: None,
+            attempts: None,
+            latency: None,
+            verified: None,
+        }
+    }
+
+    pub fn error(error: &impl DeskError) -> Self {
+        Self {
+            request_id: error.request_id().map(str::to_owned),
+            ..Self::new(error.failing().into(), error.to_string())
+        }
+    }
+}
+
+impl<'a, L: Ledger, C: Clock> Book<'a, L, C> {
+    pub fn open(action: &'a Action, rows: usize, ledger: &'a mut L, clock: &'a C) -> Self {
+        Self {
+            action,
+            clock,
+            open: Mutex::new(Open {
+                ledger,
+                rows: vec![None; rows],
+            }),
+        }
+    }
+
+    /// Writes down a target's outcome for every row that asked for it.
+    pub async fn settle(&self, account: &str, api: Api, task: &Task, settled: Settled) {
+        let Some((first, _)) = task.asked.first() else {
+            return;
+        };
+        for (row, _) in &task.asked {
+            let mut message = settled.message.clone();
+            if row != first {
+                message = format!("{message} (together with row {first})");
+            }
+            self.record(Entry {
+                target: Some(task.target.id.clone()),
+                before: settled.before.clone(),
+                after: settled.after.clone(),
+                changed: settled.changed.clone(),
+                requested: Some(task.change.clone()),
+                account: Some(account.to_owned()),
+                api: Some(api),
+                request_id: settled.request_id.clone(),
+                attempts: settled.attempts,
+                latency_ms: settled
+                    .latency
+                    .map(|latency| u64::try_from(latency.as_millis()).unwrap_or(u64::MAX)),
+                verified: settled.verified,
+                dry_run: task.dry_run,
+                ..self.entry(*row, settled.outcome, message)
+            })
+            .await;
+        }
+    }
+
+    /// Writes down a row, or a target of one, that will not be carried out.
+    pub async fn refuse(&self, refused: Refused) {
+        let message = refused.why.to_string();
+        self.record(Entry {
+            target: refused.target.map(|target| target.id),
+            ..self.entry(refused.row, Outcome::Invalid, message)
+        })
+        .await;
+    }
+
+    /// A row without an outcome would be a row without an entry.
+    pub fn close(self) -> Summary {
+        let rows = self.open.into_inner().rows;
+        Summary {
+            rows: rows
+                .into_iter()
+                .map(|row| row.unwrap_or(Outcome::Failed))
+                .collect(),
+        }
+    }
+
+    fn entry(&self, row: usize, outcome: Outcome, message: String) -> Entry {
+        let action = self.action;
+        Entry {
+            time: format!("{:.3}", self.clock.now()),
+            action: action.name.clone(),
+            batch: action.batch.clone(),
+            row,
+            subject: action.form.subject(),
+            target: None,
+            outcome,
+            message: printable(&message),
+            before: None,
+            after: None,
+            changed: Vec::new(),
+            requested: None,
+            actor: action.actor.clone(),
+            account: None,
+            api: None,
+            request_id: None,
+            attempts: None,
+            latency_ms: None,
+            verified: None,
+            dry_run: action.form.dry_run(),
+            sid: action.sid.clone(),
+            search_name: action.search_name.clone(),
+        }
+    }
+
+    async fn record(&self, entry: Entry) {
+        let mut open = self.open.lock().await;
+        let row = entry.row.checked_sub(1);
+        if let Some(row) = row.and_then(|row| open.rows.get_mut(row)) {
+            *row = (*row).max(Some(entry.outcome));
+        }
+        open.ledger.record(&entry).await;
+    }
+}
+
+/// A message is also a line of a log: what Defender or a row says in it must
+/// not begin another.
+fn printable(message: &str) -> String {
+    let visible = |c: char| if c.is_control() { ' ' } else { c };
+    message.chars().map(visible).collect()
+}

@@ -1,0 +1,323 @@
+//! What was chosen once for all rows: the fields of an alert action's form,
+//! the `name=value` of a command, the flags of the command line.
+
+use crate::triage::parameter::{self, ParameterError, Rules};
+use crate::triage::vocabulary::{Classification, Determination, Status, quoted};
+use crate::triage::{Api, Owner, Subject};
+use std::collections::BTreeSet;
+
+/// The parameters' names, the same at every way in.
+pub const PARAMETERS: [&str; 12] = [
+    "account",
+    "api",
+    "id_field",
+    "status",
+    "classification",
+    "determination",
+    "assigned_to",
+    "comment",
+    "tags_add",
+    "tags_remove",
+    "dry_run",
+    "max_targets",
+];
+
+/// One parameter as the form gives it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Setting<T> {
+    /// Left empty, or a token nothing was put in for: leaves things as they are.
+    Unset,
+    Fixed(T),
+    /// The token `$result.<field>$` stood there unresolved: each row's own field.
+    FromRow(String),
+}
+
+/// A form, read and checked as far as one can without the rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Form {
+    pub(super) rules: Rules,
+    pub(super) account: Setting<String>,
+    pub(super) api: Setting<Api>,
+    /// Where a row keeps its id; `None` looks under the usual names.
+    pub(super) id_field: Option<String>,
+    pub(super) status: Setting<Status>,
+    pub(super) classification: Setting<Classification>,
+    pub(super) determination: Setting<Determination>,
+    pub(super) assigned_to: Setting<Owner>,
+    pub(super) comment: Setting<String>,
+    pub(super) tags_add: Setting<Vec<String>>,
+    pub(super) tags_remove: Setting<Vec<String>>,
+    pub(super) dry_run: bool,
+    pub(super) max_targets: Option<usize>,
+}
+
+/// Why a form cannot be carried out, whatever the rows hold.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FormError {
+    #[error("there is no parameter {}; there are: {}", quoted(.0), PARAMETERS.join(", "))]
+    Parameter(String),
+    #[error("{parameter}: {error}")]
+    Value {
+        parameter: &'static str,
+        error: ParameterError,
+    },
+    #[error("{parameter} is the token {}, which nothing was put in for: give a value", quoted(.token))]
+    Token {
+        parameter: &'static str,
+        token: String,
+    },
+}
+
+impl Form {
+    /// Reads the parameters as text. `accounts` are the configured ones.
+    ///
+    /// # Errors
+    /// Names the parameter, its value and what would do.
+    pub fn parse<'p>(
+        subject: Subject,
+        accounts: BTreeSet<String>,
+        parameters: impl IntoIterator<Item = (&'p str, &'p str)>,
+    ) -> Result<Self, FormError> {
+        let mut form = Self::empty(Rules { subject, accounts });
+        for (name, text) in parameters {
+            form.set(name, text.trim())?;
+        }
+        if let (Setting::Fixed(class), Setting::Fixed(determination)) =
+            (&form.classification, &form.determination)
+        {
+            determination
+                .check(Some(*class))
+                .map_err(|error| value("determination", error.into()))?;
+        }
+        if let (Setting::Fixed(add), Setting::Fixed(remove)) = (&form.tags_add, &form.tags_remove) {
+            apart(add, remove).map_err(|error| value("tags_remove", error))?;
+        }
+        Ok(form)
+    }
+
+    /// Whether nothing will be written.
+    pub const fn dry_run(&self) -> bool {
+        self.dry_run
+    }
+
+    /// What the rows are about.
+    pub const fn subject(&self) -> Subject {
+        self.rules.subject
+    }
+
+    const fn empty(rules: Rules) -> Self {
+        Self {
+            rules,
+            account: Setting::Unset,
+            api: Setting::Unset,
+            id_field: None,
+            status: Setting::Unset,
+            classification: Setting::Unset,
+            determination: Setting::Unset,
+            assigned_to: Setting::Unset,
+            comment: Setting::Unset,
+            tags_add: Setting::Unset,
+            tags_remove: Setting::Unset,
+            dry_run: false,
+            max_targets: None,
+        }
+    }
+
+    fn set(&mut self, name: &str, text: &str) -> Result<(), FormError> {
+        let rules = &self.rules;
+        match name {
+            "account" => self.account = setting("account", text, |t| rules.account(t))?,
+            "api" => self.api = setting("api", text, |t| rules.api(t))?,
+            "status" => self.status = setting("status", text, |t| rules.status(t))?,
+            "classification" => {
+                self.classification = setting("classification", text, parameter::classification)?;
+            }
+            "determination" => {
+                self.determination = setting("determination", text, parameter::determination)?;
+            }
+            "assigned_to" => {
+                self.assigned_to = setting("assigned_to", text, parameter::assigned_to)?;
+            }
+            "comment" => self.comment = setting("comment", text, parameter::comment)?,
+            "tags_add" => self.tags_add = setting("tags_add", text, |t| rules.tags(&[t]))?,
+            "tags_remove" => self.tags_remove = setting("tags_remove", text, |t| rules.tags(&[t]))?,
+            // The id itself never comes from the form: splunkd would have put
+            // the first row's in for all of them.
+            "id_field" => {
+                self.id_field = match Token::of(text) {
+                    Some(Token::Row(field)) => Some(field.to_owned()),
+                    Some(Token::Other) => None,
+                    None => Some(text.to_owned()).filter(|field| !field.is_empty()),
+                };
+            }
+            // What keeps a hand from slipping must not be lost with a token.
+            "dry_run" => {
+                self.dry_run = guard("dry_run", text, parameter::flag)?.unwrap_or(false);
+            }
+            "max_targets" => self.max_targets = guard("max_targets", text, parameter::count)?,
+            _ => return Err(FormError::Parameter(name.to_owned())),
+        }
+        Ok(())
+    }
+}
+
+/// Refuses a tag that is both to be added and to be removed.
+pub(super) fn apart(add: &[String], remove: &[String]) -> Result<(), ParameterError> {
+    match add
+        .iter()
+        .find(|tag| remove.iter().any(|other| same_tag(tag, other)))
+    {
+        Some(tag) => Err(ParameterError::TagBothWays(tag.clone())),
+        None => Ok(()),
+    }
+}
+
+/// Tags differ by more than case.
+pub(super) fn same_tag(one: &str, other: &str) -> bool {
+    one.to_lowercase() == other.to_lowercase()
+}
+
+/// A whole value that splunkd would have replaced, had it known what by.
+enum Token<'t> {
+    Row(&'t str),
+    Other,
+}
+
+impl<'t> Token<'t> {
+    fn of(text: &'t str) -> Option<Self> {
+        let name = text.strip_prefix('$')?.strip_suffix('$')?;
+        if name.is_empty() || name.contains(|c: char| c == '$' || c.is_whitespace()) {
+            return None;
+        }
+        Some(match name.strip_prefix("result.") {
+            Some(field) if !field.is_empty() => Self::Row(field),
+            _ => Self::Other,
+        })
+    }
+}
+
+fn setting<T>(
+    parameter: &'static str,
+    text: &str,
+    read: impl Fn(&str) -> Result<T, ParameterError>,
+) -> Result<Setting<T>, FormError> {
+    match Token::of(text) {
+        Some(Token::Row(field)) => Ok(Setting::FromRow(field.to_owned())),
+        Some(Token::Other) => Ok(Setting::Unset),
+        None if text.is_empty() => Ok(Setting::Unset),
+        None => read(text)
+            .map(Setting::Fixed)
+            .map_err(|error| value(parameter, error)),
+    }
+}
+
+fn guard<T>(
+    parameter: &'static str,
+    text: &str,
+    read: impl Fn(&str) -> Result<T, ParameterError>,
+) -> Result<Option<T>, FormError> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    if Token::of(text).is_some() {
+        return Err(FormError::Token {
+            parameter,
+            token: text.to_owned(),
+        });
+    }
+    read(text)
+        .map(Some)
+        .map_err(|error| value(parameter, error))
+}
+
+const fn value(parameter: &'static str, error: ParameterError) -> FormError {
+    FormError::Value { parameter, error }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn form(parameters: &[(&str, &str)]) -> Result<Form, FormError> {
+        Form::parse(
+            Subject::Incident,
+            ["contoso".to_owned()].into(),
+            parameters.iter().copied(),
+        )
+    }
+
+    #[test]
+    fn every_parameter_is_taken_under_its_name() {
+        for name in PARAMETERS {
+            assert!(form(&[(name, "")]).is_ok(), "{name}");
+        }
+        insta::assert_snapshot!(
+            form(&[("stauts", "resolved")]).unwrap_err(),
+            @r#"there is no parameter "stauts"; there are: account, api, id_field, status, classification, determination, assigned_to, comment, tags_add, tags_remove, dry_run, max_targets"#
+        );
+    }
+
+    #[test]
+    fn empty_and_unresolved_tokens_leave_things_as_they_are() {
+        let form = form(&[
+            ("status", "  "),
+            ("classification", "$result.verdict$"),
+            ("comment", "$job.note$"),
+            ("assigned_to", "none"),
+        ])
+        .unwrap();
+        assert_eq!(form.status, Setting::Unset);
+        assert_eq!(form.classification, Setting::FromRow("verdict".to_owned()));
+        assert_eq!(form.comment, Setting::Unset);
+        assert_eq!(form.assigned_to, Setting::Fixed(Owner::Nobody));
+    }
+
+    #[test]
+    fn a_comment_that_mentions_money_is_no_token() {
+        let form = form(&[("comment", "$5 and another 5$")]).unwrap();
+        assert_eq!(form.comment, Setting::Fixed("$5 and another 5$".to_owned()));
+    }
+
+    #[test]
+    fn a_token_is_a_fine_way_to_name_the_id_field() {
+        assert_eq!(
+            form(&[("id_field", "$result.id$")]).unwrap().id_field,
+            Some("id".to_owned())
+        );
+    }
+
+    #[test]
+    fn a_lost_token_never_turns_a_dry_run_into_a_real_one() {
+        insta::assert_snapshot!(
+            form(&[("dry_run", "$dry$")]).unwrap_err(),
+            @r#"dry_run is the token "$dry$", which nothing was put in for: give a value"#
+        );
+        assert!(form(&[("dry_run", "Yes")]).unwrap().dry_run());
+        assert!(form(&[("max_targets", "0")]).is_err());
+    }
+
+    #[test]
+    fn impossible_pairs_are_refused_before_any_row_is_looked_at() {
+        insta::assert_snapshot!(
+            form(&[("classification", "False positive"), ("determination", "malware")]).unwrap_err(),
+            @"determination: the determination malware does not go with falsePositive, which takes one of notMalicious, notEnoughDataToValidate, other"
+        );
+        insta::assert_snapshot!(
+            form(&[("tags_add", "vip,phish"), ("tags_remove", "VIP")]).unwrap_err(),
+            @r#"tags_remove: the tag "vip" is both to be added and to be removed: choose one"#
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_in_any_parameter_is_a_form_or_a_printable_refusal(
+            name in prop_oneof![prop::sample::select(&PARAMETERS[..]).prop_map(str::to_owned), any::<String>()],
+            text in any::<String>(),
+        ) {
+            if let Err(refusal) = form(&[(&name, &text)]) {
+                prop_assert!(!refusal.to_string().chars().any(char::is_control));
+            }
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! How a row ended, and the entry that is kept of it.
+
+use crate::triage::gap::Field;
+use crate::triage::{Api, Change, Failing, State, Subject};
+use serde::Serialize;
+use std::fmt;
+
+/// How a row, or one target of a row, ended. Ordered from well to bad: a row
+/// with several targets ends as its worst.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// It already was as asked; nothing was written.
+    Unchanged,
+    /// What would be written, were this no dry run.
+    Planned,
+    /// Defender took it.
+    Updated,
+    /// Not begun: no time was left.
+    Deferred,
+    /// Throttled for longer than there was time.
+    Throttled,
+    /// Defender has moved past what the row showed.
+    Conflict,
+    /// No such object in this tenant.
+    NotFound,
+    /// What was asked cannot be done.
+    Invalid,
+    /// The account may not.
+    Forbidden,
+    /// Anything else.
+    Failed,
+}
+
+impl Outcome {
+    /// Every outcome, from well to bad.
+    pub const ALL: [Self; 10] = [
+        Self::Unchanged,
+        Self::Planned,
+        Self::Updated,
+        Self::Deferred,
+        Self::Throttled,
+        Self::Conflict,
+        Self::NotFound,
+        Self::Invalid,
+        Self::Forbidden,
+        Self::Failed,
+    ];
+
+    /// Whether the row got what it asked for.
+    pub const fn is_well(self) -> bool {
+        matches!(self, Self::Unchanged | Self::Planned | Self::Updated)
+    }
+
+    /// As written in the ledger.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unchanged => "unchanged",
+            Self::Planned => "planned",
+            Self::Updated => "updated",
+            Self::Deferred => "deferred",
+            Self::Throttled => "throttled",
+            Self::Conflict => "conflict",
+            Self::NotFound => "not_found",
+            Self::Invalid => "invalid",
+            Self::Forbidden => "forbidden",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+impl From<Failing> for Outcome {
+    fn from(failing: Failing) -> Self {
+        match failing {
+            Failing::Invalid => Self::Invalid,
+            Failing::NotFound => Self::NotFound,
+            Failing::Forbidden => Self::Forbidden,
+            Failing::Throttled => Self::Throttled,
+            Failing::Failed => Self::Failed,
+        }
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// One line of the ledger, in the order in which a person reads it: when, what,
+/// how it ended; then the evidence; then who, through what, at what cost.
+///
+/// There is exactly one for each target of a row (and one for a row that names
+/// none); rows that ask the same of the same target share the write, not the line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Entry {
+    /// UTC, to the millisecond.
+    pub time: String,
+    /// The alert action, command or flag that asked.
+    pub action: String,
+    pub batch: String,
+    /// Counted from 1.
+    pub row: usize,
+    pub subject: Subject,
+    /// The alert's or incident's id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+    pub outcome: Outcome,
+    pub message: String,
+    /// What Defender said before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub before: Option<State>,
+    /// What Defender said when it was read back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after: Option<State>,
+    /// The fields that were written, or would be; for a write that failed,
+    /// what of it stands nevertheless.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub changed: Vec<Field>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requested: Option<Change>,
+    pub actor: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub api: Option<Api>,
+    /// Microsoft's, for its support.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+    /// Calls the write took, retries included.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attempts: Option<u32>,
+    /// How long Defender took for the deciding call.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub latency_ms: Option<u64>,
+    /// For `updated`: whether the read-back showed it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verified: Option<bool>,
+    pub dry_run: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sid: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub search_name: Option<String>,
+}
+
+/// How all rows ended.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// One outcome per row, in the rows' order.
+    pub rows: Vec<Outcome>,
+}
+
+impl Summary {
+    /// How many rows ended so.
+    pub fn count(&self, outcome: Outcome) -> usize {
+        self.rows.iter().filter(|row| **row == outcome).count()
+    }
+
+    /// [`Exit::Well`] only if every row got what it asked for.
+    pub fn exit(&self) -> Exit {
+        if self.rows.iter().all(|row| row.is_well()) {
+            Exit::Well
+        } else {
+            Exit::RowsNotWell
+        }
+    }
+}
+
+/// `200 rows: 199 updated, 1 not_found`.
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let noun = if self.rows.len() == 1 { "row" } else { "rows" };
+        write!(f, "{} {noun}", self.rows.len())?;
+        let counts = Outcome::ALL
+            .into_iter()
+            .map(|outcome| (outcome, self.count(outcome)));
+        for (place, (outcome, count)) in counts.filter(|(_, count)| *count > 0).enumerate() {
+            let joint = if place == 0 { ":" } else { "," };
+            write!(f, "{joint} {count} {outcome}")?;
+        }
+        Ok(())
+    }
+}
+
+/// What a process that carried out triage ends with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// Every row got what it asked for.
+    Well,
+    /// Called wrongly: no row was looked at.
+    WrongCall,
+    /// Some row did not get what it asked for; the ledger says which.
+    RowsNotWell,
+    /// Our own fault.
+    OwnFault,
+}
+
+impl Exit {
+    /// The exit code.
+    pub const fn code(self) -> u8 {
+        match self {
+            Self::Well => 0,
+            Self::WrongCall => 1,
+            Self::RowsNotWell => 2,
+            Self::OwnFault => 3,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_row_that_is_not_well_decides_the_exit_code() {
+        let well = Summary {
+            rows: vec![Outcome::Updated, Outcome::Unchanged, Outcome::Planned],
+        };
+        assert_eq!(well.exit().code(), 0);
+        for bad in Outcome::ALL.into_iter().filter(|o| !o.is_well()) {
+            let rows = vec![Outcome::Updated, bad];
+            assert_eq!(Summary { rows }.exit().code(), 2, "{bad}");
+        }
+        assert_eq!(Summary::default().exit(), Exit::Well);
+    }
+
+    #[test]
+    fn the_worst_target_is_worse_than_every_good_one() {
+        let worst_well = Outcome::ALL.into_iter().filter(|o| o.is_well()).max();
+        let best_bad = Outcome::ALL.into_iter().filter(|o| !o.is_well()).min();
+        assert!(worst_well < best_bad);
+        assert!(Outcome::ALL.is_sorted());
+    }
+
+    #[test]
+    fn a_summary_reads_as_a_sentence() {
+        let mut rows = vec![Outcome::Updated; 199];
+        rows.insert(2, Outcome::NotFound);
+        assert_eq!(
+            Summary { rows }.to_string(),
+            "200 rows: 199 updated, 1 not_found"
+        );
+        assert_eq!(Summary::default().to_string(), "0 rows");
+    }
+}

@@ -1,0 +1,452 @@
+//! What one row asks for: the form and the row's own fields, taken together
+//! and checked, or the reason why not.
+//!
+//! A field `defender_<parameter>` on the row wins over the form; an empty one
+//! counts as absent, because a table cannot tell the two apart. One row may
+//! name several ids: each is a target with an outcome of its own, and the row
+//! ends as the worst of them. If anything about a row is wrong, none of its
+//! targets is touched.
+
+use crate::triage::form::{Form, Setting, apart};
+use crate::triage::parameter::{self, ParameterError};
+use crate::triage::seen::Seen;
+use crate::triage::vocabulary::quoted;
+use crate::triage::{Api, Change, Subject, Target};
+
+/// One row as it came, field by field, each with one value or more.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Row {
+    fields: Vec<(String, Vec<String>)>,
+}
+
+impl Row {
+    pub fn new(fields: impl IntoIterator<Item = (String, Vec<String>)>) -> Self {
+        Self {
+            fields: fields.into_iter().collect(),
+        }
+    }
+
+    /// A field's values without blanks around them, each once, empty ones left out.
+    pub(super) fn values(&self, field: &str) -> Vec<&str> {
+        let mut values: Vec<&str> = Vec::new();
+        let all = self.fields.iter().filter(|(name, _)| name == field);
+        for value in all.flat_map(|(_, values)| values) {
+            let value = value.trim();
+            if !value.is_empty() && !values.contains(&value) {
+                values.push(value);
+            }
+        }
+        values
+    }
+
+    fn names(&self) -> String {
+        let names = self.fields.iter().map(|(name, _)| name.as_str());
+        let names: Vec<&str> = names.filter(|name| !name.starts_with('_')).collect();
+        quoted(&names.join(", "))
+    }
+}
+
+/// A row that can be carried out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Request {
+    /// Counted from 1, as a person counts.
+    pub row: usize,
+    pub targets: Vec<Target>,
+    pub change: Change,
+    pub account: String,
+    pub api: Api,
+    pub dry_run: bool,
+    pub seen: Seen,
+}
+
+/// Why a row cannot be carried out.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Invalid {
+    #[error("row {row}, field {}: {error}", plain(.field))]
+    Field {
+        row: usize,
+        field: String,
+        error: ParameterError,
+    },
+    #[error("row {row}: {error}")]
+    Together { row: usize, error: ParameterError },
+    #[error("row {row} has no value in the field {}: id_field takes the name of the field that holds the {subject} id; the row has {names}", quoted(.field))]
+    IdField {
+        row: usize,
+        field: String,
+        subject: Subject,
+        names: String,
+    },
+    #[error(
+        "row {row} names no {subject}: it needs a field {fields}, or id_field must name the one it has; the row has {names}"
+    )]
+    NoId {
+        row: usize,
+        subject: Subject,
+        fields: String,
+        names: String,
+    },
+    #[error(
+        "row {row} asks for no change: set at least one of status, classification, assigned_to, comment{more} on the form, or as defender_<name> on the row"
+    )]
+    NothingToChange { row: usize, more: &'static str },
+    #[error(
+        "rows {rows} ask for different things of {subject} {id} ({fields}), so none of them was carried out: leave one of them"
+    )]
+    Contradiction {
+        rows: String,
+        subject: Subject,
+        id: String,
+        fields: String,
+    },
+}
+
+impl Request {
+    /// # Errors
+    /// Names the row, the field, the value and what would do.
+    pub fn of(form: &Form, number: usize, row: &Row) -> Result<Self, Invalid> {
+        let rules = &form.rules;
+        let reader = Reader { number, row };
+        let account = reader
+            .one("account", &form.account, |t| rules.account(t))?
+            .ok_or_else(|| reader.together(rules.no_account()))?;
+        let api = reader.one("api", &form.api, |t| rules.api(t))?;
+        let change = Change {
+            status: reader.one("status", &form.status, |t| rules.status(t))?,
+            classification: reader.one(
+                "classification",
+                &form.classification,
+                parameter::classification,
+            )?,
+            determination: reader.one(
+                "determination",
+                &form.determination,
+                parameter::determination,
+            )?,
+            assigned_to: reader.one("assigned_to", &form.assigned_to, parameter::assigned_to)?,
+            comment: reader.one("comment", &form.comment, parameter::comment)?,
+            tags_add: reader
+                .all("tags_add", &form.tags_add, |t| rules.tags(t))?
+                .unwrap_or_default(),
+            tags_remove: reader
+                .all("tags_remove", &form.tags_remove, |t| rules.tags(t))?
+                .unwrap_or_default(),
+        };
+        if let Some(determination) = change.determination {
+            determination
+                .check(change.classification)
+                .map_err(|error| reader.together(error.into()))?;
+        }
+        apart(&change.tags_add, &change.tags_remove).map_err(|error| reader.together(error))?;
+        if change == Change::default() {
+            return Err(Invalid::NothingToChange {
+                row: number,
+                more: match rules.subject {
+                    Subject::Alert => "",
+                    Subject::Incident => ", tags_add, tags_remove",
+                },
+            });
+        }
+        let dry_run = reader.one("dry_run", &Setting::Unset, parameter::flag)?;
+        Ok(Self {
+            row: number,
+            targets: reader.targets(form)?,
+            change,
+            account,
+            api: api.unwrap_or(Api::Graph),
+            // A row can ask for less, never for more than the form allows.
+            dry_run: form.dry_run || dry_run.unwrap_or(false),
+            seen: Seen::of(row, rules.subject),
+        })
+    }
+}
+
+struct Reader<'r> {
+    number: usize,
+    row: &'r Row,
+}
+
+impl Reader<'_> {
+    fn one<T: Clone>(
+        &self,
+        parameter: &str,
+        setting: &Setting<T>,
+        read: impl Fn(&str) -> Result<T, ParameterError>,
+    ) -> Result<Option<T>, Invalid> {
+        self.all(parameter, setting, |values| match values {
+            [value] => read(value),
+            _ => Err(ParameterError::Several {
+                count: values.len(),
+                values: quoted(&values.join(", ")),
+            }),
+        })
+    }
+
+    fn all<T: Clone>(
+        &self,
+        parameter: &str,
+        setting: &Setting<T>,
+        read: impl Fn(&[&str]) -> Result<T, ParameterError>,
+    ) -> Result<Option<T>, Invalid> {
+        let own = format!("defender_{parameter}");
+        let mut field = own.as_str();
+        let mut values = self.row.values(field);
+        if values.is_empty() {
+            match setting {
+                Setting::Unset => return Ok(None),
+                Setting::Fixed(value) => return Ok(Some(value.clone())),
+                Setting::FromRow(named) => {
+                    field = named;
+                    values = self.row.values(field);
+                }
+            }
+        }
+        if values.is_empty() {
+            return Ok(None);
+        }
+        read(&values)
+            .map(Some)
+            .map_err(|error| self.field(field, error))
+    }
+
+    fn targets(&self, form: &Form) -> Result<Vec<Target>, Invalid> {
+        let subject = form.rules.subject;
+        let own = self.row.values("defender_id_field");
+        let (field, ids) = match own.first().copied().or(form.id_field.as_deref()) {
+            Some(field) => {
+                let ids = self.row.values(field);
+                if ids.is_empty() {
+                    return Err(Invalid::IdField {
+                        row: self.number,
+                        field: field.to_owned(),
+                        subject,
+                        names: self.row.names(),
+                    });
+                }
+                (field, ids)
+            }
+            None => usual(subject)
+                .into_iter()
+                .map(|field| (field, self.row.values(field)))
+                .find(|(_, ids)| !ids.is_empty())
+                .ok_or_else(|| Invalid::NoId {
+                    row: self.number,
+                    subject,
+                    fields: usual(subject).join(" or "),
+                    names: self.row.names(),
+                })?,
+        };
+        ids.into_iter()
+            .map(|id| match form.rules.id(id) {
+                Ok(id) => Ok(Target { subject, id }),
+                Err(error) => Err(self.field(field, error)),
+            })
+            .collect()
+    }
+
+    fn field(&self, field: &str, error: ParameterError) -> Invalid {
+        Invalid::Field {
+            row: self.number,
+            field: field.to_owned(),
+            error,
+        }
+    }
+
+    const fn together(&self, error: ParameterError) -> Invalid {
+        Invalid::Together {
+            row: self.number,
+            error,
+        }
+    }
+}
+
+/// Where rows made of Defender's objects keep their id: the XDR and hunting
+/// tables' names first, then Graph's and Defender for Endpoint's.
+const fn usual(subject: Subject) -> [&'static str; 3] {
+    match subject {
+        Subject::Alert => ["alert_id", "alertId", "id"],
+        Subject::Incident => ["incident_id", "incidentId", "id"],
+    }
+}
+
+/// A field's name in a message, without its quotation marks where it needs none.
+fn plain(name: &str) -> String {
+    let shown = quoted(name);
+    let bare = name.chars().all(|c| c.is_alphanumeric() || c == '_');
+    match shown.strip_prefix('"').and_then(|s| s.strip_suffix('"')) {
+        Some(inner) if bare => inner.to_owned(),
+        _ => shown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::triage::Owner;
+    use crate::triage::vocabulary::{Classification, Determination, Status};
+    use proptest::prelude::*;
+
+    fn row(fields: &[(&str, &[&str])]) -> Row {
+        Row::new(fields.iter().map(|(name, values)| {
+            let values = values.iter().map(|value| (*value).to_owned());
+            ((*name).to_owned(), values.collect())
+        }))
+    }
+
+    fn form(subject: Subject, parameters: &[(&str, &str)]) -> Form {
+        let base = [("account", "contoso")];
+        let accounts = ["contoso".to_owned(), "fabrikam".to_owned()];
+        Form::parse(
+            subject,
+            accounts.into(),
+            base.iter().chain(parameters).copied(),
+        )
+        .unwrap()
+    }
+
+    fn alert(parameters: &[(&str, &str)], fields: &[(&str, &[&str])]) -> Result<Request, String> {
+        Request::of(&form(Subject::Alert, parameters), 3, &row(fields))
+            .map_err(|invalid| invalid.to_string())
+    }
+
+    fn ids(request: &Request) -> Vec<&str> {
+        request.targets.iter().map(|t| t.id.as_str()).collect()
+    }
+
+    #[test]
+    fn a_row_of_the_feed_is_enough_with_a_form() {
+        let request = alert(
+            &[("status", "resolved"), ("comment", " seen ")],
+            &[("id", &["da1_2"]), ("severity", &["high"])],
+        )
+        .unwrap();
+        assert_eq!(ids(&request), ["da1_2"]);
+        assert_eq!(request.change.status, Some(Status::Resolved));
+        assert_eq!(request.change.comment.as_deref(), Some("seen"));
+        assert_eq!((request.row, request.api), (3, Api::Graph));
+    }
+
+    #[test]
+    fn the_rows_own_fields_win_over_the_form() {
+        let request = alert(
+            &[
+                ("status", "resolved"),
+                ("classification", "$result.verdict$"),
+                ("assigned_to", "a@contoso.com"),
+            ],
+            &[
+                ("alertId", &["da1"]),
+                ("id", &["not this"]),
+                ("verdict", &["True positive"]),
+                ("defender_determination", &["Phishing"]),
+                ("defender_status", &["In progress"]),
+                ("defender_assigned_to", &["NONE"]),
+                ("defender_account", &["fabrikam"]),
+                ("defender_api", &["mde"]),
+                ("defender_comment", &[""]),
+            ],
+        )
+        .unwrap();
+        assert_eq!(ids(&request), ["da1"]);
+        assert_eq!(
+            request.change,
+            Change {
+                status: Some(Status::InProgress),
+                classification: Some(Classification::TruePositive),
+                determination: Some(Determination::Phishing),
+                assigned_to: Some(Owner::Nobody),
+                ..Change::default()
+            }
+        );
+        assert_eq!(
+            (request.account.as_str(), request.api),
+            ("fabrikam", Api::Mde)
+        );
+    }
+
+    #[test]
+    fn several_ids_in_one_cell_are_several_targets_of_the_row() {
+        let request = alert(
+            &[("status", "resolved")],
+            &[("alert_id", &["da1", " da2 ", "da1", ""])],
+        )
+        .unwrap();
+        assert_eq!(ids(&request), ["da1", "da2"]);
+    }
+
+    #[test]
+    fn a_row_may_ask_for_a_rehearsal_but_not_end_one() {
+        let asks: &[(&str, &[&str])] = &[("id", &["da1"]), ("defender_dry_run", &["1"])];
+        assert!(alert(&[("status", "new")], asks).unwrap().dry_run);
+        let ends: &[(&str, &[&str])] = &[("id", &["da1"]), ("defender_dry_run", &["0"])];
+        assert!(
+            alert(&[("status", "new"), ("dry_run", "1")], ends)
+                .unwrap()
+                .dry_run
+        );
+    }
+
+    #[test]
+    fn refusals_name_row_field_value_and_remedy() {
+        let resolved = [("status", "resolved")];
+        let refusals = [
+            alert(&resolved, &[("host", &["srv01"]), ("_time", &["1"])]),
+            alert(
+                &[("status", "resolved"), ("id_field", "da637")],
+                &[("id", &["da1"])],
+            ),
+            alert(&resolved, &[("id", &["da1", "../x"])]),
+            alert(
+                &resolved,
+                &[("id", &["da1"]), ("defender_status", &["closed"])],
+            ),
+            alert(
+                &resolved,
+                &[("id", &["da1"]), ("defender_status", &["new", "resolved"])],
+            ),
+            alert(
+                &resolved,
+                &[("id", &["da1"]), ("defender_determination", &["malware"])],
+            ),
+            alert(
+                &resolved,
+                &[("id", &["da1"]), ("defender_account", &["nemo"])],
+            ),
+            alert(
+                &resolved,
+                &[("id", &["da1"]), ("defender_tags_add", &["vip"])],
+            ),
+            alert(&[("status", "$result.wish$")], &[("id", &["da1"])]),
+        ];
+        let messages: Vec<String> = refusals.into_iter().map(Result::unwrap_err).collect();
+        insta::assert_snapshot!(messages.join("\n"));
+    }
+
+    proptest! {
+        #[test]
+        fn any_row_becomes_a_request_or_a_printable_refusal(
+            fields in prop::collection::vec(
+                (
+                    prop_oneof![
+                        Just("id".to_owned()), Just("defender_status".to_owned()),
+                        Just("defender_comment".to_owned()), Just("lastUpdateDateTime".to_owned()),
+                        any::<String>(),
+                    ],
+                    prop::collection::vec(any::<String>(), 0..3),
+                ),
+                0..6,
+            ),
+        ) {
+            let form = form(Subject::Incident, &[("tags_add", "vip")]);
+            match Request::of(&form, 1, &Row::new(fields)) {
+                Ok(request) => prop_assert!(!request.targets.is_empty()),
+                Err(invalid) => {
+                    let message = invalid.to_string();
+                    prop_assert!(message.starts_with("row 1"));
+                    prop_assert!(!message.chars().any(char::is_control), "{message:?}");
+                    prop_assert!(message.len() < 2_000);
+                }
+            }
+        }
+    }
+}

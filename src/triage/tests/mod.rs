@@ -1,0 +1,462 @@
+//! Triage as a whole, against a tenant in memory.
+
+mod tenant;
+
+use crate::triage::{Entry, Exit, Failing, Outcome, Row, State, Subject, TriageError};
+use proptest::prelude::*;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+use std::time::Duration;
+use tenant::{Call, Happened, Pages, Temper, Tenant, row};
+
+fn outcomes(entries: &[Entry]) -> BTreeMap<(usize, &str), Outcome> {
+    entries
+        .iter()
+        .map(|entry| {
+            let target = entry.target.as_deref().unwrap_or_default();
+            ((entry.row, target), entry.outcome)
+        })
+        .collect()
+}
+
+#[test]
+fn two_hundred_rows_with_the_third_one_missing_end_as_199_well() {
+    let ids: Vec<String> = (1..=200).map(|n| format!("da{n}")).collect();
+    let tenant = Tenant::with(ids.iter().map(|id| {
+        let temper = if id == "da3" {
+            Temper::Missing
+        } else {
+            Temper::Kind
+        };
+        (id.as_str(), temper)
+    }));
+    let rows: Vec<Row> = ids.iter().map(|id| row(&[("id", id)])).collect();
+    let call = Call::new(
+        Subject::Alert,
+        &tenant,
+        &[
+            ("status", "resolved"),
+            ("classification", "False positive"),
+            ("determination", "Not malicious"),
+        ],
+    );
+    let (summary, entries) = call.run(&rows).unwrap();
+    assert_eq!(summary.to_string(), "200 rows: 199 updated, 1 not_found");
+    assert_eq!(summary.rows[2], Outcome::NotFound);
+    assert_eq!(summary.exit(), Exit::RowsNotWell);
+    assert!(
+        entries
+            .iter()
+            .all(|e| e.row == 3 || e.verified == Some(true))
+    );
+    assert_eq!(tenant.writes(), 2);
+    assert_eq!(
+        tenant.state("da200").determination.as_deref(),
+        Some("notMalicious")
+    );
+}
+
+#[test]
+fn an_entry_reads_from_when_to_how_much() {
+    let tenant = Tenant::with([("da1", Temper::Kind)]);
+    let parameters = [
+        ("status", "resolved"),
+        ("classification", "truePositive"),
+        ("determination", "phishing"),
+        ("assigned_to", "none"),
+        ("comment", "confirmed by the user"),
+    ];
+    let call = Call::new(Subject::Alert, &tenant, &parameters);
+    let (_, entries) = call.run(&[row(&[("id", "da1")])]).unwrap();
+    insta::assert_snapshot!(serde_json::to_string_pretty(&entries[0]).unwrap());
+}
+
+#[test]
+fn an_entry_of_an_impossible_row_says_what_would_do() {
+    let tenant = Tenant::with([]);
+    let call = Call::new(Subject::Incident, &tenant, &[("status", "resolved")]);
+    let asked = row(&[("incident_id", "7"), ("defender_determination", "apt")]);
+    let (_, entries) = call.run(&[asked]).unwrap();
+    insta::assert_snapshot!(serde_json::to_string_pretty(&entries[0]).unwrap());
+    assert!(tenant.log.borrow().is_empty());
+}
+
+#[test]
+fn what_already_stands_is_not_written() {
+    let tenant = Tenant::with([]);
+    let state = State {
+        status: Some("resolved".to_owned()),
+        ..State::default()
+    };
+    tenant.put("da1", Temper::Kind, state);
+    let call = Call::new(Subject::Alert, &tenant, &[("status", "Resolved")]);
+    let (summary, _) = call.run(&[row(&[("id", "da1")])]).unwrap();
+    assert_eq!(summary.rows, [Outcome::Unchanged]);
+    assert_eq!((summary.exit(), tenant.writes()), (Exit::Well, 0));
+}
+
+#[test]
+fn a_dry_run_tells_what_it_would_do_and_does_nothing() {
+    let tenant = Tenant::with([("7", Temper::Kind)]);
+    let parameters = [
+        ("status", "resolved"),
+        ("tags_add", "vip"),
+        ("comment", "x"),
+        ("dry_run", "1"),
+    ];
+    let call = Call::new(Subject::Incident, &tenant, &parameters);
+    let (summary, entries) = call.run(&[row(&[("incidentId", "7")])]).unwrap();
+    assert_eq!(summary.rows, [Outcome::Planned]);
+    assert_eq!((summary.exit(), tenant.writes()), (Exit::Well, 0));
+    assert!(entries[0].dry_run);
+    assert_eq!(
+        entries[0].message,
+        "would be: status new to resolved, comment added, tags +vip"
+    );
+}
+
+#[test]
+fn a_write_that_shows_late_is_verified_and_one_that_does_not_is_still_accepted() {
+    let tenant = Tenant::with([("da1", Temper::Slow(2)), ("da2", Temper::Slow(9))]);
+    let call = Call::new(Subject::Alert, &tenant, &[("status", "resolved")]);
+    let (summary, entries) = call
+        .run(&[row(&[("id", "da1")]), row(&[("id", "da2")])])
+        .unwrap();
+    assert_eq!(summary.rows, [Outcome::Updated, Outcome::Updated]);
+    let verified: Vec<Option<bool>> = entries.iter().map(|entry| entry.verified).collect();
+    assert_eq!(verified, [Some(true), Some(false)]);
+    assert_eq!(
+        entries[1].message,
+        "status new to resolved: accepted, not yet visible (status)"
+    );
+    assert_eq!(tenant.writes(), 1);
+}
+
+#[test]
+fn a_comment_is_written_once_however_often_the_batch_is_repeated() {
+    let tenant = Tenant::with([("da1", Temper::Kind)]);
+    let mut call = Call::new(Subject::Alert, &tenant, &[("comment", "seen")]);
+    let rows = [row(&[("id", "da1")]), row(&[("alert_id", "da1")])];
+    let (first, _) = call.run(&rows).unwrap();
+    let (second, _) = call.run(&rows).unwrap();
+    assert_eq!(first.rows, [Outcome::Updated; 2]);
+    assert_eq!(second.rows, [Outcome::Unchanged; 2]);
+    assert_eq!(tenant.state("da1").comments.len(), 1);
+    assert!(tenant.state("da1").comments[0].starts_with("seen [splunk:"));
+    call.action.batch = "batch-2".to_owned();
+    call.run(&rows).unwrap();
+    assert_eq!(tenant.state("da1").comments.len(), 2);
+}
+
+#[test]
+fn a_search_that_runs_every_minute_does_not_explain_itself_every_minute() {
+    let tenant = Tenant::with([("da1", Temper::Kind)]);
+    let parameters = [("status", "resolved"), ("comment", "known scanner")];
+    let mut call = Call::new(Subject::Alert, &tenant, &parameters);
+    let rows = [row(&[("id", "da1")])];
+    call.run(&rows).unwrap();
+    call.action.batch = "batch-2".to_owned();
+    assert_eq!(call.run(&rows).unwrap().0.rows, [Outcome::Unchanged]);
+    assert_eq!(tenant.state("da1").comments.len(), 1);
+}
+
+#[test]
+fn after_a_write_half_way_the_repeated_batch_adds_only_what_is_missing() {
+    let tenant = Tenant::with([("da1", Temper::Kind)]);
+    let parameters = [("status", "resolved"), ("comment", "closed")];
+    let call = Call::new(Subject::Alert, &tenant, &parameters);
+    let rows = [row(&[("id", "da1")])];
+    call.run(&rows).unwrap();
+    let comments = tenant.state("da1").comments;
+    let reopened = State {
+        comments: comments.clone(),
+        ..State::default()
+    };
+    tenant.put("da1", Temper::Kind, reopened);
+    assert_eq!(call.run(&rows).unwrap().0.rows, [Outcome::Updated]);
+    assert_eq!(tenant.state("da1").comments, comments);
+    assert_eq!(tenant.state("da1").status.as_deref(), Some("resolved"));
+}
+
+#[test]
+fn a_message_is_one_line_whatever_defender_says() {
+    let tenant = Tenant::with([]);
+    let state = State {
+        assigned_to: Some("a@contoso.com\n2026 ERROR forged".to_owned()),
+        ..State::default()
+    };
+    tenant.put("da1", Temper::Kind, state);
+    let call = Call::new(Subject::Alert, &tenant, &[("assigned_to", "none")]);
+    let (_, entries) = call.run(&[row(&[("id", "da1")])]).unwrap();
+    assert!(entries[0].message.contains("forged"));
+    assert!(!entries[0].message.contains('\n'));
+}
+
+#[test]
+fn more_targets_than_allowed_are_refused_as_a_whole() {
+    let tenant = Tenant::with([("da1", Temper::Kind)]);
+    let parameters = [("status", "resolved"), ("max_targets", "2")];
+    let call = Call::new(Subject::Alert, &tenant, &parameters);
+    let rows = [row(&[("id", "da1|da2|da2")]), row(&[("id", "da3")])];
+    let refused = call.run(&rows).unwrap_err();
+    assert_eq!(refused, TriageError::TooManyTargets { targets: 3, max: 2 });
+    assert!(tenant.log.borrow().is_empty());
+    assert!(call.run(&rows[..1]).is_ok());
+}
+
+#[test]
+fn a_form_cannot_raise_the_limit_of_the_settings() {
+    let tenant = Tenant::with([("da1", Temper::Kind)]);
+    let parameters = [("status", "resolved"), ("max_targets", "100")];
+    let mut call = Call::new(Subject::Alert, &tenant, &parameters);
+    call.action.limits.max_targets = 1;
+    assert!(call.run(&[row(&[("id", "da1|da2")])]).is_err());
+}
+
+#[test]
+fn an_account_that_does_not_open_fails_only_its_own_rows() {
+    let tenant = Tenant::with([("da1", Temper::Kind)]);
+    let mut call = Call::new(Subject::Alert, &tenant, &[("status", "resolved")]);
+    call.accounts
+        .insert("fabrikam".to_owned(), Err(Failing::Forbidden));
+    let elsewhere = row(&[("id", "da1"), ("defender_account", "fabrikam")]);
+    let (summary, entries) = call.run(&[elsewhere, row(&[("id", "da1")])]).unwrap();
+    assert_eq!(summary.rows, [Outcome::Forbidden, Outcome::Updated]);
+    assert_eq!(entries[0].request_id.as_deref(), Some("req-refused"));
+}
+
+#[test]
+fn what_is_not_begun_in_time_is_deferred() {
+    let tenant = Tenant::with([("da1", Temper::Kind), ("da2", Temper::MuteOnRead)]);
+    let mut call = Call::new(Subject::Alert, &tenant, &[("status", "resolved")]);
+    let (summary, _) = call.run(&[row(&[("id", "da2")])]).unwrap();
+    assert_eq!(summary.rows, [Outcome::Deferred]);
+    call.action.limits.deadline = Duration::ZERO;
+    let (summary, _) = call.run(&[row(&[("id", "da1")])]).unwrap();
+    assert_eq!(summary.rows, [Outcome::Deferred]);
+    assert_eq!(tenant.writes(), 0);
+}
+
+#[test]
+fn a_write_without_an_answer_is_waited_for_no_longer_than_agreed() {
+    let tenant = Tenant::with([("da1", Temper::MuteOnWrite), ("da2", Temper::Kind)]);
+    let call = Call::new(Subject::Alert, &tenant, &[("status", "resolved")]);
+    let other = row(&[("id", "da2"), ("defender_status", "inProgress")]);
+    let (summary, entries) = call.run(&[row(&[("id", "da1")]), other]).unwrap();
+    assert_eq!(summary.rows, [Outcome::Failed, Outcome::Updated]);
+    let mute = entries.iter().find(|entry| entry.row == 1).unwrap();
+    assert!(mute.message.contains("may have carried it out"));
+}
+
+#[test]
+fn a_write_that_came_to_pass_without_its_answer_counts_as_updated() {
+    let tenant = Tenant::with([("da1", Temper::LosesAnswer), ("da2", Temper::BreaksOnWrite)]);
+    let call = Call::new(Subject::Alert, &tenant, &[("status", "resolved")]);
+    let (summary, entries) = call
+        .run(&[row(&[("id", "da1")]), row(&[("id", "da2")])])
+        .unwrap();
+    assert_eq!(summary.rows, [Outcome::Updated, Outcome::Failed]);
+    assert_eq!(
+        entries[0].message,
+        "status new to resolved: it stands, although the answer was: the tenant says Failed"
+    );
+    assert_eq!(entries[1].message, "the tenant says Failed");
+    assert_eq!(
+        entries[1].after.as_ref().unwrap().status.as_deref(),
+        Some("new")
+    );
+}
+
+#[test]
+fn a_verdict_whose_comment_failed_says_what_stands() {
+    let tenant = Tenant::with([("da1", Temper::LosesComment)]);
+    let parameters = [("status", "resolved"), ("comment", "closed")];
+    let call = Call::new(Subject::Alert, &tenant, &parameters);
+    let (summary, entries) = call.run(&[row(&[("id", "da1")])]).unwrap();
+    assert_eq!(summary.rows, [Outcome::Throttled]);
+    assert_eq!(
+        entries[0].message,
+        "the tenant says Throttled; but this stands: status new to resolved"
+    );
+}
+
+#[test]
+fn an_incident_that_was_merged_names_the_one_to_triage() {
+    let tenant = Tenant::with([]);
+    let state = State {
+        merged_into: Some("34".to_owned()),
+        ..State::default()
+    };
+    tenant.put("12", Temper::Kind, state);
+    let call = Call::new(Subject::Incident, &tenant, &[("status", "resolved")]);
+    let (summary, entries) = call.run(&[row(&[("id", "12")])]).unwrap();
+    assert_eq!(summary.rows, [Outcome::Conflict]);
+    assert!(entries[0].message.contains("merged into 34"));
+    assert_eq!(tenant.writes(), 0);
+}
+
+#[test]
+fn a_stale_row_does_not_overrule_a_colleague_unless_a_fresh_one_stands_beside_it() {
+    let tenant = Tenant::with([]);
+    let state = State {
+        status: Some("inProgress".to_owned()),
+        ..State::default()
+    };
+    tenant.put("da1", Temper::Kind, state);
+    let call = Call::new(Subject::Alert, &tenant, &[("status", "resolved")]);
+    let stale = row(&[
+        ("id", "da1"),
+        ("status", "new"),
+        ("lastUpdateDateTime", "2026-11-21T09:00:00Z"),
+    ]);
+    let fresh = row(&[
+        ("id", "da1"),
+        ("status", "inProgress"),
+        ("lastUpdateDateTime", "2026-11-21T10:00:00.1234567Z"),
+    ]);
+    let (summary, _) = call.run(std::slice::from_ref(&stale)).unwrap();
+    assert_eq!((summary.rows[0], tenant.writes()), (Outcome::Conflict, 0));
+    let (summary, _) = call.run(&[stale, fresh]).unwrap();
+    assert_eq!(summary.rows, [Outcome::Updated; 2]);
+}
+
+#[test]
+fn outcomes_are_written_down_while_the_rest_is_still_to_do() {
+    let ids: Vec<String> = (1..=500).map(|n| format!("da{n}")).collect();
+    let tenant = Tenant::with(ids.iter().map(|id| (id.as_str(), Temper::Kind)));
+    let rows: Vec<Row> = ids.iter().map(|id| row(&[("id", id)])).collect();
+    let call = Call::new(Subject::Alert, &tenant, &[("status", "resolved")]);
+    let pages = Pages {
+        log: Some(Rc::clone(&tenant.log)),
+        ..Pages::default()
+    };
+    call.run_into(&rows, pages).unwrap();
+    let log = tenant.log.borrow();
+    let (mut wrote, mut recorded) = (0usize, 0usize);
+    for happened in log.iter() {
+        match happened {
+            Happened::Wrote(ids) => {
+                wrote += ids.len();
+                assert!(
+                    wrote - recorded <= 200,
+                    "{wrote} written, {recorded} recorded"
+                );
+            }
+            Happened::Recorded(_) => recorded += 1,
+            Happened::Read(_) => {}
+        }
+    }
+    assert_eq!((wrote, recorded), (500, 500));
+}
+
+fn temper() -> impl Strategy<Value = Temper> {
+    prop_oneof![
+        6 => Just(Temper::Kind),
+        2 => (0u32..6).prop_map(Temper::Slow),
+        1 => Just(Temper::Missing),
+        1 => Just(Temper::ForbidsRead),
+        1 => Just(Temper::ForbidsWrite),
+        1 => Just(Temper::ThrottlesRead),
+        1 => Just(Temper::ThrottlesWrite),
+        1 => Just(Temper::RefusesWrite),
+        1 => Just(Temper::BreaksOnWrite),
+        1 => Just(Temper::CutsAnswer),
+        1 => Just(Temper::LosesAnswer),
+        1 => Just(Temper::LosesComment),
+    ]
+}
+
+/// Rarely anything hangs, or little would ever be reached.
+fn tempers() -> impl Strategy<Value = Vec<Temper>> {
+    let hang = prop_oneof![
+        18 => Just(None),
+        1 => Just(Some(Temper::MuteOnRead)),
+        1 => Just(Some(Temper::MuteOnWrite)),
+    ];
+    (prop::collection::vec(temper(), 12), hang).prop_map(|(mut tempers, hang)| {
+        if let (Some(hang), Some(first)) = (hang, tempers.first_mut()) {
+            *first = hang;
+        }
+        tempers
+    })
+}
+
+prop_compose! {
+    fn any_row()(
+        ids in prop::collection::vec(0usize..14, 0..3),
+        status in prop_oneof![Just(""), Just("new"), Just("In progress"), Just("resolved"), Just("closed")],
+        verdict in prop_oneof![
+            Just(("", "")), Just(("truePositive", "malware")), Just(("falsePositive", "malware")),
+        ],
+        comment in prop_oneof![Just(""), Just("seen"), Just("seen too")],
+        account in prop_oneof![8 => Just(""), 1 => Just("fabrikam"), 1 => Just("nemo")],
+        dry_run in prop_oneof![8 => Just(""), 1 => Just("1")],
+    ) -> Row {
+        let ids: Vec<String> = ids.iter().map(|id| format!("da{id}")).collect();
+        row(&[
+            ("id", &ids.join("|")),
+            ("defender_status", status),
+            ("defender_classification", verdict.0),
+            ("defender_determination", verdict.1),
+            ("defender_comment", comment),
+            ("defender_account", account),
+            ("defender_dry_run", dry_run),
+        ])
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn every_row_ends_once_and_defender_holds_what_the_ledger_says(
+        rows in prop::collection::vec(any_row(), 0..30),
+        tempers in tempers(),
+        resolved in prop::collection::vec(any::<bool>(), 12),
+        status in prop_oneof![Just(""), Just("resolved")],
+        closed in any::<bool>(),
+    ) {
+        let tenant = Tenant::with([]);
+        for (n, (temper, resolved)) in tempers.iter().zip(&resolved).enumerate() {
+            let status = resolved.then(|| "resolved".to_owned());
+            tenant.put(&format!("da{n}"), *temper, State { status, ..State::default() });
+        }
+        let before: BTreeMap<String, State> = tenant.objects.borrow().iter()
+            .map(|(id, object)| (id.clone(), object.state.clone())).collect();
+        let mut call = Call::new(Subject::Alert, &tenant, &[("status", status)]);
+        let fabrikam = Tenant::with([("da1", Temper::Kind)]);
+        let opens = if closed { Err(Failing::Failed) } else { Ok(Rc::clone(&fabrikam)) };
+        call.accounts.insert("fabrikam".to_owned(), opens);
+
+        let (summary, entries) = call.run(&rows).unwrap();
+
+        // One outcome per row, one entry per row and target.
+        prop_assert_eq!(summary.rows.len(), rows.len());
+        let ends = outcomes(&entries);
+        prop_assert_eq!(ends.len(), entries.len());
+        for (row, outcome) in summary.rows.iter().enumerate() {
+            let worst = entries.iter().filter(|e| e.row == row + 1).map(|e| e.outcome).max();
+            prop_assert_eq!(Some(*outcome), worst);
+        }
+        // What changed in the tenant is what the ledger calls updated, and what it
+        // says stands of a write that failed.
+        let changed: BTreeSet<String> = tenant.objects.borrow().iter()
+            .filter(|(id, object)| before[*id] != object.state)
+            .map(|(id, _)| id.clone()).collect();
+        let updated: BTreeSet<String> = entries.iter()
+            .filter(|e| e.account.as_deref() == Some("contoso"))
+            .filter(|e| e.outcome == Outcome::Updated || (!e.dry_run && !e.changed.is_empty()))
+            .filter_map(|e| e.target.clone()).collect();
+        prop_assert_eq!(changed, updated);
+        prop_assert!(entries.iter().all(|e| !e.dry_run || e.outcome != Outcome::Updated));
+        prop_assert!(entries.iter().all(|e| (e.outcome == Outcome::Updated) == e.verified.is_some()));
+
+        // The same batch again doubles nothing.
+        tenant.settle();
+        let (_, again) = call.run(&rows).unwrap();
+        prop_assert_eq!(again.len(), entries.len());
+        for object in tenant.objects.borrow().values() {
+            prop_assert!(object.state.comments.len() <= 1);
+        }
+    }
+}

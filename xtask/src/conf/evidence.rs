@@ -1,0 +1,128 @@
+//! What transforms.conf finds in alerts, in the shapes Microsoft documents.
+
+use super::document::conf;
+use regex::Regex;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+/// The fields the transforms of a sourcetype extract from an event, values in order, each once.
+fn extracted(sourcetype: &str, event: &str) -> BTreeMap<String, Vec<String>> {
+    let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("../default");
+    let read = |name: &str| conf(&fs::read_to_string(default.join(name)).unwrap()).unwrap();
+    let (props, transforms) = (read("props.conf"), read("transforms.conf"));
+    let props = props
+        .iter()
+        .find(|stanza| stanza.name == sourcetype)
+        .unwrap();
+    let names = props
+        .settings
+        .iter()
+        .filter(|(key, _)| key.starts_with("REPORT-"))
+        .flat_map(|(_, value)| value.split(',').map(str::trim));
+    let mut fields: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for name in names {
+        let transform = transforms
+            .iter()
+            .find(|stanza| stanza.name == name)
+            .unwrap();
+        let field = transform
+            .get("FORMAT")
+            .unwrap()
+            .strip_suffix("::$1")
+            .unwrap();
+        let regex = Regex::new(transform.get("REGEX").unwrap()).unwrap();
+        for found in regex.captures_iter(event) {
+            let values = fields.entry(field.to_owned()).or_default();
+            if !values.contains(&found[1].to_owned()) {
+                values.push(found[1].to_owned());
+            }
+        }
+    }
+    fields
+}
+
+fn fields(pairs: &[(&str, &[&str])]) -> BTreeMap<String, Vec<String>> {
+    pairs
+        .iter()
+        .map(|(field, values)| {
+            (
+                (*field).to_owned(),
+                values.iter().map(|value| (*value).to_owned()).collect(),
+            )
+        })
+        .collect()
+}
+
+const GRAPH: &str = r##"{"id":"da1_-2","title":"T","description":"says \"deviceDnsName\":\"trap\" and \"senderIp\":\"trap\"",
+"evidence":[
+{"@odata.type":"#microsoft.graph.security.deviceEvidence","roles":["attacked"],"deviceDnsName":"pc1.contoso.com","hostName":"pc1","loggedOnUsers":[{"accountName":"kim","domainName":"CONTOSO"}]},
+{"@odata.type":"#microsoft.graph.security.deviceEvidence","deviceDnsName":null,"hostName":"iot-7","lastIpAddress":"10.1.1.7"},
+{"@odata.type":"#microsoft.graph.security.userEvidence","stream":null,"userAccount":{"accountName":"kim","domainName":"CONTOSO","userPrincipalName":"kim@contoso.com"}},
+{"@odata.type":"#microsoft.graph.security.userEvidence","stream":null,"userAccount":{"accountName":"local-svc","domainName":"pc1","userPrincipalName":null}},
+{"@odata.type":"#microsoft.graph.security.processEvidence","processCommandLine":"cmd /c {x}","userAccount":{"accountName":"SYSTEM","domainName":"NT AUTHORITY","userPrincipalName":null}},
+{"@odata.type":"#microsoft.graph.security.ipEvidence","roles":["suspicious","attacker"],"detailedRoles":[],"tags":[],"ipAddress":"203.0.113.7"},
+{"@odata.type":"#microsoft.graph.security.ipEvidence","ipAddress":"203.0.113.8","countryLetterCode":"XX","roles":["source"]},
+{"@odata.type":"#microsoft.graph.security.ipEvidence","roles":["attacked"],"ipAddress":"10.0.0.9"},
+{"@odata.type":"#microsoft.graph.security.ipEvidence","roles":[],"ipAddress":"10.0.0.10"},
+{"@odata.type":"#microsoft.graph.security.networkConnectionEvidence","sourceAddress":{"verdict":"unknown","ipAddress":"203.0.113.9"},"destinationAddress":{"ipAddress":"10.0.0.11"}},
+{"@odata.type":"#microsoft.graph.security.analyzedMessageEvidence","p1Sender":{"emailAddress":"x@example.com"},"senderIp":"203.0.113.10"}
+]}"##;
+
+#[test]
+fn graph_evidence_gives_devices_users_and_only_true_sources() {
+    assert_eq!(
+        extracted("ms365:defender:incident:alerts", GRAPH),
+        fields(&[
+            ("defender_device", &["pc1.contoso.com", "iot-7"]),
+            ("defender_user_principal_name", &["kim@contoso.com"]),
+            ("defender_user_account", &["kim", "local-svc"]),
+            (
+                "defender_source",
+                &["203.0.113.7", "203.0.113.8", "203.0.113.9", "203.0.113.10"]
+            ),
+        ])
+    );
+}
+
+#[test]
+fn alerts_of_an_xdr_incident_give_devices_and_users_but_no_guessed_source() {
+    let event = r#"{"alertId":"fa1","title":"T","devices":[{"deviceDnsName":"pc1.contoso.com","rbacGroupName":null}],
+"entities":[{"entityType":"User","accountName":"kim","userPrincipalName":"kim@contoso.com"},{"entityType":"Ip","ipAddress":"203.0.113.7"}]}"#;
+    assert_eq!(
+        extracted("ms365:defender:incident:alerts", event),
+        fields(&[
+            ("defender_device", &["pc1.contoso.com"]),
+            ("defender_user_principal_name", &["kim@contoso.com"]),
+            ("defender_user_account", &["kim"]),
+        ])
+    );
+}
+
+#[test]
+fn endpoint_alerts_give_their_machine_and_user() {
+    let event = r#"{"id":"da1","computerDnsName":"temp123.contoso.com","relatedUser":{"userName":"temp123","domainName":"DOMAIN"},"evidence":[]}"#;
+    assert_eq!(
+        extracted("ms:defender:atp:alerts", event),
+        fields(&[
+            ("defender_device", &["temp123.contoso.com"]),
+            ("defender_user_account", &["temp123"]),
+        ])
+    );
+}
+
+#[test]
+fn nulls_and_empty_evidence_give_nothing() {
+    let event = r#"{"id":"da1","computerDnsName":null,"relatedUser":null,"evidence":[]}"#;
+    assert_eq!(extracted("ms:defender:atp:alerts", event), fields(&[]));
+    let event = r#"{"id":"1","displayName":"I","incidentWebUrl":"https://security.microsoft.com/incidents/1"}"#;
+    assert_eq!(extracted("ms365:defender:incident", event), fields(&[]));
+}
+
+#[test]
+fn no_calculated_field_is_the_url_of_a_portal() {
+    let props =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../default/props.conf"))
+            .unwrap();
+    assert!(!props.contains("WebUrl"));
+}

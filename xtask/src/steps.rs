@@ -1,0 +1,79 @@
+//! Everything CI runs, in an order that fails early: what takes a second first,
+//! the release build last. The first step that fails ends it.
+
+use crate::workspace::Workspace;
+use crate::{appinspect, conf, dependencies, executable, package, smoke, tool};
+use anyhow::{Context, Result};
+use std::time::Instant;
+
+pub fn test(workspace: &Workspace) -> Result<()> {
+    let mut steps = Steps { passed: 0 };
+    steps.step("format", || cargo(workspace, &["fmt", "--all", "--check"]))?;
+    steps.step("conf files", || conf::check(workspace))?;
+    steps.step("dependencies", || dependencies::check(workspace))?;
+    steps.step("lints", || {
+        cargo(
+            workspace,
+            &[
+                "clippy",
+                "--workspace",
+                "--all-targets",
+                "--locked",
+                "--",
+                "-D",
+                "warnings",
+            ],
+        )
+    })?;
+    steps.step("documentation", || {
+        tool::run(
+            tool::cargo()
+                .args([
+                    "doc",
+                    "--workspace",
+                    "--no-deps",
+                    "--document-private-items",
+                    "--locked",
+                ])
+                .env("RUSTDOCFLAGS", "-D warnings")
+                .current_dir(&workspace.root),
+        )
+    })?;
+    steps.step("tests", || {
+        cargo(workspace, &["test", "--workspace", "--locked"])
+    })?;
+    let package = steps.step("package", || {
+        package::release(workspace, &executable::release(workspace)?)
+    })?;
+    steps.step("AppInspect", || appinspect::inspect(workspace, &package))?;
+    steps.step("start of the packaged executable", || {
+        smoke::start(workspace, &package)
+    })?;
+    println!("\nsteps: {} passed, 0 failed", steps.passed);
+    Ok(())
+}
+
+fn cargo(workspace: &Workspace, arguments: &[&str]) -> Result<()> {
+    tool::run(tool::cargo().args(arguments).current_dir(&workspace.root))
+}
+
+struct Steps {
+    passed: u32,
+}
+
+impl Steps {
+    fn step<T>(&mut self, name: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        println!("\n=== {name}");
+        let started = Instant::now();
+        let result = work();
+        let seconds = started.elapsed().as_secs_f32();
+        match &result {
+            Ok(_) => {
+                self.passed += 1;
+                println!("=== {name}: passed in {seconds:.1} s");
+            }
+            Err(_) => println!("=== {name}: FAILED after {seconds:.1} s"),
+        }
+        result.with_context(|| format!("{name} failed ({} steps passed before)", self.passed))
+    }
+}
