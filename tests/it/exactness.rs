@@ -90,3 +90,12 @@ fn each_run_leaves_one_line_of_health() {
         "{health}"
     );
 }
+
+#[test]
+fn a_run_on_which_all_is_well_warns_of_nothing() {
+    for feed in [Feed::GraphAlerts, Feed::GraphIncidents] {
+        let tenant = Tenant::holding(feed, recent(feed, 12));
+        let run = Splunkd::reading(&tenant, feed).run().well();
+        assert_eq!(run.lines("WARN"), [""; 0]);
+    }
+}

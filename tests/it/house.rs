@@ -157,7 +157,12 @@ fn the_cores_know_no_socket_no_file_and_no_clock() {
         for banned in [
             "std::net",
             "std::fs",
-            "tokio",
+            "tokio::net",
+            "tokio::fs",
+            "tokio::io",
+            "tokio::time",
+            "tokio::process",
+            "tokio::signal",
             "reqwest",
             "SystemTime::now",
             "time::Instant",

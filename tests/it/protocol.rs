@@ -229,14 +229,6 @@ fn a_document_without_stanzas_is_no_fault() {
 }
 
 #[test]
-fn a_disabled_stanza_is_left_alone() {
-    let tenant = Tenant::holding(FEED, recent(FEED, 5));
-    let run = Splunkd::reading_with(&tenant, FEED, &[("disabled", "1")]).run();
-    assert_eq!(run.events(), []);
-    assert_eq!(tenant.calls().len(), 0);
-}
-
-#[test]
 fn a_given_host_is_told_with_each_event() {
     let tenant = Tenant::holding(FEED, recent(FEED, 3));
     let run = Splunkd::reading_with(&tenant, FEED, &[("host", "hf1 <&> ü"), ("index", "sec")])
