@@ -213,12 +213,22 @@ fn cloud(written: &Written) -> Result<Cloud, (&'static str, String)> {
         "gcc_high" => Cloud::GccHigh,
         "dod" => Cloud::Dod,
         "custom" => {
-            let [login, graph, mde, xdr] = urls.map(|(key, text)| base(key, text));
+            let [login, graph, mde, xdr] = urls.map(|(key, text)| match text.trim() {
+                "" => Ok(None),
+                text => base(key, text).map(Some),
+            });
+            let missing =
+                |what: &str| format!("missing: cloud = custom needs the https URL of {what}");
+            let login = login?.ok_or_else(|| ("login_url", missing("its sign-in service")))?;
+            let (graph, mde, xdr) = (graph?, mde?, xdr?);
+            if graph.is_none() && mde.is_none() && xdr.is_none() {
+                return Err(("graph_url", missing("at least one API")));
+            }
             return Ok(Cloud::Custom(Box::new(Hosts {
-                login: login?,
-                graph: graph?,
-                mde: mde?,
-                xdr: xdr?,
+                login,
+                graph,
+                mde,
+                xdr,
             })));
         }
         other => {
@@ -235,13 +245,7 @@ fn cloud(written: &Written) -> Result<Cloud, (&'static str, String)> {
 }
 
 fn base(key: &'static str, text: &str) -> Result<Url, (&'static str, String)> {
-    let text = text.trim();
     let refuse = |why: String| (key, why);
-    if text.is_empty() {
-        return Err(refuse(
-            "missing: cloud = custom needs an https URL here".to_string(),
-        ));
-    }
     let url = Url::parse(text)
         .map_err(|e| refuse(format!("\"{}\" is no URL: {e}", text.escape_debug())))?;
     // Not repeated in the refusal: a password may stand in it.
@@ -416,6 +420,10 @@ mod tests {
             refused(|w| w.cloud = "china".into()),
             refused(|w| w.graph_url = "https://x.example".into()),
             refused(|w| w.cloud = "custom".into()),
+            refused(|w| {
+                w.cloud = "custom".into();
+                w.graph_url = "https://lab.example".into();
+            }),
             refused(|w| {
                 w.cloud = "custom".into();
                 w.login_url = "http://lab.example".into();

@@ -181,6 +181,17 @@ impl Trouble {
         }
     }
 
+    /// Whether it stays so until somebody changes a setting.
+    pub(crate) fn lasting(self) -> bool {
+        matches!(
+            self,
+            Trouble::ProxyPassword
+                | Trouble::UnknownIssuer
+                | Trouble::CertificateTime
+                | Trouble::CertificateName
+        )
+    }
+
     pub(crate) fn advice(self) -> Option<&'static str> {
         match self {
             Trouble::Dns => Some(

@@ -285,6 +285,9 @@ impl Budget {
 }
 
 async fn locked(path: &Path) -> io::Result<File> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
     let file = OpenOptions::new()
         .read(true)
         .write(true)

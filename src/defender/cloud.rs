@@ -16,13 +16,14 @@ pub enum Cloud {
     Custom(Box<Hosts>),
 }
 
-/// Base URLs of a custom cloud; each may carry a path prefix.
+/// Base URLs of a custom cloud; each may carry a path prefix. An API that is not
+/// there has none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hosts {
     pub login: Url,
-    pub graph: Url,
-    pub mde: Url,
-    pub xdr: Url,
+    pub graph: Option<Url>,
+    pub mde: Option<Url>,
+    pub xdr: Option<Url>,
 }
 
 /// One of Microsoft's APIs over the same tenant. Tokens, audiences and call
@@ -89,14 +90,18 @@ impl Cloud {
         }
     }
 
-    /// Base URL of an API family, without a trailing slash.
-    pub fn api(&self, family: Family) -> &str {
-        match (self, family) {
-            (Cloud::Custom(hosts), Family::Graph) => bare(&hosts.graph),
-            (Cloud::Custom(hosts), Family::Mde) => bare(&hosts.mde),
-            (Cloud::Custom(hosts), Family::Xdr) => bare(&hosts.xdr),
-            _ => self.places().of(family),
-        }
+    /// Base URL of an API family, without a trailing slash; `None` where a custom
+    /// cloud does not have it.
+    pub fn api(&self, family: Family) -> Option<&str> {
+        let Cloud::Custom(hosts) = self else {
+            return Some(self.places().of(family));
+        };
+        let url = match family {
+            Family::Graph => &hosts.graph,
+            Family::Mde => &hosts.mde,
+            Family::Xdr => &hosts.xdr,
+        };
+        url.as_ref().map(bare)
     }
 
     fn places(&self) -> &'static Places {
@@ -153,8 +158,8 @@ mod tests {
             .iter()
             .map(|cloud| {
                 let of = |family| {
-                    assert_eq!(cloud.api(family), cloud.audience(family));
-                    cloud.api(family)
+                    assert_eq!(cloud.api(family), Some(cloud.audience(family)));
+                    cloud.audience(family)
                 };
                 [
                     cloud.login(),
@@ -178,14 +183,15 @@ mod tests {
         let at = |path: &str| Url::parse(&format!("https://lab.example:8443{path}")).unwrap();
         let cloud = Cloud::Custom(Box::new(Hosts {
             login: at("/login/"),
-            graph: at("/graph"),
-            mde: at("/"),
-            xdr: at(""),
+            graph: Some(at("/graph")),
+            mde: Some(at("")),
+            xdr: None,
         }));
         assert_eq!(cloud.login(), "https://lab.example:8443/login");
-        assert_eq!(cloud.api(Family::Graph), "https://lab.example:8443/graph");
-        assert_eq!(cloud.api(Family::Mde), "https://lab.example:8443");
-        assert_eq!(cloud.api(Family::Xdr), "https://lab.example:8443");
+        let graph = Some("https://lab.example:8443/graph");
+        assert_eq!(cloud.api(Family::Graph), graph);
+        assert_eq!(cloud.api(Family::Mde), Some("https://lab.example:8443"));
+        assert_eq!(cloud.api(Family::Xdr), None);
         assert_eq!(cloud.audience(Family::Graph), "https://graph.microsoft.com");
         assert_eq!(
             cloud.audience(Family::Mde),

@@ -119,19 +119,7 @@ impl Counterpart {
     async fn listen(tls: bool, answer: Arc<Answering>) -> Counterpart {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let folder = tempfile::tempdir().unwrap();
-        let key = rcgen::KeyPair::generate().unwrap();
-        let names = vec!["127.0.0.1".to_string(), "localhost".to_string()];
-        let certificate = rcgen::CertificateParams::new(names)
-            .unwrap()
-            .self_signed(&key)
-            .unwrap();
-        std::fs::write(folder.path().join("ca.pem"), certificate.pem()).unwrap();
-        let secret = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
-        let config = ServerConfig::builder()
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate.der().clone()], secret)
-            .unwrap();
+        let (folder, config) = certified();
         let acceptor = tls.then(|| TlsAcceptor::from(Arc::new(config)));
         let log = Arc::new(Mutex::new(Vec::new()));
         let counterpart = Counterpart {
@@ -162,6 +150,32 @@ impl Counterpart {
         counterpart
     }
 
+    /// A proper server that speaks HTTP/2 alone, as Microsoft's prefer to.
+    pub(crate) async fn http2(router: axum::Router) -> Counterpart {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let (folder, mut config) = certified();
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let stream = acceptor.accept(stream).await.unwrap();
+                let service = hyper_util::service::TowerToHyperService::new(router.clone());
+                let executor = hyper_util::rt::TokioExecutor::new();
+                tokio::spawn(async move {
+                    hyper_util::server::conn::auto::Builder::new(executor)
+                        .serve_connection(hyper_util::rt::TokioIo::new(stream), service)
+                        .await
+                });
+            }
+        });
+        Counterpart {
+            url: Url::parse(&format!("https://127.0.0.1:{port}")).unwrap(),
+            folder,
+            log: Arc::default(),
+        }
+    }
+
     /// An account that reaches this server, with path prefixes on every URL.
     pub(crate) fn account(&self, auth: Auth) -> Account {
         let at = |path: &str| self.url.join(path).unwrap();
@@ -172,9 +186,9 @@ impl Counterpart {
             auth,
             cloud: Cloud::Custom(Box::new(Hosts {
                 login: at("/login"),
-                graph: at("/graph/"),
-                mde: at("/mde"),
-                xdr: at("/"),
+                graph: Some(at("/graph/")),
+                mde: Some(at("/mde")),
+                xdr: Some(at("/")),
             })),
             ca_file: Some(self.folder.path().join("ca.pem")),
             proxy: None,
@@ -199,6 +213,24 @@ impl Counterpart {
         let asked = self.asked().into_iter();
         asked.filter(|asked| !asked.is_sign_in()).collect()
     }
+}
+
+/// A certificate for loopback: its issuer in `ca.pem`, and a server that has it.
+fn certified() -> (TempDir, ServerConfig) {
+    let folder = tempfile::tempdir().unwrap();
+    let key = rcgen::KeyPair::generate().unwrap();
+    let names = vec!["127.0.0.1".to_string(), "localhost".to_string()];
+    let certificate = rcgen::CertificateParams::new(names)
+        .unwrap()
+        .self_signed(&key)
+        .unwrap();
+    std::fs::write(folder.path().join("ca.pem"), certificate.pem()).unwrap();
+    let secret = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
+    let config = ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.der().clone()], secret)
+        .unwrap();
+    (folder, config)
 }
 
 async fn serve(

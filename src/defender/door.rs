@@ -47,6 +47,7 @@ impl Said {
             what: Trouble::Timeout.what().to_string(),
             advice: Trouble::Timeout.advice(),
             uncertain: false,
+            lasting: Trouble::Timeout.lasting(),
         })
     }
 }

@@ -14,8 +14,11 @@ pub enum Error {
     #[error("account {account} is read_only: nothing was written")]
     ReadOnly { account: String },
     /// Sign-in was refused, or kept failing.
-    #[error("sign-in at {host} failed with {status}{}: {message}{}",
-        Spaced(code), Traces(correlation_id.as_deref(), trace_id.as_deref()))]
+    #[error(
+        "sign-in at {host} failed with {status}{}: {message}{}",
+        Spaced(code),
+        Bracketed(traces)
+    )]
     SignIn {
         host: String,
         status: u16,
@@ -24,8 +27,8 @@ pub enum Error {
         /// AADSTS numbers.
         codes: Vec<u32>,
         message: String,
-        correlation_id: Option<String>,
-        trace_id: Option<String>,
+        /// Correlation and trace id, which Microsoft's support asks for.
+        traces: String,
     },
     /// No answer came.
     #[error("{host}: {what}")]
@@ -35,6 +38,8 @@ pub enum Error {
         advice: Option<&'static str>,
         /// The request may have been carried out all the same.
         uncertain: bool,
+        /// It stays so until somebody changes a setting.
+        lasting: bool,
     },
     /// The API points to another place; it is not followed.
     #[error("{host} redirects to {location}: not followed")]
@@ -112,7 +117,8 @@ impl Error {
             Error::Setting { .. }
             | Error::ReadOnly { .. }
             | Error::Foreign { .. }
-            | Error::BodyTooLarge { .. } => Retry::Never,
+            | Error::BodyTooLarge { .. }
+            | Error::Network { lasting: true, .. } => Retry::Never,
             Error::SignIn { status, codes, .. } if advice::passing(codes) || passing(*status) => {
                 Retry::Backoff
             }
@@ -187,7 +193,7 @@ pub(crate) fn line(text: &str) -> String {
 
 struct Spaced<'a>(&'a str);
 struct Request<'a>(Option<&'a str>);
-struct Traces<'a>(Option<&'a str>, Option<&'a str>);
+struct Bracketed<'a>(&'a str);
 
 impl fmt::Display for Spaced<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -207,15 +213,11 @@ impl fmt::Display for Request<'_> {
     }
 }
 
-impl fmt::Display for Traces<'_> {
+impl fmt::Display for Bracketed<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.0, self.1) {
-            (Some(correlation), Some(trace)) => {
-                write!(f, " (correlation id {correlation}, trace id {trace})")
-            }
-            (Some(correlation), None) => write!(f, " (correlation id {correlation})"),
-            (None, Some(trace)) => write!(f, " (trace id {trace})"),
-            (None, None) => Ok(()),
+        match self.0 {
+            "" => Ok(()),
+            text => write!(f, " ({text})"),
         }
     }
 }
@@ -233,8 +235,7 @@ mod tests {
             code: "invalid_client".into(),
             codes: vec![7000222],
             message: "AADSTS7000222: The provided client secret keys are expired.".into(),
-            correlation_id: Some("c-1".into()),
-            trace_id: Some("t-1".into()),
+            traces: "correlation id c-1, trace id t-1".into(),
         };
         insta::assert_snapshot!(error, @"sign-in at login.microsoftonline.com failed with 401 invalid_client: AADSTS7000222: The provided client secret keys are expired. (correlation id c-1, trace id t-1)");
         assert!(error.advice().unwrap().contains("create a new one"));

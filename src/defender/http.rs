@@ -5,7 +5,7 @@ use crate::defender::account::Account;
 use crate::defender::body::{CAP, Reading};
 use crate::defender::budget::{Budget, Draw};
 use crate::defender::cloud::Family;
-use crate::defender::error::{Error, line, passing};
+use crate::defender::error::{Error, Retry, line, passing};
 use crate::defender::meter::{Meter, count};
 use crate::defender::road::{Road, place};
 use crate::defender::sign_in::{self, SignIn, Token};
@@ -123,11 +123,16 @@ impl Client {
         family: Family,
         state_dir: Option<&Path>,
     ) -> Result<Client, Error> {
-        let base = account.cloud.api(family);
-        let base = Url::parse(base).map_err(|e| Error::Setting {
+        let refuse = |why: String| Error::Setting {
             account: account.name.clone(),
-            what: format!("{family} URL \"{base}\": {e}"),
+            what: format!("{family}_url: {why}"),
+        };
+        let base = account.cloud.api(family).ok_or_else(|| {
+            refuse(format!(
+                "missing: cloud = custom needs it for api = {family}"
+            ))
         })?;
+        let base = Url::parse(base).map_err(|e| refuse(format!("\"{base}\" is no URL: {e}")))?;
         let road = Road::new(account, family)?;
         let meter = Arc::new(Meter::new());
         Ok(Client {
@@ -158,6 +163,15 @@ impl Client {
 
     /// `path_and_query` is joined to the family's base URL and starts with `/`.
     pub async fn get(&self, path_and_query: &str) -> Result<Answer, Error> {
+        self.read(path_and_query, true).await
+    }
+
+    /// Like [`Client::get`], but where the service fails its first word counts.
+    pub async fn get_once(&self, path_and_query: &str) -> Result<Answer, Error> {
+        self.read(path_and_query, false).await
+    }
+
+    async fn read(&self, path_and_query: &str, repeatable: bool) -> Result<Answer, Error> {
         self.call(Request {
             method: Method::GET,
             url: self.inner.url(path_and_query)?,
@@ -167,7 +181,7 @@ impl Client {
                 batch: false,
                 reading: true,
             },
-            repeatable: true,
+            repeatable,
         })
         .await
     }
@@ -358,8 +372,9 @@ impl Inner {
         count(&self.meter.calls);
         let response = out.send().await.map_err(|e| {
             let error = self.road.fault(&self.host, &e);
+            let passes = error.retry() != Retry::Never;
             Failure {
-                again: few(request.repeatable || !error.uncertain()),
+                again: few(passes && (request.repeatable || !error.uncertain())),
                 error,
             }
         })?;

@@ -100,6 +100,7 @@ impl Road {
             what: format!("{}{through} ({})", trouble.what(), deepest(error)),
             advice: trouble.advice(),
             uncertain: !error.is_connect(),
+            lasting: trouble.lasting(),
         }
     }
 }
@@ -141,7 +142,20 @@ fn through(proxy: &Proxy) -> Result<reqwest::Proxy, String> {
         let password = proxy.password.as_ref().map(ExposeSecret::expose_secret);
         out = out.basic_auth(name, password.unwrap_or_default());
     }
-    Ok(out.no_proxy(reqwest::NoProxy::from_string(&proxy.no_proxy)))
+    Ok(out.no_proxy(reqwest::NoProxy::from_string(&exceptions(&proxy.no_proxy))))
+}
+
+/// The list as reqwest reads it: commas only, a domain without its `*`.
+fn exceptions(list: &str) -> String {
+    let entries = list.split(|c: char| c.is_whitespace() || matches!(c, ',' | ';' | '|'));
+    let entries = entries.filter(|entry| !entry.is_empty());
+    let entries: Vec<&str> = entries
+        .map(|entry| match entry.strip_prefix("*.") {
+            Some(domain) => domain,
+            None => entry,
+        })
+        .collect();
+    entries.join(",")
 }
 
 fn trouble(error: &reqwest::Error) -> Trouble {
@@ -216,4 +230,18 @@ fn deepest(error: &reqwest::Error) -> String {
         cause = next;
     }
     line(&cause.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exceptions_may_be_written_as_people_write_them() {
+        assert_eq!(
+            exceptions("localhost; *.corp.example, 10.0.0.0/8 .lab|*"),
+            "localhost,corp.example,10.0.0.0/8,.lab,*"
+        );
+        assert_eq!(exceptions(" , "), "");
+    }
 }

@@ -325,8 +325,7 @@ impl SignIn {
                 },
                 codes: refusal.codes,
                 message: refusal.message,
-                correlation_id: refusal.correlation_id,
-                trace_id: refusal.trace_id,
+                traces: refusal.traces,
             },
             again: transient.then_some(answer.retry_after.unwrap_or_default()),
         }
@@ -375,8 +374,7 @@ struct Refusal {
     code: String,
     codes: Vec<u32>,
     message: String,
-    correlation_id: Option<String>,
-    trace_id: Option<String>,
+    traces: String,
 }
 
 impl Refusal {
@@ -406,14 +404,20 @@ impl Refusal {
         if codes.is_empty() {
             codes.extend(aadsts(&said));
         }
+        let traces: Vec<String> = [
+            ("correlation id", text("correlation_id")),
+            ("trace id", text("trace_id")),
+        ]
+        .into_iter()
+        .filter_map(|(name, id)| Some(format!("{name} {}", id?)))
+        .collect();
         // What follows repeats the ids that stand in fields of their own.
         let message = said.split(" Trace ID:").next().unwrap_or_default();
         Refusal {
             code: text("error").unwrap_or_default(),
             codes,
             message: message.trim_end().to_string(),
-            correlation_id: text("correlation_id"),
-            trace_id: text("trace_id"),
+            traces: traces.join(", "),
         }
     }
 }

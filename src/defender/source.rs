@@ -117,7 +117,12 @@ impl Source for FeedSource {
     }
 
     async fn page(&self, ask: &Ask) -> Result<Page, PageError> {
-        match self.client.get(&self.feed.question(ask)).await {
+        let question = self.feed.question(ask);
+        let answered = match ask.patient {
+            true => self.client.get(&question).await,
+            false => self.client.get_once(&question).await,
+        };
+        match answered {
             Ok(answer) => self.take(answer),
             Err(error) => Err(self.call_error(error)),
         }
@@ -155,6 +160,13 @@ impl Fault for PageError {
             PageError::Partial { .. } | PageError::Unreadable { .. } => Verdict::Unservable,
             PageError::Call { error, .. } => match error.as_ref() {
                 Error::BodyTooLarge { .. } | Error::Truncated { .. } => Verdict::Unservable,
+                // A service that hangs up over one page; whether it answers at
+                // all is for the walk to find out.
+                Error::Network {
+                    uncertain: true,
+                    lasting: false,
+                    ..
+                } => Verdict::Unservable,
                 Error::Service { status, .. } if *status >= 500 => Verdict::Unservable,
                 Error::Service {
                     status: 400,

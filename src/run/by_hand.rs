@@ -79,7 +79,9 @@ impl AccountArguments {
             proxy_password: std::env::var(PROXY_PASSWORD).ok().map(SecretString::from),
             no_proxy: self.no_proxy,
         };
-        Ok(Account::parse("command line", &written, |variable| std::env::var(variable).ok())?)
+        Ok(Account::parse("command line", &written, |variable| {
+            std::env::var(variable).ok()
+        })?)
     }
 }
 
@@ -89,7 +91,9 @@ fn secret(file: Option<PathBuf>) -> anyhow::Result<Option<SecretString>> {
     };
     let text = if file.as_os_str() == "-" {
         let mut text = String::new();
-        std::io::stdin().read_to_string(&mut text).context("the secret cannot be read from stdin")?;
+        std::io::stdin()
+            .read_to_string(&mut text)
+            .context("the secret cannot be read from stdin")?;
         text
     } else {
         std::fs::read_to_string(&file)

@@ -1,11 +1,8 @@
 //! The command line: for people, and the roles Splunk starts with arguments.
 
-use super::by_hand::AccountArguments;
 use super::{alert_action, check, demo, exit, fetch, log, sandbox};
 use clap::{Parser, Subcommand};
 use std::ffi::OsString;
-use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Carries Microsoft Defender alerts and incidents into Splunk, and verdicts back.
@@ -46,7 +43,11 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
         Err(help) => {
             let shown = help.print();
             drop(shown);
-            return if help.use_stderr() { exit::refused() } else { exit::WELL };
+            return if help.use_stderr() {
+                exit::refused()
+            } else {
+                exit::WELL
+            };
         }
     };
     log::start();

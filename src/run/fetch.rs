@@ -97,8 +97,12 @@ fn fetch(arguments: Arguments) -> anyhow::Result<Tally> {
         FeedName::Alerts => What::Alerts,
         FeedName::Incidents => What::Incidents,
     };
-    let feed =
-        Feed::new(family, what, arguments.min_severity.as_deref(), &arguments.service_sources)?;
+    let feed = Feed::new(
+        family,
+        what,
+        arguments.min_severity.as_deref(),
+        &arguments.service_sources,
+    )?;
     let start = Start::parse(&arguments.start, now).map_err(|why| anyhow!("--start: {why}"))?;
     let settle = span(&arguments.settle).map_err(|why| anyhow!("--settle: {why}"))?;
     let account = arguments.account.account()?;
@@ -112,15 +116,28 @@ fn fetch(arguments: Arguments) -> anyhow::Result<Tally> {
         None => Checkpoint::new(&identity, start.at(now)),
     };
     let client = Client::new(&account, family, home::state().as_deref())?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     let mut tally = Tally::default();
-    let poll = Poll { now, settle, overlap: std::time::Duration::from_secs(900) };
+    let poll = Poll {
+        now,
+        settle,
+        overlap: std::time::Duration::from_secs(900),
+    };
     let outcome = runtime.block_on(async {
         let stop = Stop::listen();
         let source = FeedSource::new(client, feed);
         let lines = Lines(BufWriter::with_capacity(64 * 1024, home::stdout()?));
-        let pulled =
-            ingest::pull(&source, lines, memory, &mut checkpoint, poll, stop.asked(), &mut tally);
+        let pulled = ingest::pull(
+            &source,
+            lines,
+            memory,
+            &mut checkpoint,
+            poll,
+            stop.asked(),
+            &mut tally,
+        );
         match stop.within(pulled).await {
             Some((_, outcome)) => outcome.map_err(|error| anyhow!(error)),
             None => Ok(()),
@@ -161,7 +178,10 @@ struct Lines(BufWriter<File>);
 impl Sink for Lines {
     fn event(&mut self, event: &Event<'_>) -> io::Result<()> {
         if event.kind == Kind::Quarantined {
-            tracing::warn!("an element was left out: {}", event.why.unwrap_or("no reason given"));
+            tracing::warn!(
+                "an element was left out: {}",
+                event.why.unwrap_or("no reason given")
+            );
             return Ok(());
         }
         for piece in event.raw {

@@ -55,11 +55,14 @@ struct Lines {
 impl Lines {
     fn file(&self) -> Option<&Mutex<RollingFileAppender>> {
         let open = || {
+            let folder = home::logs()?;
+            // The appender would complain on stderr in words of its own.
+            std::fs::create_dir_all(&folder).ok()?;
             let appender = RollingFileAppender::builder()
                 .rotation(Rotation::DAILY)
                 .filename_prefix("defender_bridge.log")
                 .max_log_files(DAYS)
-                .build(home::logs()?)
+                .build(folder)
                 .ok()?;
             Some(Mutex::new(appender))
         };

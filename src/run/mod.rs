@@ -3,12 +3,19 @@
 //! become one line and an exit code.
 
 mod account;
+mod alert_action;
+mod by_hand;
+mod check;
 mod cli;
+mod demo;
+
 mod exit;
+mod fetch;
 mod home;
 mod input;
 mod log;
 mod modular_input;
+mod sandbox;
 mod stop;
 mod validation;
 

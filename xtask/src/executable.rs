@@ -84,17 +84,36 @@ fn sysroot() -> Result<PathBuf> {
     Ok(PathBuf::from(printed.trim()))
 }
 
-/// Directories of this machine that the compiler would write into the
-/// executable, each with what it writes instead.
-fn places(workspace: &Workspace) -> Result<Vec<(PathBuf, &'static str)>> {
+/// A directory of this machine that the compiler would write into the executable.
+struct Place {
+    path: PathBuf,
+    /// What it writes instead.
+    instead: &'static str,
+    /// What lies below it, in every path the compiler knows it by.
+    below: String,
+}
+
+fn places(workspace: &Workspace) -> Result<Vec<Place>> {
     let home = env::var_os("CARGO_HOME").map_or_else(
         || env::home_dir().map(|home| home.join(".cargo")),
         |home| Some(PathBuf::from(home)),
     );
     let mut places = vec![
-        (sysroot()?, "/rust"),
-        (workspace.root.clone(), "/defender_bridge"),
-        (workspace.target.clone(), "/target"),
+        Place {
+            path: sysroot()?,
+            instead: "/rust",
+            below: "/lib/".to_owned(),
+        },
+        Place {
+            path: workspace.root.clone(),
+            instead: "/defender_bridge",
+            below: "/src/".to_owned(),
+        },
+        Place {
+            path: workspace.target.clone(),
+            instead: "/target",
+            below: format!("/{TARGET}/"),
+        },
     ];
     // One folder per registry, with the registry's name in its own.
     let sources = home
@@ -103,20 +122,30 @@ fn places(workspace: &Workspace) -> Result<Vec<(PathBuf, &'static str)>> {
     for entry in
         fs::read_dir(&sources).with_context(|| format!("cannot list {}", sources.display()))?
     {
-        places.push((entry?.path(), "/crates"));
+        places.push(Place {
+            path: entry?.path(),
+            instead: "/crates",
+            below: "/".to_owned(),
+        });
     }
     Ok(places)
 }
 
-fn remapping(places: &[(PathBuf, &'static str)]) -> String {
+fn remapping(places: &[Place]) -> String {
     places
         .iter()
-        .map(|(from, to)| format!("--remap-path-prefix={}={to}", from.display()))
+        .map(|place| {
+            format!(
+                "--remap-path-prefix={}={}",
+                place.path.display(),
+                place.instead
+            )
+        })
         .collect::<Vec<_>>()
         .join("\x1f")
 }
 
-fn check(path: &Path, places: &[(PathBuf, &'static str)]) -> Result<()> {
+fn check(path: &Path, places: &[Place]) -> Result<()> {
     let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
     let needed =
         newest_glibc(&bytes).with_context(|| format!("{} cannot be judged", path.display()))?;
@@ -130,8 +159,8 @@ fn check(path: &Path, places: &[(PathBuf, &'static str)]) -> Result<()> {
             GLIBC.1
         );
     }
-    for (place, _) in places {
-        let name = place.to_string_lossy();
+    for place in places {
+        let name = format!("{}{}", place.path.display(), place.below);
         if memchr::memmem::find(&bytes, name.as_bytes()).is_some() {
             bail!("{} names a path of this machine: {name}", path.display());
         }

@@ -35,7 +35,7 @@ struct Arguments {
 enum Task {
     /// Everything CI runs, cheap checks first; skips nothing
     Test,
-    /// The Splunk app as target/package/defender_bridge-<version>-linux_x86_64.spl
+    /// The Splunk app, `target/package/defender_bridge-<version>-linux_x86_64.spl`
     Package {
         /// dev assembles a development build, under target/package/dev: for trying things, not for others
         #[arg(long, value_enum, default_value_t = Profile::Release)]

@@ -339,6 +339,37 @@ async fn a_body_that_ends_early_is_an_error() {
     assert_eq!(client.get("/x").await.unwrap().body, b"fine");
 }
 
+#[tokio::test]
+async fn http2_serves_whole_bodies_and_betrays_cut_ones() {
+    use axum::body::Body;
+    use axum::routing::{get, post};
+    use futures::StreamExt;
+    let token = r#"{"token_type":"Bearer","expires_in":3599,"access_token":"t"}"#;
+    let router = axum::Router::new()
+        .route(
+            "/login/{tenant}/oauth2/v2.0/token",
+            post(move || async move { token }),
+        )
+        .route("/graph/whole", get(|| async { "x".repeat(3_000_000) }))
+        .route(
+            "/graph/cut",
+            get(|| async {
+                let start = futures::stream::iter([Ok("start")]);
+                // Later than the head, or there is no answer at all.
+                let cut = futures::stream::once(async {
+                    tokio::time::sleep(Duration::from_millis(200)).await;
+                    Err(std::io::Error::other("cut"))
+                });
+                Body::from_stream(start.chain(cut))
+            }),
+        );
+    let server = Counterpart::http2(router).await;
+    let client = client(&server.secret());
+    assert_eq!(client.get("/whole").await.unwrap().body.len(), 3_000_000);
+    let error = client.get("/cut").await.unwrap_err();
+    assert!(matches!(error, Error::Truncated { .. }), "{error}");
+}
+
 fn gzip(text: &[u8]) -> Vec<u8> {
     use std::io::Write;
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
@@ -435,6 +466,7 @@ async fn network_faults_say_what_to_do() {
         error.advice().unwrap_or("none").contains("ca_file"),
         "{error:?}"
     );
+    assert_eq!(error.retry(), Retry::Never);
 
     let closed = {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -445,9 +477,9 @@ async fn network_faults_say_what_to_do() {
         Account {
             cloud: crate::defender::Cloud::Custom(Box::new(crate::defender::Hosts {
                 login: url.clone(),
-                graph: url.clone(),
-                mde: url.clone(),
-                xdr: url,
+                graph: Some(url.clone()),
+                mde: None,
+                xdr: None,
             })),
             ..server.secret()
         }
@@ -464,6 +496,34 @@ async fn network_faults_say_what_to_do() {
     assert!(
         error.advice().unwrap_or("none").contains("DNS"),
         "{error:?}"
+    );
+}
+
+#[test]
+fn an_api_that_a_custom_cloud_does_not_have_is_a_setting() {
+    let url = Url::parse("https://lab.example").unwrap();
+    let account = Account {
+        name: "lab".to_string(),
+        tenant_id: "t".to_string(),
+        client_id: "c".to_string(),
+        auth: crate::defender::Auth::ManagedIdentity,
+        cloud: crate::defender::Cloud::Custom(Box::new(crate::defender::Hosts {
+            login: url.clone(),
+            graph: Some(url),
+            mde: None,
+            xdr: None,
+        })),
+        ca_file: None,
+        proxy: None,
+        read_only: false,
+    };
+    client(&account);
+    let error = Client::new(&account, Family::Mde, None).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .starts_with("account lab: mde_url: missing"),
+        "{error}"
     );
 }
 

@@ -110,7 +110,7 @@ async fn every_answer_gets_its_verdict() {
             Unservable,
             "ended early",
         ),
-        (Reply::HangUp, Stop, ""),
+        (Reply::HangUp, Unservable, ""),
         (error(500, "oops"), Unservable, "answered 500"),
         (error(502, "oops"), Unservable, "answered 502"),
         (error(504, "oops"), Unservable, "answered 504"),
@@ -187,7 +187,8 @@ async fn a_server_that_is_not_there_stops_the_walk() {
     let crate::defender::Cloud::Custom(hosts) = &mut account.cloud else {
         panic!("a custom cloud")
     };
-    hosts.graph.set_port(Some(port)).unwrap();
+    let graph = hosts.graph.as_mut().unwrap();
+    graph.set_port(Some(port)).unwrap();
     let client = impatient(&account, Family::Graph).await;
     let feed = Feed::new(Family::Graph, What::Alerts, None, &[]).unwrap();
     let fault = FeedSource::new(client, feed)

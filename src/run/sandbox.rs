@@ -1,0 +1,136 @@
+//! `sandbox`: serves the embedded tenant until stopped.
+
+use super::exit;
+use super::input::span;
+use super::stop::Stop;
+use crate::sandbox::{self, Settings, Tenant};
+use anyhow::{Context, anyhow};
+use clap::Args;
+use std::io::{self, Write};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// Where to listen; port 0 takes a free one
+    #[arg(long, value_name = "ADDR", default_value_t = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0))]
+    listen: SocketAddr,
+    /// How many alerts the seeded stories add up to
+    #[arg(long, default_value_t = 300)]
+    alerts: usize,
+    /// Over how many past days they are spread
+    #[arg(long, default_value_t = 7)]
+    days: u32,
+    /// The same seed tells the same stories
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// How often the stories move on (such as 30s); never, if absent
+    #[arg(long, value_name = "SPAN")]
+    grow: Option<String>,
+    /// JSON pages, arrays or NDJSON whose objects are served beside the stories
+    #[arg(long, value_name = "FILE")]
+    load: Vec<PathBuf>,
+    /// Throttle as Microsoft's published quotas do
+    #[arg(long)]
+    quotas: bool,
+    /// Gives one alert so much evidence that it reaches this size
+    #[arg(long, value_name = "BYTES")]
+    object_bytes: Option<usize>,
+    /// Where to write the CA certificate clients must trust (`ca_file`)
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
+    /// Say how to reach it as one line of JSON on stdout
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(arguments: Arguments) -> ExitCode {
+    match serve(arguments) {
+        Ok(()) => exit::WELL,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            exit::refused()
+        }
+    }
+}
+
+fn serve(arguments: Arguments) -> anyhow::Result<()> {
+    let grow = match &arguments.grow {
+        None => None,
+        Some(text) => Some(span(text).map_err(|why| anyhow!("--grow: {why}"))?),
+    };
+    let settings = Settings {
+        listen: arguments.listen,
+        seed: arguments.seed,
+        alerts: arguments.alerts,
+        days: arguments.days,
+        load: arguments.load,
+        grow,
+        quotas: arguments.quotas,
+        object_bytes: arguments.object_bytes,
+        ..Settings::default()
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let stop = Stop::listen();
+        let tenant = sandbox::start(settings).await?;
+        let ca_file = match arguments.ca_file {
+            Some(file) => file,
+            None => std::env::temp_dir().join(format!(
+                "defender_bridge_sandbox_{}.pem",
+                std::process::id()
+            )),
+        };
+        std::fs::write(&ca_file, tenant.ca_pem()).with_context(|| {
+            format!(
+                "the CA certificate cannot be written to {}",
+                ca_file.display()
+            )
+        })?;
+        announce(&tenant, &ca_file, arguments.json)?;
+        let mut asked = stop.asked();
+        asked.wait_for(|asked| *asked).await?;
+        tenant.stop().await;
+        anyhow::Ok(())
+    })
+}
+
+fn announce(tenant: &Tenant, ca_file: &std::path::Path, json: bool) -> io::Result<()> {
+    let ca_file = ca_file.display();
+    let mut out = io::stdout().lock();
+    if json {
+        let known = serde_json::json!({
+            "url": tenant.url(),
+            "ca_file": ca_file.to_string(),
+            "tenant_id": tenant.tenant_id(),
+            "client_id": tenant.client_id(),
+            "client_secret": tenant.client_secret(),
+        });
+        writeln!(out, "{known}")?;
+        return out.flush();
+    }
+    let url = tenant.url();
+    writeln!(
+        out,
+        "A Defender tenant listens on {url}. As an account of defender_bridge_account.conf:\n\n\
+         [sandbox]\n\
+         tenant_id = {}\n\
+         client_id = {}\n\
+         auth = secret\n\
+         cloud = custom\n\
+         login_url = {url}\n\
+         graph_url = {url}\n\
+         mde_url = {url}\n\
+         xdr_url = {url}\n\
+         ca_file = {ca_file}\n\n\
+         Client secret: {}\n\
+         Stop it with Ctrl-C.",
+        tenant.tenant_id(),
+        tenant.client_id(),
+        tenant.client_secret(),
+    )?;
+    out.flush()
+}

@@ -1,0 +1,200 @@
+//! Just enough of splunkd for the demo: it knows one account and its secret,
+//! and keeps the events sent to it. On loopback and without TLS, as no one but
+//! this machine may ask.
+
+use axum::body::Bytes;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+/// What the stand-in is to know.
+pub struct Known {
+    pub account: String,
+    /// Settings of the account's stanza.
+    pub settings: BTreeMap<String, String>,
+    pub secret: String,
+}
+
+/// A running stand-in; it stops when dropped.
+pub struct Splunkd {
+    uri: String,
+    session_key: String,
+    shared: Arc<Shared>,
+    serving: JoinHandle<()>,
+}
+
+struct Shared {
+    known: Known,
+    authorization: String,
+    received: Mutex<Vec<Received>>,
+}
+
+/// An event sent to `receivers/simple`.
+#[derive(Debug, Clone)]
+pub struct Received {
+    pub sourcetype: String,
+    pub body: String,
+}
+
+type Answer = (StatusCode, Json<Value>);
+
+/// Starts on a free port.
+pub async fn start(known: Known) -> std::io::Result<Splunkd> {
+    let session_key = format!("{:032x}", rand::random::<u128>());
+    let shared = Arc::new(Shared {
+        known,
+        authorization: format!("Splunk {session_key}"),
+        received: Mutex::default(),
+    });
+    let app = "/servicesNS/nobody/defender_bridge";
+    let router = Router::new()
+        .route(&format!("{app}/configs/{{conf}}"), get(stanzas))
+        .route(&format!("{app}/configs/{{conf}}/{{stanza}}"), get(stanza))
+        .route(&format!("{app}/storage/passwords/{{entry}}"), get(password))
+        .route("/services/receivers/simple", post(receive))
+        .with_state(shared.clone());
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    let uri = format!("http://{}", listener.local_addr()?);
+    let serving = tokio::spawn(async move {
+        if let Err(error) = axum::serve(listener, router).await {
+            tracing::error!("the demo's splunkd ended: {error}");
+        }
+    });
+    Ok(Splunkd {
+        uri,
+        session_key,
+        shared,
+        serving,
+    })
+}
+
+impl Splunkd {
+    /// As splunkd would name it in its documents.
+    pub fn uri(&self) -> &str {
+        &self.uri
+    }
+
+    pub fn session_key(&self) -> &str {
+        &self.session_key
+    }
+
+    /// Everything received so far.
+    pub fn received(&self) -> Vec<Received> {
+        self.shared
+            .received
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
+
+impl Drop for Splunkd {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}
+
+impl Shared {
+    fn admit(&self, headers: &HeaderMap) -> Result<(), Answer> {
+        let shown = headers
+            .get("authorization")
+            .and_then(|value| value.to_str().ok());
+        if shown == Some(self.authorization.as_str()) {
+            return Ok(());
+        }
+        Err(said(
+            StatusCode::UNAUTHORIZED,
+            "call not properly authenticated",
+        ))
+    }
+}
+
+fn said(status: StatusCode, text: &str) -> Answer {
+    (
+        status,
+        Json(json!({"messages": [{"type": "ERROR", "text": text}]})),
+    )
+}
+
+fn entries(entries: &[(&str, Value)]) -> Answer {
+    let entries: Vec<Value> = entries
+        .iter()
+        .map(|(name, content)| json!({"name": name, "content": content}))
+        .collect();
+    (
+        StatusCode::OK,
+        Json(json!({"entry": entries, "messages": []})),
+    )
+}
+
+async fn stanzas(
+    State(shared): State<Arc<Shared>>,
+    Path(conf): Path<String>,
+    headers: HeaderMap,
+) -> Result<Answer, Answer> {
+    shared.admit(&headers)?;
+    if conf != "conf-defender_bridge_account" {
+        return Ok(entries(&[]));
+    }
+    Ok(entries(&[(
+        &shared.known.account,
+        json!(shared.known.settings),
+    )]))
+}
+
+async fn stanza(
+    State(shared): State<Arc<Shared>>,
+    Path((conf, stanza)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Result<Answer, Answer> {
+    shared.admit(&headers)?;
+    if conf != "conf-defender_bridge_account" || stanza != shared.known.account {
+        return Err(said(StatusCode::NOT_FOUND, "Could not find object"));
+    }
+    Ok(entries(&[(&stanza, json!(shared.known.settings))]))
+}
+
+async fn password(
+    State(shared): State<Arc<Shared>>,
+    Path(entry): Path<String>,
+    headers: HeaderMap,
+) -> Result<Answer, Answer> {
+    shared.admit(&headers)?;
+    let user = &shared.known.account;
+    if entry != format!("defender_bridge:{user}:") {
+        return Err(said(StatusCode::NOT_FOUND, "Could not find object"));
+    }
+    let content = json!({
+        "realm": "defender_bridge",
+        "username": user,
+        "clear_password": shared.known.secret,
+        "password": "********",
+    });
+    Ok(entries(&[(&entry, content)]))
+}
+
+async fn receive(
+    State(shared): State<Arc<Shared>>,
+    Query(query): Query<BTreeMap<String, String>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Answer, Answer> {
+    shared.admit(&headers)?;
+    let event = Received {
+        sourcetype: query.get("sourcetype").cloned().unwrap_or_default(),
+        body: String::from_utf8_lossy(&body).into_owned(),
+    };
+    shared
+        .received
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .push(event);
+    Ok((StatusCode::OK, Json(json!({}))))
+}

@@ -1,0 +1,13 @@
+//! Seeded attack stories: who is attacked, by what, in which order, and what
+//! the Defender products say about it. The same seed tells the same stories.
+//!
+//! A story becomes one incident and up to a dozen alerts. Whatever has not
+//! happened yet stays with the teller, who goes on when asked to.
+
+pub(super) mod cast;
+pub(super) mod evidence;
+pub(super) mod scene;
+mod teller;
+
+pub use teller::Moved;
+pub(super) use teller::Teller;
