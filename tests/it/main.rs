@@ -20,6 +20,7 @@ mod accounts;
 mod bad_conf;
 mod change_while_reading;
 mod crash;
+mod embedded_tenant;
 mod exactness;
 mod hostile_input;
 mod house;

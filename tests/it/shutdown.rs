@@ -57,6 +57,7 @@ fn sigterm_ends_a_run_that_waits_for_microsoft() {
         );
         assert_eq!(running.finish().events(), []);
         tenant.before_each_list(|_, _| Turn::Serve);
+        splunkd.forget_budget();
         Arrivals::of(&splunkd.run().well()).are_exactly(&objects);
     }
 }

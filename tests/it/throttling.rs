@@ -56,7 +56,17 @@ fn throttling_without_end_ends_the_run_and_loses_nothing() {
     assert!(told, "{}", run.stderr);
     let mut arrivals = Arrivals::of(&run);
     tenant.before_each_list(|_, _| Turn::Serve);
-    arrivals.take(&splunkd.run().events());
+    // The next run keeps to what the last one was told...
+    tenant.forget_calls();
+    assert_eq!(splunkd.run().events(), []);
+    assert_eq!(
+        tenant.list_calls().len(),
+        0,
+        "a Retry-After is obeyed by the next run too"
+    );
+    // ...until that is over.
+    splunkd.forget_budget();
+    arrivals.take(&splunkd.run().well().events());
     arrivals.are_exactly(&objects);
 }
 

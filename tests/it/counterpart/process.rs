@@ -117,6 +117,22 @@ impl Running {
         self.child.0.try_wait().unwrap().is_some()
     }
 
+    /// Takes the first line of stdout of a process nobody else listens to.
+    pub fn first_line(&mut self) -> String {
+        let stdout = self.stalled.as_mut().unwrap();
+        let mut line = Vec::new();
+        let mut byte = [0];
+        while !line.ends_with(b"\n") {
+            assert_eq!(
+                stdout.read(&mut byte).unwrap(),
+                1,
+                "the process said nothing"
+            );
+            line.extend(byte);
+        }
+        String::from_utf8(line).unwrap()
+    }
+
     /// Waits until so many bytes of stdout were read; false if the process ended first.
     pub fn wait_for_output(&mut self, bytes: usize) -> bool {
         let deadline = Instant::now() + PATIENCE;

@@ -93,21 +93,36 @@ impl Splunkd {
 
     /// An account with a client secret for `tenant`.
     pub fn account(self, name: &str, tenant: &Tenant) -> Self {
-        let url = tenant.url();
+        self.account_at(
+            name,
+            &tenant.url(),
+            &tenant.ca_file().display().to_string(),
+            [TENANT_ID, CLIENT_ID, CLIENT_SECRET],
+        )
+    }
+
+    /// An account with tenant id, client id and client secret for what listens at `url`.
+    pub fn account_at(
+        self,
+        name: &str,
+        url: &str,
+        ca_file: &str,
+        [tenant_id, client_id, secret]: [&str; 3],
+    ) -> Self {
         for (key, value) in [
-            ("tenant_id", TENANT_ID),
-            ("client_id", CLIENT_ID),
+            ("tenant_id", tenant_id),
+            ("client_id", client_id),
             ("auth", "secret"),
             ("cloud", "custom"),
-            ("login_url", &url),
-            ("graph_url", &url),
-            ("mde_url", &url),
-            ("xdr_url", &url),
-            ("ca_file", &tenant::display(&tenant.ca_file())),
+            ("login_url", url),
+            ("graph_url", url),
+            ("mde_url", url),
+            ("xdr_url", url),
+            ("ca_file", ca_file),
         ] {
             self.set("account", name, key, value);
         }
-        self.set_password(name, CLIENT_SECRET);
+        self.set_password(name, secret);
         self
     }
 
@@ -207,9 +222,22 @@ impl Splunkd {
             .join("var/lib/splunk/modinputs/defender_bridge")
     }
 
-    /// Every file of the checkpoint directory with its content.
+    /// Every checkpoint with its content. The call budget beside them is none: it
+    /// tells what was called, not what was read.
     pub fn checkpoints(&self) -> BTreeMap<PathBuf, Vec<u8>> {
-        files_under(&self.checkpoint_dir())
+        let mut files = files_under(&self.checkpoint_dir());
+        files.retain(|path, _| !is_budget(path));
+        files
+    }
+
+    /// As if the minute or hour of every limit were over.
+    pub fn forget_budget(&self) {
+        for path in files_under(&self.home())
+            .into_keys()
+            .filter(|path| is_budget(path))
+        {
+            std::fs::remove_file(path).unwrap();
+        }
     }
 
     /// Whatever a checkpoint puts off to a later time is due now.
@@ -405,6 +433,10 @@ impl Default for Alert<'_> {
             session_key: SESSION_KEY,
         }
     }
+}
+
+fn is_budget(path: &std::path::Path) -> bool {
+    path.to_string_lossy().contains("budget")
 }
 
 /// Sets every instant that lies in the future to one just past.

@@ -12,7 +12,7 @@ use axum::body::{Body, Bytes};
 use hyper::{Method, Response};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -815,11 +815,6 @@ impl Stranger {
     pub fn got(&self) -> Vec<String> {
         self.got.lock().unwrap().clone()
     }
-}
-
-/// The path of the tenant's authority, as `ca_file` wants it.
-pub fn display(path: &Path) -> String {
-    path.display().to_string()
 }
 
 /// What a client of Microsoft's would see.
