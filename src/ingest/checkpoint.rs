@@ -69,12 +69,17 @@ pub struct Gap {
 
 impl Gap {
     /// After this many tries (more than a week) a gap is given up, said as such.
-    pub const MOST_TRIES: u32 = 16;
+    pub const MOST_TRIES: u32 = 24;
 
-    /// Pauses grow from five minutes to a day.
+    /// Each of the next polls asks again; then pauses grow from ten minutes to a day.
+    const PROMPT_TRIES: u32 = 8;
+
     pub fn put_off(&mut self, now: Instant) {
         self.tries += 1;
-        let minutes = 5_u64 << self.tries.min(9);
+        let Some(late) = self.tries.checked_sub(Self::PROMPT_TRIES) else {
+            return;
+        };
+        let minutes = 10_u64 << late.min(8);
         self.next_try = now.plus(Duration::from_secs(60 * minutes.min(24 * 60)));
     }
 }

@@ -1,5 +1,6 @@
 //! The walk against a tenant that misbehaves in every way we know of.
 
+use super::checkpoint::Gap;
 use super::*;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
@@ -407,11 +408,27 @@ fn an_object_at_fault_arrives_when_the_service_is_mended() {
     poll(&tenant, &splunk, NOW);
     tenant.poison.clear();
     poll(&tenant, &splunk, NOW + 1);
-    assert_eq!(calls(&tenant), 1, "not due yet");
-    poll(&tenant, &splunk, NOW + 3600 * 10_000_000);
     assert_eq!(delivered(&splunk), expected(&tenant));
-    poll(&tenant, &splunk, NOW + 7200 * 10_000_000);
+    poll(&tenant, &splunk, NOW + 2);
     assert_eq!(calls(&tenant), 1, "the gap is closed");
+}
+
+#[test]
+fn an_object_at_fault_for_good_is_asked_for_ever_more_seldom_and_then_given_up() {
+    let tenant = Tenant {
+        objects: spread(200),
+        poison: [77].into(),
+        ..Tenant::default()
+    };
+    let splunk = Splunk::default();
+    poll(&tenant, &splunk, NOW);
+    let mut asked = 0;
+    for minute in 1..30 * 24 * 60 {
+        let now = NOW + minute * 60 * 10_000_000;
+        poll(&tenant, &splunk, now);
+        asked += calls(&tenant) - 1;
+    }
+    assert_eq!(asked, Gap::MOST_TRIES);
 }
 
 #[test]

@@ -102,8 +102,8 @@ impl Feeding {
         )?;
         let shared = account::settings(&splunkd).await?;
         let account = account::account(&splunkd, &shared, &settings.account).await?;
-        let state = input.checkpoint_dir.join("budget");
-        let client = Client::new(&account, settings.feed.family(), Some(&state))?;
+        let state = home::state();
+        let client = Client::new(&account, settings.feed.family(), state.as_deref())?;
         Ok(Self {
             tenant: account.tenant_id,
             source: FeedSource::new(client.clone(), settings.feed.clone()),
