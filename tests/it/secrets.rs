@@ -232,3 +232,14 @@ fn files_of_the_product_are_not_for_everybody() {
         );
     }
 }
+
+#[test]
+#[should_panic(expected = "the client secret in stderr, after: WARN signing in with ")]
+fn a_leak_would_be_found_in_any_guise() {
+    let search = Search {
+        secrets: vec![("the client secret", guises(CLIENT_SECRET))],
+    };
+    search.clean("stdout", b"nothing to see");
+    let line = format!("WARN signing in with {}", STANDARD.encode(CLIENT_SECRET));
+    search.clean("stderr", line.as_bytes());
+}
