@@ -5,8 +5,9 @@ use crate::defender::cloud::Family;
 use crate::defender::collection::{Collection, What, collection};
 use crate::defender::errand::Errand;
 use crate::defender::error::Error;
-use crate::defender::http::Client;
+use crate::defender::http::{Answer, Client};
 use crate::defender::standing::standing;
+use crate::defender::{batch, batch_read, batch_update, batch_write, id_list};
 use crate::triage::vocabulary::Determination;
 use crate::triage::{Change, Desk, DeskError, Failing, Receipt, State, Subject, Target};
 use futures::StreamExt;
@@ -15,13 +16,46 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-/// Reads and writes through one family.
+/// Reads and writes through one family, several at once where it offers a call
+/// for that: Graph `$batch`, Defender for Endpoint a list by ids and `batchUpdate`.
 #[derive(Debug)]
 pub struct FamilyDesk {
     client: Client,
-    /// Which wording this tenant took, where there are several.
-    learnt: Mutex<HashMap<Term, usize>>,
+    learnt: Mutex<Learnt>,
     settle: Duration,
+}
+
+/// What this tenant turned out to take.
+#[derive(Debug)]
+struct Learnt {
+    /// Which wording, where there are several.
+    wordings: HashMap<Term, usize>,
+    /// How many go into one call; 1 where there is no such call.
+    at_once: HashMap<Together, usize>,
+}
+
+/// A call that stands for several.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Together {
+    /// Graph's `$batch`.
+    Batch,
+    /// The list of Defender for Endpoint, filtered by ids.
+    List,
+    /// `batchUpdate` of Defender for Endpoint.
+    Update,
+}
+
+impl Together {
+    /// With how many it is begun.
+    const fn begun_with(self) -> usize {
+        match self {
+            Self::Batch => batch::MOST,
+            // As many as one address holds.
+            Self::List => usize::MAX,
+            // The true limit is not documented.
+            Self::Update => 100,
+        }
+    }
 }
 
 /// What can be worded in several ways.
@@ -62,15 +96,18 @@ pub enum DeskFault {
 /// A longer id than Defender gives out is another column of a search.
 const LONGEST_ID: usize = 256;
 
-/// Changes in flight at once; the call budget sets the pace.
-const IN_FLIGHT: usize = 4;
+/// Calls in flight at once; the call budget sets the pace.
+pub(super) const IN_FLIGHT: usize = 4;
 
 impl FamilyDesk {
     /// The desk of the client's family.
     pub fn new(client: Client) -> Self {
         Self {
             client,
-            learnt: Mutex::default(),
+            learnt: Mutex::new(Learnt {
+                wordings: HashMap::new(),
+                at_once: HashMap::new(),
+            }),
             settle: Duration::from_secs(2),
         }
     }
@@ -92,12 +129,29 @@ impl FamilyDesk {
     /// The place of the wording last taken; the first where nothing is known.
     pub(super) fn wording(&self, term: Term) -> usize {
         let learnt = self.learnt.lock().unwrap_or_else(PoisonError::into_inner);
-        learnt.get(&term).copied().unwrap_or_default()
+        learnt.wordings.get(&term).copied().unwrap_or_default()
     }
 
     pub(super) fn learn(&self, taken: &[(Term, usize)]) {
         let mut learnt = self.learnt.lock().unwrap_or_else(PoisonError::into_inner);
-        learnt.extend(taken.iter().copied());
+        learnt.wordings.extend(taken.iter().copied());
+    }
+
+    /// How many go into one call; 1 where there is no such call.
+    pub(super) fn at_once(&self, call: Together) -> usize {
+        let learnt = self.learnt.lock().unwrap_or_else(PoisonError::into_inner);
+        learnt
+            .at_once
+            .get(&call)
+            .copied()
+            .unwrap_or(call.begun_with())
+    }
+
+    /// Remembers that no more than `most` go into one call.
+    pub(super) fn limit(&self, call: Together, most: usize) {
+        let most = most.max(1).min(self.at_once(call));
+        let mut learnt = self.learnt.lock().unwrap_or_else(PoisonError::into_inner);
+        learnt.at_once.insert(call, most);
     }
 
     /// The target's collection, and its path in it.
@@ -119,24 +173,18 @@ impl FamilyDesk {
     }
 }
 
-impl Desk for FamilyDesk {
-    type Error = DeskFault;
-
-    async fn read(&self, target: &Target) -> Result<State, DeskFault> {
-        let (collection, path) = self.place(target)?;
-        let answer = self
-            .client
-            .get(&path)
+impl FamilyDesk {
+    /// One call for each.
+    pub(super) async fn read_singly(&self, targets: &[Target]) -> Vec<Result<State, DeskFault>> {
+        futures::stream::iter(targets)
+            .map(|target| self.read(target))
+            .buffered(IN_FLIGHT)
+            .collect()
             .await
-            .map_err(|error| DeskFault::call(error, collection, collection.read))?;
-        standing(&answer.body).map_err(|error| DeskFault::Unreadable {
-            id: target.id.clone(),
-            error,
-            request_id: answer.request_id,
-        })
     }
 
-    async fn write(
+    /// One errand for each.
+    pub(super) async fn write_singly(
         &self,
         targets: &[Target],
         change: &Change,
@@ -151,6 +199,54 @@ impl Desk for FamilyDesk {
             .buffered(IN_FLIGHT)
             .collect()
             .await
+    }
+
+    /// The state in the answer to a GET by id.
+    pub(super) fn state_of(&self, target: &Target, answer: Answer) -> Result<State, DeskFault> {
+        standing(&answer.body).map_err(|error| DeskFault::Unreadable {
+            id: target.id.clone(),
+            error,
+            request_id: answer.request_id,
+        })
+    }
+}
+
+impl Desk for FamilyDesk {
+    type Error = DeskFault;
+
+    async fn read(&self, target: &Target) -> Result<State, DeskFault> {
+        let (collection, path) = self.place(target)?;
+        let answer = self
+            .client
+            .get(&path)
+            .await
+            .map_err(|error| DeskFault::call(error, collection, collection.read))?;
+        self.state_of(target, answer)
+    }
+
+    async fn read_many(&self, targets: &[Target]) -> Vec<Result<State, DeskFault>> {
+        match self.client.family() {
+            Family::Graph if targets.len() > 1 => batch_read::read_all(self, targets).await,
+            Family::Mde if targets.len() > 1 => id_list::read_all(self, targets).await,
+            _ => self.read_singly(targets).await,
+        }
+    }
+
+    async fn write(
+        &self,
+        targets: &[Target],
+        change: &Change,
+        marker: &str,
+    ) -> Vec<Result<Receipt, DeskFault>> {
+        match self.client.family() {
+            Family::Graph if targets.len() > 1 => {
+                batch_write::write_all(self, targets, change, marker).await
+            }
+            Family::Mde if targets.len() >= batch_update::LEAST => {
+                batch_update::write_all(self, targets, change, marker).await
+            }
+            _ => self.write_singly(targets, change, marker).await,
+        }
     }
 }
 
@@ -235,6 +331,10 @@ fn segment(id: &str) -> Result<String, DeskFault> {
     })
 }
 
+#[cfg(test)]
+mod many_in_graph;
+#[cfg(test)]
+mod many_in_mde;
 #[cfg(test)]
 mod over_loopback;
 
