@@ -103,7 +103,7 @@ impl FamilyDesk {
     /// The desk of the client's family.
     pub fn new(client: Client) -> Self {
         Self {
-            client,
+            client: client.unyielding(),
             learnt: Mutex::new(Learnt {
                 wordings: HashMap::new(),
                 at_once: HashMap::new(),

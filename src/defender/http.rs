@@ -41,6 +41,8 @@ const ERROR_CAP: usize = 256 << 10;
 pub struct Client {
     inner: Arc<Inner>,
     patience: Duration,
+    /// Whether its reads leave a share of the budget to writing.
+    yields: bool,
 }
 
 #[derive(Debug)]
@@ -161,6 +163,7 @@ impl Client {
                 cap: CAP,
             }),
             patience: PATIENCE,
+            yields: true,
         })
     }
 
@@ -176,6 +179,15 @@ impl Client {
     pub fn patience(self, limit: Duration) -> Client {
         Client {
             patience: limit,
+            ..self
+        }
+    }
+
+    /// For reads that are a part of writing: they may use the share of the call
+    /// budget that other reads leave to it.
+    pub(super) fn unyielding(self) -> Client {
+        Client {
+            yields: false,
             ..self
         }
     }
@@ -198,7 +210,7 @@ impl Client {
             draw: Draw {
                 calls: 1,
                 batch: false,
-                reading: true,
+                reading: self.yields,
             },
             repeatable,
         })
@@ -315,7 +327,7 @@ impl Client {
             draw: Draw {
                 calls,
                 batch,
-                reading: nature == Nature::Reads,
+                reading: nature == Nature::Reads && self.yields,
             },
             repeatable: nature != Nature::Appends,
         })
