@@ -246,8 +246,12 @@ fn cloud(written: &Written) -> Result<Cloud, (&'static str, String)> {
 
 fn base(key: &'static str, text: &str) -> Result<Url, (&'static str, String)> {
     let refuse = |why: String| (key, why);
-    let url = Url::parse(text)
-        .map_err(|e| refuse(format!("\"{}\" is no URL: {e}", text.escape_debug())))?;
+    let url = Url::parse(text).map_err(|e| {
+        refuse(format!(
+            "\"{}\" is no URL ({e}): it must begin with https://",
+            text.escape_debug()
+        ))
+    })?;
     // Not repeated in the refusal: a password may stand in it.
     if !url.username().is_empty() || url.password().is_some() {
         return Err(refuse(

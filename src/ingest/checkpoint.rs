@@ -23,6 +23,9 @@ pub struct Checkpoint {
     pub habits: Habits,
     /// Windows that would not come, to be asked for again.
     pub gaps: Vec<Gap>,
+    /// From here on `seen` knows everything delivered: nothing before it is
+    /// read again, also when `overlap` is raised later.
+    pub seen_since: Instant,
     pub seen: Seen,
     pub kept: Kept,
 }
@@ -69,12 +72,17 @@ pub struct Gap {
 
 impl Gap {
     /// After this many tries (more than a week) a gap is given up, said as such.
-    pub const MOST_TRIES: u32 = 16;
+    pub const MOST_TRIES: u32 = 24;
 
-    /// Pauses grow from five minutes to a day.
+    /// Each of the next polls asks again; then pauses grow from ten minutes to a day.
+    const PROMPT_TRIES: u32 = 8;
+
     pub fn put_off(&mut self, now: Instant) {
         self.tries += 1;
-        let minutes = 5_u64 << self.tries.min(9);
+        let Some(late) = self.tries.checked_sub(Self::PROMPT_TRIES) else {
+            return;
+        };
+        let minutes = 10_u64 << late.min(8);
         self.next_try = now.plus(Duration::from_secs(60 * minutes.min(24 * 60)));
     }
 }
@@ -85,7 +93,7 @@ pub enum CheckpointError {
         "it cannot be read as a checkpoint ({0}). It is not taken for empty: restore it from a \
          backup, or delete it to read again from `start` (which delivers old objects once more)"
     )]
-    Broken(#[from] serde_json::Error),
+    Broken(serde_json::Error),
     #[error(
         "it was written by another version of Defender Bridge (layout {0}; this one reads layout \
          {VERSION}). Install that version again, or delete the file to read again from `start`"
@@ -114,6 +122,7 @@ impl Checkpoint {
                 doubt: false,
             },
             gaps: Vec::new(),
+            seen_since: start,
             seen: Seen::default(),
             kept: Kept::default(),
         }
@@ -125,11 +134,11 @@ impl Checkpoint {
         struct Head {
             version: u32,
         }
-        let Head { version } = serde_json::from_str(text)?;
+        let Head { version } = serde_json::from_str(text).map_err(CheckpointError::Broken)?;
         if version != VERSION {
             return Err(CheckpointError::OtherVersion(version));
         }
-        let checkpoint: Self = serde_json::from_str(text)?;
+        let checkpoint: Self = serde_json::from_str(text).map_err(CheckpointError::Broken)?;
         if checkpoint.stream != stream {
             return Err(CheckpointError::OtherStream {
                 found: checkpoint.stream,

@@ -302,7 +302,7 @@ fn first_instant(checkpoint: &Checkpoint, overlap: Duration) -> Instant {
     match checkpoint.watermark {
         None => checkpoint.start,
         Some(watermark) if checkpoint.habits.doubt => watermark.plus(Duration::from_nanos(100)),
-        Some(watermark) => watermark.minus(overlap).max(checkpoint.start),
+        Some(watermark) => watermark.minus(overlap).max(checkpoint.seen_since),
     }
 }
 
@@ -407,7 +407,8 @@ fn advance(walk: &mut Walk, checkpoint: &mut Checkpoint, poll: Poll, tally: &mut
     let newest = checkpoint.seen.newest_until(walk.frontier());
     checkpoint.watermark = checkpoint.watermark.max(newest);
     if let Some(watermark) = checkpoint.watermark {
-        checkpoint.seen.forget_before(watermark.minus(poll.overlap));
+        checkpoint.seen_since = checkpoint.seen_since.max(watermark.minus(poll.overlap));
+        checkpoint.seen.forget_before(checkpoint.seen_since);
     }
     for gap in walk.take_gaps() {
         tally.gaps += 1;

@@ -1,5 +1,6 @@
 //! The walk against a tenant that misbehaves in every way we know of.
 
+use super::checkpoint::Gap;
 use super::*;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
@@ -186,6 +187,15 @@ impl Store for Splunk {
 const NOW: i64 = 7 * 24 * 3600 * 10_000_000;
 
 fn poll_at(tenant: &Tenant, splunk: &Splunk, now: i64) -> (Tally, Result<(), String>) {
+    poll_with(tenant, splunk, now, Duration::from_secs(900))
+}
+
+fn poll_with(
+    tenant: &Tenant,
+    splunk: &Splunk,
+    now: i64,
+    overlap: Duration,
+) -> (Tally, Result<(), String>) {
     let mut checkpoint = match splunk.kept.lock().unwrap().as_deref() {
         Some(text) => Checkpoint::read(text, "s").unwrap(),
         None => Checkpoint::new("s", Instant::EPOCH),
@@ -196,7 +206,7 @@ fn poll_at(tenant: &Tenant, splunk: &Splunk, now: i64) -> (Tally, Result<(), Str
     let poll = Poll {
         now: Instant::from_ticks(now),
         settle: Duration::ZERO,
-        overlap: Duration::from_secs(900),
+        overlap,
     };
     let outcome = tokio::runtime::Builder::new_current_thread()
         .build()
@@ -407,11 +417,27 @@ fn an_object_at_fault_arrives_when_the_service_is_mended() {
     poll(&tenant, &splunk, NOW);
     tenant.poison.clear();
     poll(&tenant, &splunk, NOW + 1);
-    assert_eq!(calls(&tenant), 1, "not due yet");
-    poll(&tenant, &splunk, NOW + 3600 * 10_000_000);
     assert_eq!(delivered(&splunk), expected(&tenant));
-    poll(&tenant, &splunk, NOW + 7200 * 10_000_000);
+    poll(&tenant, &splunk, NOW + 2);
     assert_eq!(calls(&tenant), 1, "the gap is closed");
+}
+
+#[test]
+fn an_object_at_fault_for_good_is_asked_for_ever_more_seldom_and_then_given_up() {
+    let tenant = Tenant {
+        objects: spread(200),
+        poison: [77].into(),
+        ..Tenant::default()
+    };
+    let splunk = Splunk::default();
+    poll(&tenant, &splunk, NOW);
+    let mut asked = 0;
+    for minute in 1..30 * 24 * 60 {
+        let now = NOW + minute * 60 * 10_000_000;
+        poll(&tenant, &splunk, now);
+        asked += calls(&tenant) - 1;
+    }
+    assert_eq!(asked, Gap::MOST_TRIES);
 }
 
 #[test]
@@ -450,6 +476,18 @@ fn a_late_object_within_the_overlap_is_found_by_the_next_poll() {
     tenant.objects.insert(90_000, newest - 60 * 10_000_000);
     poll(&tenant, &splunk, NOW + 1);
     assert!(delivered(&splunk) == expected(&tenant));
+}
+
+#[test]
+fn raising_the_overlap_later_delivers_nothing_twice() {
+    let tenant = Tenant {
+        objects: spread(5000),
+        ..Tenant::default()
+    };
+    let splunk = Splunk::default();
+    poll(&tenant, &splunk, NOW);
+    let (tally, outcome) = poll_with(&tenant, &splunk, NOW + 1, Duration::from_secs(86_400));
+    assert_eq!((outcome, tally.events()), (Ok(()), 0));
 }
 
 #[test]

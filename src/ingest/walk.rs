@@ -30,6 +30,12 @@ const MOST_GAPS: usize = 16;
 /// shares one instant.
 const MOST_MISSES: u32 = 3;
 
+/// A window known to fail is listed object by object once it is this narrow.
+const NARROW: Duration = Duration::from_millis(1);
+
+/// Times one instant is paged through by number, while it keeps changing.
+const MOST_PASSES: u32 = 5;
+
 const TICK: Duration = Duration::from_nanos(100);
 
 /// What a page listed, as far as the walk is concerned.
@@ -88,6 +94,10 @@ struct Span {
     met: HashSet<Key>,
     /// The page before: the same page twice means that `$skip` is ignored.
     before: Vec<Key>,
+    /// Paging by number brought something new. Objects that change meanwhile
+    /// move the others up, past the number: so once more, until nothing is new.
+    unsure: bool,
+    passes: u32,
     state: State,
     /// At most this many objects a page, while a failure lies within `ahead` objects.
     cap: Option<u32>,
@@ -131,6 +141,18 @@ impl Span {
             state,
             ..Self::default()
         }
+    }
+
+    /// The same again from its first object, if paging by number left doubt.
+    fn once_more(&self) -> Option<Self> {
+        let again = self.unsure && self.passes < MOST_PASSES;
+        again.then(|| Self {
+            skip: 0,
+            before: Vec::new(),
+            unsure: false,
+            passes: self.passes + 1,
+            ..self.clone()
+        })
     }
 
     /// No instant lies inside: it cannot be halved.
@@ -294,7 +316,7 @@ impl Walk {
                     span.to
                 );
             }
-            return;
+            return self.spans.extend(span.once_more());
         }
         if let State::Single { .. } = span.state {
             span.skip += listing.count;
@@ -356,6 +378,13 @@ impl Walk {
         let keys = || listing.sights.iter().map(|(_, key)| *key).collect();
         match (listing.sights.first(), listing.sights.last()) {
             (Some((first, _)), Some((last, _))) if *last > span.from => {
+                let new_tie = |(updated, key): &(Instant, Key)| {
+                    *updated <= span.from && !span.met.contains(key)
+                };
+                span.unsure |= span.skip > 0 && listing.sights.iter().any(new_tie);
+                if let Some(again) = span.once_more() {
+                    return self.spans.push(again);
+                }
                 if habits.order == Ordering::Honoured {
                     span.from = *last;
                     span.skip = 0;
@@ -443,7 +472,7 @@ impl Walk {
         let news = keys.iter().any(|key| !span.met.contains(key));
         let skip_is_ignored = span.skip > 0 && !keys.is_empty() && keys == span.before;
         if !news && (is_last || (skip_is_ignored && listing.count < top)) {
-            return;
+            return self.spans.extend(span.once_more());
         }
         let next = span
             .skip
@@ -452,6 +481,7 @@ impl Walk {
         if next == span.skip || skip_is_ignored {
             return self.tell_apart(span);
         }
+        span.unsure |= (news && span.skip > 0) || keys.is_empty();
         span.skip = next;
         span.met.extend(keys.iter().copied());
         span.before = keys;
@@ -615,13 +645,7 @@ impl Walk {
             }
             State::Suspect => {
                 // So the fault is in this half; nothing is known of the other.
-                if let Some(other) = self
-                    .spans
-                    .last_mut()
-                    .filter(|other| other.state == State::Bad)
-                {
-                    other.state = State::Open;
-                }
+                self.reopen_other_half();
                 self.spans.push(Span {
                     state: State::Bad,
                     ..span
@@ -634,10 +658,27 @@ impl Walk {
         }
     }
 
+    /// The half on top is a window like any other again, and one with the
+    /// window after it if that one was not begun.
+    fn reopen_other_half(&mut self) {
+        let Some(mut other) = self.spans.pop_if(|other| other.state == State::Bad) else {
+            return;
+        };
+        other = other.with(other.from, other.to);
+        let follows = |next: &mut Span| {
+            let untouched = next.state == State::Open && next.skip == 0 && next.met.is_empty();
+            untouched && next.from == other.to && next.facets == other.facets
+        };
+        if let Some(next) = self.spans.pop_if(follows) {
+            other.to = next.to;
+        }
+        self.spans.push(other);
+    }
+
     /// A window known to fail is looked at by halves, the first half first.
     fn open_top(&mut self) {
         while let Some(span) = self.spans.pop_if(|span| span.state == State::Bad) {
-            if span.is_one_tick() {
+            if span.from.plus(NARROW) >= span.to {
                 let single = span.with(span.from, span.to);
                 self.spans.push(Span {
                     state: State::Single { misses: 0 },
@@ -669,7 +710,7 @@ impl Walk {
             why,
             found: self.now,
             tries: 0,
-            next_try: self.now.plus(Duration::from_secs(300)),
+            next_try: self.now,
         });
     }
 }

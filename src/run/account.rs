@@ -7,7 +7,7 @@ use crate::defender::Account;
 use crate::defender::account::Written;
 use crate::splunk::conf::verify_tls;
 use crate::splunk::splunkd::{Splunkd, SplunkdError, Tls};
-use anyhow::{Context, anyhow, bail};
+use anyhow::{anyhow, bail};
 use secrecy::SecretString;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -102,7 +102,31 @@ pub async fn account(
         no_proxy: proxy("no_proxy"),
         auth,
     };
+    remind(name, &text("secret_expires"));
     Account::parse(name, &written, |variable| std::env::var(variable).ok())
-        .map_err(|refusal| anyhow!(refusal))
-        .with_context(|| format!("{ACCOUNTS}.conf [{name}]"))
+        .map_err(|refusal| anyhow!("{ACCOUNTS}.conf [{name}] {}: {}", refusal.key, refusal.why))
+}
+
+/// Nobody can ask Microsoft when a secret ends; the stanza may say it.
+fn remind(account: &str, expires: &str) {
+    const DAYS: i32 = 30;
+    let expires = expires.trim();
+    if expires.is_empty() {
+        return;
+    }
+    let Ok(day) = expires.parse::<jiff::civil::Date>() else {
+        return tracing::warn!(
+            "{ACCOUNTS}.conf [{account}] secret_expires: \"{expires}\" is no day such as 2027-03-31"
+        );
+    };
+    let today = jiff::Timestamp::now()
+        .to_zoned(jiff::tz::TimeZone::UTC)
+        .date();
+    let left = (day - today).get_days();
+    if left <= DAYS {
+        tracing::warn!(
+            "the secret of account \"{account}\" expires on {day} ({left} days from now): create a \
+             new one and store it for this account"
+        );
+    }
 }

@@ -48,7 +48,7 @@ pub fn run(action: &str) -> ExitCode {
             }
         }
         Err(error) => {
-            tracing::error!("{error:#}; nothing was written");
+            tracing::error!("{error:#}");
             exit::refused()
         }
     }
@@ -186,17 +186,23 @@ impl Desks for Accounts<'_> {
             Api::Mde => Family::Mde,
             Api::Xdr => Family::Xdr,
         };
-        let setting = |error: anyhow::Error| DeskFault::Call {
-            error: Box::new(Error::Setting {
+        let setting = |error: anyhow::Error| {
+            let what = format!("{error:#}");
+            // Once here, and in the outcome of each of its rows.
+            tracing::error!("account \"{name}\" cannot be used: {what}");
+            let error = Error::Setting {
                 account: name.to_owned(),
-                what: format!("{error:#}"),
-            }),
-            advice: None,
+                what,
+            };
+            DeskFault::Call {
+                error: Box::new(error),
+                advice: None,
+            }
         };
         let account = account::account(self.splunkd, self.settings, name)
             .await
             .map_err(setting)?;
-        let state = home::state().map(|state| state.join("budget"));
+        let state = home::state();
         let client = Client::new(&account, family, state.as_deref())
             .map_err(|error| setting(error.into()))?;
         Ok(FamilyDesk::new(client))

@@ -151,7 +151,7 @@ async fn splunkd(uri: &str, file: &PathBuf) -> Point {
 }
 
 async fn defender(account: &Account) -> Vec<Point> {
-    let state = home::state().map(|state| state.join("budget"));
+    let state = home::state();
     let client = match Client::new(account, Family::Graph, state.as_deref()) {
         Ok(client) => client.patience(PATIENCE),
         Err(error) => return vec![Point::new("account", Verdict::Failed, told(&error))],

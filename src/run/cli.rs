@@ -31,9 +31,6 @@ enum Command {
     AlertAction {
         /// The action's stanza in alert_actions.conf
         action: String,
-        /// What Splunk adds; nothing depends on it
-        #[arg(long)]
-        execute: bool,
     },
 }
 
@@ -56,6 +53,6 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
         Command::Sandbox(arguments) => sandbox::run(arguments),
         Command::Fetch(arguments) => fetch::run(arguments),
         Command::Check(arguments) => check::run(arguments),
-        Command::AlertAction { action, .. } => alert_action::run(&action),
+        Command::AlertAction { action } => alert_action::run(&action),
     }
 }

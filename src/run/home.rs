@@ -25,17 +25,11 @@ pub fn app() -> Option<PathBuf> {
         .or_else(|| Some(splunk()?.join("etc").join("apps").join(NAME)))
 }
 
-/// Where state lives that belongs to no stanza: the shared call budget, the
-/// spool of events splunkd did not take.
+/// Where state lives that belongs to no stanza: the call budget that all
+/// processes of an account share.
 pub fn state() -> Option<PathBuf> {
     match splunk() {
-        Some(home) => Some(
-            home.join("var")
-                .join("lib")
-                .join("splunk")
-                .join("modinputs")
-                .join(NAME),
-        ),
+        Some(home) => Some(home.join("var").join("run").join("splunk").join(NAME)),
         None => data(),
     }
 }

@@ -10,7 +10,9 @@ mod cli;
 mod demo;
 
 mod exit;
+mod feeding;
 mod fetch;
+mod health;
 mod home;
 mod input;
 mod log;
@@ -27,7 +29,11 @@ use std::process::ExitCode;
 /// splunkd's own calls are told apart first, so that no word of the command
 /// line for people ever reaches splunkd.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    // splunkd may add it to an alert action's arguments, and nothing depends on it.
+    let arguments: Vec<OsString> = arguments
+        .into_iter()
+        .filter(|word| word.as_os_str() != "--execute")
+        .collect();
     let words: Vec<&str> = arguments
         .iter()
         .skip(1)
