@@ -56,17 +56,17 @@ impl Part {
         // The headers around a batch do not reach its parts. Without this one
         // Graph hides enum values younger than its first ones.
         headers.insert("Prefer".into(), "include-unknown-enum-members".into());
-        let mut part = json!({
-            "id": id.to_string(),
-            "method": self.method.as_str(),
-            "url": self.path.strip_prefix(VERSION).unwrap_or(&self.path),
-        });
+        let mut part = Map::new();
+        part.insert("id".into(), id.to_string().into());
+        part.insert("method".into(), self.method.as_str().into());
+        let url = self.path.strip_prefix(VERSION).unwrap_or(&self.path);
+        part.insert("url".into(), url.into());
         if let Some(body) = &self.body {
             headers.insert("Content-Type".into(), "application/json".into());
-            part["body"] = body.clone();
+            part.insert("body".into(), body.clone());
         }
-        part["headers"] = headers.into();
-        part
+        part.insert("headers".into(), headers.into());
+        part.into()
     }
 }
 

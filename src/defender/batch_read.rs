@@ -2,8 +2,9 @@
 
 use crate::defender::batch::{self, Part};
 use crate::defender::collection::Collection;
-use crate::defender::desk::{DeskFault, FamilyDesk, IN_FLIGHT, Together};
+use crate::defender::desk::{DeskFault, FamilyDesk, IN_FLIGHT};
 use crate::defender::error::Error;
+use crate::defender::learnt::Together;
 use crate::triage::{Desk, State, Target};
 use futures::StreamExt;
 

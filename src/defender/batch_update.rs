@@ -3,10 +3,11 @@
 //! The call says yes or no to all its ids together, so a "no" is traced to the
 //! alerts it is about, and the others are carried out without them.
 
-use crate::defender::desk::{DeskFault, FamilyDesk, Together};
+use crate::defender::desk::{DeskFault, FamilyDesk};
 use crate::defender::errand::{COMMENT_TRIES, Errand, Wording};
 use crate::defender::error::Error;
 use crate::defender::http::{Answer, Nature, Quota};
+use crate::defender::learnt::Together;
 use crate::defender::mde::ALERTS;
 use crate::triage::{Change, Desk, DeskError, Failing, Receipt, State, Target};
 use serde_json::Value;

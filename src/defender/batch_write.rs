@@ -2,8 +2,9 @@
 //! everybody's fields, then the comments of those whose fields stand.
 
 use crate::defender::batch::{self, Part};
-use crate::defender::desk::{DeskFault, FamilyDesk, IN_FLIGHT, Together};
+use crate::defender::desk::{DeskFault, FamilyDesk, IN_FLIGHT};
 use crate::defender::errand::{COMMENT_TRIES, Errand, Wording, comment_document, replaces_tags};
+use crate::defender::learnt::Together;
 use crate::triage::{Change, Desk, DeskError, Failing, Receipt, State, Subject, Target};
 use futures::StreamExt;
 use reqwest::Method;

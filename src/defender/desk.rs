@@ -6,14 +6,14 @@ use crate::defender::collection::{Collection, What, collection};
 use crate::defender::errand::Errand;
 use crate::defender::error::Error;
 use crate::defender::http::{Answer, Client};
+use crate::defender::learnt::{Learnt, Term, Together};
 use crate::defender::standing::standing;
-use crate::defender::{batch, batch_read, batch_update, batch_write, id_list};
-use crate::triage::vocabulary::Determination;
+use crate::defender::{batch_read, batch_update, batch_write, id_list};
 use crate::triage::{Change, Desk, DeskError, Failing, Receipt, State, Subject, Target};
 use futures::StreamExt;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// Reads and writes through one family, several at once where it offers a call
@@ -23,47 +23,6 @@ pub struct FamilyDesk {
     client: Client,
     learnt: Mutex<Learnt>,
     settle: Duration,
-}
-
-/// What this tenant turned out to take.
-#[derive(Debug)]
-struct Learnt {
-    /// Which wording, where there are several.
-    wordings: HashMap<Term, usize>,
-    /// How many go into one call; 1 where there is no such call.
-    at_once: HashMap<Together, usize>,
-}
-
-/// A call that stands for several.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Together {
-    /// Graph's `$batch`.
-    Batch,
-    /// The list of Defender for Endpoint, filtered by ids.
-    List,
-    /// `batchUpdate` of Defender for Endpoint.
-    Update,
-}
-
-impl Together {
-    /// With how many it is begun.
-    const fn begun_with(self) -> usize {
-        match self {
-            Self::Batch => batch::MOST,
-            // As many as one address holds.
-            Self::List => usize::MAX,
-            // The true limit is not documented.
-            Self::Update => 100,
-        }
-    }
-}
-
-/// What can be worded in several ways.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Term {
-    Determination(Determination),
-    /// The owner who is nobody.
-    Nobody,
 }
 
 /// Why an alert or incident was not read or written.
@@ -104,10 +63,7 @@ impl FamilyDesk {
     pub fn new(client: Client) -> Self {
         Self {
             client: client.unyielding(),
-            learnt: Mutex::new(Learnt {
-                wordings: HashMap::new(),
-                at_once: HashMap::new(),
-            }),
+            learnt: Mutex::default(),
             settle: Duration::from_secs(2),
         }
     }
@@ -118,6 +74,15 @@ impl FamilyDesk {
         Self { settle, ..self }
     }
 
+    /// Keeps the wordings this tenant takes in a file, one for each account and
+    /// API, and begins with those an earlier run found out.
+    pub fn remembering(self, file: PathBuf) -> Self {
+        Self {
+            learnt: Mutex::new(Learnt::kept_in(file)),
+            ..self
+        }
+    }
+
     pub(super) fn client(&self) -> &Client {
         &self.client
     }
@@ -126,32 +91,27 @@ impl FamilyDesk {
         tokio::time::sleep(self.settle).await;
     }
 
+    fn learnt(&self) -> MutexGuard<'_, Learnt> {
+        self.learnt.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The place of the wording last taken; the first where nothing is known.
     pub(super) fn wording(&self, term: Term) -> usize {
-        let learnt = self.learnt.lock().unwrap_or_else(PoisonError::into_inner);
-        learnt.wordings.get(&term).copied().unwrap_or_default()
+        self.learnt().wording(term)
     }
 
     pub(super) fn learn(&self, taken: &[(Term, usize)]) {
-        let mut learnt = self.learnt.lock().unwrap_or_else(PoisonError::into_inner);
-        learnt.wordings.extend(taken.iter().copied());
+        self.learnt().learn(taken);
     }
 
     /// How many go into one call; 1 where there is no such call.
     pub(super) fn at_once(&self, call: Together) -> usize {
-        let learnt = self.learnt.lock().unwrap_or_else(PoisonError::into_inner);
-        learnt
-            .at_once
-            .get(&call)
-            .copied()
-            .unwrap_or(call.begun_with())
+        self.learnt().at_once(call)
     }
 
     /// Remembers that no more than `most` go into one call.
     pub(super) fn limit(&self, call: Together, most: usize) {
-        let most = most.max(1).min(self.at_once(call));
-        let mut learnt = self.learnt.lock().unwrap_or_else(PoisonError::into_inner);
-        learnt.at_once.insert(call, most);
+        self.learnt().limit(call, most);
     }
 
     /// The target's collection, and its path in it.

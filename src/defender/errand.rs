@@ -6,9 +6,10 @@
 
 use crate::defender::cloud::Family;
 use crate::defender::collection::Collection;
-use crate::defender::desk::{DeskFault, FamilyDesk, Term};
+use crate::defender::desk::{DeskFault, FamilyDesk};
 use crate::defender::error::Error;
 use crate::defender::http::{Answer, Quota};
+use crate::defender::learnt::Term;
 use crate::defender::spelling;
 use crate::triage::{Change, Desk, DeskError, Failing, Owner, Receipt, State, Subject, Target};
 use reqwest::Method;

@@ -5,8 +5,9 @@
 //! by itself.
 
 use crate::defender::collection::Collection;
-use crate::defender::desk::{DeskFault, FamilyDesk, IN_FLIGHT, Together};
+use crate::defender::desk::{DeskFault, FamilyDesk, IN_FLIGHT};
 use crate::defender::error::Error;
+use crate::defender::learnt::Together;
 use crate::defender::standing::standing;
 use crate::triage::{Desk, State, Target};
 use futures::StreamExt;

@@ -25,6 +25,7 @@ mod feed;
 mod graph;
 pub mod http;
 mod id_list;
+mod learnt;
 #[cfg(test)]
 mod loopback;
 mod mde;

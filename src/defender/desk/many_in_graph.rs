@@ -1,8 +1,9 @@
 use super::*;
 use crate::defender::loopback::{BATCH, Call, Reply, Tenant};
 use crate::triage::Owner;
-use crate::triage::vocabulary::{Classification, Status};
+use crate::triage::vocabulary::{Classification, Determination, Status};
 use serde_json::{Value, json};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 const MARKER: &str = "[splunk:0badcafe]";

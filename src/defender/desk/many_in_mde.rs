@@ -1,7 +1,8 @@
 use super::*;
 use crate::defender::loopback::{Call, Reply, Tenant};
-use crate::triage::vocabulary::{Classification, Status};
+use crate::triage::vocabulary::{Classification, Determination, Status};
 use serde_json::{Value, json};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 const MARKER: &str = "[splunk:0badcafe]";
@@ -309,6 +310,25 @@ async fn another_wording_is_found_with_single_calls_and_learnt() {
     );
     assert_eq!(count(&server, "POST"), 3);
     assert_eq!(kept.census(), [("Resolved".to_owned(), 1)]);
+}
+
+#[tokio::test]
+async fn the_next_run_begins_with_the_wording_an_earlier_one_found() {
+    let rows = alerts(20);
+    let kept = Arc::new(Kept {
+        word: "Clean",
+        ..Kept::of(&rows)
+    });
+    let server = serving(&kept).await;
+    let folder = tempfile::tempdir().unwrap();
+    for posts in [2, 3] {
+        let desk = desk(&server)
+            .await
+            .remembering(folder.path().join("lab-mde.json"));
+        let results = desk.write(&rows, &verdict(false), MARKER).await;
+        assert_eq!(failing(&results), vec![None; 20]);
+        assert_eq!(count(&server, "POST"), posts);
+    }
 }
 
 #[tokio::test]

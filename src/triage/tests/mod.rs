@@ -442,7 +442,11 @@ fn merges_that_lead_nowhere_are_named() {
             .unwrap()
             .message
     };
-    assert!(message(1).contains("go round in a circle (1, 2, 1)"), "{}", message(1));
+    assert!(
+        message(1).contains("go round in a circle (1, 2, 1)"),
+        "{}",
+        message(1)
+    );
     assert!(message(2).starts_with("incident 3 was merged into 4: "));
     assert!(message(3).contains("more than 5 merges"), "{}", message(3));
 }

@@ -442,10 +442,9 @@ fn is_budget(path: &std::path::Path) -> bool {
 /// Sets every instant that lies in the future to one just past.
 fn bring_forward(value: &mut Value) {
     match value {
-        Value::String(text)
-            if instants::parse(text).is_some_and(|at| at > instants::now()) => {
-                *text = instants::print(instants::now() - instants::SECOND, 7);
-            }
+        Value::String(text) if instants::parse(text).is_some_and(|at| at > instants::now()) => {
+            *text = instants::print(instants::now() - instants::SECOND, 7);
+        }
         Value::Array(values) => values.iter_mut().for_each(bring_forward),
         Value::Object(members) => members.values_mut().for_each(bring_forward),
         _ => {}
