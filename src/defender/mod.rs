@@ -7,6 +7,10 @@
 pub mod account;
 mod advice;
 mod assertion;
+mod batch;
+mod batch_read;
+mod batch_update;
+mod batch_write;
 mod body;
 mod budget;
 pub mod cloud;
@@ -20,6 +24,8 @@ mod error;
 mod feed;
 mod graph;
 pub mod http;
+mod id_list;
+mod learnt;
 #[cfg(test)]
 mod loopback;
 mod mde;

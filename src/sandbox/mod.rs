@@ -149,6 +149,8 @@ pub struct Settings {
     pub order: OrderBy,
     /// Most ids in one MDE `batchUpdate`.
     pub batch: usize,
+    /// Whether Graph offers `$batch`.
+    pub graph_batch: bool,
 }
 
 impl Default for Settings {
@@ -171,6 +173,7 @@ impl Default for Settings {
             alternate_spellings: false,
             order: OrderBy::Honoured,
             batch: 100,
+            graph_batch: true,
         }
     }
 }
