@@ -1,8 +1,10 @@
-//! What is done to the product rather than by it: tests, packages, checks.
+//! What is done to the product rather than by it: tests, packages, checks,
+//! measurements.
 //! `cargo xtask test` runs all that CI runs; each part is a command of its own.
 
 mod appinspect;
 mod archive;
+mod bench;
 mod conf;
 mod dependencies;
 mod executable;
@@ -24,7 +26,7 @@ use workspace::Workspace;
 #[derive(Parser)]
 #[command(
     name = "cargo xtask",
-    about = "Tests, packages and checks Defender Bridge"
+    about = "Tests, packages, checks and measures Defender Bridge"
 )]
 struct Arguments {
     #[command(subcommand)]
@@ -53,6 +55,8 @@ enum Task {
     Conf,
     /// Licences, banned crates and sources of all dependencies, by deny.toml
     Dependencies,
+    /// CPU, memory and time of the modular input beside curl fetching the same bytes
+    Bench(bench::Arguments),
     /// Starts the executable out of a package as splunkd would
     Smoke {
         /// The package [default: the one `cargo xtask package` made]
@@ -102,6 +106,7 @@ fn run(task: Task) -> Result<()> {
         Task::Appinspect { package } => {
             appinspect::inspect(&workspace, &package::or_released(&workspace, package)?)
         }
+        Task::Bench(arguments) => bench::run(&workspace, &arguments),
         Task::Conf => conf::check(&workspace),
         Task::Dependencies => dependencies::check(&workspace),
         Task::Smoke { package } => {
