@@ -1,11 +1,12 @@
 //! The floor: one curl process that asks for what an input asked for, the
 //! token included, over the same TLS, and throws it away.
 
-use super::measure::{self, Usage};
+use super::measure::{Subject, Usage};
 use super::tenant::{Call, Place};
 use crate::tool;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -13,7 +14,7 @@ use std::process::Command;
 /// A replay of an input's calls.
 pub struct Floor {
     config: PathBuf,
-    said: PathBuf,
+    home: PathBuf,
     answers: usize,
 }
 
@@ -41,7 +42,7 @@ impl Floor {
             "grant_type=client_credentials&client_id={client_id}&client_secret={client_secret}&scope=https%3A%2F%2Fgraph.microsoft.com%2F.default"
         );
         let shared = format!(
-            "silent\nshow-error\ncompressed\ngloboff\ncacert = \"{ca_file}\"\n\
+            "silent\nshow-error\nnoproxy = \"*\"\ncompressed\ngloboff\ncacert = \"{ca_file}\"\n\
              header = \"Accept: application/json\"\nwrite-out = \"%{{http_code}}\\n\"\n"
         );
         let mut config = String::new();
@@ -69,19 +70,23 @@ impl Floor {
         fs::write(&path, config)?;
         Ok(Self {
             config: path,
-            said: folder.join("curl.stderr"),
+            home: folder.to_owned(),
             answers: calls.len(),
         })
     }
 
     pub fn run(&self) -> Result<Usage> {
         let mut codes = Vec::new();
-        let mut curl = Command::new("curl");
         // Nothing of this machine's own configuration.
-        curl.arg("--disable").arg("--config").arg(&self.config);
-        let usage = measure::run(&mut curl, b"", &self.said, |out| {
-            codes.extend_from_slice(out)
-        })?;
+        let words = ["curl", "--disable", "--config"];
+        let mut command: Vec<OsString> = words.map(OsString::from).into();
+        command.push(self.config.clone().into());
+        let curl = Subject {
+            command,
+            home: &self.home,
+            document: b"",
+        };
+        let usage = curl.run(|out| codes.extend_from_slice(out))?;
         let codes = String::from_utf8_lossy(&codes);
         let well = codes.lines().filter(|code| *code == "200").count();
         if well != self.answers {
@@ -95,7 +100,16 @@ impl Floor {
 fn token(call: &Call, place: &Place, form: &str) -> Result<String> {
     let url = format!("{}{}", place.url, call.target);
     let mut curl = Command::new("curl");
-    let answer = tool::read(curl.args(["-sS", "--cacert", &place.ca_file, "-d", form, &url]))?;
+    let answer = tool::read(curl.args([
+        "-sS",
+        "--noproxy",
+        "*",
+        "--cacert",
+        &place.ca_file,
+        "-d",
+        form,
+        &url,
+    ]))?;
     let answer: Value = serde_json::from_str(&answer)?;
     let token = answer["access_token"].as_str();
     Ok(token

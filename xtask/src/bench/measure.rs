@@ -2,15 +2,18 @@
 //! wrote, handed over while it runs so that a full pipe never holds it up.
 
 use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+use std::env;
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use wait4::Wait4;
 
 /// What one run took.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct Usage {
     pub user: Duration,
     pub system: Duration,
@@ -25,52 +28,85 @@ impl Usage {
     }
 }
 
-/// Runs a command that gets `document` on a stdin left open, as splunkd leaves
-/// it, and hands everything it writes to `reader`. `said` takes its stderr.
-pub fn run(
-    command: &mut Command,
-    document: &[u8],
-    said: &Path,
-    mut reader: impl FnMut(&[u8]),
-) -> Result<Usage> {
-    let name = command.get_program().to_owned();
+/// The child process that starts the measured one.
+///
+/// A process inherits the peak memory of the one that starts it, and what
+/// `cargo metadata` says takes more memory than what is measured here.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// Takes the [`Usage`] as JSON
+    usage: PathBuf,
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    command: Vec<OsString>,
+}
+
+pub fn by_itself(arguments: &Arguments) -> Result<()> {
+    let (program, words) = arguments.command.split_first().context("no command")?;
     let begun = Instant::now();
-    let mut child = command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(File::create(said)?)
+    let child = Command::new(program)
+        .args(words)
         .spawn()
-        .with_context(|| format!("cannot start {}", name.display()))?;
-    let mut stdin = child.stdin.take().context("no stdin")?;
-    let mut out = child.stdout.take().context("no stdout")?;
-    match stdin.write_all(document) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => return Err(error.into()),
-        _ => {}
-    }
-    let mut buffer = vec![0; 64 << 10];
-    loop {
-        match out.read(&mut buffer)? {
-            0 => break,
-            count => reader(&buffer[..count]),
-        }
-    }
+        .with_context(|| format!("cannot start {}", program.display()))?;
     let ended = child.wait4()?;
-    let wall = begun.elapsed();
-    drop(stdin);
-    if !ended.status.success() {
-        bail!(
-            "{}: {}\n{}",
-            name.display(),
-            ended.status,
-            fs::read_to_string(said)?.trim()
-        );
-    }
-    Ok(Usage {
+    let usage = Usage {
         user: ended.rusage.utime,
         system: ended.rusage.stime,
-        wall,
+        wall: begun.elapsed(),
         peak: ended.rusage.maxrss,
-    })
+    };
+    fs::write(&arguments.usage, serde_json::to_vec(&usage)?)?;
+    if !ended.status.success() {
+        bail!("{}: {}", program.display(), ended.status);
+    }
+    Ok(())
+}
+
+/// What is to be measured.
+pub struct Subject<'s> {
+    pub command: Vec<OsString>,
+    pub home: &'s Path,
+    /// Written to a stdin that is then left open, as splunkd leaves it.
+    pub document: &'s [u8],
+}
+
+impl Subject<'_> {
+    /// Runs it, and hands all it writes to `reader`. Its stderr is in [`Subject::said`].
+    pub fn run(&self, mut reader: impl FnMut(&[u8])) -> Result<Usage> {
+        let usage = self.home.join("usage.json");
+        let mut child = Command::new(env::current_exe()?)
+            .arg("measure")
+            .arg(&usage)
+            .args(&self.command)
+            .env("SPLUNK_HOME", self.home)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(File::create(self.home.join("stderr"))?)
+            .spawn()?;
+        let (Some(mut stdin), Some(mut out)) = (child.stdin.take(), child.stdout.take()) else {
+            bail!("a child process without pipes");
+        };
+        match stdin.write_all(self.document) {
+            Err(error) if error.kind() != ErrorKind::BrokenPipe => return Err(error.into()),
+            _ => {}
+        }
+        let mut buffer = vec![0; 64 << 10];
+        loop {
+            match out.read(&mut buffer)? {
+                0 => break,
+                count => reader(&buffer[..count]),
+            }
+        }
+        let status = child.wait()?;
+        drop(stdin);
+        if !status.success() {
+            bail!("it failed:\n{}", self.said()?);
+        }
+        Ok(serde_json::from_slice(&fs::read(usage)?)?)
+    }
+
+    pub fn said(&self) -> Result<String> {
+        Ok(fs::read_to_string(self.home.join("stderr"))?)
+    }
 }
 
 /// The run in the middle, each value by itself.
@@ -147,20 +183,5 @@ mod tests {
         assert_eq!(middle.cpu(), Duration::from_millis(2));
         assert_eq!(middle.wall, Duration::from_millis(98));
         assert_eq!(middle.peak, 2);
-    }
-
-    #[test]
-    fn a_failed_command_is_an_error_with_its_own_words() {
-        let folder = std::env::temp_dir();
-        let said = folder.join(format!("measure-{}", std::process::id()));
-        let mut shell = Command::new("sh");
-        let error = run(
-            shell.args(["-c", "echo why >&2; exit 3"]),
-            b"",
-            &said,
-            |_| (),
-        );
-        assert!(error.unwrap_err().to_string().contains("why"));
-        fs::remove_file(said).unwrap();
     }
 }

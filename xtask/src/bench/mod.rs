@@ -12,11 +12,11 @@ use crate::workspace::{NAME, Workspace};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use floor::Floor;
-use measure::{Counter, Usage, median};
+pub use measure::{Arguments as Measure, by_itself};
+use measure::{Counter, Subject, Usage, median};
 use serde_json::json;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 use table::Row;
 use tenant::Tenant;
@@ -231,23 +231,20 @@ impl Bench {
         );
         let mut alerts = Counter::of("<sourcetype>ms365:defender:incident:alerts</sourcetype>");
         let mut written = 0;
-        let said = home.join("stderr");
-        let usage = measure::run(
-            Command::new(&self.executable)
-                .env_clear()
-                .env("SPLUNK_HOME", home),
-            document.as_bytes(),
-            &said,
-            |piece| {
-                alerts.take(piece);
-                written += piece.len();
-            },
-        )?;
+        let input = Subject {
+            command: vec![self.executable.clone().into()],
+            home,
+            document: document.as_bytes(),
+        };
+        let usage = input.run(|piece| {
+            alerts.take(piece);
+            written += piece.len();
+        })?;
         if alerts.count != expected {
             bail!(
                 "{} alerts came, {expected} were expected\n{}",
                 alerts.count,
-                fs::read_to_string(said)?.trim()
+                input.said()?
             );
         }
         Ok((usage, written))
