@@ -10,8 +10,7 @@ pub(crate) const CAP: usize = 64 << 20;
 pub(crate) struct Reading<'a> {
     pub(crate) host: &'a str,
     pub(crate) request_id: Option<&'a str>,
-    /// Size of a body like it, for the first reservation where the answer does
-    /// not tell its length.
+    /// First reservation where the answer does not tell its length.
     pub(crate) expected: usize,
     pub(crate) cap: usize,
 }
@@ -22,10 +21,7 @@ impl Reading<'_> {
         if declared.is_some_and(|length| length > self.cap as u64) {
             return Err(self.too_large());
         }
-        // An eighth more than the body before: pages are much alike, and a buffer
-        // that has to grow is held twice while it is copied.
-        let likely = self.expected.saturating_add(self.expected / 8);
-        let first = declared.map_or(likely, |length| length as usize);
+        let first = declared.map_or(self.expected, |length| length as usize);
         let mut body = Vec::new();
         body.reserve_exact(first.min(self.cap));
         loop {
