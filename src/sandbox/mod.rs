@@ -455,6 +455,7 @@ async fn remember(State(shared): State<Arc<Shared>>, request: Request, next: Nex
         .path_and_query()
         .map_or_else(String::new, ToString::to_string);
     let reply = next.run(request).await;
+    tracing::debug!("{method} {target} {}", reply.status().as_u16());
     let mut served = lock(&shared.served);
     if served.len() == REMEMBERED {
         served.pop_front();
