@@ -10,8 +10,9 @@ pub(crate) const CAP: usize = 64 << 20;
 pub(crate) struct Reading<'a> {
     pub(crate) host: &'a str,
     pub(crate) request_id: Option<&'a str>,
-    /// First reservation where the answer does not tell its length.
-    pub(crate) expected: usize,
+    /// Bytes reserved at once. What is reserved and not written to is address
+    /// space, not memory.
+    pub(crate) room: usize,
     pub(crate) cap: usize,
 }
 
@@ -21,9 +22,10 @@ impl Reading<'_> {
         if declared.is_some_and(|length| length > self.cap as u64) {
             return Err(self.too_large());
         }
-        let first = declared.map_or(self.expected, |length| length as usize);
         let mut body = Vec::new();
-        body.reserve_exact(first.min(self.cap));
+        if body.try_reserve_exact(self.room.min(self.cap)).is_err() {
+            tracing::debug!("no address space for {} bytes at once", self.room);
+        }
         loop {
             let chunk = match response.chunk().await {
                 Ok(Some(chunk)) => chunk,

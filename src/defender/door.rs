@@ -125,7 +125,7 @@ impl Door {
         let body = Reading {
             host: &host,
             request_id: None,
-            expected: 4 << 10,
+            room: 4 << 10,
             cap: CAP,
         }
         .read(&mut response)

@@ -16,7 +16,7 @@ use reqwest::{Method, Response};
 use secrecy::{ExposeSecret, SecretString};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 use tracing::info;
@@ -57,8 +57,6 @@ struct Inner {
     sign_in: SignIn,
     budget: Budget,
     meter: Arc<Meter>,
-    /// Size of the last body, the first reservation for the next.
-    last_body: AtomicUsize,
     /// Largest body taken.
     cap: usize,
 }
@@ -159,7 +157,6 @@ impl Client {
                 road,
                 budget: Budget::new(&account.tenant_id, &account.client_id, family, state_dir),
                 meter,
-                last_body: AtomicUsize::new(0),
                 cap: CAP,
             }),
             patience: PATIENCE,
@@ -461,7 +458,9 @@ impl Inner {
         let body = Reading {
             host: &self.host,
             request_id: request_id.as_deref(),
-            expected: self.last_body.load(Ordering::Relaxed),
+            // glibc returns a block this large to the system as soon as it is free.
+            // Blocks of a page's own size it keeps, a little too small for the next.
+            room: self.cap,
             cap: self.cap,
         }
         .read(&mut response)
@@ -470,7 +469,6 @@ impl Inner {
             again: few(request.repeatable && matches!(error, Error::Truncated { .. })),
             error,
         })?;
-        self.last_body.store(body.len(), Ordering::Relaxed);
         self.meter
             .bytes
             .fetch_add(body.len() as u64, Ordering::Relaxed);
@@ -504,7 +502,7 @@ impl Inner {
         let reading = Reading {
             host: &self.host,
             request_id: id.as_deref(),
-            expected: 4 << 10,
+            room: 4 << 10,
             cap: ERROR_CAP,
         };
         // The status is what counts; a broken text behind it changes nothing.
