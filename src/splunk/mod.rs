@@ -1,6 +1,7 @@
 //! Everything spoken with Splunk: the scheme, the documents splunkd writes to
 //! stdin, the event stream it reads from stdout, checkpoint files, splunkd's
-//! REST interface, and what an alert action is handed and leaves behind.
+//! REST interface, what an alert action is handed and leaves behind, how
+//! splunkd speaks to an endpoint of ours, and outcomes that wait for splunkd.
 //!
 //! It must never know how Defender is spoken to: objects come as text through
 //! [`crate::ingest`], rows leave as text for [`crate::triage`].
@@ -13,10 +14,12 @@ mod encoding;
 pub mod events;
 pub mod input;
 pub mod modular_action;
+pub mod persist;
 pub mod results;
 pub mod scheme;
 pub mod sourcetype;
 pub mod splunkd;
+pub mod spool;
 pub mod validation;
 mod xml;
 

@@ -3,6 +3,7 @@
 
 mod answer;
 mod connection;
+mod endpoint;
 mod error;
 #[cfg(test)]
 mod tests;
@@ -326,6 +327,14 @@ impl Splunkd {
     }
 
     async fn ask_once(&self, call: &Call<'_>) -> Result<Option<Bytes>, Failure> {
+        self.ask_within(call, None).await
+    }
+
+    async fn ask_within(
+        &self,
+        call: &Call<'_>,
+        patience: Option<Duration>,
+    ) -> Result<Option<Bytes>, Failure> {
         let mut request = self
             .client
             .request(call.method.clone(), self.url(&call.path)?)
@@ -337,6 +346,9 @@ impl Splunkd {
         }
         if let Some(body) = &call.body {
             request = request.body(body.clone());
+        }
+        if let Some(patience) = patience {
+            request = request.timeout(patience);
         }
         let answer = request.send().await.map_err(|error| self.failed(error))?;
         let status = answer.status();
