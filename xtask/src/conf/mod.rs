@@ -70,7 +70,29 @@ const SPLUNK: &[(&str, &[&str])] = &[
     ),
     ("server", &["conf_replication_include.*"]),
     ("distsearch", &["defender_bridge_*"]),
-    ("restmap", &["action.*"]),
+    (
+        "restmap",
+        &[
+            "action.*",
+            "match",
+            "scripttype",
+            "script",
+            "driver",
+            "driver.arg.*",
+            "driver.env.*",
+            "output_modes",
+            "requireAuthentication",
+            "passSession",
+            "passSystemAuth",
+            "passPayload",
+            "passConf",
+            "passHttpHeaders",
+            "passHttpCookies",
+            "capability.*",
+        ],
+    ),
+    ("authorize", &["defender_triage"]),
+    ("web", &["pattern", "methods"]),
 ];
 
 /// The app's files by path, as text where they are text.
