@@ -1,29 +1,23 @@
 //! Started by splunkd when an alert fires, by `sendalert`, or ad hoc from
 //! Enterprise Security: the rows' verdicts go to Defender, each outcome to the
 //! index and to the response-action log.
+//!
+//! A user who cannot read the accounts' secrets, or from whom splunkd takes no
+//! events, writes through the app's REST endpoint, where it is served.
 
-use super::account::{self, ACCOUNTS, Settings};
-use super::{exit, home, log};
-use crate::defender::{Client, DeskFault, Error, Family, FamilyDesk};
+use super::ledger::Delivery;
+use super::permission::Caller;
+use super::triage::{self, Cell, Job, Kind};
+use super::{account, exit, home, log};
 use crate::splunk::alert::Payload;
 use crate::splunk::modular_action::{ModularActionLog, RowId};
 use crate::splunk::results;
-use crate::splunk::splunkd::{Addressing, Splunkd};
-use crate::splunk::{NAME, sourcetype};
-use crate::triage::{
-    self, Action, Api, Clock, Desks, Entry, Exit, Form, Ledger, Limits, Row, Subject, Summary,
-};
-use anyhow::{anyhow, bail};
+use crate::splunk::splunkd::Splunkd;
+use crate::triage::{Entry, Exit, Ledger, Outcome, PARAMETERS, Summary};
+use anyhow::{Context as _, bail};
+use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
-
-/// splunkd kills an action after `maxtime` (5 minutes, as shipped), and other
-/// alerts wait for it meanwhile.
-const DEADLINE: Duration = Duration::from_secs(150);
-const GRACE: Duration = Duration::from_secs(60);
-
-/// Distinct targets of one action, unless the settings say otherwise.
-const MAX_TARGETS: usize = 1000;
 
 pub fn run(action: &str) -> ExitCode {
     log::about(action);
@@ -56,8 +50,11 @@ pub fn run(action: &str) -> ExitCode {
 
 async fn act(action: &str) -> anyhow::Result<Summary> {
     let subject = match action {
-        "defender_update_alert" => Subject::Alert,
-        _ => bail!("there is no alert action \"{action}\"; there is defender_update_alert"),
+        "defender_update_alert" => Kind::Alert,
+        "defender_update_incident" => Kind::Incident,
+        _ => bail!(
+            "there is no alert action \"{action}\"; there are defender_update_alert and defender_update_incident"
+        ),
     };
     let payload = Payload::read(std::io::stdin().lock())?;
     let (Some(uri), Some(key)) = (payload.server_uri.as_deref(), payload.session_key.clone())
@@ -67,66 +64,134 @@ async fn act(action: &str) -> anyhow::Result<Summary> {
         );
     };
     let splunkd = account::splunkd(uri, key, account::PATIENCE)?;
-    let settings = account::settings(&splunkd).await?;
-    let accounts = splunkd
-        .conf_stanzas(ACCOUNTS)
-        .await?
-        .into_iter()
-        .map(|(name, _)| name);
-    // Names beginning with `_` are Enterprise Security's own (`_cam`).
-    let parameters = payload
-        .configuration
-        .iter()
-        .filter(|(name, _)| !name.starts_with('_') && is_ours(name))
-        .map(|(name, text)| (name.as_str(), text.as_str()));
-    let form = Form::parse(subject, accounts.collect(), parameters)?;
+    let caller = Caller::of(&splunkd).await?;
     let rows = rows(&payload)?;
-    let home = home::splunk();
-    let response_log = home
-        .as_deref()
-        .map(|home| ModularActionLog::open(home, action, &payload));
-    let response_log = match response_log {
-        Some(Ok(log)) => Some(log),
-        Some(Err(error)) => {
-            tracing::warn!("the response-action log cannot be written: {error}");
-            None
-        }
-        None => None,
-    };
-    let mut ledger = Outcomes::new(&splunkd, response_log, &rows);
-    ledger.invoke();
-    let wanted = Action {
-        name: action.to_owned(),
-        batch: batch(action, &payload),
-        actor: payload
-            .user
-            .clone()
-            .or(payload.owner.clone())
-            .unwrap_or_default(),
-        form,
-        limits: limits(&settings)?,
+    let responses = Responses::open(action, &payload, &rows);
+    let job = Job {
+        action: action.to_owned(),
+        subject,
+        form: parameters(&payload),
+        rows: rows.iter().map(cells).collect(),
+        batch: Some(batch(action, &payload)),
         sid: payload.sid.clone(),
         search_name: payload.search_name.clone(),
     };
-    let rows: Vec<Row> = rows
-        .iter()
-        .map(|row| {
-            Row::new(
-                row.iter()
-                    .map(|(name, values)| (name.to_owned(), values.to_vec())),
-            )
-        })
-        .collect();
-    let desks = Accounts {
-        splunkd: &splunkd,
-        settings: &settings,
-    };
-    Ok(triage::triage(&wanted, &rows, &desks, &mut ledger, &Wall(Instant::now())).await?)
+    if caller.reads_secrets() && caller.sends_events() {
+        return directly(job, &payload, &caller, &splunkd, responses).await;
+    }
+    match through_endpoint(&job, &splunkd).await {
+        Ok(Some(answer)) => {
+            tracing::debug!("carried out by the app's REST endpoint");
+            Ok(answer.relayed(responses))
+        }
+        Ok(None) => {
+            tracing::warn!("{}", lacking(&caller));
+            directly(job, &payload, &caller, &splunkd, responses).await
+        }
+        // Its comments are known by the batch, so beginning again doubles none.
+        Err(error) if caller.reads_secrets() => {
+            tracing::warn!("{error:#}; the user's own rights are used instead");
+            directly(job, &payload, &caller, &splunkd, responses).await
+        }
+        Err(error) => Err(error.context(lacking(&caller))),
+    }
 }
 
-/// Splunk puts parameters of its own beside the action's.
-fn is_ours(name: &str) -> bool {
-    triage::PARAMETERS.contains(&name) || name.starts_with("defender_")
+/// What the user's roles would have to hold where no endpoint stands in.
+fn lacking(caller: &Caller) -> String {
+    let capability = match (caller.reads_secrets(), caller.sends_events()) {
+        (true, _) => "edit_tcp to index outcomes",
+        (false, true) => "list_storage_passwords to read the account's secret",
+        (false, false) => {
+            "list_storage_passwords to read the account's secret and edit_tcp to index outcomes"
+        }
+    };
+    format!(
+        "this splunkd does not carry out the action through the app's REST endpoint, so a role of user \"{}\" needs {capability}",
+        caller.user
+    )
+}
+
+async fn directly(
+    job: Job,
+    payload: &Payload,
+    caller: &Caller,
+    splunkd: &Splunkd,
+    mut responses: Responses,
+) -> anyhow::Result<Summary> {
+    responses.invoke();
+    let actor = payload.user.as_ref().or(payload.owner.as_ref());
+    let actor = actor.unwrap_or(&caller.user).clone();
+    let mut outcomes = Outcomes {
+        delivery: Delivery::begin(splunkd).await,
+        responses,
+    };
+    Ok(triage::carry_out(job, &actor, splunkd, splunkd, &mut outcomes).await?)
+}
+
+/// What the endpoint answers.
+#[derive(Deserialize)]
+struct Answer {
+    rows: Vec<String>,
+    outcomes: Vec<Outlined>,
+}
+
+/// As much of a ledger's entry as the response-action log takes.
+#[derive(Deserialize)]
+struct Outlined {
+    row: usize,
+    outcome: String,
+    message: String,
+    #[serde(default)]
+    target: Option<String>,
+}
+
+/// `None` if this splunkd does not serve the endpoint.
+async fn through_endpoint(job: &Job, splunkd: &Splunkd) -> anyhow::Result<Option<Answer>> {
+    let body = serde_json::to_vec(job)?;
+    let Some(answer) = splunkd.triage(body.into(), triage::LONGEST).await? else {
+        return Ok(None);
+    };
+    serde_json::from_slice(&answer)
+        .map(Some)
+        .context("the app's REST endpoint answered with something this version does not understand; what it did stands in the index")
+}
+
+impl Answer {
+    fn relayed(self, mut responses: Responses) -> Summary {
+        responses.invoke();
+        for outlined in &self.outcomes {
+            let target = outlined.target.as_deref();
+            let outcome = outcome(&outlined.outcome);
+            responses.outcome(outlined.row, target, outcome, &outlined.message);
+        }
+        Summary {
+            rows: self.rows.iter().map(|row| outcome(row)).collect(),
+        }
+    }
+}
+
+fn outcome(name: &str) -> Outcome {
+    let known = Outcome::ALL.into_iter().find(|one| one.as_str() == name);
+    known.unwrap_or(Outcome::Failed)
+}
+
+/// The action's own parameters: Splunk puts some of its own beside them, and
+/// names beginning with `_` are Enterprise Security's (`_cam`).
+fn parameters(payload: &Payload) -> BTreeMap<String, Cell> {
+    let ours = |name: &str| PARAMETERS.contains(&name) || name.starts_with("defender_");
+    payload
+        .configuration
+        .iter()
+        .filter(|(name, _)| ours(name))
+        .map(|(name, text)| (name.clone(), Cell::from([text.clone()].as_slice())))
+        .collect()
+}
+
+fn cells(row: &results::Row) -> BTreeMap<String, Cell> {
+    row.iter()
+        .map(|(name, values)| (name.to_owned(), Cell::from(values)))
+        .collect()
 }
 
 fn rows(payload: &Payload) -> anyhow::Result<Vec<results::Row>> {
@@ -154,152 +219,68 @@ fn batch(action: &str, payload: &Payload) -> String {
     id.simple().to_string()
 }
 
-fn limits(settings: &Settings) -> anyhow::Result<Limits> {
-    let max_targets = match settings.triage.get("max_targets").map(|text| text.trim()) {
-        None | Some("") => MAX_TARGETS,
-        Some(text) => text.parse().map_err(|_| {
-            anyhow!(
-                "{}.conf [triage] max_targets: \"{text}\" is no number of targets",
-                account::SETTINGS
-            )
-        })?,
-    };
-    Ok(Limits {
-        max_targets,
-        deadline: DEADLINE,
-        grace: GRACE,
-    })
+/// The response-action log of this run, where there is one.
+struct Responses {
+    log: Option<ModularActionLog>,
+    ids: Vec<RowId>,
 }
 
-/// The accounts of this app, opened as rows ask for them.
-struct Accounts<'s> {
-    splunkd: &'s Splunkd,
-    settings: &'s Settings,
-}
-
-impl Desks for Accounts<'_> {
-    type Desk = FamilyDesk;
-
-    async fn open(&self, name: &str, api: Api) -> Result<FamilyDesk, DeskFault> {
-        let family = match api {
-            Api::Graph => Family::Graph,
-            Api::Mde => Family::Mde,
-            Api::Xdr => Family::Xdr,
-        };
-        let setting = |error: anyhow::Error| {
-            let what = format!("{error:#}");
-            // Once here, and in the outcome of each of its rows.
-            tracing::error!("account \"{name}\" cannot be used: {what}");
-            let error = Error::Setting {
-                account: name.to_owned(),
-                what,
-            };
-            DeskFault::Call {
-                error: Box::new(error),
-                advice: None,
+impl Responses {
+    fn open(action: &str, payload: &Payload, rows: &[results::Row]) -> Self {
+        let log = home::splunk().map(|home| ModularActionLog::open(&home, action, payload));
+        let log = match log.transpose() {
+            Ok(log) => log,
+            Err(error) => {
+                tracing::warn!("the response-action log cannot be written: {error}");
+                None
             }
         };
-        let account = account::account(self.splunkd, self.settings, name)
-            .await
-            .map_err(setting)?;
-        let state = home::state();
-        let client = Client::new(&account, family, state.as_deref())
-            .map_err(|error| setting(error.into()))?;
-        Ok(FamilyDesk::new(client))
-    }
-}
-
-/// Where outcomes go as they happen.
-struct Outcomes<'s> {
-    splunkd: &'s Splunkd,
-    response_log: Option<ModularActionLog>,
-    ids: Vec<RowId>,
-    /// splunkd refused an event: said once.
-    refused: bool,
-}
-
-impl<'s> Outcomes<'s> {
-    fn new(
-        splunkd: &'s Splunkd,
-        response_log: Option<ModularActionLog>,
-        rows: &[results::Row],
-    ) -> Self {
-        let ids = match &response_log {
-            Some(log) => rows
-                .iter()
-                .enumerate()
+        let numbered = rows.iter().enumerate();
+        let ids = match &log {
+            Some(log) => numbered
                 .map(|(index, row)| log.row_id(row, index))
                 .collect(),
             None => Vec::new(),
         };
-        Self {
-            splunkd,
-            response_log,
-            ids,
-            refused: false,
-        }
+        Self { log, ids }
     }
 
     fn invoke(&mut self) {
         let now = jiff::Timestamp::now();
-        let Some(log) = &mut self.response_log else {
+        let Some(log) = &mut self.log else {
             return;
         };
         if let Some(error) = self.ids.iter().find_map(|id| log.invoke(now, id).err()) {
             tracing::warn!("the response-action log cannot be written: {error}");
         }
     }
+
+    fn outcome(&mut self, row: usize, target: Option<&str>, outcome: Outcome, message: &str) {
+        let line = format!("{outcome} {}: {message}", target.unwrap_or("no target"));
+        if let (Some(log), Some(id)) = (&mut self.log, self.ids.get(row.saturating_sub(1)))
+            && let Err(error) = log.outcome(jiff::Timestamp::now(), id, &line, outcome.is_well())
+        {
+            tracing::warn!("the response-action log cannot be written: {error}");
+        }
+        if outcome.is_well() {
+            tracing::debug!("row {row}: {line}");
+        } else {
+            tracing::warn!("row {row}: {line}");
+        }
+    }
+}
+
+/// Where outcomes go as they happen.
+struct Outcomes<'s> {
+    delivery: Delivery<'s>,
+    responses: Responses,
 }
 
 impl Ledger for Outcomes<'_> {
     async fn record(&mut self, entry: &Entry) {
-        let json = match serde_json::to_string(entry) {
-            Ok(json) => json,
-            Err(error) => return tracing::error!("row {}: {error}", entry.row),
-        };
-        let addressing = Addressing {
-            index: None,
-            sourcetype: sourcetype::TRIAGE,
-            source: &format!("{NAME}:{}", entry.action),
-            host: None,
-        };
-        if let Err(error) = self.splunkd.receive(addressing, json.clone().into()).await {
-            if !std::mem::replace(&mut self.refused, true) {
-                tracing::warn!("outcomes cannot be indexed ({error}); they are kept in this log");
-            }
-            tracing::warn!("outcome {json}");
-        }
-        let target = entry.target.as_deref().unwrap_or("no target");
-        let line = format!("{} {target}: {}", entry.outcome, entry.message);
-        if let (Some(log), Some(id)) = (
-            &mut self.response_log,
-            self.ids.get(entry.row.saturating_sub(1)),
-        ) && let Err(error) =
-            log.outcome(jiff::Timestamp::now(), id, &line, entry.outcome.is_well())
-        {
-            tracing::warn!("the response-action log cannot be written: {error}");
-        }
-        if entry.outcome.is_well() {
-            tracing::debug!("row {}: {line}", entry.row);
-        } else {
-            tracing::warn!("row {}: {line}", entry.row);
-        }
-    }
-}
-
-/// Real time.
-struct Wall(Instant);
-
-impl Clock for Wall {
-    fn now(&self) -> jiff::Timestamp {
-        jiff::Timestamp::now()
-    }
-
-    fn elapsed(&self) -> Duration {
-        self.0.elapsed()
-    }
-
-    async fn sleep(&self, pause: Duration) {
-        tokio::time::sleep(pause).await;
+        self.delivery.deliver(entry).await;
+        let target = entry.target.as_deref();
+        self.responses
+            .outcome(entry.row, target, entry.outcome, &entry.message);
     }
 }

@@ -15,10 +15,14 @@ mod fetch;
 mod health;
 mod home;
 mod input;
+mod ledger;
 mod log;
 mod modular_input;
+mod permission;
+mod rest;
 mod sandbox;
 mod stop;
+mod triage;
 mod validation;
 
 use std::ffi::OsString;
@@ -40,6 +44,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         .filter_map(|word| word.to_str())
         .collect();
     match words.as_slice() {
+        ["rest"] => rest::run(),
+        [] if rest::is_named_by_environment() => rest::run(),
         [] if !home::stdin_is_a_person() => modular_input::run(),
         ["--scheme"] => modular_input::introduce(),
         ["--validate-arguments"] => validation::run(),

@@ -4,7 +4,7 @@
 use super::feeding::{prepare, unfed};
 use super::health::{Begun, Health};
 use super::stop::Stop;
-use super::{exit, home, log};
+use super::{exit, home, ledger, log};
 use crate::ingest::{self, Poll, Tally};
 use crate::splunk::events::EventStream;
 use crate::splunk::input::Stanza;
@@ -73,12 +73,24 @@ async fn poll_all(input: &input::Input, stop: &Stop) -> ExitCode {
         }
     }
     if let Some(stream) = stream
-        && let Err(error) = EventStream::finish(stream)
+        && let Err(error) = end(stream, input, stop).await
     {
         tracing::error!("events cannot be handed over: {error}");
         code = exit::refused();
     }
     code
+}
+
+/// Hands over the outcomes of verdicts that wait on this machine, and ends the stream.
+async fn end(
+    mut stream: EventStream<File>,
+    input: &input::Input,
+    stop: &Stop,
+) -> std::io::Result<()> {
+    if let Some(stanza) = input.stanzas.last() {
+        stream = ledger::hand_over(stream, unfed(stanza), stop.asked()).await?;
+    }
+    stream.finish().map(drop)
 }
 
 /// One poll of one stanza, and its summary, also when it could not begin.

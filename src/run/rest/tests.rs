@@ -1,0 +1,233 @@
+use super::*;
+use axum::Router;
+use axum::extract::Request as Asked;
+use axum::http::StatusCode;
+use std::sync::{Arc, Mutex};
+
+const ANALYST: &str = "key-of-an-analyst";
+const READER: &str = "key-of-a-reader";
+const SYSTEM: &str = "key-of-splunkd-itself";
+const SECRET: &str = "client-secret-value";
+
+/// A splunkd of three users; it keeps what was asked and by whom.
+struct Splunkd {
+    uri: String,
+    asked: Arc<Mutex<Vec<(String, String)>>>,
+    events: Arc<Mutex<Vec<String>>>,
+    serving: tokio::task::JoinHandle<()>,
+}
+
+impl Drop for Splunkd {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}
+
+impl Splunkd {
+    async fn start() -> Self {
+        let asked: Arc<Mutex<Vec<(String, String)>>> = Arc::default();
+        let events: Arc<Mutex<Vec<String>>> = Arc::default();
+        let (log, index) = (Arc::clone(&asked), Arc::clone(&events));
+        let router = Router::new().fallback(move |request: Asked| {
+            let (log, index) = (Arc::clone(&log), Arc::clone(&index));
+            async move {
+                let key = request.headers().get("authorization").unwrap();
+                let key = key
+                    .to_str()
+                    .unwrap()
+                    .trim_start_matches("Splunk ")
+                    .to_owned();
+                let path = request.uri().path().to_owned();
+                log.lock().unwrap().push((key.clone(), path.clone()));
+                let body = axum::body::to_bytes(request.into_body(), 1 << 20)
+                    .await
+                    .unwrap();
+                if path == "/services/receivers/simple" {
+                    index
+                        .lock()
+                        .unwrap()
+                        .push(String::from_utf8(body.to_vec()).unwrap());
+                }
+                answer_of_splunkd(&key, &path)
+            }
+        });
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let uri = format!("http://{}", listener.local_addr().unwrap());
+        let serving = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        Self {
+            uri,
+            asked,
+            events,
+            serving,
+        }
+    }
+
+    fn request(&self, key: &str, body: &str) -> Result<Request, RequestError> {
+        let json = json!({
+            "method": "POST",
+            "rest_path": "/defender_bridge/triage",
+            "payload": body,
+            "session": {"user": "who the request says", "authtoken": key},
+            "system_authtoken": SYSTEM,
+            "server": {"rest_uri": self.uri},
+        });
+        Request::read(json.to_string().as_bytes())
+    }
+
+    async fn triage(&self, key: &str, body: &str) -> Reply {
+        answer(self.request(key, body)).await
+    }
+}
+
+fn answer_of_splunkd(key: &str, path: &str) -> (StatusCode, axum::Json<Value>) {
+    let entry =
+        |name: &str, content: Value| (200, json!({"entry": [{"name": name, "content": content}]}));
+    let refusal = |status: u16| {
+        (
+            status,
+            json!({"messages": [{"type": "ERROR", "text": "no"}]}),
+        )
+    };
+    let conf = "/servicesNS/nobody/defender_bridge/configs/conf-defender_bridge_";
+    let (status, body) = match (path, key) {
+        ("/services/authentication/current-context", ANALYST) => entry(
+            "context",
+            json!({"username": "ann", "roles": ["soc"], "capabilities": ["search", "defender_triage"]}),
+        ),
+        ("/services/authentication/current-context", READER) => entry(
+            "context",
+            json!({"username": "rita", "roles": ["user", "guest"], "capabilities": ["search"]}),
+        ),
+        ("/services/receivers/simple", SYSTEM) => (200, json!({})),
+        (path, _) if path.strip_prefix(conf) == Some("settings") => (404, json!({})),
+        // Without a tenant id it cannot be used, so that nothing leaves this machine.
+        (path, _) if path.starts_with(conf) => entry("contoso", json!({"auth": "secret"})),
+        (path, SYSTEM) if path.contains("storage/passwords") => entry(
+            "defender_bridge:contoso:",
+            json!({"realm": "defender_bridge", "username": "contoso", "clear_password": SECRET}),
+        ),
+        _ => refusal(403),
+    };
+    (StatusCode::from_u16(status).unwrap(), axum::Json(body))
+}
+
+const JOB: &str = r#"{"action":"queue","subject":"alert","form":{"account":"contoso","status":"resolved"},
+    "rows":[{"id":"da1"},{"id":"../x"}]}"#;
+
+#[tokio::test]
+async fn a_role_without_the_secret_gets_an_outcome_for_every_row() {
+    let splunkd = Splunkd::start().await;
+    let reply = splunkd.triage(ANALYST, JOB).await;
+    assert_eq!(reply.status(), 200, "{reply:?}");
+    let said = reply.payload();
+    assert_eq!(said["rows"], json!(["failed", "invalid"]));
+    assert_eq!(said["summary"], "2 rows: 1 invalid, 1 failed");
+    let outcomes = said["outcomes"].as_array().unwrap();
+    assert_eq!(outcomes.len(), 2);
+    // Who asked is what splunkd says of the key, not what the request says.
+    assert!(outcomes.iter().all(|outcome| outcome["actor"] == "ann"));
+    let events = splunkd.events.lock().unwrap().clone();
+    let sent: Vec<Value> = events
+        .iter()
+        .map(|event| serde_json::from_str(event).unwrap())
+        .collect();
+    assert_eq!(&sent, outcomes);
+    let text = format!("{reply:?} {events:?}");
+    assert!(
+        ![SECRET, SYSTEM, ANALYST]
+            .iter()
+            .any(|secret| text.contains(secret)),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn the_secret_is_read_for_the_caller_and_the_accounts_by_the_caller() {
+    let splunkd = Splunkd::start().await;
+    splunkd.triage(ANALYST, JOB).await;
+    let asked = splunkd.asked.lock().unwrap().clone();
+    let keys = |part: &str| -> Vec<String> {
+        let found = asked.iter().filter(|(_, path)| path.ends_with(part));
+        found.map(|(key, _)| key.clone()).collect()
+    };
+    assert_eq!(keys("current-context"), [ANALYST]);
+    assert_eq!(keys("conf-defender_bridge_account"), [ANALYST]);
+    assert_eq!(keys("receivers/simple"), [SYSTEM, SYSTEM]);
+    assert!(
+        asked
+            .iter()
+            .all(|(key, path)| !path.contains("passwords") || key == SYSTEM)
+    );
+}
+
+#[tokio::test]
+async fn a_role_without_the_capability_is_refused_whatever_splunkd_let_through() {
+    let splunkd = Splunkd::start().await;
+    let reply = splunkd.triage(READER, JOB).await;
+    assert_eq!(reply.status(), 403);
+    insta::assert_snapshot!(
+        reply.payload()["messages"][0]["text"].as_str().unwrap(),
+        @r#"user "rita" (roles user, guest) may not write to Microsoft Defender: a role of this user needs the capability defender_triage; an administrator grants it in Settings > Roles"#,
+    );
+    let asked = splunkd.asked.lock().unwrap().clone();
+    assert_eq!(asked.len(), 1, "nothing but who it is: {asked:?}");
+}
+
+#[tokio::test]
+async fn what_is_asked_for_wrongly_is_refused_and_recorded_nowhere() {
+    let splunkd = Splunkd::start().await;
+    for (body, words) in [
+        ("", "no job"),
+        ("[]", "no job"),
+        (
+            r#"{"action":"a","subject":"alert","rows":[{"id":"da1"}],"actor":"root"}"#,
+            "actor",
+        ),
+        (
+            r#"{"action":"a","subject":"alert","form":{"account":"x"},"rows":[{}]}"#,
+            "account",
+        ),
+    ] {
+        let reply = splunkd.triage(ANALYST, body).await;
+        let text = reply.payload().to_string();
+        assert_eq!(reply.status(), 400, "{body}: {text}");
+        assert!(text.contains(words), "{body}: {text}");
+    }
+    assert!(splunkd.events.lock().unwrap().is_empty());
+}
+
+async fn asked(json: &str) -> Reply {
+    answer(Request::read(json.as_bytes())).await
+}
+
+#[tokio::test]
+async fn says_who_it_is_and_what_there_is() {
+    let ping =
+        asked(r#"{"method":"GET","rest_path":"/defender_bridge/ping","session":{"user":"ann"}}"#)
+            .await;
+    assert_eq!(ping.status(), 200);
+    assert_eq!(ping.payload()["app"], "defender_bridge");
+    assert_eq!(ping.payload()["user"], "ann");
+    for (json, status) in [
+        (
+            r#"{"method":"POST","rest_path":"/defender_bridge/ping"}"#,
+            405,
+        ),
+        (
+            r#"{"method":"GET","rest_path":"/defender_bridge/triage"}"#,
+            405,
+        ),
+        (
+            r#"{"method":"GET","rest_path":"/defender_bridge/../x"}"#,
+            404,
+        ),
+        (r#"{"method":"GET","rest_path":"/defender_bridge"}"#, 404),
+        (
+            r#"{"method":"POST","rest_path":"/defender_bridge/triage"}"#,
+            500,
+        ),
+        ("[", 400),
+    ] {
+        assert_eq!(asked(json).await.status(), status, "{json}");
+    }
+}

@@ -1,0 +1,344 @@
+//! What every way into triage shares: the job as it is asked for, the accounts
+//! it is carried out with, its limits, its clock.
+
+use super::account::{self, ACCOUNTS, Settings};
+use super::home;
+use crate::defender::{Client, DeskFault, Error, Family, FamilyDesk};
+use crate::splunk::splunkd::{Splunkd, SplunkdError};
+use crate::triage::{
+    self, Action, Api, Clock, Desks, Form, FormError, Ledger, Limits, Row, Subject, Summary,
+    TriageError,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+/// splunkd kills an action after `maxtime` (5 minutes, as shipped), and other
+/// alerts wait for it meanwhile.
+const DEADLINE: Duration = Duration::from_secs(150);
+const GRACE: Duration = Duration::from_secs(60);
+
+/// How long a whole triage may take, with what is before and after it.
+pub const LONGEST: Duration = Duration::from_secs(240);
+
+/// Distinct targets of one action, unless the settings say otherwise.
+const MAX_TARGETS: usize = 1000;
+
+/// One call for triage, as it is also written to the REST endpoint. Whoever
+/// carries it out adds who asked.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Job {
+    /// The alert action, command or page that asks, for the ledger.
+    pub action: String,
+    pub subject: Kind,
+    /// The parameters of the form by name.
+    #[serde(default)]
+    pub form: BTreeMap<String, Cell>,
+    pub rows: Vec<BTreeMap<String, Cell>>,
+    /// Given again, it keeps a repeated call from writing its comments twice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sid: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub search_name: Option<String>,
+}
+
+/// What the rows are about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    Alert,
+    Incident,
+}
+
+impl From<Kind> for Subject {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Alert => Self::Alert,
+            Kind::Incident => Self::Incident,
+        }
+    }
+}
+
+/// A field's value, or its values.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Cell {
+    Several(Vec<Value>),
+    One(Value),
+}
+
+impl Cell {
+    /// As text, each; what is no text, number or truth is left out.
+    fn values(&self) -> Vec<String> {
+        let text = |value: &Value| match value {
+            Value::String(text) => Some(text.clone()),
+            Value::Number(_) | Value::Bool(_) => Some(value.to_string()),
+            Value::Null | Value::Array(_) | Value::Object(_) => None,
+        };
+        match self {
+            Self::Several(values) => values.iter().filter_map(text).collect(),
+            Self::One(value) => text(value).into_iter().collect(),
+        }
+    }
+}
+
+impl From<&[String]> for Cell {
+    fn from(values: &[String]) -> Self {
+        match values {
+            [one] => Self::One(Value::from(one.as_str())),
+            several => Self::Several(several.iter().cloned().map(Value::from).collect()),
+        }
+    }
+}
+
+/// Why a job is not carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum JobError {
+    #[error("{what} \"{shown}\" is none: it is made of letters, digits, _ and -, 64 at most")]
+    Name { what: &'static str, shown: String },
+    #[error("{0} holds several values, and takes one")]
+    Several(String),
+    #[error("there is no row to act on")]
+    NoRow,
+    #[error(transparent)]
+    Form(#[from] FormError),
+    #[error(transparent)]
+    Triage(#[from] TriageError),
+    #[error("{conf}.conf [triage] max_targets: \"{text}\" is no number of targets", conf = account::SETTINGS)]
+    MaxTargets { text: String },
+    #[error(transparent)]
+    Splunkd(#[from] SplunkdError),
+}
+
+impl JobError {
+    /// Whether whoever asked has to ask differently.
+    pub const fn is_the_callers(&self) -> bool {
+        !matches!(self, Self::MaxTargets { .. } | Self::Splunkd(_))
+    }
+}
+
+/// Carries out a job on the caller's behalf. `caller` is asked which accounts
+/// the caller may use, `splunkd` for everything else, secrets among it.
+///
+/// # Errors
+/// If nothing was read, written or recorded.
+pub async fn carry_out<L: Ledger>(
+    job: Job,
+    actor: &str,
+    caller: &Splunkd,
+    splunkd: &Splunkd,
+    ledger: &mut L,
+) -> Result<Summary, JobError> {
+    let clock = Wall(Instant::now());
+    let settings = account::settings(splunkd).await?;
+    let limits = limits(&settings)?;
+    let accounts = caller.conf_stanzas(ACCOUNTS).await?;
+    let accounts: BTreeSet<String> = accounts.into_iter().map(|(name, _)| name).collect();
+    let (action, rows) = job.into_action(actor, accounts, limits)?;
+    let desks = Accounts {
+        splunkd,
+        settings: &settings,
+    };
+    Ok(triage::triage(&action, &rows, &desks, ledger, &clock).await?)
+}
+
+impl Job {
+    fn into_action(
+        self,
+        actor: &str,
+        accounts: BTreeSet<String>,
+        limits: Limits,
+    ) -> Result<(Action, Vec<Row>), JobError> {
+        if self.rows.is_empty() {
+            return Err(JobError::NoRow);
+        }
+        let mut parameters = BTreeMap::new();
+        for (name, cell) in &self.form {
+            let mut values = cell.values();
+            let value = values.pop().unwrap_or_default();
+            if !values.is_empty() {
+                return Err(JobError::Several(shown(name)));
+            }
+            parameters.insert(name.as_str(), value);
+        }
+        let pairs = parameters
+            .iter()
+            .map(|(name, value)| (*name, value.as_str()));
+        let form = Form::parse(self.subject.into(), accounts, pairs)?;
+        let batch = match self.batch {
+            Some(batch) => named("batch", batch)?,
+            None => uuid::Uuid::new_v4().simple().to_string(),
+        };
+        let action = Action {
+            name: named("action", self.action)?,
+            batch,
+            actor: actor.to_owned(),
+            form,
+            limits,
+            sid: self.sid,
+            search_name: self.search_name,
+        };
+        let row = |fields: BTreeMap<String, Cell>| {
+            Row::new(fields.into_iter().map(|(name, cell)| (name, cell.values())))
+        };
+        Ok((action, self.rows.into_iter().map(row).collect()))
+    }
+}
+
+/// Both become part of what others read: an event's source, a comment's marker.
+fn named(what: &'static str, name: String) -> Result<String, JobError> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    if name.is_empty() || name.len() > 64 || !name.bytes().all(plain) {
+        let shown = shown(&name);
+        return Err(JobError::Name { what, shown });
+    }
+    Ok(name)
+}
+
+fn shown(name: &str) -> String {
+    let visible = name.chars().filter(|c| !c.is_control());
+    visible.take(64).collect()
+}
+
+fn limits(settings: &Settings) -> Result<Limits, JobError> {
+    let max_targets = match settings.triage.get("max_targets").map(|text| text.trim()) {
+        None | Some("") => MAX_TARGETS,
+        Some(text) => text
+            .parse()
+            .map_err(|_| JobError::MaxTargets { text: shown(text) })?,
+    };
+    Ok(Limits {
+        max_targets,
+        deadline: DEADLINE,
+        grace: GRACE,
+    })
+}
+
+/// The accounts of this app, opened as rows ask for them.
+struct Accounts<'s> {
+    splunkd: &'s Splunkd,
+    settings: &'s Settings,
+}
+
+impl Desks for Accounts<'_> {
+    type Desk = FamilyDesk;
+
+    async fn open(&self, name: &str, api: Api) -> Result<FamilyDesk, DeskFault> {
+        let family = match api {
+            Api::Graph => Family::Graph,
+            Api::Mde => Family::Mde,
+            Api::Xdr => Family::Xdr,
+        };
+        let setting = |error: anyhow::Error| {
+            let what = format!("{error:#}");
+            // Once here, and in the outcome of each of its rows.
+            tracing::error!("account \"{name}\" cannot be used: {what}");
+            let error = Error::Setting {
+                account: name.to_owned(),
+                what,
+            };
+            DeskFault::Call {
+                error: Box::new(error),
+                advice: None,
+            }
+        };
+        let account = account::account(self.splunkd, self.settings, name)
+            .await
+            .map_err(setting)?;
+        let state = home::state();
+        let client = Client::new(&account, family, state.as_deref())
+            .map_err(|error| setting(error.into()))?;
+        Ok(FamilyDesk::new(client))
+    }
+}
+
+/// Real time.
+struct Wall(Instant);
+
+impl Clock for Wall {
+    fn now(&self) -> jiff::Timestamp {
+        jiff::Timestamp::now()
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.0.elapsed()
+    }
+
+    async fn sleep(&self, pause: Duration) {
+        tokio::time::sleep(pause).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: Limits = Limits {
+        max_targets: 1,
+        deadline: Duration::ZERO,
+        grace: Duration::ZERO,
+    };
+
+    fn action(json: &str) -> Result<(Action, Vec<Row>), String> {
+        let job: Job = serde_json::from_str(json).map_err(|error| error.to_string())?;
+        let accounts = BTreeSet::from(["contoso".to_owned()]);
+        job.into_action("ann", accounts, LIMITS)
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_job_in_json_becomes_an_action_of_whoever_asked() {
+        let (action, rows) = action(
+            r#"{"action":"queue","subject":"incident","batch":"b-1",
+                "form":{"account":"contoso","status":"resolved","dry_run":true,"max_targets":5},
+                "rows":[{"id":7,"tags":["a","b",null],"x":null}]}"#,
+        )
+        .unwrap();
+        assert_eq!(action.actor, "ann");
+        assert_eq!(
+            (action.name.as_str(), action.batch.as_str()),
+            ("queue", "b-1")
+        );
+        assert!(action.form.dry_run());
+        assert_eq!(action.form.subject(), Subject::Incident);
+        let values = |values: &[&str]| values.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let expected = Row::new([
+            ("id".to_owned(), values(&["7"])),
+            ("tags".to_owned(), values(&["a", "b"])),
+            ("x".to_owned(), Vec::new()),
+        ]);
+        assert_eq!(rows, [expected]);
+    }
+
+    #[test]
+    fn a_job_that_says_too_much_or_too_little_is_refused() {
+        let refusals = [
+            r#"{"action":"queue","subject":"alert","form":{},"rows":[{}],"actor":"root"}"#,
+            r#"{"action":"queue","subject":"user","form":{},"rows":[{}]}"#,
+            r#"{"action":"../x","subject":"alert","form":{},"rows":[{}]}"#,
+            r#"{"action":"queue","subject":"alert","batch":"a b","form":{},"rows":[{}]}"#,
+            r#"{"action":"queue","subject":"alert","form":{},"rows":[]}"#,
+            r#"{"action":"queue","subject":"alert","form":{"status":["new","resolved"]},"rows":[{}]}"#,
+            r#"{"action":"queue","subject":"alert","form":{"account":"fabrikam"},"rows":[{}]}"#,
+            r#"{"action":"queue","subject":"alert","form":{"server_uri":"https://x"},"rows":[{}]}"#,
+        ]
+        .map(|json| action(json).unwrap_err());
+        insta::assert_snapshot!(refusals.join("\n"));
+    }
+
+    #[test]
+    fn rows_survive_the_way_to_the_endpoint() {
+        let cells = [
+            Cell::from(["one".to_owned()].as_slice()),
+            Cell::from(["1".to_owned(), "2".to_owned()].as_slice()),
+        ];
+        for cell in cells {
+            let json = serde_json::to_string(&cell).unwrap();
+            assert_eq!(serde_json::from_str::<Cell>(&json).unwrap(), cell);
+        }
+    }
+}
