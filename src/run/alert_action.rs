@@ -12,9 +12,9 @@ use super::{account, exit, home, log};
 use crate::splunk::alert::Payload;
 use crate::splunk::modular_action::{ModularActionLog, RowId};
 use crate::splunk::results;
-use crate::splunk::splunkd::Splunkd;
+use crate::splunk::splunkd::{Splunkd, SplunkdError};
 use crate::triage::{Entry, Exit, Ledger, Outcome, PARAMETERS, Summary};
-use anyhow::{Context as _, bail};
+use anyhow::{anyhow, bail};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -88,12 +88,14 @@ async fn act(action: &str) -> anyhow::Result<Summary> {
             tracing::warn!("{}", lacking(&caller));
             directly(job, &payload, &caller, &splunkd, responses).await
         }
+        // Splunkd's own words say why, and it would say the same again.
+        Err(error) if error.refused() => Err(error.into()),
         // Its comments are known by the batch, so beginning again doubles none.
         Err(error) if caller.reads_secrets() => {
-            tracing::warn!("{error:#}; the user's own rights are used instead");
+            tracing::warn!("{error}; the user's own rights are used instead");
             directly(job, &payload, &caller, &splunkd, responses).await
         }
-        Err(error) => Err(error.context(lacking(&caller))),
+        Err(error) => Err(anyhow!(error).context(lacking(&caller))),
     }
 }
 
@@ -147,14 +149,18 @@ struct Outlined {
 }
 
 /// `None` if this splunkd does not serve the endpoint.
-async fn through_endpoint(job: &Job, splunkd: &Splunkd) -> anyhow::Result<Option<Answer>> {
-    let body = serde_json::to_vec(job)?;
+async fn through_endpoint(job: &Job, splunkd: &Splunkd) -> Result<Option<Answer>, SplunkdError> {
+    let unintelligible = |why| SplunkdError::Unintelligible {
+        what: "carry out a triage".to_owned(),
+        why,
+    };
+    let body = serde_json::to_vec(job).map_err(|_| unintelligible("a row is no JSON"))?;
     let Some(answer) = splunkd.triage(body.into(), triage::LONGEST).await? else {
         return Ok(None);
     };
     serde_json::from_slice(&answer)
         .map(Some)
-        .context("the app's REST endpoint answered with something this version does not understand; what it did stands in the index")
+        .map_err(|_| unintelligible("it is no list of outcomes; what was done stands in the index"))
 }
 
 impl Answer {
@@ -190,6 +196,8 @@ fn parameters(payload: &Payload) -> BTreeMap<String, Cell> {
 
 fn cells(row: &results::Row) -> BTreeMap<String, Cell> {
     row.iter()
+        // An event's whole text decides nothing, and would be most of the job.
+        .filter(|(name, _)| *name != "_raw")
         .map(|(name, values)| (name.to_owned(), Cell::from(values)))
         .collect()
 }

@@ -8,7 +8,7 @@ mod by_hand;
 mod check;
 mod cli;
 mod demo;
-
+mod desks;
 mod exit;
 mod feeding;
 mod fetch;

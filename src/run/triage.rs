@@ -1,13 +1,11 @@
-//! What every way into triage shares: the job as it is asked for, the accounts
-//! it is carried out with, its limits, its clock.
+//! What the alert actions and the REST endpoint share: the job as it is asked
+//! for, its limits, its clock.
 
 use super::account::{self, ACCOUNTS, Settings};
-use super::home;
-use crate::defender::{Client, DeskFault, Error, Family, FamilyDesk};
+use super::desks::Accounts;
 use crate::splunk::splunkd::{Splunkd, SplunkdError};
 use crate::triage::{
-    self, Action, Api, Clock, Desks, Form, FormError, Ledger, Limits, Row, Subject, Summary,
-    TriageError,
+    self, Action, Clock, Form, FormError, Ledger, Limits, Row, Subject, Summary, TriageError,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -139,10 +137,7 @@ pub async fn carry_out<L: Ledger>(
     let accounts = caller.conf_stanzas(ACCOUNTS).await?;
     let accounts: BTreeSet<String> = accounts.into_iter().map(|(name, _)| name).collect();
     let (action, rows) = job.into_action(actor, accounts, limits)?;
-    let desks = Accounts {
-        splunkd,
-        settings: &settings,
-    };
+    let desks = Accounts::new(splunkd, &settings);
     Ok(triage::triage(&action, &rows, &desks, ledger, &clock).await?)
 }
 
@@ -216,44 +211,6 @@ fn limits(settings: &Settings) -> Result<Limits, JobError> {
         deadline: DEADLINE,
         grace: GRACE,
     })
-}
-
-/// The accounts of this app, opened as rows ask for them.
-struct Accounts<'s> {
-    splunkd: &'s Splunkd,
-    settings: &'s Settings,
-}
-
-impl Desks for Accounts<'_> {
-    type Desk = FamilyDesk;
-
-    async fn open(&self, name: &str, api: Api) -> Result<FamilyDesk, DeskFault> {
-        let family = match api {
-            Api::Graph => Family::Graph,
-            Api::Mde => Family::Mde,
-            Api::Xdr => Family::Xdr,
-        };
-        let setting = |error: anyhow::Error| {
-            let what = format!("{error:#}");
-            // Once here, and in the outcome of each of its rows.
-            tracing::error!("account \"{name}\" cannot be used: {what}");
-            let error = Error::Setting {
-                account: name.to_owned(),
-                what,
-            };
-            DeskFault::Call {
-                error: Box::new(error),
-                advice: None,
-            }
-        };
-        let account = account::account(self.splunkd, self.settings, name)
-            .await
-            .map_err(setting)?;
-        let state = home::state();
-        let client = Client::new(&account, family, state.as_deref())
-            .map_err(|error| setting(error.into()))?;
-        Ok(FamilyDesk::new(client))
-    }
 }
 
 /// Real time.

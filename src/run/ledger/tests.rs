@@ -7,18 +7,25 @@ use axum::http::{StatusCode, Uri};
 use std::io::{Read, Seek};
 use std::sync::{Arc, Mutex};
 
-/// Takes events, or refuses them, and keeps what it took with its address.
+/// Takes events, or refuses them, and keeps what it took.
 #[derive(Clone, Default)]
-struct Receiver(Arc<Mutex<(bool, Vec<(String, String)>)>>);
+struct Receiver(Arc<Mutex<Received>>);
+
+#[derive(Default)]
+struct Received {
+    willing: bool,
+    /// Address and body.
+    events: Vec<(String, String)>,
+}
 
 impl Receiver {
     async fn start(&self) -> Splunkd {
         let shared = self.0.clone();
         let router = Router::new().fallback(move |uri: Uri, body: String| {
             let mut shared = shared.lock().unwrap();
-            let taken = shared.0;
+            let taken = shared.willing;
             if taken {
-                shared.1.push((uri.query().unwrap().to_owned(), body));
+                shared.events.push((uri.query().unwrap().to_owned(), body));
             }
             async move {
                 match taken {
@@ -40,7 +47,7 @@ impl Receiver {
     }
 
     fn take(&self, willing: bool) {
-        self.0.lock().unwrap().0 = willing;
+        self.0.lock().unwrap().willing = willing;
     }
 
     /// The rows of what was taken, in order.
@@ -49,7 +56,7 @@ impl Receiver {
         let row =
             |json: &str| serde_json::from_str::<serde_json::Value>(json).unwrap()["row"].as_u64();
         shared
-            .1
+            .events
             .iter()
             .map(|(_, json)| row(json).unwrap())
             .collect()
@@ -104,7 +111,7 @@ async fn what_splunkd_refuses_the_next_run_hands_over_before_its_own() {
     run(&splunkd, &folder, &[4]).await;
     assert_eq!(receiver.rows(), [1, 2, 3, 4]);
     let shared = receiver.0.lock().unwrap();
-    for (address, json) in &shared.1 {
+    for (address, json) in &shared.events {
         assert!(
             address.contains("sourcetype=defender_bridge%3Atriage"),
             "{address}"

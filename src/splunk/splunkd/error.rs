@@ -49,6 +49,15 @@ pub enum SplunkdError {
 }
 
 impl SplunkdError {
+    /// Whether splunkd understood the call and will not do it for this user.
+    pub fn refused(&self) -> bool {
+        match self {
+            Self::SessionEnded { .. } | Self::Forbidden { .. } => true,
+            Self::Refused { status, .. } => (400..500).contains(status),
+            _ => false,
+        }
+    }
+
     /// Whether the same call may go well a little later.
     pub fn passing(&self) -> bool {
         matches!(self, Self::Unreachable { .. } | Self::NotReady { .. })

@@ -482,3 +482,29 @@ fn only_this_machine_may_skip_verification_or_tls() {
         );
     }
 }
+
+#[tokio::test]
+async fn the_apps_own_endpoint_answers_refuses_or_is_not_there() {
+    let triage = async |status: u16| {
+        let splunkd = Counterpart::start(move |path| match path {
+            "/services/defender_bridge/triage" if status == 200 => (200, json!({"rows": []})),
+            "/services/defender_bridge/triage" => refusal(status, "not like that"),
+            other => refusal(500, other),
+        })
+        .await;
+        let client = splunkd.client();
+        client.triage("{}".into(), Duration::from_secs(20)).await
+    };
+    assert_eq!(triage(200).await.unwrap().unwrap(), r#"{"rows":[]}"#);
+    assert!(triage(404).await.unwrap().is_none());
+    for status in [400, 401, 403, 413] {
+        let error = triage(status).await.unwrap_err();
+        assert!(error.refused(), "{status}: {error}");
+    }
+    assert!(!triage(500).await.unwrap_err().refused());
+    let denied = triage(403).await.unwrap_err().to_string();
+    assert!(
+        denied.contains("defender_triage") && denied.contains("not like that"),
+        "{denied}"
+    );
+}
