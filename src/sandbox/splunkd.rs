@@ -58,6 +58,10 @@ pub async fn start(known: Known) -> std::io::Result<Splunkd> {
         .route(&format!("{app}/configs/{{conf}}"), get(stanzas))
         .route(&format!("{app}/configs/{{conf}}/{{stanza}}"), get(stanza))
         .route(&format!("{app}/storage/passwords/{{entry}}"), get(password))
+        .route(
+            "/services/authentication/current-context",
+            get(current_context),
+        )
         .route("/services/receivers/simple", post(receive))
         .with_state(shared.clone());
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
@@ -132,6 +136,19 @@ fn entries(entries: &[(&str, Value)]) -> Answer {
         StatusCode::OK,
         Json(json!({"entry": entries, "messages": []})),
     )
+}
+
+async fn current_context(
+    State(shared): State<Arc<Shared>>,
+    headers: HeaderMap,
+) -> Result<Answer, Answer> {
+    shared.admit(&headers)?;
+    let content = json!({
+        "username": "analyst",
+        "roles": ["soc"],
+        "capabilities": ["defender_triage", "list_storage_passwords", "edit_tcp"],
+    });
+    Ok(entries(&[("context", content)]))
 }
 
 async fn stanzas(
