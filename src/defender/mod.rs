@@ -20,6 +20,7 @@ mod error;
 mod feed;
 mod graph;
 pub mod http;
+pub mod hunting;
 #[cfg(test)]
 mod loopback;
 mod mde;

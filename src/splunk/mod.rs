@@ -1,12 +1,14 @@
 //! Everything spoken with Splunk: the scheme, the documents splunkd writes to
 //! stdin, the event stream it reads from stdout, checkpoint files, splunkd's
-//! REST interface, and what an alert action is handed and leaves behind.
+//! REST interface, what an alert action is handed and leaves behind, and what
+//! a search command is asked and answers.
 //!
 //! It must never know how Defender is spoken to: objects come as text through
 //! [`crate::ingest`], rows leave as text for [`crate::triage`].
 
 pub mod alert;
 pub mod checkpoint;
+pub mod chunked;
 pub mod conf;
 mod document;
 mod encoding;
