@@ -8,7 +8,7 @@ use crate::defender::account::Account;
 use crate::defender::cloud::Family;
 use crate::defender::error::Error;
 use crate::defender::http::Client;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -38,6 +38,8 @@ pub enum HuntError {
         "timespan \"{0}\" is no ISO 8601 duration or interval: write such as P7D, PT12H or 2026-01-01T00:00:00Z/2026-01-02T00:00:00Z"
     )]
     Timespan(String),
+    #[error("the query cannot be sent: {0}")]
+    Unsendable(serde_json::Error),
     /// The service refuses the query, in its own words.
     #[error("the query was refused: {message}{}", request_id.as_deref().map(|id| format!(" (request-id {id})")).unwrap_or_default())]
     Query {
@@ -84,17 +86,16 @@ impl Hunt {
         if query.trim().is_empty() {
             return Err(HuntError::NoQuery);
         }
-        let mut body = serde_json::json!({ "Query": query });
         let mut beyond = false;
         if let Some(text) = timespan {
             let span = Span::parse(text).ok_or_else(|| {
                 HuntError::Timespan(text.chars().take(80).flat_map(char::escape_debug).collect())
             })?;
             beyond = span.beyond();
-            body["Timespan"] = text.into();
         }
+        let asked = Asked { query, timespan };
         Ok(Self {
-            body: body.to_string(),
+            body: serde_json::to_string(&asked).map_err(HuntError::Unsendable)?,
             beyond,
         })
     }
@@ -103,6 +104,14 @@ impl Hunt {
     pub fn beyond(&self) -> bool {
         self.beyond
     }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Asked<'a> {
+    query: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    timespan: Option<&'a str>,
 }
 
 /// As ISO 8601 writes it.

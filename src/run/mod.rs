@@ -8,7 +8,8 @@ mod by_hand;
 mod check;
 mod cli;
 mod demo;
-
+mod desks;
+mod examination;
 mod exit;
 mod fetch;
 mod health;
@@ -17,6 +18,7 @@ mod input;
 mod log;
 mod modular_input;
 mod sandbox;
+mod search_command;
 mod stop;
 mod validation;
 

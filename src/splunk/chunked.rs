@@ -98,15 +98,17 @@ impl<R: BufRead> Questions<R> {
     pub fn new(from: R) -> Self {
         Self { from }
     }
+}
 
-    /// The next question; none once splunkd has hung up, in whatever place.
-    ///
-    /// # Errors
-    /// If what came is no question: reading on makes no sense then.
-    pub fn next(&mut self) -> Result<Option<Asked>, ChunkedError> {
-        match frame(&mut self.from)? {
-            Some(frame) => asked(frame).map(Some),
-            None => Ok(None),
+/// Ends where splunkd hangs up, in whatever place. After an error reading on
+/// makes no sense: what came is no question.
+impl<R: BufRead> Iterator for Questions<R> {
+    type Item = Result<Asked, ChunkedError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match frame(&mut self.from) {
+            Ok(frame) => frame.map(asked),
+            Err(error) => Some(Err(error)),
         }
     }
 }
@@ -254,8 +256,6 @@ pub struct Kind {
     type_name: &'static str,
     generating: bool,
     run_in_preview: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    maxinputs: Option<u32>,
 }
 
 impl Kind {
@@ -264,18 +264,13 @@ impl Kind {
         type_name: "stateful",
         generating: true,
         run_in_preview: false,
-        maxinputs: None,
     };
 
-    /// Takes rows and hands them on, chunk by chunk of at most so many.
-    pub const fn streaming(maxinputs: u32) -> Self {
-        Self {
-            type_name: "stateful",
-            generating: false,
-            run_in_preview: false,
-            maxinputs: Some(maxinputs),
-        }
-    }
+    /// Takes rows and hands them on, chunk by chunk.
+    pub const STREAMING: Self = Self {
+        generating: false,
+        ..Self::GENERATING
+    };
 }
 
 /// How a message looks above the results.

@@ -32,12 +32,8 @@ fn trickle(bytes: &[u8], sizes: Vec<usize>) -> Questions<BufReader<Trickle<'_>>>
     Questions::new(BufReader::with_capacity(3, Trickle { bytes, sizes }))
 }
 
-fn all<R: BufRead>(mut questions: Questions<R>) -> Result<Vec<Asked>, ChunkedError> {
-    let mut asked = Vec::new();
-    while let Some(next) = questions.next()? {
-        asked.push(next);
-    }
-    Ok(asked)
+fn all<R: BufRead>(questions: Questions<R>) -> Result<Vec<Asked>, ChunkedError> {
+    questions.collect()
 }
 
 fn refused(bytes: &[u8]) -> String {
@@ -117,14 +113,14 @@ fn answers_are_as_splunk_documents_them() {
     let mut out = Vec::new();
     let bad = Message::new(Level::Error, "bad\naccount");
     introduce(&mut out, Kind::GENERATING, &[]).unwrap();
-    introduce(&mut out, Kind::streaming(10), std::slice::from_ref(&bad)).unwrap();
+    introduce(&mut out, Kind::STREAMING, std::slice::from_ref(&bad)).unwrap();
     answer(&mut out, true, &[bad], &[]).unwrap();
     answer(&mut out, false, &[], b"id,__mv_id\r\n42,\r\n").unwrap();
     insta::assert_snapshot!(String::from_utf8(out).unwrap().replace("chunked", "\nchunked").replace('\r', "⏎"), @r#"
     chunked 1.0,60,0
     {"type":"stateful","generating":true,"run_in_preview":false}
-    chunked 1.0,127,0
-    {"type":"stateful","generating":false,"run_in_preview":false,"maxinputs":10,"inspector":{"messages":[["ERROR","bad account"]]}}
+    chunked 1.0,112,0
+    {"type":"stateful","generating":false,"run_in_preview":false,"inspector":{"messages":[["ERROR","bad account"]]}}
     chunked 1.0,68,0
     {"finished":true,"inspector":{"messages":[["ERROR","bad account"]]}}
     chunked 1.0,18,17

@@ -1,0 +1,66 @@
+//! The accounts of this app as triage writes to them: each opened when the
+//! first row asks for it, and kept.
+
+use super::account::{self, Settings};
+use super::home;
+use crate::defender::{Client, DeskFault, Error, Family, FamilyDesk};
+use crate::splunk::splunkd::Splunkd;
+use crate::triage::{Api, Desks};
+use std::cell::RefCell;
+use std::collections::HashMap;
+
+/// The accounts that one user of Splunk may use.
+pub struct Accounts<'s> {
+    splunkd: &'s Splunkd,
+    settings: &'s Settings,
+    opened: RefCell<HashMap<(String, Api), Client>>,
+}
+
+impl<'s> Accounts<'s> {
+    pub fn new(splunkd: &'s Splunkd, settings: &'s Settings) -> Self {
+        Self {
+            splunkd,
+            settings,
+            opened: RefCell::default(),
+        }
+    }
+
+    async fn client(&self, name: &str, api: Api) -> anyhow::Result<Client> {
+        let key = (name.to_owned(), api);
+        if let Some(client) = self.opened.borrow().get(&key) {
+            return Ok(client.clone());
+        }
+        let family = match api {
+            Api::Graph => Family::Graph,
+            Api::Mde => Family::Mde,
+            Api::Xdr => Family::Xdr,
+        };
+        let account = account::account(self.splunkd, self.settings, name).await?;
+        let client = Client::new(&account, family, home::state().as_deref())?;
+        self.opened.borrow_mut().insert(key, client.clone());
+        Ok(client)
+    }
+}
+
+impl Desks for Accounts<'_> {
+    type Desk = FamilyDesk;
+
+    async fn open(&self, name: &str, api: Api) -> Result<FamilyDesk, DeskFault> {
+        match self.client(name, api).await {
+            Ok(client) => Ok(FamilyDesk::new(client)),
+            Err(error) => {
+                let what = format!("{error:#}");
+                // Once here, and in the outcome of each of its rows.
+                tracing::error!("account \"{name}\" cannot be used: {what}");
+                let error = Error::Setting {
+                    account: name.to_owned(),
+                    what,
+                };
+                Err(DeskFault::Call {
+                    error: Box::new(error),
+                    advice: None,
+                })
+            }
+        }
+    }
+}
