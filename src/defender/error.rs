@@ -57,7 +57,7 @@ pub enum Error {
         attempts: u32,
     },
     /// Throttled, by Microsoft or by our own call budget, for longer than this call may wait.
-    #[error("{host} takes no more calls for {} s{}", retry_after.as_secs_f64().ceil(), Request(request_id.as_deref()))]
+    #[error("{host} throttles this app: it takes no more calls for {} s{}", retry_after.as_secs_f64().ceil(), Request(request_id.as_deref()))]
     Throttled {
         host: String,
         retry_after: Duration,

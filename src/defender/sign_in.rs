@@ -20,8 +20,7 @@ use azure_core::http::{ClientMethodOptions, ClientOptions, RetryOptions, Transpo
 use azure_identity::{
     ClientAssertion, ClientAssertionCredential, ClientAssertionCredentialOptions,
     ClientSecretCredential, ClientSecretCredentialOptions, ManagedIdentityCredential,
-    ManagedIdentityCredentialOptions, UserAssignedId, WorkloadIdentityCredential,
-    WorkloadIdentityCredentialOptions,
+    ManagedIdentityCredentialOptions, UserAssignedId,
 };
 use backon::{ExponentialBuilder, Retryable};
 use base64::Engine;
@@ -270,14 +269,12 @@ impl SignIn {
                     client_options,
                 }))?
             }
-            Proof::WorkloadIdentity => {
-                WorkloadIdentityCredential::new(Some(WorkloadIdentityCredentialOptions {
-                    credential_options: ClientAssertionCredentialOptions { client_options },
-                    client_id: Some(self.client.clone()),
-                    tenant_id: Some(self.tenant.clone()),
-                    token_file_path: None,
-                }))?
-            }
+            Proof::WorkloadIdentity => ClientAssertionCredential::new(
+                self.tenant.clone(),
+                self.client.clone(),
+                FederatedToken,
+                Some(ClientAssertionCredentialOptions { client_options }),
+            )?,
         })
     }
 
@@ -364,6 +361,33 @@ impl ClientAssertion for Assertion {
             .map(|signed| signed.expose_secret().to_string())
             .map_err(|why| {
                 azure_core::Error::with_message(azure_core::error::ErrorKind::Credential, why)
+            })
+    }
+}
+
+/// The token the platform keeps fresh in a file for a workload identity.
+#[derive(Debug)]
+struct FederatedToken;
+
+const FEDERATED_TOKEN_FILE: &str = "AZURE_FEDERATED_TOKEN_FILE";
+
+#[async_trait]
+impl ClientAssertion for FederatedToken {
+    async fn secret(&self, _: Option<ClientMethodOptions<'_>>) -> azure_core::Result<String> {
+        let unusable = |why: String| {
+            azure_core::Error::with_message(azure_core::error::ErrorKind::Credential, why)
+        };
+        let Some(path) = std::env::var_os(FEDERATED_TOKEN_FILE) else {
+            return Err(unusable(format!(
+                "no token file: the platform names it in {FEDERATED_TOKEN_FILE}, which is not set"
+            )));
+        };
+        // A line end behind the token is no part of it.
+        std::fs::read_to_string(&path)
+            .map(|text| text.trim().to_string())
+            .map_err(|e| {
+                let path = path.to_string_lossy();
+                unusable(format!("token file {path} ({FEDERATED_TOKEN_FILE}): {e}"))
             })
     }
 }

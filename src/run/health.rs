@@ -1,7 +1,7 @@
 //! The summary of one run of one stanza, for the health pages and for alerting
 //! on a feed that fails or has fallen silent.
 
-use super::modular_input::Feeding;
+use super::feeding::Feeding;
 use crate::ingest::{self, Checkpoint, Instant, Tally};
 use crate::splunk::events::EventStream;
 use crate::splunk::input::Stanza;

@@ -11,6 +11,7 @@ mod demo;
 mod desks;
 mod examination;
 mod exit;
+mod feeding;
 mod fetch;
 mod health;
 mod home;

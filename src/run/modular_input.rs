@@ -1,18 +1,15 @@
 //! Started by splunkd as a modular input: the scheme, and one poll of every
 //! stanza on stdin.
 
-use super::account;
+use super::feeding::{prepare, unfed};
 use super::health::{Begun, Health};
-use super::input::Input;
 use super::stop::Stop;
 use super::{exit, home, log};
-use crate::defender::{Client, FeedSource, What};
-use crate::ingest::{self, Checkpoint, Instant, Poll, Tally};
-use crate::splunk::checkpoint::CheckpointFile;
-use crate::splunk::events::{EventStream, Sourcetypes, Stamp};
+use crate::ingest::{self, Poll, Tally};
+use crate::splunk::events::EventStream;
 use crate::splunk::input::Stanza;
-use crate::splunk::{NAME, input, scheme, sourcetype};
-use anyhow::{Context, anyhow};
+use crate::splunk::{input, scheme};
+use anyhow::anyhow;
 use std::fs::File;
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -84,52 +81,6 @@ async fn poll_all(input: &input::Input, stop: &Stop) -> ExitCode {
     code
 }
 
-/// A stanza, ready to be polled.
-pub struct Feeding {
-    pub input: Input,
-    pub tenant: String,
-    source: FeedSource,
-    pub client: Client,
-}
-
-impl Feeding {
-    async fn prepare(input: &input::Input, stanza: &Stanza, now: Instant) -> anyhow::Result<Self> {
-        let settings = Input::parse(stanza, now)?;
-        let splunkd = account::splunkd(
-            &input.server_uri,
-            input.session_key.clone(),
-            account::PATIENCE,
-        )?;
-        let shared = account::settings(&splunkd).await?;
-        let account = account::account(&splunkd, &shared, &settings.account).await?;
-        let state = home::state();
-        let client = Client::new(&account, settings.feed.family(), state.as_deref())?;
-        Ok(Self {
-            tenant: account.tenant_id,
-            source: FeedSource::new(client.clone(), settings.feed.clone()),
-            client,
-            input: settings,
-        })
-    }
-
-    fn stamp(&self, stanza: &Stanza) -> Stamp {
-        let alert = match (self.input.feed.family(), self.input.feed.what()) {
-            (crate::defender::Family::Mde, What::Alerts) => sourcetype::ENDPOINT_ALERT,
-            _ => sourcetype::ALERT,
-        };
-        Stamp {
-            stanza: stanza.full_name(),
-            source: format!("{NAME}:{}:{}", self.input.feed_name(), self.tenant),
-            index: stanza.index().map(str::to_owned),
-            host: stanza.host().map(str::to_owned),
-            sourcetypes: Sourcetypes {
-                alert: alert.to_owned(),
-                incident: sourcetype::INCIDENT.to_owned(),
-            },
-        }
-    }
-}
-
 /// One poll of one stanza, and its summary, also when it could not begin.
 async fn poll_stanza(
     input: &input::Input,
@@ -184,37 +135,5 @@ async fn poll_stanza(
     match error {
         Some(error) => Err(error),
         None => Ok(handed_over?),
-    }
-}
-
-type Prepared = (Feeding, CheckpointFile, Checkpoint);
-
-/// Everything a poll needs, before the first page is asked for.
-async fn prepare(input: &input::Input, stanza: &Stanza, now: Instant) -> anyhow::Result<Prepared> {
-    let feeding = Feeding::prepare(input, stanza, now).await?;
-    if let Some(notice) = feeding.input.feed.notice() {
-        tracing::warn!("{notice}");
-    }
-    let file = CheckpointFile::open(&input.checkpoint_dir, &stanza.name)?;
-    let identity = format!("{} of tenant {}", feeding.input.feed, feeding.tenant);
-    let checkpoint = match file.load()? {
-        None => Checkpoint::new(&identity, feeding.input.start.at(now)),
-        Some(text) => Checkpoint::read(&text, &identity)
-            .with_context(|| format!("checkpoint {}", file.path().display()))?,
-    };
-    Ok((feeding, file, checkpoint))
-}
-
-/// For the summary of a stanza that cannot be read.
-fn unfed(stanza: &Stanza) -> Stamp {
-    Stamp {
-        stanza: stanza.full_name(),
-        source: NAME.to_owned(),
-        index: stanza.index().map(str::to_owned),
-        host: stanza.host().map(str::to_owned),
-        sourcetypes: Sourcetypes {
-            alert: sourcetype::ALERT.to_owned(),
-            incident: sourcetype::INCIDENT.to_owned(),
-        },
     }
 }

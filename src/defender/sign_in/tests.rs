@@ -377,7 +377,7 @@ async fn a_workload_identity_sends_the_platforms_assertion() {
     }
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("token");
-    std::fs::write(&file, "federated.jwt.text").unwrap();
+    std::fs::write(&file, "federated.jwt.text\n").unwrap();
     rerun(
         "a_workload_identity_sends_the_platforms_assertion",
         &[("AZURE_FEDERATED_TOKEN_FILE", file.to_str().unwrap())],

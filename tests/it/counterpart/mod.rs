@@ -1,0 +1,18 @@
+//! The other sides of the product: what it talks to and what starts it.
+
+pub mod https;
+pub mod instants;
+pub mod objects;
+pub mod odata;
+pub mod process;
+pub mod proxy;
+pub mod results;
+pub mod signin;
+pub mod splunkd;
+pub mod stream;
+pub mod tenant;
+pub mod verdicts;
+
+pub use objects::Object;
+pub use splunkd::Splunkd;
+pub use tenant::{Feed, Tenant, Turn};

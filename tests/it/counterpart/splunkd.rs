@@ -1,0 +1,652 @@
+//! A splunkd: its REST interface on loopback with splunkd's own kind of
+//! certificate, and the starting of inputs and alert actions as it does it.
+//! JSON shapes from Splunk's REST reference and SDKs.
+
+use super::https::{self, Answer, Asked, Authority, Server};
+use super::instants;
+use super::objects::TENANT_ID;
+use super::process::{self, Reading, Run, Running};
+use super::results;
+use super::signin::{CLIENT_ID, CLIENT_SECRET};
+use super::tenant::{self, Tenant};
+use hyper::Method;
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+pub const APP: &str = "defender_bridge";
+pub const SESSION_KEY: &str = "Kx7^session_key_of_splunk-system-user_9q";
+/// Key of an analyst who may not list stored passwords.
+pub const ANALYST_KEY: &str = "Kx7^session_key_of_an_analyst_4z";
+
+type Stanza = BTreeMap<String, String>;
+
+/// One request splunkd's REST interface got.
+#[derive(Debug, Clone)]
+pub struct Received {
+    pub method: String,
+    pub path: String,
+    pub target: String,
+    pub query: BTreeMap<String, String>,
+    pub body: String,
+    pub status: u16,
+}
+
+#[derive(Default)]
+struct State {
+    confs: BTreeMap<String, BTreeMap<String, Stanza>>,
+    /// User name in realm `defender_bridge` to clear text.
+    passwords: BTreeMap<String, String>,
+    received: Vec<Received>,
+    /// Answers receivers/simple with this instead.
+    receivers_fail: Option<u16>,
+    busy: usize,
+}
+
+/// The stand-in, with its home directory.
+pub struct Splunkd {
+    state: Arc<Mutex<State>>,
+    server: Server,
+    home: tempfile::TempDir,
+    inputs: Vec<(String, Vec<(String, String)>)>,
+    environment: Vec<(String, String)>,
+}
+
+impl Splunkd {
+    pub fn new() -> Self {
+        let state = Arc::new(Mutex::new(State::default()));
+        let authority = Authority::new("SplunkServerDefaultCert", &[]);
+        let shared = state.clone();
+        let server = Server::start(
+            Some(authority.tls.clone()),
+            Arc::new(move |asked| {
+                let response = answer(&mut shared.lock().unwrap(), &asked);
+                Box::pin(async move { response }) as Answer
+            }),
+        );
+        let home = tempfile::tempdir().unwrap();
+        for part in [
+            "etc/auth",
+            "etc/apps/defender_bridge/local",
+            "var/log/splunk",
+            "var/spool/splunk",
+            "var/run/splunk/dispatch/scheduler__1",
+            "var/lib/splunk/modinputs/defender_bridge",
+        ] {
+            std::fs::create_dir_all(home.path().join(part)).unwrap();
+        }
+        std::fs::write(home.path().join("etc/auth/cacert.pem"), &authority.pem).unwrap();
+        Self {
+            state,
+            server,
+            home,
+            inputs: Vec::new(),
+            environment: Vec::new(),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
+    /// An account with a client secret for `tenant`.
+    pub fn account(self, name: &str, tenant: &Tenant) -> Self {
+        self.account_at(
+            name,
+            &tenant.url(),
+            &tenant.ca_file().display().to_string(),
+            [TENANT_ID, CLIENT_ID, CLIENT_SECRET],
+        )
+    }
+
+    /// An account with tenant id, client id and client secret for what listens at `url`.
+    pub fn account_at(
+        self,
+        name: &str,
+        url: &str,
+        ca_file: &str,
+        [tenant_id, client_id, secret]: [&str; 3],
+    ) -> Self {
+        for (key, value) in [
+            ("tenant_id", tenant_id),
+            ("client_id", client_id),
+            ("auth", "secret"),
+            ("cloud", "custom"),
+            ("login_url", url),
+            ("graph_url", url),
+            ("mde_url", url),
+            ("xdr_url", url),
+            ("ca_file", ca_file),
+        ] {
+            self.set("account", name, key, value);
+        }
+        self.set_password(name, secret);
+        self
+    }
+
+    /// `[defender_bridge://<name>]`; what is not given has splunkd's default.
+    pub fn input<'p>(
+        mut self,
+        name: &str,
+        parameters: impl IntoIterator<Item = (&'p str, &'p str)>,
+    ) -> Self {
+        let parameters = parameters
+            .into_iter()
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .collect();
+        self.inputs.retain(|(other, _)| other != name);
+        self.inputs.push((name.to_owned(), parameters));
+        self
+    }
+
+    pub fn without_inputs(mut self) -> Self {
+        self.inputs.clear();
+        self
+    }
+
+    /// The usual: account `contoso`, input `feed` on it.
+    pub fn reading(tenant: &Tenant, feed: tenant::Feed) -> Self {
+        Self::reading_with(tenant, feed, &[])
+    }
+
+    /// The usual, with some parameters of the input set.
+    pub fn reading_with(tenant: &Tenant, feed: tenant::Feed, more: &[(&str, &str)]) -> Self {
+        let parameters = feed
+            .input()
+            .into_iter()
+            .chain([("account", "contoso")])
+            .chain(more.iter().copied());
+        Self::new()
+            .account("contoso", tenant)
+            .input("feed", parameters)
+    }
+
+    /// Sets a key of `defender_bridge_<conf>.conf`.
+    pub fn set(&self, conf: &str, stanza: &str, key: &str, value: &str) {
+        self.state()
+            .confs
+            .entry(format!("{APP}_{conf}"))
+            .or_default()
+            .entry(stanza.to_owned())
+            .or_default()
+            .insert(key.to_owned(), value.to_owned());
+    }
+
+    /// Stores a password, in pieces where it is longer than 255 bytes.
+    pub fn set_password(&self, user: &str, value: &str) {
+        let passwords = &mut self.state().passwords;
+        passwords.retain(|name, _| name != user && !name.starts_with(&format!("{user}#")));
+        if value.len() <= 255 {
+            passwords.insert(user.to_owned(), value.to_owned());
+            return;
+        }
+        for (number, piece) in value.as_bytes().chunks(255).enumerate() {
+            passwords.insert(
+                format!("{user}#{}", number + 1),
+                String::from_utf8(piece.to_vec()).unwrap(),
+            );
+        }
+    }
+
+    pub fn forget_password(&self, user: &str) {
+        self.state().passwords.remove(user);
+    }
+
+    pub fn fail_receivers(&self, status: u16) {
+        self.state().receivers_fail = Some(status);
+    }
+
+    /// Answers 503 to so many requests, as splunkd does while it starts.
+    pub fn be_busy(&self, requests: usize) {
+        self.state().busy = requests;
+    }
+
+    pub fn with_environment(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    pub fn url(&self) -> String {
+        format!("https://{}", self.server.address)
+    }
+
+    pub fn home(&self) -> PathBuf {
+        self.home.path().to_owned()
+    }
+
+    pub fn checkpoint_dir(&self) -> PathBuf {
+        self.home
+            .path()
+            .join("var/lib/splunk/modinputs/defender_bridge")
+    }
+
+    /// Every checkpoint with its content. The call budget beside them is none: it
+    /// tells what was called, not what was read.
+    pub fn checkpoints(&self) -> BTreeMap<PathBuf, Vec<u8>> {
+        let mut files = files_under(&self.checkpoint_dir());
+        files.retain(|path, _| !is_budget(path));
+        files
+    }
+
+    /// As if the minute or hour of every limit were over.
+    pub fn forget_budget(&self) {
+        for path in files_under(&self.home())
+            .into_keys()
+            .filter(|path| is_budget(path))
+        {
+            std::fs::remove_file(path).unwrap();
+        }
+    }
+
+    /// Whatever a checkpoint puts off to a later time is due now.
+    pub fn let_every_wait_be_over(&self) {
+        for (path, content) in self.checkpoints() {
+            if let Ok(mut value) = serde_json::from_slice(&content) {
+                bring_forward(&mut value);
+                std::fs::write(path, value.to_string()).unwrap();
+            }
+        }
+    }
+
+    pub fn log_file(&self, name: &str) -> String {
+        let path = self.home.path().join("var/log/splunk").join(name);
+        std::fs::read_to_string(path).unwrap_or_default()
+    }
+
+    pub fn received(&self) -> Vec<Received> {
+        self.state().received.clone()
+    }
+
+    /// Bodies posted to receivers/simple.
+    pub fn indexed(&self) -> Vec<Received> {
+        self.received()
+            .into_iter()
+            .filter(|got| got.path == "/services/receivers/simple" && got.status < 300)
+            .collect()
+    }
+
+    /// The executable in the environment splunkd gives it.
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_defender_bridge"));
+        command
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("SPLUNK_HOME", self.home.path())
+            .env("SPLUNK_ETC", self.home.path().join("etc"))
+            .env("SPLUNK_DB", self.home.path().join("var/lib/splunk"))
+            .env("SPLUNK_SERVER_NAME", "sh1")
+            .env("HOME", self.home.path())
+            .current_dir(self.home.path());
+        for (name, value) in &self.environment {
+            command.env(name, value);
+        }
+        command
+    }
+
+    fn head(&self) -> String {
+        format!(
+            "<server_host>sh1</server_host>\n  <server_uri>{}</server_uri>\n  \
+             <session_key>{}</session_key>\n  <checkpoint_dir>{}</checkpoint_dir>",
+            self.url(),
+            escape(SESSION_KEY),
+            self.checkpoint_dir().display()
+        )
+    }
+
+    /// The document of a run, as splunkd writes it.
+    pub fn input_document(&self) -> String {
+        let mut stanzas = String::new();
+        for (name, given) in &self.inputs {
+            let mut parameters: Stanza = [
+                ("disabled", "0"),
+                ("host", "$decideOnStartup"),
+                ("index", "main"),
+                ("interval", "60"),
+                ("start_by_shell", "false"),
+            ]
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .into();
+            parameters.extend(given.iter().cloned());
+            stanzas += &format!(
+                "    <stanza name=\"{APP}://{}\" app=\"{APP}\">\n{}    </stanza>\n",
+                escape(name),
+                parameter_elements(&parameters)
+            );
+        }
+        format!(
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<input>\n  {}\n  <configuration>\n\
+             {stanzas}  </configuration>\n</input>\n",
+            self.head()
+        )
+    }
+
+    /// The document of a validation of one stanza.
+    pub fn validation_document(&self) -> String {
+        let (name, given) = &self.inputs[0];
+        format!(
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<items>\n  {}\n  <item name=\"{}\">\n{}  \
+             </item>\n</items>\n",
+            self.head(),
+            escape(name),
+            parameter_elements(&given.iter().cloned().collect())
+        )
+    }
+
+    /// Runs the input once, to its end.
+    pub fn run(&self) -> Run {
+        self.start(Reading::Steady).finish()
+    }
+
+    pub fn start(&self, reading: Reading) -> Running {
+        process::start(self.command(), self.input_document().as_bytes(), reading)
+    }
+
+    /// Runs the input with a document of any bytes.
+    pub fn run_document(&self, document: &[u8]) -> Run {
+        process::start(self.command(), document, Reading::Steady).finish()
+    }
+
+    /// The same, with the end of stdin after it.
+    pub fn run_closed(&self, document: &[u8]) -> Run {
+        let mut running = process::start(self.command(), document, Reading::Steady);
+        running.close_stdin();
+        running.finish()
+    }
+
+    pub fn validate(&self) -> Run {
+        self.validate_document(self.validation_document().as_bytes())
+    }
+
+    pub fn validate_document(&self, document: &[u8]) -> Run {
+        let mut command = self.command();
+        command.arg("--validate-arguments");
+        process::start(command, document, Reading::Steady).finish()
+    }
+
+    /// A way to run with arguments of any kind.
+    pub fn run_arguments(&self, arguments: &[&str]) -> Run {
+        let mut command = self.command();
+        command.args(arguments);
+        let mut running = process::start(command, b"", Reading::Steady);
+        running.close_stdin();
+        running.finish()
+    }
+
+    /// Runs the alert action over rows, as the scheduler does.
+    pub fn alert(&self, alert: &Alert<'_>) -> Run {
+        let directory = self
+            .home
+            .path()
+            .join("var/run/splunk/dispatch/scheduler__1");
+        let file = directory.join("results.csv.gz");
+        results::write(&file, alert.header, alert.rows);
+        let mut configuration = Map::new();
+        for (key, value) in alert.form {
+            configuration.insert((*key).to_owned(), Value::from(*value));
+        }
+        let first: Map<String, Value> = alert
+            .header
+            .iter()
+            .zip(alert.rows.first().map(Vec::as_slice).unwrap_or_default())
+            .map(|(name, value)| ((*name).to_owned(), Value::from(value.as_str())))
+            .collect();
+        let payload = json!({
+            "app": "search",
+            "owner": "admin",
+            "results_file": file.display().to_string(),
+            "results_link": "http://sh1:8000/app/search/@go?sid=scheduler__1",
+            "search_uri": "/servicesNS/nobody/search/saved/searches/My+alert",
+            "server_host": "sh1",
+            "server_uri": self.url(),
+            "session_key": alert.session_key,
+            "sid": "scheduler__1",
+            "search_name": "My alert",
+            "configuration": configuration,
+            "result": first,
+        });
+        let mut command = self.command();
+        command.args(alert.arguments);
+        let mut running = process::start(command, payload.to_string().as_bytes(), Reading::Steady);
+        running.close_stdin();
+        running.finish()
+    }
+}
+
+/// One firing of `defender_update_alert`.
+pub struct Alert<'a> {
+    pub arguments: &'a [&'a str],
+    pub form: &'a [(&'a str, &'a str)],
+    pub header: &'a [&'a str],
+    pub rows: &'a [Vec<String>],
+    pub session_key: &'a str,
+}
+
+impl Default for Alert<'_> {
+    fn default() -> Self {
+        Self {
+            arguments: &["alert-action", "defender_update_alert"],
+            form: &[],
+            header: &[],
+            rows: &[],
+            session_key: SESSION_KEY,
+        }
+    }
+}
+
+fn is_budget(path: &std::path::Path) -> bool {
+    path.to_string_lossy().contains("budget")
+}
+
+/// Sets every instant that lies in the future to one just past.
+fn bring_forward(value: &mut Value) {
+    match value {
+        Value::String(text) if instants::parse(text).is_some_and(|at| at > instants::now()) => {
+            *text = instants::print(instants::now() - instants::SECOND, 7);
+        }
+        Value::Array(values) => values.iter_mut().for_each(bring_forward),
+        Value::Object(members) => members.values_mut().for_each(bring_forward),
+        _ => {}
+    }
+}
+
+/// Every file below a directory, with its content.
+pub fn files_under(directory: &std::path::Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    let mut open = vec![directory.to_owned()];
+    while let Some(directory) = open.pop() {
+        for entry in std::fs::read_dir(&directory)
+            .into_iter()
+            .flatten()
+            .flatten()
+        {
+            let path = entry.path();
+            if path.is_dir() {
+                open.push(path);
+            } else if let Ok(content) = std::fs::read(&path) {
+                files.insert(path, content);
+            }
+        }
+    }
+    files
+}
+
+fn escape(text: &str) -> String {
+    quick_xml::escape::escape(text).into_owned()
+}
+
+fn parameter_elements(parameters: &Stanza) -> String {
+    parameters
+        .iter()
+        .map(|(key, value)| {
+            format!(
+                "      <param name=\"{}\">{}</param>\n",
+                escape(key),
+                escape(value)
+            )
+        })
+        .collect()
+}
+
+fn answer(state: &mut State, asked: &Asked) -> hyper::Response<axum::body::Body> {
+    let (status, value) = if state.busy > 0 {
+        state.busy -= 1;
+        said(503, "ERROR", "This splunkd is not ready")
+    } else {
+        route(state, asked)
+    };
+    state.received.push(Received {
+        method: asked.method.to_string(),
+        path: asked.path.clone(),
+        target: asked.target.clone(),
+        query: asked.query.iter().cloned().collect(),
+        body: String::from_utf8_lossy(&asked.body).into_owned(),
+        status,
+    });
+    https::json(status, &value)
+}
+
+fn said(status: u16, kind: &str, text: &str) -> (u16, Value) {
+    (status, json!({"messages": [{"type": kind, "text": text}]}))
+}
+
+fn listed(entries: &[Value]) -> (u16, Value) {
+    let count = entries.len();
+    (
+        200,
+        json!({
+            "links": {}, "origin": "https://127.0.0.1:8089/services/x",
+            "updated": "2026-11-21T08:00:00+00:00", "generator": {"build": "1", "version": "10.4.2"},
+            "entry": entries, "paging": {"total": count, "perPage": 30, "offset": 0},
+            "messages": [],
+        }),
+    )
+}
+
+fn entry(name: &str, content: &Value) -> Value {
+    json!({
+        "name": name, "id": format!("https://127.0.0.1:8089/x/{name}"),
+        "updated": "1970-01-01T00:00:00+00:00", "links": {}, "author": "nobody",
+        "acl": {"app": APP, "owner": "nobody", "sharing": "app", "can_write": true},
+        "content": content,
+    })
+}
+
+fn route(state: &mut State, asked: &Asked) -> (u16, Value) {
+    let analyst = match asked
+        .header("authorization")
+        .and_then(|v| v.strip_prefix("Splunk "))
+    {
+        Some(SESSION_KEY) => false,
+        Some(ANALYST_KEY) => true,
+        _ => return said(401, "WARN", "call not properly authenticated"),
+    };
+    if asked.path != "/services/receivers/simple"
+        && asked.parameter("output_mode") != Some("json")
+        && !asked
+            .form()
+            .iter()
+            .any(|(key, value)| key == "output_mode" && value == "json")
+    {
+        // splunkd would answer in Atom, which nobody here reads.
+        return said(406, "ERROR", "ask for output_mode=json");
+    }
+    let own = format!("/servicesNS/nobody/{APP}/");
+    let read = asked.method == Method::GET;
+    if let Some(rest) = asked.path.strip_prefix(&own) {
+        if let Some(rest) = rest.strip_prefix("storage/passwords") {
+            if analyst {
+                let text = "You (user=analyst) do not have permission to perform this operation \
+                            (requires capability: list_storage_passwords OR admin_all_objects).";
+                return said(403, "ERROR", text);
+            }
+            return passwords(state, rest.trim_start_matches('/'), asked);
+        }
+        if let Some(rest) = rest.strip_prefix("configs/conf-").filter(|_| read) {
+            let (conf, stanza) = rest.split_once('/').unwrap_or((rest, ""));
+            return conf_entries(state, conf, stanza);
+        }
+    }
+    match asked.path.as_str() {
+        "/services/server/info" if read => listed(&[entry(
+            "server-info",
+            &json!({"version": "10.4.2", "serverName": "sh1", "guid": "G-1",
+                    "server_roles": ["search_head"], "isFree": false, "host": "sh1"}),
+        )]),
+        "/services/authentication/current-context" if read => {
+            let content = if analyst {
+                json!({"username": "analyst", "roles": ["user"], "capabilities": ["search"]})
+            } else {
+                json!({"username": "splunk-system-user", "roles": ["admin"],
+                       "capabilities": ["search", "list_storage_passwords", "edit_tcp"]})
+            };
+            listed(&[entry("context", &content)])
+        }
+        "/services/receivers/simple" if asked.method == Method::POST => {
+            match state.receivers_fail {
+                Some(status) => said(status, "ERROR", "insufficient permission"),
+                None if asked.body.is_empty() => said(400, "ERROR", "no data"),
+                None => (200, json!({"results": []})),
+            }
+        }
+        "/services/messages" if asked.method == Method::POST => listed(&[]),
+        _ => said(404, "ERROR", "Not Found"),
+    }
+}
+
+fn passwords(state: &State, rest: &str, asked: &Asked) -> (u16, Value) {
+    let shown = |user: &String, value: &String| {
+        entry(
+            &format!("{APP}:{user}:"),
+            &json!({"clear_password": value, "encr_password": "$7$x", "password": "********",
+                    "realm": APP, "username": user}),
+        )
+    };
+    if asked.method != Method::GET {
+        return said(405, "ERROR", "Method not allowed");
+    }
+    if rest.is_empty() {
+        let entries: Vec<Value> = state
+            .passwords
+            .iter()
+            .map(|(user, value)| shown(user, value))
+            .collect();
+        return listed(&entries);
+    }
+    let user = rest
+        .strip_prefix(&format!("{APP}:"))
+        .map(|user| user.strip_suffix(':').unwrap_or(user));
+    match user.and_then(|user| state.passwords.get_key_value(user)) {
+        Some((user, value)) => listed(&[shown(user, value)]),
+        None => said(404, "ERROR", &format!("Could not find object id={rest}")),
+    }
+}
+
+fn conf_entries(state: &State, conf: &str, stanza: &str) -> (u16, Value) {
+    let shown = |name: &String, keys: &Stanza| {
+        let mut content: Map<String, Value> = keys
+            .iter()
+            .map(|(key, value)| (key.clone(), Value::from(value.as_str())))
+            .collect();
+        content.insert("disabled".into(), Value::from(false));
+        content.insert("eai:acl".into(), Value::Null);
+        content.insert("eai:appName".into(), Value::from(APP));
+        content.insert("eai:userName".into(), Value::from("nobody"));
+        entry(name, &Value::Object(content))
+    };
+    let Some(stanzas) = state.confs.get(conf) else {
+        return said(404, "ERROR", &format!("Not Found: conf-{conf}"));
+    };
+    if stanza.is_empty() {
+        let entries: Vec<Value> = stanzas
+            .iter()
+            .map(|(name, keys)| shown(name, keys))
+            .collect();
+        return listed(&entries);
+    }
+    match stanzas.get_key_value(stanza) {
+        Some((name, keys)) => listed(&[shown(name, keys)]),
+        None => said(404, "ERROR", &format!("Could not find object id={stanza}")),
+    }
+}

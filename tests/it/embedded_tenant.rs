@@ -1,0 +1,149 @@
+//! The tenant inside the executable, started by hand, is read like any other.
+
+use crate::counterpart::objects::Dice;
+use crate::counterpart::process::{self, Reading, Running};
+use crate::counterpart::{Feed, Splunkd};
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::process::Command;
+
+struct Sandbox {
+    running: Running,
+    told: Value,
+    directory: tempfile::TempDir,
+}
+
+impl Sandbox {
+    fn start(arguments: &[&str]) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let ca_file = directory.path().join("ca.pem");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_defender_bridge"));
+        command
+            .args(["sandbox", "--listen", "127.0.0.1:0", "--json", "--ca-file"])
+            .arg(&ca_file)
+            .args(arguments);
+        let mut running = process::start(command, b"", Reading::Stalled);
+        let told = serde_json::from_str(&running.first_line()).unwrap();
+        Self {
+            running,
+            told,
+            directory,
+        }
+    }
+
+    fn splunkd(&self) -> Splunkd {
+        let told = |key: &str| self.told[key].as_str().unwrap();
+        Splunkd::new().account_at(
+            "sandbox",
+            told("url"),
+            told("ca_file"),
+            [told("tenant_id"), told("client_id"), told("client_secret")],
+        )
+    }
+
+    fn stop(mut self) {
+        self.running.terminate();
+        assert_eq!(self.running.finish().code(), Some(0));
+        drop(self.directory);
+    }
+}
+
+#[test]
+fn every_feed_of_the_embedded_tenant_is_read_once() {
+    let sandbox = Sandbox::start(&["--alerts", "120"]);
+    let mut alerts = Vec::new();
+    for feed in Feed::ALL {
+        let [kind, api] = feed.input();
+        let start = ("start", "-30d");
+        let splunkd = sandbox
+            .splunkd()
+            .input("feed", [("account", "sandbox"), kind, api, start]);
+        let events = splunkd.run().well().events();
+        let distinct: BTreeSet<&str> = events.iter().map(|event| event.data.as_str()).collect();
+        assert_eq!(distinct.len(), events.len(), "{feed:?}: doubles");
+        let own = events
+            .iter()
+            .filter(|event| event.sourcetype == feed.sourcetype())
+            .count();
+        assert!(own > 0, "{feed:?}: nothing came");
+        if feed == Feed::GraphAlerts {
+            alerts = events.clone();
+        }
+        assert_eq!(splunkd.run().well().events(), [], "{feed:?}");
+    }
+    assert_eq!(alerts.len(), 120);
+    sandbox.stop();
+}
+
+#[test]
+fn objects_given_to_the_embedded_tenant_come_through_unchanged() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+    let file = root.join("graph_alerts_v2.ndjson");
+    let sandbox = Sandbox::start(&["--alerts", "5", "--load", file.to_str().unwrap()]);
+    let splunkd = sandbox.splunkd().input(
+        "feed",
+        [
+            ("account", "sandbox"),
+            ("feed", "alerts"),
+            ("start", "2020-01-01T00:00:00Z"),
+        ],
+    );
+    let events = splunkd.run().well().events();
+    let text = std::fs::read_to_string(file).unwrap();
+    for line in text.lines().filter(|line| !line.is_empty()) {
+        let times = events.iter().filter(|event| event.data == line).count();
+        assert_eq!(times, 1, "{line}");
+    }
+    sandbox.stop();
+}
+
+#[test]
+fn a_verdict_on_an_alert_of_the_embedded_tenant_comes_back_in_the_feed() {
+    let sandbox = Sandbox::start(&["--alerts", "20"]);
+    let splunkd = sandbox.splunkd().input(
+        "feed",
+        [
+            ("account", "sandbox"),
+            ("feed", "alerts"),
+            ("start", "-30d"),
+            ("settle", "0s"),
+        ],
+    );
+    let alerts: Vec<Value> = splunkd
+        .run()
+        .well()
+        .events()
+        .iter()
+        .map(crate::counterpart::stream::Event::json)
+        .collect();
+    let open: Vec<&str> = alerts
+        .iter()
+        .filter(|alert| alert["status"] != "resolved")
+        .filter_map(|alert| alert["id"].as_str())
+        .collect();
+    let id = open[Dice::new(7).below(open.len())];
+    let rows = vec![vec![id.to_owned()]];
+    let run = splunkd.alert(&crate::counterpart::splunkd::Alert {
+        form: &[
+            ("account", "sandbox"),
+            ("status", "resolved"),
+            ("classification", "falsePositive"),
+            ("determination", "notMalicious"),
+        ],
+        header: &["id"],
+        rows: &rows,
+        ..Default::default()
+    });
+    assert_eq!(run.code(), Some(0), "{}", run.stderr);
+    let mut events = splunkd.run().well().events();
+    events.extend(splunkd.run().well().events());
+    let changed: Vec<Value> = events
+        .iter()
+        .map(crate::counterpart::stream::Event::json)
+        .filter(|alert| alert["id"] == id)
+        .collect();
+    assert_eq!(changed.len(), 1, "{events:#?}");
+    assert_eq!(changed[0]["status"], "resolved");
+    assert_eq!(changed[0]["determination"], "notMalicious");
+    sandbox.stop();
+}

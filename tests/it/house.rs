@@ -1,0 +1,227 @@
+//! The shape of the house: which room may know which.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// Who may use whom; `run` may use all.
+const MAY_USE: [(&str, &[&str]); 6] = [
+    ("ingest", &[]),
+    ("triage", &[]),
+    ("defender", &["ingest", "triage"]),
+    ("splunk", &["ingest", "triage"]),
+    ("sandbox", &[]),
+    (
+        "run",
+        &["ingest", "triage", "defender", "splunk", "sandbox"],
+    ),
+];
+
+fn source() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
+}
+
+fn files() -> BTreeMap<PathBuf, String> {
+    let mut files = BTreeMap::new();
+    let mut open = vec![source()];
+    while let Some(directory) = open.pop() {
+        for entry in std::fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                open.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                files.insert(
+                    path.strip_prefix(source()).unwrap().to_owned(),
+                    std::fs::read_to_string(&path).unwrap(),
+                );
+            }
+        }
+    }
+    files
+}
+
+/// The text without comments, so that prose may name any room.
+fn code(text: &str) -> String {
+    text.lines()
+        .map(|line| match line.find("//") {
+            Some(at) if !line[..at].contains('"') => &line[..at],
+            _ => line,
+        })
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+/// Names that follow `root`, as in `crate::ingest` or `crate::{ingest, splunk::x}`.
+fn named_after(code: &str, root: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    for (at, _) in code.match_indices(root) {
+        let before = code[..at].chars().next_back();
+        if before.is_some_and(|c| c.is_alphanumeric() || c == '_' || c == ':') {
+            continue;
+        }
+        let rest = &code[at + root.len()..];
+        match rest.strip_prefix('{') {
+            None => names.push(word(rest)),
+            Some(list) => {
+                // The first word of each element on the outermost level.
+                let mut depth = 1;
+                let mut fresh = true;
+                for (place, c) in list.char_indices() {
+                    match c {
+                        '{' => depth += 1,
+                        '}' => depth -= 1,
+                        ',' if depth == 1 => fresh = true,
+                        _ if fresh && !c.is_whitespace() => {
+                            names.push(word(&list[place..]));
+                            fresh = false;
+                        }
+                        _ => {}
+                    }
+                    if depth == 0 {
+                        break;
+                    }
+                }
+            }
+        }
+    }
+    names
+}
+
+fn word(text: &str) -> String {
+    text.chars()
+        .take_while(|c| c.is_alphanumeric() || *c == '_')
+        .collect()
+}
+
+fn room(path: &Path) -> Option<String> {
+    let mut parts = path.components();
+    let first = parts.next()?.as_os_str().to_str()?.to_owned();
+    let first = first
+        .strip_suffix(".rs")
+        .map(str::to_owned)
+        .unwrap_or(first);
+    MAY_USE
+        .iter()
+        .any(|(room, _)| *room == first)
+        .then_some(first)
+}
+
+#[test]
+fn no_room_uses_a_room_it_may_not_know() {
+    let rooms: Vec<&str> = MAY_USE.iter().map(|(room, _)| *room).collect();
+    let mut wrong = Vec::new();
+    for (path, text) in files() {
+        let Some(own) = room(&path) else {
+            continue;
+        };
+        let may = MAY_USE.iter().find(|(room, _)| *room == own).unwrap().1;
+        let code = code(&text);
+        let mut named = named_after(&code, "crate::");
+        named.extend(named_after(&code, "defender_bridge::"));
+        // From a file of a room, two or more steps up may leave the room.
+        for steps in 2..5 {
+            named.extend(named_after(&code, &"super::".repeat(steps)));
+        }
+        for name in named {
+            if name != own && rooms.contains(&name.as_str()) && !may.contains(&name.as_str()) {
+                wrong.push(format!("{} uses {name}", path.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn every_file_of_the_source_lies_in_a_room() {
+    for path in files().keys() {
+        let top = path.components().count() == 1;
+        assert!(
+            room(path).is_some()
+                || (top && (path.ends_with("lib.rs") || path.ends_with("main.rs"))),
+            "{} is in no room",
+            path.display()
+        );
+    }
+}
+
+#[test]
+fn the_cores_know_no_socket_no_file_and_no_clock() {
+    for (path, text) in files() {
+        let Some(own) = room(&path) else {
+            continue;
+        };
+        if own != "ingest" && own != "triage" {
+            continue;
+        }
+        let product = text.split("#[cfg(test)]").next().unwrap();
+        let code = code(product);
+        for banned in [
+            "std::net",
+            "std::fs",
+            "tokio::net",
+            "tokio::fs",
+            "tokio::io",
+            "tokio::time",
+            "tokio::process",
+            "tokio::signal",
+            "reqwest",
+            "SystemTime::now",
+            "time::Instant",
+            "Timestamp::now",
+            "std::env",
+            "std::process",
+            "quick_xml",
+        ] {
+            assert!(!code.contains(banned), "{} uses {banned}", path.display());
+        }
+    }
+}
+
+#[test]
+fn only_the_event_stream_and_the_command_line_write_to_stdout() {
+    for (path, text) in files() {
+        let product = text.split("#[cfg(test)]").next().unwrap();
+        let code = code(product);
+        let Some(own) = room(&path) else {
+            continue;
+        };
+        if own == "run" || own == "splunk" {
+            continue;
+        }
+        for banned in ["stdout()", "println!", "print!("] {
+            assert!(!code.contains(banned), "{} uses {banned}", path.display());
+        }
+    }
+}
+
+#[test]
+fn no_file_is_named_after_nothing() {
+    for path in files().keys() {
+        for part in path.components() {
+            let name = part.as_os_str().to_str().unwrap().trim_end_matches(".rs");
+            assert!(
+                ![
+                    "utils", "util", "common", "helpers", "helper", "manager", "misc"
+                ]
+                .contains(&name),
+                "{}",
+                path.display()
+            );
+        }
+    }
+}
+
+#[test]
+fn the_reader_of_this_test_sees_what_it_looks_for() {
+    let code =
+        code("use crate::{ingest::Page, splunk};\nlet x = crate::defender::y(); // crate::run\n");
+    assert_eq!(
+        named_after(&code, "crate::"),
+        ["ingest", "splunk", "defender"]
+    );
+    assert_eq!(
+        named_after("use super::super::splunk::x;", "super::super::"),
+        ["splunk"]
+    );
+    assert_eq!(room(Path::new("ingest/page.rs")).as_deref(), Some("ingest"));
+    assert_eq!(room(Path::new("lib.rs")), None);
+}

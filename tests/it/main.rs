@@ -1,0 +1,42 @@
+//! The promises of Defender Bridge, kept by running the built executable the
+//! way splunkd does, against a Microsoft and a splunkd that are neither.
+//!
+//! `counterpart/` holds the other sides. They are written from the public
+//! contracts alone and know nothing of the product's code; every expectation
+//! comes from them. One file beside it is one promise.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may stop where it stands; the product may not"
+)]
+
+mod counterpart;
+
+mod arrivals;
+
+mod accounts;
+mod bad_conf;
+mod change_while_reading;
+mod crash;
+mod embedded_tenant;
+mod exactness;
+mod hostile_input;
+mod house;
+mod idle;
+mod lasting_500;
+mod late_objects;
+mod nested_alerts;
+mod nextlink;
+mod order;
+mod page_caps;
+mod partial_answers;
+mod poison;
+mod protocol;
+mod samples;
+mod secrets;
+mod shutdown;
+mod throttling;
+mod ties;
+mod triage;

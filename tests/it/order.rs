@@ -1,0 +1,57 @@
+//! No order of the list is relied upon: honoured, ignored or refused, all is read.
+
+use crate::arrivals::Arrivals;
+use crate::counterpart::tenant::{OrderRule, recent};
+use crate::counterpart::{Feed, Splunkd, Tenant};
+
+fn all_is_read(feed: Feed, order: OrderRule, clamp: Option<usize>, count: usize) {
+    let objects = recent(feed, count);
+    let tenant = Tenant::holding(feed, objects.clone());
+    tenant.rules(|rules| {
+        rules.order = order;
+        rules.clamp = clamp;
+    });
+    let splunkd = Splunkd::reading(&tenant, feed);
+    let run = splunkd.run();
+    assert_eq!(run.code(), Some(0), "{}", run.stderr);
+    Arrivals::of(&run).are_exactly(&objects);
+    assert_eq!(splunkd.run().events(), []);
+}
+
+#[test]
+fn a_list_that_ignores_the_order_and_is_newest_first_is_read_whole() {
+    all_is_read(Feed::GraphAlerts, OrderRule::IgnoredNewestFirst, None, 1200);
+    all_is_read(
+        Feed::GraphIncidents,
+        OrderRule::IgnoredNewestFirst,
+        None,
+        160,
+    );
+}
+
+#[test]
+fn a_list_that_ignores_the_order_and_shortens_its_pages_is_read_whole() {
+    all_is_read(
+        Feed::GraphAlerts,
+        OrderRule::IgnoredNewestFirst,
+        Some(40),
+        240,
+    );
+}
+
+#[test]
+fn a_list_in_no_order_at_all_is_read_whole() {
+    all_is_read(Feed::GraphAlerts, OrderRule::IgnoredShuffled, None, 1200);
+    all_is_read(Feed::GraphIncidents, OrderRule::IgnoredShuffled, None, 160);
+}
+
+#[test]
+fn a_list_that_refuses_the_order_is_read_whole() {
+    all_is_read(Feed::GraphAlerts, OrderRule::Refused, None, 1200);
+    all_is_read(Feed::XdrIncidents, OrderRule::Refused, None, 230);
+}
+
+#[test]
+fn a_list_that_refuses_the_order_and_shortens_its_pages_is_read_whole() {
+    all_is_read(Feed::MdeAlerts, OrderRule::Refused, Some(50), 240);
+}
