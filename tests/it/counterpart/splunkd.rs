@@ -579,7 +579,8 @@ fn route(state: &mut State, asked: &Asked) -> (u16, Value) {
                 json!({"username": "analyst", "roles": ["user"], "capabilities": ["search"]})
             } else {
                 json!({"username": "splunk-system-user", "roles": ["admin"],
-                       "capabilities": ["search", "list_storage_passwords", "edit_tcp"]})
+                       "capabilities": ["search", "list_storage_passwords", "edit_tcp",
+                                        "defender_triage"]})
             };
             listed(&[entry("context", &content)])
         }
