@@ -28,6 +28,10 @@ const CAPABILITIES: [&str; 2] = ["defender_triage", "admin_all_objects"];
 const DEADLINE: Duration = Duration::from_secs(1800);
 const GRACE: Duration = Duration::from_secs(60);
 
+/// How long what has begun is waited for once the search is cancelled; splunkd
+/// does not wait for ever either.
+const HURRY: Duration = Duration::from_secs(10);
+
 /// Distinct targets of one search, unless the settings say otherwise.
 const MAX_TARGETS: usize = 1000;
 
@@ -323,8 +327,8 @@ impl Ledger for Outcomes<'_> {
     }
 }
 
-/// Real time, which is over once nobody wants the answer: what has begun is
-/// seen to its end, nothing more is begun.
+/// Real time, which is over once nobody wants the answer: nothing more is begun,
+/// and what has begun is soon seen to its end.
 struct Course {
     begun: Instant,
     gone: watch::Receiver<bool>,
@@ -344,6 +348,16 @@ impl Clock for Course {
     }
 
     async fn sleep(&self, pause: Duration) {
-        tokio::time::sleep(pause).await;
+        let mut gone = self.gone.clone();
+        let hurried = async {
+            match gone.wait_for(|gone| *gone).await {
+                Ok(_) => tokio::time::sleep(HURRY).await,
+                Err(_) => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = hurried => {}
+        }
     }
 }
