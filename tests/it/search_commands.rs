@@ -384,3 +384,30 @@ fn an_unknown_account_is_named_with_those_there_are() {
         );
     }
 }
+
+#[test]
+fn incidents_go_the_same_way_under_their_own_subject() {
+    let objects = recent(Feed::GraphIncidents, 1);
+    let tenant = Tenant::holding(Feed::GraphIncidents, objects.clone());
+    let splunkd = Splunkd::new().account("contoso", &tenant);
+    let rows = table(ids(&objects));
+    let args = ["account=contoso", "subject=incident"];
+    let (answers, _) = search("defenderget", &args).run(&splunkd, &[&rows]);
+    assert_eq!(column(&answers, "defender_live_read"), ["ok"]);
+    let args = [
+        "account=contoso",
+        "subject=incident",
+        "tags_add=tier2",
+        "assigned_to=kim@contoso.com",
+    ];
+    let (answers, _) = search("defenderupdate", &args).run(&splunkd, &[&rows]);
+    assert_eq!(column(&answers, "defender_outcome"), ["updated"]);
+    let now = tenant.object(Feed::GraphIncidents, &objects[0].id);
+    assert_eq!(now["assignedTo"], "kim@contoso.com");
+    assert!(
+        now["customTags"]
+            .as_array()
+            .unwrap()
+            .contains(&json!("tier2"))
+    );
+}
