@@ -5,31 +5,24 @@ use crate::defender::cloud::Family;
 use crate::defender::collection::{Collection, What, collection};
 use crate::defender::errand::Errand;
 use crate::defender::error::Error;
-use crate::defender::http::Client;
+use crate::defender::http::{Answer, Client};
+use crate::defender::learnt::{Learnt, Term, Together};
 use crate::defender::standing::standing;
-use crate::triage::vocabulary::Determination;
+use crate::defender::{batch_read, batch_update, batch_write, id_list};
 use crate::triage::{Change, Desk, DeskError, Failing, Receipt, State, Subject, Target};
 use futures::StreamExt;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// Reads and writes through one family.
+/// Reads and writes through one family, several at once where it offers a call
+/// for that: Graph `$batch`, Defender for Endpoint a list by ids and `batchUpdate`.
 #[derive(Debug)]
 pub struct FamilyDesk {
     client: Client,
-    /// Which wording this tenant took, where there are several.
-    learnt: Mutex<HashMap<Term, usize>>,
+    learnt: Mutex<Learnt>,
     settle: Duration,
-}
-
-/// What can be worded in several ways.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Term {
-    Determination(Determination),
-    /// The owner who is nobody.
-    Nobody,
 }
 
 /// Why an alert or incident was not read or written.
@@ -62,14 +55,14 @@ pub enum DeskFault {
 /// A longer id than Defender gives out is another column of a search.
 const LONGEST_ID: usize = 256;
 
-/// Changes in flight at once; the call budget sets the pace.
-const IN_FLIGHT: usize = 4;
+/// Calls in flight at once; the call budget sets the pace.
+pub(super) const IN_FLIGHT: usize = 4;
 
 impl FamilyDesk {
     /// The desk of the client's family.
     pub fn new(client: Client) -> Self {
         Self {
-            client,
+            client: client.unyielding(),
             learnt: Mutex::default(),
             settle: Duration::from_secs(2),
         }
@@ -81,6 +74,15 @@ impl FamilyDesk {
         Self { settle, ..self }
     }
 
+    /// Keeps the wordings this tenant takes in a file, one for each account and
+    /// API, and begins with those an earlier run found out.
+    pub fn remembering(self, file: PathBuf) -> Self {
+        Self {
+            learnt: Mutex::new(Learnt::kept_in(file)),
+            ..self
+        }
+    }
+
     pub(super) fn client(&self) -> &Client {
         &self.client
     }
@@ -89,15 +91,27 @@ impl FamilyDesk {
         tokio::time::sleep(self.settle).await;
     }
 
+    fn learnt(&self) -> MutexGuard<'_, Learnt> {
+        self.learnt.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The place of the wording last taken; the first where nothing is known.
     pub(super) fn wording(&self, term: Term) -> usize {
-        let learnt = self.learnt.lock().unwrap_or_else(PoisonError::into_inner);
-        learnt.get(&term).copied().unwrap_or_default()
+        self.learnt().wording(term)
     }
 
     pub(super) fn learn(&self, taken: &[(Term, usize)]) {
-        let mut learnt = self.learnt.lock().unwrap_or_else(PoisonError::into_inner);
-        learnt.extend(taken.iter().copied());
+        self.learnt().learn(taken);
+    }
+
+    /// How many go into one call; 1 where there is no such call.
+    pub(super) fn at_once(&self, call: Together) -> usize {
+        self.learnt().at_once(call)
+    }
+
+    /// Remembers that no more than `most` go into one call.
+    pub(super) fn limit(&self, call: Together, most: usize) {
+        self.learnt().limit(call, most);
     }
 
     /// The target's collection, and its path in it.
@@ -119,24 +133,18 @@ impl FamilyDesk {
     }
 }
 
-impl Desk for FamilyDesk {
-    type Error = DeskFault;
-
-    async fn read(&self, target: &Target) -> Result<State, DeskFault> {
-        let (collection, path) = self.place(target)?;
-        let answer = self
-            .client
-            .get(&path)
+impl FamilyDesk {
+    /// One call for each.
+    pub(super) async fn read_singly(&self, targets: &[Target]) -> Vec<Result<State, DeskFault>> {
+        futures::stream::iter(targets)
+            .map(|target| self.read(target))
+            .buffered(IN_FLIGHT)
+            .collect()
             .await
-            .map_err(|error| DeskFault::call(error, collection, collection.read))?;
-        standing(&answer.body).map_err(|error| DeskFault::Unreadable {
-            id: target.id.clone(),
-            error,
-            request_id: answer.request_id,
-        })
     }
 
-    async fn write(
+    /// One errand for each.
+    pub(super) async fn write_singly(
         &self,
         targets: &[Target],
         change: &Change,
@@ -151,6 +159,54 @@ impl Desk for FamilyDesk {
             .buffered(IN_FLIGHT)
             .collect()
             .await
+    }
+
+    /// The state in the answer to a GET by id.
+    pub(super) fn state_of(&self, target: &Target, answer: Answer) -> Result<State, DeskFault> {
+        standing(&answer.body).map_err(|error| DeskFault::Unreadable {
+            id: target.id.clone(),
+            error,
+            request_id: answer.request_id,
+        })
+    }
+}
+
+impl Desk for FamilyDesk {
+    type Error = DeskFault;
+
+    async fn read(&self, target: &Target) -> Result<State, DeskFault> {
+        let (collection, path) = self.place(target)?;
+        let answer = self
+            .client
+            .get(&path)
+            .await
+            .map_err(|error| DeskFault::call(error, collection, collection.read))?;
+        self.state_of(target, answer)
+    }
+
+    async fn read_many(&self, targets: &[Target]) -> Vec<Result<State, DeskFault>> {
+        match self.client.family() {
+            Family::Graph if targets.len() > 1 => batch_read::read_all(self, targets).await,
+            Family::Mde if targets.len() > 1 => id_list::read_all(self, targets).await,
+            _ => self.read_singly(targets).await,
+        }
+    }
+
+    async fn write(
+        &self,
+        targets: &[Target],
+        change: &Change,
+        marker: &str,
+    ) -> Vec<Result<Receipt, DeskFault>> {
+        match self.client.family() {
+            Family::Graph if targets.len() > 1 => {
+                batch_write::write_all(self, targets, change, marker).await
+            }
+            Family::Mde if targets.len() >= batch_update::LEAST => {
+                batch_update::write_all(self, targets, change, marker).await
+            }
+            _ => self.write_singly(targets, change, marker).await,
+        }
     }
 }
 
@@ -235,6 +291,10 @@ fn segment(id: &str) -> Result<String, DeskFault> {
     })
 }
 
+#[cfg(test)]
+mod many_in_graph;
+#[cfg(test)]
+mod many_in_mde;
 #[cfg(test)]
 mod over_loopback;
 

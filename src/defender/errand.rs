@@ -6,9 +6,10 @@
 
 use crate::defender::cloud::Family;
 use crate::defender::collection::Collection;
-use crate::defender::desk::{DeskFault, FamilyDesk, Term};
+use crate::defender::desk::{DeskFault, FamilyDesk};
 use crate::defender::error::Error;
 use crate::defender::http::{Answer, Quota};
+use crate::defender::learnt::Term;
 use crate::defender::spelling;
 use crate::triage::{Change, Desk, DeskError, Failing, Owner, Receipt, State, Subject, Target};
 use reqwest::Method;
@@ -23,17 +24,17 @@ pub(super) struct Errand<'a> {
     receipt: Receipt,
 }
 
-type Fields = Map<String, Value>;
+pub(super) type Fields = Map<String, Value>;
 
 /// One way to word a change, and which wordings of its terms it uses.
 #[derive(Debug, Default, Clone)]
-struct Wording {
-    fields: Fields,
-    terms: Vec<(Term, usize)>,
+pub(super) struct Wording {
+    pub fields: Fields,
+    pub terms: Vec<(Term, usize)>,
 }
 
 /// How often a comment is sent at most, each time after proof that it is not there.
-const COMMENT_TRIES: u32 = 2;
+pub(super) const COMMENT_TRIES: u32 = 2;
 
 impl<'a> Errand<'a> {
     pub fn new(
@@ -55,13 +56,18 @@ impl<'a> Errand<'a> {
     /// Graph keeps comments in a collection of their own, so there the fields go
     /// first; the older APIs take the comment inside the PATCH.
     pub async fn carry_out(mut self, change: &Change) -> Result<Receipt, DeskFault> {
-        let wordings = self.wordings(change).await?;
-        let comment = change.comment.as_deref().map(|text| self.signed(text));
+        let tags = if replaces_tags(change) && self.target.subject == Subject::Incident {
+            self.receipt.attempts += 1;
+            self.desk.read(self.target).await?.tags
+        } else {
+            Vec::new()
+        };
+        let wordings = self.wordings(change, tags)?;
         if self.family() == Family::Graph {
             let patched = wordings.iter().any(|wording| !wording.fields.is_empty());
             self.patch_worded(wordings, None).await?;
-            if let Some(comment) = comment {
-                match self.post_comment(&comment).await {
+            if let Some(comment) = &change.comment {
+                match self.comment(comment).await {
                     Err(fault @ DeskFault::Call { .. }) if patched => {
                         return Err(DeskFault::CommentMissing(Box::new(fault)));
                     }
@@ -69,6 +75,7 @@ impl<'a> Errand<'a> {
                 }
             }
         } else {
+            let comment = change.comment.as_deref().map(|text| self.signed(text));
             self.patch_worded(wordings, comment.as_deref()).await?;
         }
         Ok(self.receipt)
@@ -78,8 +85,9 @@ impl<'a> Errand<'a> {
         self.desk.client().family()
     }
 
-    /// The change in every wording the API may take, the likeliest first.
-    async fn wordings(&mut self, change: &Change) -> Result<Vec<Wording>, DeskFault> {
+    /// The change in every wording the API may take, the likeliest first. `tags`
+    /// are those that stand.
+    pub fn wordings(&self, change: &Change, tags: Vec<String>) -> Result<Vec<Wording>, DeskFault> {
         let (family, subject) = (self.family(), self.target.subject);
         let mut fields = Map::new();
         if let Some(status) = change.status {
@@ -93,7 +101,7 @@ impl<'a> Errand<'a> {
         if let Some(Owner::User(name)) = &change.assigned_to {
             fields.insert("assignedTo".into(), name.as_str().into());
         }
-        if !(change.tags_add.is_empty() && change.tags_remove.is_empty()) {
+        if replaces_tags(change) {
             let member = match (subject, family) {
                 (Subject::Alert, _) => {
                     return Err(DeskFault::Unoffered("no API can write tags to an alert"));
@@ -101,10 +109,7 @@ impl<'a> Errand<'a> {
                 (Subject::Incident, Family::Graph) => "customTags",
                 (Subject::Incident, Family::Mde | Family::Xdr) => "tags",
             };
-            // The list is replaced as a whole.
-            self.receipt.attempts += 1;
-            let state = self.desk.read(self.target).await?;
-            fields.insert(member.into(), retagged(state.tags, change).into());
+            fields.insert(member.into(), retagged(tags, change).into());
         }
         let mut wordings = vec![Wording {
             fields,
@@ -207,12 +212,42 @@ impl<'a> Errand<'a> {
         self.note(answer)
     }
 
-    async fn post_comment(&mut self, comment: &str) -> Result<(), DeskFault> {
-        // Incidents take the same type.
-        let kind = "microsoft.graph.security.alertComment";
-        let body = json!({"@odata.type": kind, "comment": comment}).to_string();
-        let path = format!("{}/comments", self.path);
+    /// Adds a comment in Graph.
+    pub async fn comment(&mut self, text: &str) -> Result<(), DeskFault> {
+        let body = comment_document(&self.signed(text)).to_string();
+        let path = self.comments();
         self.append(Method::POST, &path, &body).await
+    }
+
+    pub fn target(&self) -> &'a Target {
+        self.target
+    }
+
+    /// Where the target is.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Where Graph takes its comments.
+    pub fn comments(&self) -> String {
+        format!("{}/comments", self.path)
+    }
+
+    pub fn answered(&mut self, answer: &Answer) {
+        self.receipt.attempts += answer.attempts;
+        if answer.request_id.is_some() {
+            self.receipt.request_id.clone_from(&answer.request_id);
+        }
+    }
+
+    /// Counts calls in that were made for it elsewhere.
+    pub fn count(&mut self, calls: u32) {
+        self.receipt.attempts += calls;
+    }
+
+    /// What the errand cost so far.
+    pub fn into_receipt(self) -> Receipt {
+        self.receipt
     }
 
     /// Sends what adds a comment; again only after reading that it is not there.
@@ -240,7 +275,7 @@ impl<'a> Errand<'a> {
     }
 
     /// The comment with its marker at the end.
-    fn signed(&self, text: &str) -> String {
+    pub fn signed(&self, text: &str) -> String {
         let text = text.trim_end();
         if text.ends_with(self.marker) {
             text.to_owned()
@@ -249,16 +284,16 @@ impl<'a> Errand<'a> {
         }
     }
 
-    fn stands(&self, state: &State) -> bool {
+    pub fn stands(&self, state: &State) -> bool {
         let mut comments = state.comments.iter();
         !self.marker.is_empty() && comments.any(|comment| comment.contains(self.marker))
     }
 
-    fn note(&mut self, answer: Result<Answer, Error>) -> Result<(), DeskFault> {
+    /// Counts a call in, and names its failure.
+    pub fn note(&mut self, answer: Result<Answer, Error>) -> Result<(), DeskFault> {
         match answer {
             Ok(answer) => {
-                self.receipt.attempts += answer.attempts;
-                self.receipt.request_id = answer.request_id.or(self.receipt.request_id.take());
+                self.answered(&answer);
                 Ok(())
             }
             Err(error) => {
@@ -271,6 +306,17 @@ impl<'a> Errand<'a> {
             }
         }
     }
+}
+
+/// Whether the change has tags. Their list can only be replaced as a whole, so
+/// those that stand have to be known.
+pub(super) fn replaces_tags(change: &Change) -> bool {
+    !(change.tags_add.is_empty() && change.tags_remove.is_empty())
+}
+
+/// A comment as Graph takes it; incidents take the same type as alerts.
+pub(super) fn comment_document(comment: &str) -> Value {
+    json!({"@odata.type": "microsoft.graph.security.alertComment", "comment": comment})
 }
 
 /// The tags there shall be: Defender tells them apart without regard to case.

@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 /// Why there is no answer. No variant ever holds a secret, a token or an assertion.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
     /// A setting cannot be used.
     #[error("account {account}: {what}")]

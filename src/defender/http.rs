@@ -28,11 +28,11 @@ pub use crate::defender::meter::Calls;
 /// Longest a call may take with all its waiting, unless told otherwise.
 const PATIENCE: Duration = Duration::from_secs(300);
 /// Waits before the second and third try of what may pass by itself.
-const FIRST_PAUSE: Duration = Duration::from_millis(400);
-const TRIES: usize = 3;
+pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(400);
+pub(super) const TRIES: usize = 3;
 /// Wait after "too many" without a word on how long, and least wait once the
 /// tries are used up: Microsoft counts by the minute.
-const BREATH: Duration = Duration::from_secs(10);
+pub(super) const BREATH: Duration = Duration::from_secs(10);
 /// Largest error answer read.
 const ERROR_CAP: usize = 256 << 10;
 
@@ -41,6 +41,8 @@ const ERROR_CAP: usize = 256 << 10;
 pub struct Client {
     inner: Arc<Inner>,
     patience: Duration,
+    /// Whether its reads leave a share of the budget to writing.
+    yields: bool,
 }
 
 #[derive(Debug)]
@@ -81,6 +83,17 @@ pub enum Quota {
     Calls(u32),
     /// MDE's `batchUpdate`, which has a quota of its own beside the family's.
     BatchUpdate,
+}
+
+/// What a POST that stands for several calls comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Nature {
+    /// Changes nothing.
+    Reads,
+    /// Sets what may be set again.
+    Sets,
+    /// Adds something: never repeated once it may have been carried out.
+    Appends,
 }
 
 struct Request<'a> {
@@ -171,13 +184,31 @@ impl Client {
                 cap: CAP,
             }),
             patience: PATIENCE,
+            yields: true,
         })
+    }
+
+    /// For tests that make more calls than a minute allows.
+    #[cfg(test)]
+    pub(super) fn without_budget(account: &Account, family: Family) -> Client {
+        let mut client = Client::new(account, family, None).unwrap();
+        Arc::get_mut(&mut client.inner).unwrap().budget = Budget::endless(family);
+        client
     }
 
     /// Bounds the time one call may take with all its waiting (default: 5 minutes).
     pub fn patience(self, limit: Duration) -> Client {
         Client {
             patience: limit,
+            ..self
+        }
+    }
+
+    /// For reads that are a part of writing: they may use the share of the call
+    /// budget that other reads leave to it.
+    pub(super) fn unyielding(self) -> Client {
+        Client {
+            yields: false,
             ..self
         }
     }
@@ -200,7 +231,7 @@ impl Client {
             draw: Draw {
                 calls: 1,
                 batch: false,
-                reading: true,
+                reading: self.yields,
             },
             repeatable,
         })
@@ -216,8 +247,11 @@ impl Client {
         body: &str,
         quota: Quota,
     ) -> Result<Answer, Error> {
-        let repeatable = method != Method::POST;
-        self.send_json(method, path, body, quota, repeatable).await
+        let nature = match method {
+            Method::POST => Nature::Appends,
+            _ => Nature::Sets,
+        };
+        self.send_json(method, path, body, quota, nature).await
     }
 
     /// Like [`Client::write`], for a PATCH that must not be repeated once it may
@@ -229,7 +263,37 @@ impl Client {
         body: &str,
         quota: Quota,
     ) -> Result<Answer, Error> {
-        self.send_json(method, path, body, quota, false).await
+        self.send_json(method, path, body, quota, Nature::Appends)
+            .await
+    }
+
+    /// POSTs a document that stands for several calls.
+    pub(super) async fn bundle(
+        &self,
+        path: &str,
+        body: &str,
+        quota: Quota,
+        nature: Nature,
+    ) -> Result<Answer, Error> {
+        self.send_json(Method::POST, path, body, quota, nature)
+            .await
+    }
+
+    /// Lets everybody who shares the budget hold back, as the service asked
+    /// where no status code says so.
+    pub(super) async fn throttled(&self, wait: Duration) {
+        count(&self.inner.meter.throttles);
+        self.inner.budget.hold(wait).await;
+    }
+
+    /// How long one call may take with all its waiting.
+    pub(super) fn limit(&self) -> Duration {
+        self.patience
+    }
+
+    /// For error texts.
+    pub(super) fn host(&self) -> &str {
+        &self.inner.host
     }
 
     /// What this client has done so far.
@@ -283,9 +347,9 @@ impl Client {
         path: &str,
         body: &str,
         quota: Quota,
-        repeatable: bool,
+        nature: Nature,
     ) -> Result<Answer, Error> {
-        if self.inner.read_only {
+        if self.inner.read_only && nature != Nature::Reads {
             return Err(Error::ReadOnly {
                 account: self.inner.account.clone(),
             });
@@ -301,9 +365,9 @@ impl Client {
             draw: Draw {
                 calls,
                 batch,
-                reading: false,
+                reading: nature == Nature::Reads && self.yields,
             },
-            repeatable,
+            repeatable: nature != Nature::Appends,
         })
         .await
     }
@@ -559,14 +623,14 @@ fn without(text: &str, secret: &SecretString) -> String {
 
 /// What an error body says, in any of the shapes these APIs use.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Said {
-    code: String,
-    message: String,
-    request_id: Option<String>,
+pub(super) struct Said {
+    pub(super) code: String,
+    pub(super) message: String,
+    pub(super) request_id: Option<String>,
 }
 
 impl Said {
-    fn read(body: &str) -> Said {
+    pub(super) fn read(body: &str) -> Said {
         let Ok(json) = serde_json::from_str::<serde_json::Value>(body) else {
             return Said {
                 message: match line(body) {

@@ -17,6 +17,46 @@ pub(super) struct Call {
     pub body: Value,
 }
 
+impl Call {
+    /// The parts of a `$batch`.
+    pub fn parts(&self) -> Vec<Call> {
+        let text = |part: &Value, name: &str| part[name].as_str().unwrap().to_owned();
+        let parts = self.body["requests"].as_array().unwrap().iter();
+        parts
+            .map(|part| Call {
+                method: text(part, "method"),
+                target: format!("/v1.0{}", text(part, "url")),
+                body: part["body"].clone(),
+            })
+            .collect()
+    }
+}
+
+/// One answer out of many, in an order of its own. Where one is a broken
+/// connection, all of them are.
+fn together(batch: &Call, answer: &dyn Fn(&Call) -> Reply) -> Reply {
+    let mut responses = Vec::new();
+    let replies: Vec<Reply> = batch.parts().iter().map(answer).collect();
+    for (at, reply) in replies.into_iter().enumerate().rev() {
+        let Reply::Answer {
+            status,
+            headers,
+            body,
+        } = reply
+        else {
+            return reply;
+        };
+        let headers: serde_json::Map<String, Value> = headers
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value.into()))
+            .collect();
+        let body = serde_json::from_str(&body).unwrap_or(Value::String(body));
+        let id = &batch.body["requests"][at]["id"];
+        responses.push(json!({"id": id, "status": status, "headers": headers, "body": body}));
+    }
+    Reply::json(200, &json!({"responses": responses}))
+}
+
 /// What it is answered with.
 #[derive(Debug, Clone)]
 pub(super) enum Reply {
@@ -83,10 +123,41 @@ pub(super) struct Tenant {
     counterpart: Counterpart,
 }
 
+/// Where Graph takes several calls at once.
+pub(super) const BATCH: &str = "/v1.0/$batch";
+
 impl Tenant {
+    /// It takes a `$batch` apart and answers its parts one by one.
     pub async fn start(answer: impl Fn(&Call) -> Reply + Send + Sync + 'static) -> Self {
+        Self::plain(move |call| match call.target.as_str() {
+            BATCH => together(call, &answer),
+            _ => answer(call),
+        })
+        .await
+    }
+
+    /// A `$batch` is answered like any other call.
+    pub async fn plain(answer: impl Fn(&Call) -> Reply + Send + Sync + 'static) -> Self {
         let counterpart = Counterpart::api(move |asked, _| answer(&call(asked)).sent()).await;
         Self { counterpart }
+    }
+
+    /// A client that does not wait for better answers, nor for a call budget.
+    pub async fn client_without_budget(&self, family: Family) -> Client {
+        let client = Client::without_budget(&self.account(), family);
+        client.permissions().await.unwrap();
+        client.patience(Duration::from_millis(390))
+    }
+
+    /// The API calls so far, each part of a `$batch` as a call of its own.
+    pub fn singly(&self) -> Vec<Call> {
+        let calls = self.calls().into_iter();
+        calls
+            .flat_map(|call| match call.target.as_str() {
+                BATCH => call.parts(),
+                _ => vec![call],
+            })
+            .collect()
     }
 
     pub fn account(&self) -> Account {

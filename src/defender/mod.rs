@@ -7,6 +7,10 @@
 pub mod account;
 mod advice;
 mod assertion;
+mod batch;
+mod batch_read;
+mod batch_update;
+mod batch_write;
 mod body;
 mod budget;
 pub mod cloud;
@@ -21,6 +25,8 @@ mod feed;
 mod graph;
 pub mod http;
 pub mod hunting;
+mod id_list;
+mod learnt;
 #[cfg(test)]
 mod loopback;
 mod mde;

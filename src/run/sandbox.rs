@@ -1,8 +1,8 @@
 //! `sandbox`: serves the embedded tenant until stopped.
 
-use super::exit;
 use super::input::span;
 use super::stop::Stop;
+use super::{exit, log};
 use crate::sandbox::{self, Settings, Tenant};
 use anyhow::{Context, anyhow};
 use clap::Args;
@@ -43,6 +43,9 @@ pub struct Arguments {
     /// Say how to reach it as one line of JSON on stdout
     #[arg(long)]
     json: bool,
+    /// Log every answered call: `DEBUG <method> <path and query> <status>`
+    #[arg(long)]
+    log_calls: bool,
 }
 
 pub fn run(arguments: Arguments) -> ExitCode {
@@ -71,6 +74,9 @@ fn serve(arguments: Arguments) -> anyhow::Result<()> {
         object_bytes: arguments.object_bytes,
         ..Settings::default()
     };
+    if arguments.log_calls {
+        log::level("DEBUG").map_err(|why| anyhow!(why))?;
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;

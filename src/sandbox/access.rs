@@ -16,6 +16,15 @@ pub(super) struct Permission {
 }
 
 impl Permission {
+    /// Whatever lets an app into Graph: a batch needs no more, its parts do.
+    pub(super) const GRAPH: Self = Self {
+        any: &[
+            "SecurityAlert.Read.All",
+            "SecurityAlert.ReadWrite.All",
+            "SecurityIncident.Read.All",
+            "SecurityIncident.ReadWrite.All",
+        ],
+    };
     pub(super) const GRAPH_ALERTS: Self = Self {
         any: &["SecurityAlert.Read.All", "SecurityAlert.ReadWrite.All"],
     };

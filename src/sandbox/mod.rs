@@ -149,6 +149,8 @@ pub struct Settings {
     pub order: OrderBy,
     /// Most ids in one MDE `batchUpdate`.
     pub batch: usize,
+    /// Whether Graph offers `$batch`.
+    pub graph_batch: bool,
 }
 
 impl Default for Settings {
@@ -171,6 +173,7 @@ impl Default for Settings {
             alternate_spellings: false,
             order: OrderBy::Honoured,
             batch: 100,
+            graph_batch: true,
         }
     }
 }
@@ -452,6 +455,7 @@ async fn remember(State(shared): State<Arc<Shared>>, request: Request, next: Nex
         .path_and_query()
         .map_or_else(String::new, ToString::to_string);
     let reply = next.run(request).await;
+    tracing::debug!("{method} {target} {}", reply.status().as_u16());
     let mut served = lock(&shared.served);
     if served.len() == REMEMBERED {
         served.pop_front();

@@ -7,18 +7,21 @@
 use crate::triage::book::{Book, Settled};
 use crate::triage::gap::{Field, gap, story};
 use crate::triage::marker::{Marker, said};
+use crate::triage::merged::in_place_of;
 use crate::triage::outcome::Outcome;
 use crate::triage::plan::{Group, Task};
-use crate::triage::{Action, Change, Clock, Desk, Desks, Ledger, Receipt, State, Target};
+use crate::triage::{Action, Change, Clock, Desk, Desks, Ledger, Receipt, State, Subject, Target};
 use futures::future::{Either, select};
 use futures::stream::{self, StreamExt as _};
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::pin::pin;
 use std::time::Duration;
 
 /// Targets per wave, and with it the most one write is asked to carry. The size
 /// with which Defender for Endpoint's `batchUpdate` is begun; its true limit is
 /// not documented.
-const WAVE: usize = 100;
+pub(super) const WAVE: usize = 100;
 /// While one wave waits until its writes show, the next is carried out.
 const WAVES_AT_ONCE: usize = 2;
 const WRITES_AT_ONCE: usize = 4;
@@ -30,8 +33,8 @@ const PAUSES: [Duration; 3] = [
     Duration::from_secs(10),
 ];
 
-const LEFT_OUT: &str = "Defender's answer left it out";
-const NO_TIME: &str =
+pub(super) const LEFT_OUT: &str = "Defender's answer left it out";
+pub(super) const NO_TIME: &str =
     "not begun, because the time for this action was up: run it again for the rows left over";
 
 /// Opens the account and carries out its tasks; every one is settled in the book.
@@ -56,10 +59,14 @@ pub(super) async fn apply<D: Desks, L: Ledger, C: Clock>(
                 action,
                 book,
                 clock,
+                strays: RefCell::default(),
+                settled: RefCell::default(),
             };
             stream::iter(group.tasks.chunks(WAVE))
                 .for_each_concurrent(WAVES_AT_ONCE, |wave| hand.wave(wave))
                 .await;
+            // Only now is it known which of their successors is a row's target too.
+            hand.follow().await;
         }
         Some(Err(error)) => {
             for task in &group.tasks {
@@ -77,7 +84,11 @@ pub(super) async fn apply<D: Desks, L: Ledger, C: Clock>(
 }
 
 /// Waits for something until an instant of the run; `None` if it was not done by then.
-async fn within<C: Clock, F: Future>(clock: &C, until: Duration, work: F) -> Option<F::Output> {
+pub(super) async fn within<C: Clock, F: Future>(
+    clock: &C,
+    until: Duration,
+    work: F,
+) -> Option<F::Output> {
     let left = until.checked_sub(clock.elapsed())?;
     if left.is_zero() {
         return None;
@@ -88,18 +99,24 @@ async fn within<C: Clock, F: Future>(clock: &C, until: Duration, work: F) -> Opt
     }
 }
 
-struct Hand<'a, 'b, D, L, C> {
-    desk: &'a D,
-    group: &'a Group,
-    action: &'a Action,
-    book: &'a Book<'b, L, C>,
-    clock: &'a C,
+pub(super) struct Hand<'a, 'b, D, L, C> {
+    pub desk: &'a D,
+    pub group: &'a Group,
+    pub action: &'a Action,
+    pub book: &'a Book<'b, L, C>,
+    pub clock: &'a C,
+    /// Incidents that were merged, and into which.
+    pub strays: RefCell<Vec<(Task, String)>>,
+    /// How incidents ended, for those that were merged into them.
+    pub settled: RefCell<HashMap<String, Settled>>,
 }
 
 /// What becomes of a target once its state is known.
 enum Decision<'t> {
     Write(Due<'t>),
     Settle(Settled),
+    /// It was merged into this one.
+    Follow(String),
 }
 
 /// A target that has to be written.
@@ -136,7 +153,7 @@ impl Sent<'_> {
 }
 
 impl<D: Desk, L: Ledger, C: Clock> Hand<'_, '_, D, L, C> {
-    async fn wave(&self, tasks: &[Task]) {
+    pub async fn wave(&self, tasks: &[Task]) {
         let begun = self.clock.elapsed();
         let targets: Vec<Target> = tasks.iter().map(|task| task.target.clone()).collect();
         let read = self.desk.read_many(&targets);
@@ -162,6 +179,9 @@ impl<D: Desk, L: Ledger, C: Clock> Hand<'_, '_, D, L, C> {
                     settled.latency = Some(latency);
                     self.settle(task, settled).await;
                 }
+                Decision::Follow(into) => {
+                    self.strays.borrow_mut().push((task.clone(), into));
+                }
             }
         }
         // A write that takes its time holds up the read-back of no other.
@@ -185,10 +205,10 @@ impl<D: Desk, L: Ledger, C: Clock> Hand<'_, '_, D, L, C> {
             })
         };
         if let Some(into) = &before.merged_into {
-            let message = format!(
-                "{} {} was merged into {into}: triage that one instead",
-                task.target.subject, task.target.id
-            );
+            if task.merged.is_empty() {
+                return Decision::Follow(into.clone());
+            }
+            let message = format!("it was merged into {into} meanwhile: run it again");
             return settled(Outcome::Conflict, message, Vec::new(), before);
         }
         let marker = Marker::of(&self.action.batch, &task.change);
@@ -403,10 +423,20 @@ impl<D: Desk, L: Ledger, C: Clock> Hand<'_, '_, D, L, C> {
         self.settle(task, settled).await;
     }
 
-    async fn settle(&self, task: &Task, settled: Settled) {
-        self.book
-            .settle(&self.group.account, self.group.api, task, settled)
-            .await;
+    pub async fn settle(&self, task: &Task, settled: Settled) {
+        let (account, api) = (&self.group.account, self.group.api);
+        if task.merged.is_empty() {
+            if task.target.subject == Subject::Incident {
+                let id = task.target.id.clone();
+                self.settled.borrow_mut().insert(id, settled.clone());
+            }
+            self.book.settle(account, api, task, settled).await;
+            return;
+        }
+        for stray in &task.merged {
+            let settled = in_place_of(stray, &task.target.id, settled.clone());
+            self.book.settle(account, api, stray, settled).await;
+        }
     }
 }
 

@@ -21,10 +21,12 @@ struct Open<'a, L> {
 }
 
 /// How one target ended, without who asked.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Settled {
     pub outcome: Outcome,
     pub message: String,
+    /// Where it really ended, for an incident that was merged.
+    pub merged_into: Option<String>,
     pub before: Option<State>,
     pub after: Option<State>,
     pub changed: Vec<Field>,
@@ -39,6 +41,7 @@ impl Settled {
         Self {
             outcome,
             message: message.into(),
+            merged_into: None,
             before: None,
             after: None,
             changed: Vec::new(),
@@ -81,6 +84,7 @@ impl<'a, L: Ledger, C: Clock> Book<'a, L, C> {
             }
             self.record(Entry {
                 target: Some(task.target.id.clone()),
+                merged_into: settled.merged_into.clone(),
                 before: settled.before.clone(),
                 after: settled.after.clone(),
                 changed: settled.changed.clone(),
@@ -130,6 +134,7 @@ impl<'a, L: Ledger, C: Clock> Book<'a, L, C> {
             row,
             subject: action.form.subject(),
             target: None,
+            merged_into: None,
             outcome,
             message: printable(&message),
             before: None,

@@ -16,6 +16,7 @@ mod book;
 mod form;
 mod gap;
 mod marker;
+mod merged;
 mod outcome;
 mod parameter;
 mod plan;

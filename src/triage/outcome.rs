@@ -105,6 +105,10 @@ pub struct Entry {
     /// The alert's or incident's id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
+    /// The incident the target was merged into: it was read and written in the
+    /// target's place, and what follows is about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub merged_into: Option<String>,
     pub outcome: Outcome,
     pub message: String,
     /// What Defender said before.

@@ -16,6 +16,9 @@ pub(super) struct Task {
     pub dry_run: bool,
     /// The rows that ask for it (one or more), each with what it showed.
     pub asked: Vec<(usize, Seen)>,
+    /// What was asked of incidents that were merged into this one; empty while
+    /// nobody knows of it.
+    pub merged: Vec<Task>,
 }
 
 /// What goes to one account through one API.
@@ -138,6 +141,7 @@ impl Plan {
             change: first.change,
             dry_run: first.dry_run,
             asked,
+            merged: Vec::new(),
         };
         let same = |group: &&mut Group| group.account == account && group.api == first.api;
         match self.groups.iter_mut().find(same) {

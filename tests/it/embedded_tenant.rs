@@ -147,3 +147,55 @@ fn a_verdict_on_an_alert_of_the_embedded_tenant_comes_back_in_the_feed() {
     assert_eq!(changed[0]["determination"], "notMalicious");
     sandbox.stop();
 }
+
+#[test]
+fn a_thousand_endpoint_alerts_close_within_the_published_quotas() {
+    let sandbox = Sandbox::start(&["--alerts", "1500", "--quotas"]);
+    let splunkd = sandbox.splunkd().input(
+        "feed",
+        [
+            ("account", "sandbox"),
+            ("feed", "alerts"),
+            ("api", "mde"),
+            ("start", "-30d"),
+        ],
+    );
+    let rows: Vec<Vec<String>> = splunkd
+        .run()
+        .well()
+        .events()
+        .iter()
+        .map(crate::counterpart::stream::Event::json)
+        .filter_map(|alert| alert["id"].as_str().map(|id| vec![id.to_owned()]))
+        .take(1000)
+        .collect();
+    assert_eq!(rows.len(), 1000);
+    // The feed has spent its share of the minute's calls.
+    splunkd.forget_budget();
+    let run = splunkd.alert(&crate::counterpart::splunkd::Alert {
+        form: &[
+            ("account", "sandbox"),
+            ("api", "mde"),
+            ("status", "resolved"),
+            ("classification", "truePositive"),
+            ("determination", "malware"),
+            ("comment", "closed by the night shift"),
+        ],
+        header: &["id"],
+        rows: &rows,
+        ..Default::default()
+    });
+    assert_eq!(run.code(), Some(0), "{}", run.stderr);
+    let outcomes: Vec<Value> = splunkd
+        .indexed()
+        .iter()
+        .map(|sent| serde_json::from_str(&sent.body).unwrap())
+        .collect();
+    assert_eq!(outcomes.len(), 1000);
+    for outcome in &outcomes {
+        let well = ["updated", "unchanged"].map(|well| outcome["outcome"] == well);
+        assert!(well.contains(&true), "{outcome}");
+        assert_ne!(outcome["verified"], false, "{outcome}");
+    }
+    sandbox.stop();
+}

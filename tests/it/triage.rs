@@ -272,10 +272,7 @@ fn mde_alerts_are_written_in_the_words_of_mde() {
     let rows = rows(objects.iter().map(|object| object.id.clone()));
     ended(&splunkd.alert(&decided(&form, &rows)), 0);
     assert_eq!(counts(&splunkd), expected(&[("updated", 8)]));
-    assert!(
-        tenant.write_calls().len() <= 8,
-        "one write for an alert at most"
-    );
+    assert_eq!(tenant.write_calls().len(), 1, "one batchUpdate");
     for object in &objects {
         let now = tenant.object(Feed::MdeAlerts, &object.id);
         assert_eq!(now["status"], "Resolved");

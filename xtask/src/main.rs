@@ -1,8 +1,10 @@
-//! What is done to the product rather than by it: tests, packages, checks.
+//! What is done to the product rather than by it: tests, packages, checks,
+//! measurements.
 //! `cargo xtask test` runs all that CI runs; each part is a command of its own.
 
 mod appinspect;
 mod archive;
+mod bench;
 mod conf;
 mod dependencies;
 mod executable;
@@ -24,7 +26,7 @@ use workspace::Workspace;
 #[derive(Parser)]
 #[command(
     name = "cargo xtask",
-    about = "Tests, packages and checks Defender Bridge"
+    about = "Tests, packages, checks and measures Defender Bridge"
 )]
 struct Arguments {
     #[command(subcommand)]
@@ -33,6 +35,15 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
+    #[command(flatten)]
+    Work(Work),
+    /// One process, measured: `bench` starts what it measures through this
+    #[command(hide = true)]
+    Measure(bench::Measure),
+}
+
+#[derive(Subcommand)]
+enum Work {
     /// Everything CI runs, cheap checks first; skips nothing
     Test,
     /// The Splunk app, `target/package/defender_bridge-<version>-linux_x86_64.spl`
@@ -53,6 +64,8 @@ enum Task {
     Conf,
     /// Licences, banned crates and sources of all dependencies, by deny.toml
     Dependencies,
+    /// CPU, memory and time of the modular input beside curl fetching the same bytes
+    Bench(bench::Arguments),
     /// Starts the executable out of a package as splunkd would
     Smoke {
         /// The package [default: the one `cargo xtask package` made]
@@ -80,32 +93,41 @@ fn main() -> ExitCode {
 }
 
 fn run(task: Task) -> Result<()> {
-    let workspace = Workspace::open()?;
     match task {
-        Task::Test => steps::test(&workspace),
-        Task::Package {
-            profile,
-            skip_build,
-        } => {
-            let package = match (skip_build, profile) {
-                (Some(path), _) => package::trial(&workspace, &path)?,
-                (None, Profile::Dev) => {
-                    package::trial(&workspace, &executable::development(&workspace)?)?
-                }
-                (None, Profile::Release) => {
-                    package::release(&workspace, &executable::release(&workspace)?)?
-                }
-            };
-            println!("{}", package.display());
-            Ok(())
-        }
-        Task::Appinspect { package } => {
-            appinspect::inspect(&workspace, &package::or_released(&workspace, package)?)
-        }
-        Task::Conf => conf::check(&workspace),
-        Task::Dependencies => dependencies::check(&workspace),
-        Task::Smoke { package } => {
-            smoke::start(&workspace, &package::or_released(&workspace, package)?)
+        Task::Work(work) => work.go(&Workspace::open()?),
+        Task::Measure(arguments) => bench::by_itself(&arguments),
+    }
+}
+
+impl Work {
+    fn go(self, workspace: &Workspace) -> Result<()> {
+        match self {
+            Self::Test => steps::test(workspace),
+            Self::Package {
+                profile,
+                skip_build,
+            } => {
+                let package = match (skip_build, profile) {
+                    (Some(path), _) => package::trial(workspace, &path)?,
+                    (None, Profile::Dev) => {
+                        package::trial(workspace, &executable::development(workspace)?)?
+                    }
+                    (None, Profile::Release) => {
+                        package::release(workspace, &executable::release(workspace)?)?
+                    }
+                };
+                println!("{}", package.display());
+                Ok(())
+            }
+            Self::Appinspect { package } => {
+                appinspect::inspect(workspace, &package::or_released(workspace, package)?)
+            }
+            Self::Bench(arguments) => bench::run(workspace, &arguments),
+            Self::Conf => conf::check(workspace),
+            Self::Dependencies => dependencies::check(workspace),
+            Self::Smoke { package } => {
+                smoke::start(workspace, &package::or_released(workspace, package)?)
+            }
         }
     }
 }

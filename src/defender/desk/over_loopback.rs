@@ -1,7 +1,7 @@
 use super::*;
 use crate::defender::loopback::{Call, Reply, Tenant};
 use crate::triage::Owner;
-use crate::triage::vocabulary::{Classification, Status};
+use crate::triage::vocabulary::{Classification, Determination, Status};
 use serde_json::{Value, json};
 
 const MARKER: &str = "[splunk:0badcafe]";

@@ -1,5 +1,6 @@
 //! Microsoft Graph's security API: `/v1.0/security/alerts_v2` and `…/incidents`.
 
+mod batch;
 pub(super) mod document;
 
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Path, RawQuery, State};
 use axum::http::HeaderMap;
-use axum::routing::get;
+use axum::routing::{get, post};
 
 use super::access::{Caller, Permission};
 use super::answer::{Call, Refusal, Reply};
@@ -77,6 +78,11 @@ const INCIDENT_GRAMMAR: Grammar = Grammar {
 };
 
 pub(super) fn routes() -> Router<Arc<Shared>> {
+    resources().route("/v1.0/$batch", post(batch::batch))
+}
+
+/// What can also be a part of a batch.
+fn resources() -> Router<Arc<Shared>> {
     Router::new()
         .route("/v1.0/security/alerts_v2", get(list_alerts))
         .route(
@@ -85,7 +91,7 @@ pub(super) fn routes() -> Router<Arc<Shared>> {
         )
         .route(
             "/v1.0/security/alerts_v2/{id}/comments",
-            axum::routing::post(comment_alert),
+            post(comment_alert),
         )
         .route("/v1.0/security/incidents", get(list_incidents))
         .route(
@@ -98,7 +104,7 @@ pub(super) fn routes() -> Router<Arc<Shared>> {
         )
         .route(
             "/v1.0/security/incidents/{id}/comments",
-            axum::routing::post(comment_incident),
+            post(comment_incident),
         )
 }
 

@@ -248,3 +248,160 @@ async fn resolving_and_assigning_an_incident_does_so_to_its_alerts() {
         (&json!("neu"), &json!("inProgress"))
     );
 }
+
+async fn batch(graph: &Visitor<'_>, requests: Value) -> (StatusCode, Value) {
+    let body = json!({ "requests": requests });
+    graph.send(Method::POST, "/v1.0/$batch", body).await
+}
+
+fn part(id: &str, method: &str, url: &str, body: Value) -> Value {
+    let headers = json!({"Content-Type": "application/json"});
+    match body {
+        Value::Null => json!({"id": id, "method": method, "url": url}),
+        body => json!({"id": id, "method": method, "url": url, "headers": headers, "body": body}),
+    }
+}
+
+/// The answers of a batch by their ids.
+fn answers(body: &Value) -> std::collections::BTreeMap<String, &Value> {
+    let responses = body["responses"].as_array().unwrap().iter();
+    responses
+        .map(|answer| (answer["id"].as_str().unwrap().to_owned(), answer))
+        .collect()
+}
+
+#[tokio::test]
+async fn a_batch_answers_each_part_by_itself_and_in_no_order() {
+    let tenant = tenant(stories(40)).await;
+    let graph = Visitor::of(&tenant, GRAPH).await;
+    let id = first(&graph, "/v1.0/security/alerts_v2").await;
+    let alert = format!("/security/alerts_v2/{id}");
+    let comment = json!({"@odata.type": "microsoft.graph.security.alertComment", "comment": "x"});
+    let mut requests = json!([
+        part("a", "PATCH", &alert, json!({"status": "resolved"})),
+        part("b", "POST", &format!("{alert}/comments"), comment.clone()),
+        part("c", "GET", &alert, Value::Null),
+        part("d", "GET", "/security/alerts_v2/none", Value::Null),
+        part(
+            "e",
+            "PATCH",
+            "/security/alerts_v2/none",
+            json!({"status": "new"})
+        ),
+        part("f", "POST", &format!("{alert}/comments"), comment),
+        part("g", "GET", "/nowhere", Value::Null),
+    ]);
+    requests[5]["dependsOn"] = json!(["e"]);
+    let (status, body) = batch(&graph, requests).await;
+    assert_eq!(status, 200, "{body}");
+    assert_eq!(body["responses"][0]["id"], "g");
+    let answers = answers(&body);
+    let statuses: Vec<_> = answers
+        .values()
+        .map(|one| one["status"].as_u64().unwrap())
+        .collect();
+    assert_eq!(statuses, [200, 200, 200, 404, 404, 424, 404]);
+    assert_eq!(answers["c"]["body"]["status"], "resolved");
+    assert_eq!(answers["d"]["body"]["error"]["code"], "ResourceNotFound");
+    assert!(answers["d"]["headers"]["request-id"].is_string());
+    assert_eq!(tenant.census().alert(&id).unwrap().comments.len(), 1);
+}
+
+#[tokio::test]
+async fn parts_count_against_the_quota_and_are_throttled_one_by_one() {
+    let tenant = tenant(Settings {
+        quotas: true,
+        ..stories(5)
+    })
+    .await;
+    let graph = Visitor::of(&tenant, GRAPH).await;
+    let id = first(&graph, "/v1.0/security/alerts_v2").await;
+    let mut throttled = 0;
+    for _ in 0..8 {
+        let url = format!("/security/alerts_v2/{id}");
+        let parts: Vec<_> = (0..20)
+            .map(|n| part(&n.to_string(), "GET", &url, Value::Null))
+            .collect();
+        let (status, body) = batch(&graph, parts.into()).await;
+        assert_eq!(status, 200);
+        for answer in answers(&body)
+            .values()
+            .filter(|answer| answer["status"] == 429)
+        {
+            assert!(answer["headers"]["retry-after"].is_string(), "{answer}");
+            throttled += 1;
+        }
+    }
+    assert_eq!(throttled, 1 + 160 - 150);
+}
+
+#[tokio::test]
+async fn a_batch_has_its_own_rules() {
+    let tenant = tenant(stories(5)).await;
+    let graph = Visitor::of(&tenant, GRAPH).await;
+    let get = |id: &str| part(id, "GET", "/security/alerts_v2?$top=1", Value::Null);
+    let many: Vec<_> = (0..21).map(|n| get(&n.to_string())).collect();
+    let mut dependent = get("a");
+    dependent["dependsOn"] = json!(["b"]);
+    let mut bare = get("a");
+    bare["body"] = json!({});
+    for requests in [
+        json!(many),
+        json!([]),
+        json!([get("a"), get("a")]),
+        json!([dependent]),
+        json!([bare]),
+    ] {
+        let (status, body) = batch(&graph, requests).await;
+        assert_eq!(
+            (status.as_u16(), error(&body).0),
+            (400, "BadRequest"),
+            "{body}"
+        );
+    }
+    let reader = Visitor::by(&tenant, GRAPH, tenant.reader()).await;
+    let write = part(
+        "w",
+        "PATCH",
+        "/security/alerts_v2/x",
+        json!({"status": "new"}),
+    );
+    let (status, body) = batch(&reader, json!([get("r"), write])).await;
+    let answers = answers(&body);
+    assert_eq!(
+        (
+            status.as_u16(),
+            &answers["r"]["status"],
+            &answers["w"]["status"]
+        ),
+        (200, &json!(200), &json!(403))
+    );
+
+    let mde = Visitor::of(&tenant, MDE).await;
+    assert_eq!(batch(&mde, json!([get("a")])).await.0, 401);
+    let without = super::tenant(Settings {
+        graph_batch: false,
+        ..stories(5)
+    })
+    .await;
+    let graph = Visitor::of(&without, GRAPH).await;
+    assert_eq!(batch(&graph, json!([get("a")])).await.0, 404);
+}
+
+#[tokio::test]
+async fn mde_lists_alerts_by_their_ids() {
+    let tenant = tenant(stories(60)).await;
+    let mde = Visitor::of(&tenant, MDE).await;
+    let ids = mde.ids("/api/alerts").await;
+    let filter: Vec<String> = ids[..30].iter().map(|id| format!("id eq '{id}'")).collect();
+    let mut found = mde
+        .ids(&format!(
+            "/api/alerts?$filter={} or id eq 'none'",
+            filter.join(" or ")
+        ))
+        .await;
+    found.sort();
+    let mut wanted = ids[..30].to_vec();
+    wanted.sort();
+    assert_eq!(found, wanted);
+}

@@ -280,18 +280,198 @@ fn a_verdict_whose_comment_failed_says_what_stands() {
     );
 }
 
-#[test]
-fn an_incident_that_was_merged_names_the_one_to_triage() {
+/// Incidents of which each was merged into the next one named.
+fn merged(ways: &[(&str, Option<&str>)]) -> Rc<Tenant> {
     let tenant = Tenant::with([]);
+    for (id, into) in ways {
+        let state = State {
+            merged_into: into.map(str::to_owned),
+            status: Some(
+                if into.is_some() {
+                    "redirected"
+                } else {
+                    "active"
+                }
+                .to_owned(),
+            ),
+            ..State::default()
+        };
+        tenant.put(id, Temper::Kind, state);
+    }
+    tenant
+}
+
+#[test]
+fn what_was_asked_of_a_merged_incident_is_done_to_its_successor() {
+    let tenant = merged(&[("12", Some("34")), ("34", Some("56")), ("56", None)]);
+    let parameters = [("status", "resolved"), ("comment", "done")];
+    let call = Call::new(Subject::Incident, &tenant, &parameters);
+    let (summary, entries) = call.run(&[row(&[("id", "12")])]).unwrap();
+    assert_eq!(summary.rows, [Outcome::Updated]);
+    let entry = &entries[0];
+    assert_eq!(
+        (entry.target.as_deref(), entry.merged_into.as_deref()),
+        (Some("12"), Some("56"))
+    );
+    assert_eq!(
+        entry.message,
+        "incident 12 was merged into 56: status active to resolved, comment added"
+    );
+    assert_eq!(entry.verified, Some(true));
+    assert_eq!(tenant.state("56").comments.len(), 1);
+    assert_eq!(tenant.state("12").status.as_deref(), Some("redirected"));
+
+    let mut call = Call::new(
+        Subject::Incident,
+        &tenant,
+        &[("status", "active"), ("dry_run", "1")],
+    );
+    call.action.batch = "batch-2".to_owned();
+    let (summary, entries) = call.run(&[row(&[("id", "12")])]).unwrap();
+    assert_eq!(summary.rows, [Outcome::Planned]);
+    assert!(
+        entries[0]
+            .message
+            .starts_with("incident 12 was merged into 56: would be")
+    );
+    assert_eq!(tenant.writes(), 1);
+}
+
+#[test]
+fn a_successor_is_written_once_for_all_its_predecessors_and_itself() {
+    let ways = [
+        ("1", Some("9")),
+        ("2", Some("1")),
+        ("3", Some("8")),
+        ("4", Some("8")),
+        ("8", None),
+        ("9", None),
+    ];
+    let tenant = merged(&ways);
+    let parameters = [("status", "resolved"), ("comment", "done")];
+    let call = Call::new(Subject::Incident, &tenant, &parameters);
+    let rows: Vec<Row> = ["1", "9", "2", "3", "4"]
+        .iter()
+        .map(|id| row(&[("id", id)]))
+        .collect();
+    let (summary, entries) = call.run(&rows).unwrap();
+    assert_eq!(summary.rows, [Outcome::Updated; 5]);
+    assert_eq!(entries.len(), 5);
+    assert_eq!(tenant.writes(), 2);
+    for id in ["8", "9"] {
+        assert_eq!(tenant.state(id).comments.len(), 1);
+    }
+    let into = |row: usize| {
+        let entry = entries.iter().find(|entry| entry.row == row).unwrap();
+        entry.merged_into.as_deref()
+    };
+    assert_eq!(
+        [1, 2, 3, 4, 5].map(into),
+        [Some("9"), None, Some("9"), Some("8"), Some("8")]
+    );
+}
+
+#[test]
+fn rows_that_contradict_each_other_in_a_successor_are_conflicts() {
+    let tenant = merged(&[
+        ("1", Some("9")),
+        ("2", Some("8")),
+        ("3", Some("8")),
+        ("8", None),
+        ("9", None),
+    ]);
+    let call = Call::new(Subject::Incident, &tenant, &[("status", "resolved")]);
+    let progress = ("defender_status", "inProgress");
+    let rows = [
+        row(&[("id", "1")]),
+        row(&[("id", "9"), progress]),
+        row(&[("id", "2")]),
+        row(&[("id", "3"), progress]),
+    ];
+    let (summary, entries) = call.run(&rows).unwrap();
+    assert_eq!(
+        summary.rows,
+        [
+            Outcome::Conflict,
+            Outcome::Updated,
+            Outcome::Updated,
+            Outcome::Conflict
+        ]
+    );
+    let conflict = entries.iter().find(|entry| entry.row == 1).unwrap();
+    assert_eq!(
+        conflict.message,
+        "incident 1 was merged into 9: row 2 asks for something else there"
+    );
+    assert_eq!(tenant.state("9").status.as_deref(), Some("inProgress"));
+}
+
+#[test]
+fn merges_that_lead_nowhere_are_named() {
+    let tenant = merged(&[
+        ("1", Some("2")),
+        ("2", Some("1")),
+        ("3", Some("4")),
+        ("11", Some("12")),
+        ("12", Some("13")),
+        ("13", Some("14")),
+        ("14", Some("15")),
+        ("15", Some("16")),
+        ("16", Some("17")),
+        ("17", None),
+    ]);
+    let call = Call::new(Subject::Incident, &tenant, &[("status", "resolved")]);
+    let rows: Vec<Row> = ["1", "3", "11", "12"]
+        .iter()
+        .map(|id| row(&[("id", id)]))
+        .collect();
+    let (summary, entries) = call.run(&rows).unwrap();
+    assert_eq!(
+        summary.rows,
+        [
+            Outcome::Conflict,
+            Outcome::NotFound,
+            Outcome::Conflict,
+            Outcome::Updated
+        ]
+    );
+    let message = |row: usize| {
+        &entries
+            .iter()
+            .find(|entry| entry.row == row)
+            .unwrap()
+            .message
+    };
+    assert!(
+        message(1).contains("go round in a circle (1, 2, 1)"),
+        "{}",
+        message(1)
+    );
+    assert!(message(2).starts_with("incident 3 was merged into 4: "));
+    assert!(message(3).contains("more than 5 merges"), "{}", message(3));
+}
+
+#[test]
+fn a_colleague_who_triaged_the_successor_is_not_overruled() {
+    let tenant = merged(&[("12", Some("34"))]);
     let state = State {
-        merged_into: Some("34".to_owned()),
+        status: Some("inProgress".to_owned()),
         ..State::default()
     };
-    tenant.put("12", Temper::Kind, state);
+    tenant.put("34", Temper::Kind, state);
     let call = Call::new(Subject::Incident, &tenant, &[("status", "resolved")]);
-    let (summary, entries) = call.run(&[row(&[("id", "12")])]).unwrap();
+    let shown = [
+        ("id", "12"),
+        ("status", "active"),
+        ("lastUpdateDateTime", "2026-11-20T00:00:00Z"),
+    ];
+    let (summary, entries) = call.run(&[row(&shown)]).unwrap();
     assert_eq!(summary.rows, [Outcome::Conflict]);
-    assert!(entries[0].message.contains("merged into 34"));
+    assert!(
+        entries[0].message.contains("somebody was faster"),
+        "{}",
+        entries[0].message
+    );
     assert_eq!(tenant.writes(), 0);
 }
 

@@ -1,0 +1,54 @@
+//! Many alerts or incidents of Graph read through `$batch`.
+
+use crate::defender::batch::{self, Part};
+use crate::defender::collection::Collection;
+use crate::defender::desk::{DeskFault, FamilyDesk, IN_FLIGHT};
+use crate::defender::error::Error;
+use crate::defender::learnt::Together;
+use crate::triage::{Desk, State, Target};
+use futures::StreamExt;
+
+/// One result per target, in their order.
+pub(super) async fn read_all(
+    desk: &FamilyDesk,
+    targets: &[Target],
+) -> Vec<Result<State, DeskFault>> {
+    let lots: Vec<Vec<Result<State, DeskFault>>> =
+        futures::stream::iter(targets.chunks(batch::MOST))
+            .map(|lot| read_lot(desk, lot))
+            .buffered(IN_FLIGHT)
+            .collect()
+            .await;
+    lots.into_iter().flatten().collect()
+}
+
+async fn read_lot(desk: &FamilyDesk, targets: &[Target]) -> Vec<Result<State, DeskFault>> {
+    if targets.len() < 2 || desk.at_once(Together::Batch) < 2 {
+        return desk.read_singly(targets).await;
+    }
+    let places: Vec<Result<(&Collection, String), DeskFault>> =
+        targets.iter().map(|target| desk.place(target)).collect();
+    let parts: Vec<Part> = places
+        .iter()
+        .flatten()
+        .map(|(_, path)| Part::get(path))
+        .collect();
+    let Some(answers) = batch::send(desk.client(), &parts).await else {
+        desk.limit(Together::Batch, 1);
+        return desk.read_singly(targets).await;
+    };
+    let mut answers = answers.into_iter();
+    let mut states = Vec::with_capacity(targets.len());
+    for (target, place) in targets.iter().zip(places) {
+        states.push(match place {
+            Err(fault) => Err(fault),
+            Ok((collection, _)) => match answers.next() {
+                Some(Ok(answer)) => desk.state_of(target, answer),
+                // Large ones that are too large together.
+                Some(Err(Error::BodyTooLarge { .. })) | None => desk.read(target).await,
+                Some(Err(error)) => Err(DeskFault::call(error, collection, collection.read)),
+            },
+        });
+    }
+    states
+}

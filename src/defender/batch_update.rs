@@ -1,0 +1,399 @@
+//! One change to many alerts of Defender for Endpoint through `batchUpdate`.
+//!
+//! The call says yes or no to all its ids together, so a "no" is traced to the
+//! alerts it is about, and the others are carried out without them.
+
+use crate::defender::desk::{DeskFault, FamilyDesk};
+use crate::defender::errand::{COMMENT_TRIES, Errand, Wording};
+use crate::defender::error::Error;
+use crate::defender::http::{Answer, Nature, Quota};
+use crate::defender::learnt::Together;
+use crate::defender::mde::ALERTS;
+use crate::triage::{Change, Desk, DeskError, Failing, Receipt, State, Target};
+use serde_json::Value;
+use std::collections::VecDeque;
+use std::mem::replace;
+use tracing::info;
+
+/// Fewer alerts are not worth a call of which only ten a minute are allowed.
+pub(super) const LEAST: usize = 3;
+/// So few are looked at one by one when their call is refused.
+const FEW: usize = 8;
+/// A refused lot is parted into so many.
+const PARTS: usize = 4;
+
+const PATH: &str = "/api/alerts/batchUpdate";
+const TOO_MANY: &str = "MaximumBatchSizeExceeded";
+
+/// One result per target, in their order.
+pub(super) async fn write_all(
+    desk: &FamilyDesk,
+    targets: &[Target],
+    change: &Change,
+    marker: &str,
+) -> Vec<Result<Receipt, DeskFault>> {
+    let mut update = Update {
+        desk,
+        change,
+        marker,
+        rows: targets
+            .iter()
+            .map(|target| match Errand::new(desk, target, marker) {
+                Ok(errand) => Row::Open(errand),
+                Err(fault) => Row::Done(Err(fault)),
+            })
+            .collect(),
+    };
+    update.carry_out().await;
+    let mut results = Vec::with_capacity(targets.len());
+    for row in update.rows {
+        results.push(match row {
+            Row::Done(result) => result,
+            Row::Open(errand) => errand.carry_out(change).await,
+        });
+    }
+    results
+}
+
+struct Update<'a> {
+    desk: &'a FamilyDesk,
+    change: &'a Change,
+    marker: &'a str,
+    rows: Vec<Row<'a>>,
+}
+
+enum Row<'a> {
+    Open(Errand<'a>),
+    Done(Result<Receipt, DeskFault>),
+}
+
+/// Rows that share a call, and how often their comment has been sent.
+struct Lot {
+    rows: Vec<usize>,
+    tries: u32,
+}
+
+impl<'a> Update<'a> {
+    async fn carry_out(&mut self) {
+        let open = |(at, row): (usize, &Row<'_>)| matches!(row, Row::Open(_)).then_some(at);
+        let rows: Vec<usize> = self.rows.iter().enumerate().filter_map(open).collect();
+        let mut lots = VecDeque::from([Lot { rows, tries: 0 }]);
+        while let Some(mut lot) = lots.pop_front() {
+            let most = self.desk.at_once(Together::Update);
+            if lot.rows.len() > most && most >= LEAST {
+                let left = lot.rows.split_off(most);
+                lots.push_front(Lot { rows: left, ..lot });
+            }
+            if lot.rows.len() < LEAST || most < LEAST {
+                // What was sent before and is known not to stand may be sent again.
+                self.singly(&lot.rows).await;
+                continue;
+            }
+            lots.extend(self.send(lot).await);
+        }
+    }
+
+    /// One call for all of them; returns what is still to be done.
+    async fn send(&mut self, lot: Lot) -> Vec<Lot> {
+        let wording = match self.wording(&lot) {
+            Ok(wording) => wording,
+            // The same for all: none of them is looked at.
+            Err(_) => {
+                self.singly(&lot.rows).await;
+                return Vec::new();
+            }
+        };
+        let error = match self.post(&lot, &wording, true).await {
+            Ok(answer) => {
+                self.desk.learn(&wording.terms);
+                self.note(&lot.rows, &answer);
+                return Vec::new();
+            }
+            Err(error) => error,
+        };
+        match &error {
+            Error::Service { code, message, .. } if code == TOO_MANY => {
+                let sent = lot.rows.len();
+                self.desk.limit(Together::Update, allowed(message, sent));
+                vec![lot]
+            }
+            // The call is not there; an object that is missing has a name.
+            Error::Service { status, code, .. }
+                if matches!(status, 405 | 410 | 501) || (*status == 404 && code.is_empty()) =>
+            {
+                self.desk.limit(Together::Update, 1);
+                vec![lot]
+            }
+            _ if error.uncertain() && self.change.comment.is_some() => {
+                self.look(lot, &wording, error).await
+            }
+            Error::Service { status, .. }
+                if (400..500).contains(status) && !matches!(status, 401 | 408) =>
+            {
+                self.trace(lot, &wording, error).await
+            }
+            _ => {
+                self.fail(&lot.rows, &error);
+                Vec::new()
+            }
+        }
+    }
+
+    async fn post(&self, lot: &Lot, wording: &Wording, comment: bool) -> Result<Answer, Error> {
+        let mut document = wording.fields.clone();
+        let ids: Vec<&str> = lot.rows.iter().filter_map(|at| self.id(*at)).collect();
+        let first = lot.rows.first().and_then(|at| self.errand(*at));
+        let text = self.change.comment.as_deref().filter(|_| comment);
+        if let Some((errand, text)) = first.zip(text) {
+            document.insert("comment".into(), errand.signed(text).into());
+        }
+        let nature = match document.contains_key("comment") {
+            true => Nature::Appends,
+            false => Nature::Sets,
+        };
+        document.insert("alertIds".into(), ids.into());
+        let body = Value::from(document).to_string();
+        let client = self.desk.client();
+        client.bundle(PATH, &body, Quota::BatchUpdate, nature).await
+    }
+
+    /// The change in the wording last taken.
+    fn wording(&self, lot: &Lot) -> Result<Wording, DeskFault> {
+        let first = lot.rows.first().and_then(|at| self.errand(*at));
+        let wordings = first.map(|errand| errand.wordings(self.change, Vec::new()));
+        let mut wordings = wordings.transpose()?.unwrap_or_default();
+        Ok(match wordings.is_empty() {
+            true => Wording::default(),
+            false => wordings.swap_remove(0),
+        })
+    }
+
+    /// Finds out which alerts a refusal is about. The one it names, else a few
+    /// of them, are carried out one by one; if all of these are refused too, the
+    /// refusal is about the change or the account.
+    async fn trace(&mut self, lot: Lot, sent: &Wording, error: Error) -> Vec<Lot> {
+        let Lot { mut rows, tries } = lot;
+        if self.change.comment.is_some() {
+            // It is not documented that a refusal means nothing was written.
+            rows = self.without_comment(rows).await;
+        }
+        if rows.len() <= FEW {
+            self.singly(&rows).await;
+            return Vec::new();
+        }
+        info!(
+            "{error}: looking for the alerts among {} it is about",
+            rows.len()
+        );
+        if let Some(at) = self.named(&rows, &error) {
+            rows.retain(|row| *row != at);
+            self.singly(&[at]).await;
+            return vec![Lot { rows, tries }];
+        }
+        let middle = rows.len() / 2;
+        let probes = [
+            rows.pop(),
+            Some(rows.swap_remove(middle)),
+            Some(rows.swap_remove(0)),
+        ];
+        let probes: Vec<usize> = probes.into_iter().flatten().collect();
+        self.singly(&probes).await;
+        let failing = self.fault(&error).failing();
+        let alike = |at: &usize| match self.rows.get(*at) {
+            Some(Row::Done(Err(fault))) => fault.failing() == failing,
+            _ => false,
+        };
+        if failing != Failing::NotFound && probes.iter().all(alike) {
+            self.fail(&rows, &error);
+            return Vec::new();
+        }
+        let lot = Lot { rows, tries };
+        match self.wording(&lot) {
+            // The wording was to blame.
+            Ok(wording) if wording.fields != sent.fields => vec![lot],
+            _ => lot
+                .rows
+                .chunks(lot.rows.len().div_ceil(PARTS))
+                .map(|rows| Lot {
+                    rows: rows.to_vec(),
+                    tries,
+                })
+                .collect(),
+        }
+    }
+
+    /// The only one whose id the refusal names.
+    fn named(&self, rows: &[usize], error: &Error) -> Option<usize> {
+        let Error::Service { message, .. } = error else {
+            return None;
+        };
+        let is_named = |at: &&usize| self.id(**at).is_some_and(|id| message.contains(id));
+        let mut named = rows.iter().filter(is_named);
+        named.next().filter(|_| named.next().is_none()).copied()
+    }
+
+    /// Nobody knows whether the comments were added: each is looked for, and only
+    /// those that are not there are sent again.
+    async fn look(&mut self, mut lot: Lot, wording: &Wording, error: Error) -> Vec<Lot> {
+        lot.tries += 1;
+        self.desk.settled().await;
+        let missing = self.without_comment(lot.rows).await;
+        // A list may lag behind: only the alert itself proves that it is not there.
+        let targets = self.targets(&missing);
+        let read = self.desk.read_singly(&targets).await;
+        let (mut stands, mut again, mut unknown) = (Vec::new(), Vec::new(), Vec::new());
+        for (at, state) in missing.into_iter().zip(read) {
+            match state {
+                Ok(state) if self.stands(at, &state) => stands.push(at),
+                Ok(_) if lot.tries < COMMENT_TRIES && !self.marker.is_empty() => again.push(at),
+                _ => unknown.push(at),
+            }
+        }
+        self.note(&stands, &Answer::default());
+        if !unknown.is_empty() {
+            // Without its comment the change can safely be sent again; whether it
+            // got through is seen when it is read back.
+            let lot = Lot {
+                rows: unknown,
+                tries: lot.tries,
+            };
+            if !wording.fields.is_empty()
+                && let Err(error) = self.post(&lot, wording, false).await
+            {
+                info!("{error}: the fields were not sent again");
+            }
+            for at in lot.rows {
+                let fault = DeskFault::CommentUnknown(Box::new(self.fault(&error)));
+                self.close(at, Err(fault));
+            }
+        }
+        vec![Lot {
+            rows: again,
+            tries: lot.tries,
+        }]
+    }
+
+    /// Those of which the list does not show that the comment stands.
+    async fn without_comment(&mut self, rows: Vec<usize>) -> Vec<usize> {
+        let targets = self.targets(&rows);
+        let states = self.desk.read_many(&targets).await;
+        let mut missing = Vec::new();
+        for (at, state) in rows.into_iter().zip(states) {
+            match state {
+                Ok(state) if self.stands(at, &state) => self.note(&[at], &Answer::default()),
+                _ => missing.push(at),
+            }
+        }
+        missing
+    }
+
+    async fn singly(&mut self, rows: &[usize]) {
+        let targets = self.targets(rows);
+        let results = self
+            .desk
+            .write_singly(&targets, self.change, self.marker)
+            .await;
+        for (at, result) in rows.iter().zip(results) {
+            self.close(*at, result);
+        }
+    }
+
+    fn errand(&self, at: usize) -> Option<&Errand<'a>> {
+        match self.rows.get(at) {
+            Some(Row::Open(errand)) => Some(errand),
+            _ => None,
+        }
+    }
+
+    fn id(&self, at: usize) -> Option<&'a str> {
+        self.errand(at).map(|errand| errand.target().id.as_str())
+    }
+
+    fn targets(&self, rows: &[usize]) -> Vec<Target> {
+        let errands = rows.iter().filter_map(|at| self.errand(*at));
+        errands.map(|errand| errand.target().clone()).collect()
+    }
+
+    fn stands(&self, at: usize, state: &State) -> bool {
+        self.errand(at).is_some_and(|errand| errand.stands(state))
+    }
+
+    fn note(&mut self, rows: &[usize], answer: &Answer) {
+        for at in rows {
+            if let Some(row) = self.rows.get_mut(*at)
+                && let Row::Open(errand) = replace(row, Row::Done(Ok(Receipt::default())))
+            {
+                let mut errand = errand;
+                errand.answered(answer);
+                *row = Row::Done(Ok(errand.into_receipt()));
+            }
+        }
+    }
+
+    fn fault(&self, error: &Error) -> DeskFault {
+        DeskFault::call(error.clone(), &ALERTS, ALERTS.write)
+    }
+
+    fn fail(&mut self, rows: &[usize], error: &Error) {
+        for at in rows {
+            let fault = self.fault(error);
+            self.close(*at, Err(fault));
+        }
+    }
+
+    fn close(&mut self, at: usize, result: Result<Receipt, DeskFault>) {
+        if let Some(row) = self.rows.get_mut(at) {
+            *row = Row::Done(result);
+        }
+    }
+}
+
+/// How many ids the service takes: what its refusal says ("Received: 100,
+/// allowed: 50"), else half of what was sent.
+fn allowed(message: &str, sent: usize) -> usize {
+    let lower = message.to_lowercase();
+    let number = |text: &str| {
+        let digits: String = text
+            .chars()
+            .skip_while(|c| !c.is_ascii_digit())
+            .take_while(char::is_ascii_digit)
+            .collect();
+        digits.parse::<usize>().ok()
+    };
+    ["allowed", "maximum is", "maximum of", "limit"]
+        .iter()
+        .filter_map(|word| number(lower.split_once(word)?.1))
+        .find(|size| (1..sent).contains(size))
+        .unwrap_or(sent / 2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_allowed_size_is_read_from_the_refusal() {
+        for (message, size) in [
+            (
+                "Maximum batch size of alert ids exceeded. Received: 100, allowed: 50",
+                50,
+            ),
+            ("Allowed batch size is 20 alerts, 100 were received.", 20),
+            ("Received 100 ids while the maximum is 25.", 25),
+            ("Too many alerts.", 50),
+            ("allowed: 100", 50),
+            ("allowed: 0", 50),
+            ("allowed: 99999999999999999999999", 50),
+        ] {
+            assert_eq!(allowed(message, 100), size, "{message}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_refusal_always_leads_to_a_smaller_size(message in ".{0,60}|allowed: [0-9]{1,30}", sent in 2usize..1000) {
+            let allowed = allowed(&message, sent);
+            proptest::prop_assert!((1..sent).contains(&allowed));
+        }
+    }
+}
