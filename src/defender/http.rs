@@ -134,6 +134,27 @@ impl Client {
         family: Family,
         state_dir: Option<&Path>,
     ) -> Result<Client, Error> {
+        Client::over(account, family, state_dir, Road::new)
+    }
+
+    /// The same for calls that are answered only after a longer silence.
+    pub(crate) fn with_silence(
+        account: &Account,
+        family: Family,
+        state_dir: Option<&Path>,
+        silence: Duration,
+    ) -> Result<Client, Error> {
+        Client::over(account, family, state_dir, |account, family| {
+            Road::silent_for(silence, account, family)
+        })
+    }
+
+    fn over(
+        account: &Account,
+        family: Family,
+        state_dir: Option<&Path>,
+        road: impl FnOnce(&Account, Family) -> Result<Road, Error>,
+    ) -> Result<Client, Error> {
         let refuse = |why: String| Error::Setting {
             account: account.name.clone(),
             what: format!("{family}_url: {why}"),
@@ -144,7 +165,7 @@ impl Client {
             ))
         })?;
         let base = Url::parse(base).map_err(|e| refuse(format!("\"{base}\" is no URL: {e}")))?;
-        let road = Road::new(account, family)?;
+        let road = road(account, family)?;
         let meter = Arc::new(Meter::new());
         Ok(Client {
             inner: Arc::new(Inner {
@@ -275,6 +296,23 @@ impl Client {
     /// What this client has done so far.
     pub fn calls(&self) -> Calls {
         self.inner.meter.read()
+    }
+
+    /// A POST that only reads. It is not repeated once it may have run: what is
+    /// asked this way costs the tenant dear.
+    pub(crate) async fn query(&self, path: &str, body: &str) -> Result<Answer, Error> {
+        self.call(Request {
+            method: Method::POST,
+            url: self.inner.url(path)?,
+            body: Some(body),
+            draw: Draw {
+                calls: 1,
+                batch: false,
+                reading: true,
+            },
+            repeatable: false,
+        })
+        .await
     }
 
     /// The permissions (`roles`) the token carries; for diagnosis only.

@@ -24,6 +24,7 @@ mod error;
 mod feed;
 mod graph;
 pub mod http;
+pub mod hunting;
 mod id_list;
 mod learnt;
 #[cfg(test)]

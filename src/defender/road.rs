@@ -15,7 +15,7 @@ use tokio_rustls::rustls::{self, CertificateError};
 use url::Url;
 
 const CONNECT: Duration = Duration::from_secs(10);
-/// Longest silence while an answer is awaited or read.
+/// Longest silence while an answer is awaited or read, unless told otherwise.
 const SILENCE: Duration = Duration::from_secs(60);
 /// The metadata service of a virtual machine is one hop away or not there.
 const METADATA_CONNECT: Duration = Duration::from_secs(2);
@@ -34,6 +34,15 @@ pub(crate) struct Road {
 impl Road {
     /// The road for one account and family; sign-in and API share it.
     pub(crate) fn new(account: &Account, family: Family) -> Result<Road, Error> {
+        Road::silent_for(SILENCE, account, family)
+    }
+
+    /// The same where the API thinks longer before it answers.
+    pub(crate) fn silent_for(
+        silence: Duration,
+        account: &Account,
+        family: Family,
+    ) -> Result<Road, Error> {
         let refuse = |what: String| Error::Setting {
             account: account.name.clone(),
             what,
@@ -54,7 +63,7 @@ impl Road {
             .default_headers(headers)
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(CONNECT)
-            .read_timeout(SILENCE)
+            .read_timeout(silence)
             .http2_initial_stream_window_size(AHEAD)
             .http2_initial_connection_window_size(AHEAD);
         if let Some(path) = &account.ca_file {

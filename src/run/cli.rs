@@ -1,6 +1,6 @@
 //! The command line: for people, and the roles Splunk starts with arguments.
 
-use super::{alert_action, check, demo, exit, fetch, log, sandbox};
+use super::{alert_action, check, demo, exit, fetch, log, sandbox, search_command};
 use clap::{Parser, Subcommand};
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -32,6 +32,12 @@ enum Command {
         /// The action's stanza in alert_actions.conf
         action: String,
     },
+    /// Started by Splunk for a search command
+    #[command(name = "search-command", hide = true)]
+    Search {
+        /// The command's stanza in commands.conf
+        name: String,
+    },
 }
 
 pub fn run(arguments: Vec<OsString>) -> ExitCode {
@@ -54,5 +60,6 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
         Command::Fetch(arguments) => fetch::run(arguments),
         Command::Check(arguments) => check::run(arguments),
         Command::AlertAction { action } => alert_action::run(&action),
+        Command::Search { name } => search_command::run(&name),
     }
 }

@@ -1,13 +1,15 @@
 //! Everything spoken with Splunk: the scheme, the documents splunkd writes to
 //! stdin, the event stream it reads from stdout, checkpoint files, splunkd's
-//! REST interface, what an alert action is handed and leaves behind, how
-//! splunkd speaks to an endpoint of ours, and outcomes that wait for splunkd.
+//! REST interface, what an alert action is handed and leaves behind, what a
+//! search command is asked and answers, how splunkd speaks to an endpoint of
+//! ours, and outcomes that wait for splunkd.
 //!
 //! It must never know how Defender is spoken to: objects come as text through
 //! [`crate::ingest`], rows leave as text for [`crate::triage`].
 
 pub mod alert;
 pub mod checkpoint;
+pub mod chunked;
 pub mod conf;
 mod document;
 mod encoding;

@@ -4,11 +4,12 @@
 
 use csv::ByteRecord;
 use flate2::bufread::MultiGzDecoder;
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
-const SEVERAL: &str = "__mv_";
+pub(super) const SEVERAL: &str = "__mv_";
 
 /// Why a results file could not be read (to its end).
 #[derive(Debug, thiserror::Error)]
@@ -69,7 +70,8 @@ pub struct Results {
     ended: bool,
 }
 
-struct Column {
+#[derive(Debug)]
+pub(super) struct Column {
     name: String,
     /// Where its several values stand.
     several: Option<usize>,
@@ -137,7 +139,7 @@ impl Iterator for Results {
     }
 }
 
-fn columns(header: &ByteRecord) -> Vec<Column> {
+pub(super) fn columns(header: &ByteRecord) -> Vec<Column> {
     let names: Vec<String> = header
         .iter()
         .map(|name| {
@@ -146,21 +148,25 @@ fn columns(header: &ByteRecord) -> Vec<Column> {
                 .to_owned()
         })
         .collect();
+    let mut several = HashMap::new();
+    for (at, name) in names.iter().enumerate() {
+        if let Some(field) = name.strip_prefix(SEVERAL) {
+            several.entry(field).or_insert(at);
+        }
+    }
     names
         .iter()
         .enumerate()
         .filter(|(_, name)| !name.starts_with(SEVERAL) && !name.is_empty())
         .map(|(at, name)| Column {
             name: name.clone(),
-            several: names
-                .iter()
-                .position(|other| other.strip_prefix(SEVERAL) == Some(name)),
+            several: several.get(name.as_str()).copied(),
             at,
         })
         .collect()
 }
 
-fn row(columns: &[Column], record: &ByteRecord) -> Row {
+pub(super) fn row(columns: &[Column], record: &ByteRecord) -> Row {
     let cell = |at: usize| String::from_utf8_lossy(record.get(at).unwrap_or_default());
     columns
         .iter()

@@ -35,6 +35,7 @@ mod partial_answers;
 mod poison;
 mod protocol;
 mod samples;
+mod search_commands;
 mod secrets;
 mod shutdown;
 mod throttling;

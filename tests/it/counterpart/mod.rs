@@ -1,5 +1,6 @@
 //! The other sides of the product: what it talks to and what starts it.
 
+pub mod chunked;
 pub mod https;
 pub mod instants;
 pub mod objects;

@@ -576,10 +576,11 @@ fn route(state: &mut State, asked: &Asked) -> (u16, Value) {
         )]),
         "/services/authentication/current-context" if read => {
             let content = if analyst {
-                json!({"username": "analyst", "roles": ["user"], "capabilities": ["search"]})
+                json!({"username": "analyst", "roles": ["user"], "capabilities": ["search", "defender_triage"]})
             } else {
                 json!({"username": "splunk-system-user", "roles": ["admin"],
-                       "capabilities": ["search", "list_storage_passwords", "edit_tcp"]})
+                       "capabilities": ["search", "list_storage_passwords", "edit_tcp",
+                                        "defender_triage"]})
             };
             listed(&[entry("context", &content)])
         }

@@ -33,6 +33,30 @@ const SPLUNK: &[(&str, &[&str])] = &[
     ),
     ("inputs", &["start_by_shell", "interval", "sourcetype"]),
     (
+        "commands",
+        &[
+            "chunked",
+            "filename",
+            "command.arg.*",
+            "is_risky",
+            "run_in_preview",
+        ],
+    ),
+    (
+        "searchbnf",
+        &[
+            "syntax",
+            "shortdesc",
+            "description",
+            "usage",
+            "tags",
+            "related",
+            "comment*",
+            "example*",
+            "category",
+        ],
+    ),
+    (
         "props",
         &[
             "description",
@@ -118,6 +142,7 @@ fn problems(root: &Path, version: &str) -> Result<Vec<String>> {
     problems.extend(app.transforms());
     problems.extend(app.tags());
     problems.extend(app.actions(root)?);
+    problems.extend(app.commands());
     problems.extend(manifest(root, version)?);
     Ok(problems)
 }
@@ -268,6 +293,45 @@ impl App {
             })
             .map(|stanza| format!("default/tags.conf [{}]: no such event type", stanza.name))
             .collect()
+    }
+
+    /// Each command starts the one executable under its own name, and says in the search bar what it is.
+    fn commands(&self) -> Vec<String> {
+        let explained: BTreeSet<&str> = self
+            .conf("searchbnf")
+            .iter()
+            .filter_map(|stanza| stanza.name.strip_suffix("-command"))
+            .collect();
+        let mut problems = Vec::new();
+        for command in self.conf("commands") {
+            let name = command.name.as_str();
+            let expected = [
+                ("chunked", "true"),
+                ("filename", NAME),
+                ("command.arg.1", "search-command"),
+                ("command.arg.2", name),
+                ("run_in_preview", "false"),
+            ];
+            for (key, value) in expected {
+                if command.get(key) != Some(value) {
+                    problems.push(format!(
+                        "default/commands.conf [{name}] {key} must be {value}"
+                    ));
+                }
+            }
+            if !explained.contains(name) {
+                problems.push(format!("default/searchbnf.conf lacks [{name}-command]"));
+            }
+        }
+        let defined: BTreeSet<&str> = self
+            .conf("commands")
+            .iter()
+            .map(|stanza| stanza.name.as_str())
+            .collect();
+        for name in explained.difference(&defined) {
+            problems.push(format!("default/commands.conf lacks [{name}]"));
+        }
+        problems
     }
 
     /// Each action's parameters are the same in its defaults, its form and both specs.
@@ -426,6 +490,12 @@ mod tests {
     fn a_transform_that_is_not_there_is_found() {
         let found = app("props", "[x]\nREPORT-a = one, two\n").transforms();
         assert_eq!(found.len(), 2);
+    }
+
+    #[test]
+    fn a_command_that_would_not_start_is_found() {
+        let found = app("commands", "[x]\nchunked = true\nfilename = y\n").commands();
+        assert_eq!(found.len(), 5, "{found:?}");
     }
 
     #[test]

@@ -1,0 +1,136 @@
+//! Started by splunkd for a search command: `search-command <name>` behind the
+//! executable in commands.conf, then questions on stdin and answers on stdout.
+
+mod arguments;
+mod check;
+mod get;
+mod hunt;
+mod talk;
+#[cfg(test)]
+mod tests;
+mod update;
+
+use super::account::{self, Settings};
+use super::stop::Stop;
+use super::{exit, home, log};
+use crate::splunk::chunked::{Invocation, Kind};
+use crate::splunk::splunkd::Splunkd;
+use anyhow::{anyhow, bail};
+use std::io::{BufReader, Write};
+use std::process::ExitCode;
+use talk::{Halt, Talk};
+
+/// Read ahead of the protocol's own lengths.
+const BUFFER: usize = 64 << 10;
+
+pub fn run(name: &str) -> ExitCode {
+    log::about(name);
+    let runtime = match tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!("this process cannot be set up: {error}");
+            return exit::own_fault();
+        }
+    };
+    runtime.block_on(async {
+        let talk = match home::stdout() {
+            Ok(out) => Talk::begin(BufReader::with_capacity(BUFFER, std::io::stdin()), out),
+            Err(error) => Err(error),
+        };
+        match talk {
+            Ok(mut talk) => {
+                talk.heed(&Stop::listen());
+                converse(name, &mut talk).await
+            }
+            Err(error) => {
+                tracing::error!("this process cannot be set up: {error}");
+                exit::own_fault()
+            }
+        }
+    })
+}
+
+/// What a command was asked to do, its arguments understood.
+enum Wish {
+    Update(update::Wish),
+    Get(get::Wish),
+    Hunt(hunt::Wish),
+    Check(check::Wish),
+}
+
+impl Wish {
+    fn read(name: &str, call: &Invocation) -> anyhow::Result<Self> {
+        Ok(match name {
+            "defenderupdate" => Self::Update(update::Wish::read(&call.args)?),
+            "defenderget" => Self::Get(get::Wish::read(&call.args)?),
+            "defenderhunt" => Self::Hunt(hunt::Wish::read(&call.args)?),
+            "defendercheck" => Self::Check(check::Wish::read(&call.args)?),
+            _ => bail!(
+                "there is no search command \"{}\"; there are defenderupdate, defenderget, defenderhunt, defendercheck",
+                name.escape_debug()
+            ),
+        })
+    }
+
+    async fn carry_out<W: Write>(&self, call: &Invocation, talk: &mut Talk<W>) -> Result<(), Halt> {
+        match self {
+            Self::Update(wish) => wish.carry_out(call, talk).await,
+            Self::Get(wish) => wish.carry_out(call, talk).await,
+            Self::Hunt(wish) => wish.carry_out(call, talk).await,
+            Self::Check(wish) => wish.carry_out(call, talk).await,
+        }
+    }
+}
+
+/// From the first question to the last answer.
+async fn converse<W: Write>(name: &str, talk: &mut Talk<W>) -> ExitCode {
+    let halt = match conversation(name, talk).await {
+        Ok(()) | Err(Halt::Gone) => return exit::WELL,
+        Err(Halt::Failed(error)) => error,
+    };
+    tracing::error!("{halt:#}");
+    // Where nobody listens any more, the log has it.
+    talk.fail(&halt).ok();
+    exit::refused()
+}
+
+async fn conversation<W: Write>(name: &str, talk: &mut Talk<W>) -> Result<(), Halt> {
+    let call = talk.first().await?;
+    let kind = match name {
+        "defenderhunt" | "defendercheck" => Kind::GENERATING,
+        _ => Kind::STREAMING,
+    };
+    match Wish::read(name, &call) {
+        Ok(wish) => {
+            talk.introduce(kind, None)?;
+            wish.carry_out(&call, talk).await
+        }
+        Err(error) => {
+            // The message belongs to this answer; the end to the next.
+            talk.introduce(kind, Some(&error))?;
+            Err(Halt::Failed(error))
+        }
+    }
+}
+
+/// splunkd on behalf of the user who searches, and this app's settings.
+struct Session {
+    splunkd: Splunkd,
+    settings: Settings,
+}
+
+impl Session {
+    async fn open(call: &Invocation) -> anyhow::Result<Self> {
+        let (Some(uri), Some(key)) = (call.splunkd_uri.as_deref(), call.session_key.clone()) else {
+            return Err(anyhow!(
+                "splunkd passed no address and session key of its own: the account cannot be asked for"
+            ));
+        };
+        let splunkd = account::splunkd(uri, key, account::PATIENCE)?;
+        let settings = account::settings(&splunkd).await?;
+        Ok(Self { splunkd, settings })
+    }
+}

@@ -1,0 +1,119 @@
+//! `| defenderhunt account=<name> query="<KQL>" timespan=P7D`: the rows of an
+//! advanced hunting query.
+
+use super::arguments::Arguments;
+use super::talk::{Halt, Talk};
+use super::{Session, account};
+use crate::defender::hunting::{Column, Found, Holds, Hunt, Hunter, MOST_DAYS, MOST_ROWS};
+use crate::run::home;
+use crate::splunk::chunked::{Invocation, Level, Message, Values};
+use std::io::Write;
+
+const KNOWN: [&str; 3] = ["account", "query", "timespan"];
+
+/// Where hunting tables keep the time of an event: Defender's and Sentinel's.
+const TIMES: [&str; 2] = ["Timestamp", "TimeGenerated"];
+
+#[derive(Debug)]
+pub struct Wish {
+    account: String,
+    hunt: Hunt,
+}
+
+impl Wish {
+    pub fn read(words: &[String]) -> anyhow::Result<Self> {
+        let arguments = Arguments::read(words, &KNOWN)?;
+        let query = arguments.get("query").unwrap_or_default();
+        Ok(Self {
+            account: arguments.account()?.to_owned(),
+            hunt: Hunt::new(query, arguments.get("timespan"))?,
+        })
+    }
+
+    pub async fn carry_out<W: Write>(
+        &self,
+        call: &Invocation,
+        talk: &mut Talk<W>,
+    ) -> Result<(), Halt> {
+        talk.next().await?;
+        let answer = talk.unless_gone(self.ask(call)).await??;
+        let found = Found::read(&answer).map_err(anyhow::Error::from)?;
+        let time = time_column(&found.columns);
+        let mut names: Vec<&str> = time.iter().map(|_| "_time").collect();
+        names.extend(found.columns.iter().map(|column| column.name.as_str()));
+        let mut sheet = talk.sheet(call, &names);
+        for row in found.rows() {
+            let when = time.and_then(|place| row.get(place)).map(epoch);
+            let mut cells: Vec<Values> = when.into_iter().collect();
+            cells.extend(row);
+            sheet.put(&cells).await?;
+        }
+        sheet.end(&self.messages(&found, answer.warning.as_deref()))
+    }
+
+    async fn ask(&self, call: &Invocation) -> anyhow::Result<crate::defender::hunting::Answered> {
+        let session = Session::open(call).await?;
+        let account = account::account(&session.splunkd, &session.settings, &self.account).await?;
+        let hunter = Hunter::new(&account, home::state().as_deref())?;
+        Ok(hunter.run(&self.hunt).await?)
+    }
+
+    fn messages(&self, found: &Found<'_>, warning: Option<&str>) -> Vec<Message> {
+        let mut messages = Vec::new();
+        let mut warn = |text: String| messages.push(Message::new(Level::Warn, text));
+        if found.is_cut() {
+            warn(format!(
+                "defenderhunt: the answer has {} rows; Microsoft stops at {MOST_ROWS} in silence, so rows may be missing: narrow the query, or summarize in it",
+                found.len()
+            ));
+        }
+        if self.hunt.beyond() {
+            warn(format!(
+                "defenderhunt: Defender's own tables reach back {MOST_DAYS} days; a longer timespan finds no more in them"
+            ));
+        }
+        if let Some(warning) = warning {
+            warn(format!(
+                "defenderhunt: the answer may be partial: {warning}"
+            ));
+        }
+        messages
+    }
+}
+
+fn time_column(columns: &[Column]) -> Option<usize> {
+    if columns.iter().any(|column| column.name == "_time") {
+        return None;
+    }
+    TIMES.iter().find_map(|name| {
+        columns
+            .iter()
+            .position(|column| column.name == *name && column.holds == Holds::Time)
+    })
+}
+
+/// Seconds since 1970, as Splunk counts.
+fn epoch(values: &Values) -> Values {
+    let instant = values
+        .first()
+        .and_then(|text| text.parse::<jiff::Timestamp>().ok());
+    let seconds = |instant: jiff::Timestamp| {
+        let micros = instant.as_microsecond();
+        let (whole, part) = (micros.div_euclid(1_000_000), micros.rem_euclid(1_000_000));
+        format!("{whole}.{part:06}")
+    };
+    instant.map(seconds).into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_of_an_event_is_its_own() {
+        let epoch = |text: &str| epoch(&vec![text.to_owned()]);
+        assert_eq!(epoch("2026-01-01T00:00:00.1234567Z"), ["1767225600.123456"]);
+        assert_eq!(epoch("1969-12-31T23:59:59.5Z"), ["-1.500000"]);
+        assert_eq!(epoch("yesterday"), Vec::<String>::new());
+    }
+}
