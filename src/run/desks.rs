@@ -6,8 +6,10 @@ use super::home;
 use crate::defender::{Client, DeskFault, Error, Family, FamilyDesk};
 use crate::splunk::splunkd::Splunkd;
 use crate::triage::{Api, Desks};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::path::PathBuf;
 
 /// The accounts that one user of Splunk may use.
 pub struct Accounts<'s> {
@@ -42,12 +44,24 @@ impl<'s> Accounts<'s> {
     }
 }
 
+/// Where it is kept which wordings the account's tenant takes.
+fn wordings(account: &str, api: Api) -> Option<PathBuf> {
+    let account = utf8_percent_encode(account, NON_ALPHANUMERIC);
+    Some(home::state()?.join(format!("wordings-{account}-{api}.json")))
+}
+
 impl Desks for Accounts<'_> {
     type Desk = FamilyDesk;
 
     async fn open(&self, name: &str, api: Api) -> Result<FamilyDesk, DeskFault> {
         match self.client(name, api).await {
-            Ok(client) => Ok(FamilyDesk::new(client)),
+            Ok(client) => {
+                let desk = FamilyDesk::new(client);
+                Ok(match wordings(name, api) {
+                    Some(file) => desk.remembering(file),
+                    None => desk,
+                })
+            }
             Err(error) => {
                 let what = format!("{error:#}");
                 // Once here, and in the outcome of each of its rows.

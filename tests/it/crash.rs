@@ -3,6 +3,7 @@
 use crate::arrivals::Arrivals;
 use crate::counterpart::objects::Dice;
 use crate::counterpart::process::Reading;
+use crate::counterpart::tenant::Turn;
 use crate::counterpart::tenant::recent;
 use crate::counterpart::{Feed, Splunkd, Tenant};
 use std::time::Duration;
@@ -13,6 +14,11 @@ fn killed_again_and_again(seed: u64, feed: Feed, page: usize) {
     let bytes: usize = objects.iter().map(|object| object.text.len()).sum();
     let tenant = Tenant::holding(feed, objects.clone());
     tenant.rules(|rules| rules.clamp = Some(page));
+    // As far away as Microsoft is, so that a run lives long enough to be killed.
+    tenant.before_each_list(|_, _| {
+        std::thread::sleep(Duration::from_millis(25));
+        Turn::Serve
+    });
     let splunkd = Splunkd::reading(&tenant, feed);
     let mut dice = Dice::new(seed);
     let mut arrivals = Arrivals::default();

@@ -2,7 +2,7 @@
 //! nothing is written that nobody asked for.
 
 use crate::counterpart::chunked::{Answer, Search, execute};
-use crate::counterpart::splunkd::{ANALYST_KEY, SESSION_KEY};
+use crate::counterpart::splunkd::{READER_KEY, SESSION_KEY};
 use crate::counterpart::tenant::recent;
 use crate::counterpart::{Feed, Object, Splunkd, Tenant};
 use serde_json::{Value, json};
@@ -143,11 +143,11 @@ fn a_dry_run_and_a_preview_write_nothing() {
 #[test]
 fn who_may_not_write_is_told_which_capability_is_missing() {
     let (tenant, objects, splunkd) = open(1);
-    let analyst = Search {
-        key: ANALYST_KEY,
+    let reader = Search {
+        key: READER_KEY,
         ..search("defenderupdate", &CLOSE)
     };
-    let (answers, run) = analyst.run(&splunkd, &[&table(ids(&objects))]);
+    let (answers, run) = reader.run(&splunkd, &[&table(ids(&objects))]);
     assert_eq!(run.code(), Some(1));
     assert!(answers[0].finished() && answers[0].rows.is_empty());
     assert!(

@@ -1,7 +1,7 @@
 //! Each row of an alert's results ends as exactly one outcome; none stops another.
 
 use crate::counterpart::process::Run;
-use crate::counterpart::splunkd::{ANALYST_KEY, Alert};
+use crate::counterpart::splunkd::{ANALYST_KEY, Alert, READER_KEY};
 use crate::counterpart::tenant::recent;
 use crate::counterpart::{Feed, Object, Splunkd, Tenant};
 use serde_json::Value;
@@ -487,6 +487,20 @@ fn an_unknown_account_is_named_and_nothing_is_called() {
     let form = [("account", "fabrikam"), ("status", "resolved")];
     let run = splunkd.alert(&decided(&form, &rows));
     assert!(run.refusal().contains("fabrikam"), "{}", run.stderr);
+    assert_eq!(tenant.calls().len(), 0);
+}
+
+#[test]
+fn who_may_not_triage_is_refused_with_the_missing_capability() {
+    let (tenant, objects, splunkd) = open(Feed::GraphAlerts, 1);
+    let rows = rows([objects[0].id.clone()]);
+    let alert = Alert {
+        session_key: READER_KEY,
+        ..decided(&VERDICT, &rows)
+    };
+    let run = splunkd.alert(&alert);
+    assert_eq!(run.code(), Some(1));
+    assert!(run.refusal().contains("defender_triage"), "{}", run.stderr);
     assert_eq!(tenant.calls().len(), 0);
 }
 

@@ -6,13 +6,13 @@ use super::get::subject;
 use super::talk::{Halt, Talk};
 use super::{Session, account};
 use crate::run::desks::Accounts;
+use crate::run::ledger::Delivery;
+use crate::run::permission::Caller;
 use crate::splunk::chunked::{Invocation, Level, Message, Table, Values};
-use crate::splunk::splunkd::{Addressing, Splunkd};
-use crate::splunk::{NAME, sourcetype};
 use crate::triage::{
     self, Action, Clock, Entry, Form, Ledger, Limits, Outcome, PARAMETERS, Row, Subject, Summary,
 };
-use anyhow::{anyhow, bail};
+use anyhow::anyhow;
 use std::cell::OnceCell;
 use std::collections::{BTreeSet, HashSet};
 use std::io::Write;
@@ -20,9 +20,6 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 const COMMAND: &str = "defenderupdate";
-
-/// Who may write to Defender.
-const CAPABILITIES: [&str; 2] = ["defender_triage", "admin_all_objects"];
 
 /// How long one chunk of rows may take; a search has no time limit of its own.
 const DEADLINE: Duration = Duration::from_secs(1800);
@@ -109,10 +106,9 @@ impl Wish {
                 };
                 let rows: Vec<Row> = table.rows().map(row).collect();
                 let mut ledger = Outcomes {
-                    splunkd,
+                    delivery: Delivery::begin(splunkd).await,
                     before: total.rows.len(),
                     rows: rows.iter().map(|_| Ending::default()).collect(),
-                    refused: false,
                 };
                 let clock = Course {
                     begun: Instant::now(),
@@ -154,14 +150,7 @@ impl Wish {
 
     async fn open(&self, call: &Invocation) -> anyhow::Result<Open> {
         let session = Session::open(call).await?;
-        let context = session.splunkd.current_context().await?;
-        if !CAPABILITIES.iter().any(|needed| context.can(needed)) {
-            bail!(
-                "{} may not write to Defender: a role of this user needs the capability {}; nothing was written",
-                context.username,
-                CAPABILITIES.join(" or ")
-            );
-        }
+        let caller = Caller::of(&session.splunkd).await?;
         let accounts = session.splunkd.conf_stanzas(account::ACCOUNTS).await?;
         let form = self.form(accounts.into_iter().map(|(name, _)| name).collect())?;
         let max_targets = match session.settings.triage.get("max_targets").map(|t| t.trim()) {
@@ -176,7 +165,7 @@ impl Wish {
         let action = Action {
             name: COMMAND.to_owned(),
             batch: self.batch(call),
-            actor: context.username,
+            actor: caller.user,
             form,
             limits: Limits {
                 max_targets,
@@ -285,12 +274,10 @@ impl Ending {
 
 /// Where outcomes go as they happen: to the index, and into the rows.
 struct Outcomes<'s> {
-    splunkd: &'s Splunkd,
+    delivery: Delivery<'s>,
     /// Rows of earlier chunks.
     before: usize,
     rows: Vec<Ending>,
-    /// splunkd refused an event: said once.
-    refused: bool,
 }
 
 impl Ledger for Outcomes<'_> {
@@ -308,22 +295,7 @@ impl Ledger for Outcomes<'_> {
             row: entry.row + self.before,
             ..entry.clone()
         };
-        let json = match serde_json::to_string(&entry) {
-            Ok(json) => json,
-            Err(error) => return tracing::error!("row {}: {error}", entry.row),
-        };
-        let addressing = Addressing {
-            index: None,
-            sourcetype: sourcetype::TRIAGE,
-            source: &format!("{NAME}:{}", entry.action),
-            host: None,
-        };
-        if let Err(error) = self.splunkd.receive(addressing, json.clone().into()).await {
-            if !std::mem::replace(&mut self.refused, true) {
-                tracing::warn!("outcomes cannot be indexed ({error}); they are kept in this log");
-            }
-            tracing::warn!("outcome {json}");
-        }
+        self.delivery.deliver(&entry).await;
     }
 }
 

@@ -18,8 +18,10 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 pub const APP: &str = "defender_bridge";
 pub const SESSION_KEY: &str = "Kx7^session_key_of_splunk-system-user_9q";
-/// Key of an analyst who may not list stored passwords.
+/// Key of an analyst who may triage, but not list stored passwords.
 pub const ANALYST_KEY: &str = "Kx7^session_key_of_an_analyst_4z";
+/// Key of somebody who may only look.
+pub const READER_KEY: &str = "Kx7^session_key_of_a_reader_9q";
 
 type Stanza = BTreeMap<String, String>;
 
@@ -539,7 +541,7 @@ fn route(state: &mut State, asked: &Asked) -> (u16, Value) {
         .and_then(|v| v.strip_prefix("Splunk "))
     {
         Some(SESSION_KEY) => false,
-        Some(ANALYST_KEY) => true,
+        Some(ANALYST_KEY | READER_KEY) => true,
         _ => return said(401, "WARN", "call not properly authenticated"),
     };
     if asked.path != "/services/receivers/simple"
@@ -575,10 +577,14 @@ fn route(state: &mut State, asked: &Asked) -> (u16, Value) {
                     "server_roles": ["search_head"], "isFree": false, "host": "sh1"}),
         )]),
         "/services/authentication/current-context" if read => {
-            let content = if analyst {
-                json!({"username": "analyst", "roles": ["user"], "capabilities": ["search", "defender_triage"]})
+            let key = asked.header("authorization").unwrap_or_default();
+            let content = if key.ends_with(READER_KEY) {
+                json!({"username": "reader", "roles": ["user"], "capabilities": ["search"]})
+            } else if analyst {
+                json!({"username": "analyst", "roles": ["soc"],
+                       "capabilities": ["search", "defender_triage"]})
             } else {
-                json!({"username": "splunk-system-user", "roles": ["admin"],
+                json!({"username": "splunk-system-user", "roles": ["splunk-system-role"],
                        "capabilities": ["search", "list_storage_passwords", "edit_tcp",
                                         "defender_triage"]})
             };
