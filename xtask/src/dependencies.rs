@@ -73,7 +73,7 @@ impl Policy {
             .as_ref()
             .is_some_and(|source| source.is_crates_io())
         {
-            objections.push(format!("{called} does not come from crates.io"));
+            objections.push(format!("{called} does not come from the Rust registry"));
         }
         match licence(package) {
             Some(expression) if self.allows(&package.name, &expression)? => {}

@@ -23,11 +23,9 @@ pub fn document(packages: &[&Package]) -> Result<String> {
         let called = format!("{} {}", package.name, package.version);
         let expression = licence(package).with_context(|| format!("{called} names no licence"))?;
         writeln!(list, "{called}\n    {expression}")?;
-        writeln!(
-            list,
-            "    https://crates.io/crates/{}/{}",
-            package.name, package.version
-        )?;
+        if let Some(source) = &package.repository {
+            writeln!(list, "    {source}")?;
+        }
         for text in texts_of(package, &expression).with_context(|| called.clone())? {
             let holders = texts.entry(text).or_default();
             if !holders.contains(&called) {
