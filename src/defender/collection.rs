@@ -3,9 +3,7 @@
 //!
 //! Plain facts of the published contracts, one record per family and kind.
 
-use crate::defender::cloud::Family;
 use crate::defender::slice::Shape;
-use crate::defender::{graph, mde, xdr};
 use crate::ingest::Limits;
 
 /// The kind of object a feed lists.
@@ -39,15 +37,4 @@ pub(super) struct Collection {
     pub api: &'static str,
     /// Its announced end (message centre post MC1220762), and what to do.
     pub ending: Option<&'static str>,
-}
-
-/// The collection, if the family has it.
-pub(super) fn collection(family: Family, what: What) -> Option<&'static Collection> {
-    match (family, what) {
-        (Family::Graph, What::Alerts) => Some(&graph::ALERTS),
-        (Family::Graph, What::Incidents) => Some(&graph::INCIDENTS),
-        (Family::Mde, What::Alerts) => Some(&mde::ALERTS),
-        (Family::Xdr, What::Incidents) => Some(&xdr::INCIDENTS),
-        (Family::Mde, What::Incidents) | (Family::Xdr, What::Alerts) => None,
-    }
 }

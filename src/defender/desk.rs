@@ -1,15 +1,14 @@
-//! Alerts and incidents of one account as triage sees them: read one, write a
-//! change to some; and why that may fail.
+//! Where alerts and incidents of one account are read and written: what is
+//! known about it, how one is read; and why that may fail.
 
 use crate::defender::cloud::Family;
-use crate::defender::collection::{Collection, What, collection};
-use crate::defender::errand::Errand;
+use crate::defender::collection::{Collection, What};
 use crate::defender::error::Error;
 use crate::defender::http::{Answer, Client};
 use crate::defender::learnt::{Learnt, Term, Together};
+use crate::defender::lists::collection;
 use crate::defender::standing::standing;
-use crate::defender::{batch_read, batch_update, batch_write, id_list};
-use crate::triage::{Change, Desk, DeskError, Failing, Receipt, State, Subject, Target};
+use crate::triage::{DeskError, Failing, State, Subject, Target};
 use futures::StreamExt;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::path::PathBuf;
@@ -134,28 +133,21 @@ impl FamilyDesk {
 }
 
 impl FamilyDesk {
+    /// One call.
+    pub(super) async fn read_one(&self, target: &Target) -> Result<State, DeskFault> {
+        let (collection, path) = self.place(target)?;
+        let answer = self
+            .client
+            .get(&path)
+            .await
+            .map_err(|error| DeskFault::call(error, collection, collection.read))?;
+        self.state_of(target, answer)
+    }
+
     /// One call for each.
     pub(super) async fn read_singly(&self, targets: &[Target]) -> Vec<Result<State, DeskFault>> {
         futures::stream::iter(targets)
-            .map(|target| self.read(target))
-            .buffered(IN_FLIGHT)
-            .collect()
-            .await
-    }
-
-    /// One errand for each.
-    pub(super) async fn write_singly(
-        &self,
-        targets: &[Target],
-        change: &Change,
-        marker: &str,
-    ) -> Vec<Result<Receipt, DeskFault>> {
-        let errand = |target| async move {
-            let errand = Errand::new(self, target, marker)?;
-            errand.carry_out(change).await
-        };
-        futures::stream::iter(targets)
-            .map(errand)
+            .map(|target| self.read_one(target))
             .buffered(IN_FLIGHT)
             .collect()
             .await
@@ -168,45 +160,6 @@ impl FamilyDesk {
             error,
             request_id: answer.request_id,
         })
-    }
-}
-
-impl Desk for FamilyDesk {
-    type Error = DeskFault;
-
-    async fn read(&self, target: &Target) -> Result<State, DeskFault> {
-        let (collection, path) = self.place(target)?;
-        let answer = self
-            .client
-            .get(&path)
-            .await
-            .map_err(|error| DeskFault::call(error, collection, collection.read))?;
-        self.state_of(target, answer)
-    }
-
-    async fn read_many(&self, targets: &[Target]) -> Vec<Result<State, DeskFault>> {
-        match self.client.family() {
-            Family::Graph if targets.len() > 1 => batch_read::read_all(self, targets).await,
-            Family::Mde if targets.len() > 1 => id_list::read_all(self, targets).await,
-            _ => self.read_singly(targets).await,
-        }
-    }
-
-    async fn write(
-        &self,
-        targets: &[Target],
-        change: &Change,
-        marker: &str,
-    ) -> Vec<Result<Receipt, DeskFault>> {
-        match self.client.family() {
-            Family::Graph if targets.len() > 1 => {
-                batch_write::write_all(self, targets, change, marker).await
-            }
-            Family::Mde if targets.len() >= batch_update::LEAST => {
-                batch_update::write_all(self, targets, change, marker).await
-            }
-            _ => self.write_singly(targets, change, marker).await,
-        }
     }
 }
 

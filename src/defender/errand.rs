@@ -6,12 +6,13 @@
 
 use crate::defender::cloud::Family;
 use crate::defender::collection::Collection;
-use crate::defender::desk::{DeskFault, FamilyDesk};
+use crate::defender::desk::{DeskFault, FamilyDesk, IN_FLIGHT};
 use crate::defender::error::Error;
 use crate::defender::http::{Answer, Quota};
 use crate::defender::learnt::Term;
 use crate::defender::spelling;
 use crate::triage::{Change, Desk, DeskError, Failing, Owner, Receipt, State, Subject, Target};
+use futures::StreamExt;
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 
@@ -35,6 +36,26 @@ pub(super) struct Wording {
 
 /// How often a comment is sent at most, each time after proof that it is not there.
 pub(super) const COMMENT_TRIES: u32 = 2;
+
+impl FamilyDesk {
+    /// One errand for each.
+    pub(super) async fn write_singly(
+        &self,
+        targets: &[Target],
+        change: &Change,
+        marker: &str,
+    ) -> Vec<Result<Receipt, DeskFault>> {
+        let errand = |target| async move {
+            let errand = Errand::new(self, target, marker)?;
+            errand.carry_out(change).await
+        };
+        futures::stream::iter(targets)
+            .map(errand)
+            .buffered(IN_FLIGHT)
+            .collect()
+            .await
+    }
+}
 
 impl<'a> Errand<'a> {
     pub fn new(

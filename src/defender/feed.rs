@@ -2,7 +2,8 @@
 //! filter; and the exact words of its questions.
 
 use crate::defender::cloud::Family;
-use crate::defender::collection::{Collection, What, collection};
+use crate::defender::collection::{Collection, What};
+use crate::defender::lists::collection;
 use crate::ingest::{Ask, Facet, Order};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::fmt;

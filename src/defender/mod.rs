@@ -27,6 +27,7 @@ pub mod http;
 pub mod hunting;
 mod id_list;
 mod learnt;
+mod lists;
 #[cfg(test)]
 mod loopback;
 mod mde;
@@ -38,6 +39,7 @@ mod source;
 mod spelling;
 mod standing;
 mod throttle;
+mod work;
 mod xdr;
 
 pub use account::{Account, Auth, Proxy};

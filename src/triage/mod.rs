@@ -21,6 +21,7 @@ mod outcome;
 mod parameter;
 mod plan;
 mod request;
+mod row;
 mod seen;
 #[cfg(test)]
 mod tests;
@@ -30,7 +31,7 @@ pub use form::{Form, FormError, PARAMETERS};
 pub use gap::Field;
 pub use outcome::{Entry, Exit, Outcome, Summary};
 pub use parameter::{COMMENT_MAX, ParameterError};
-pub use request::Row;
+pub use row::Row;
 
 use crate::triage::book::Book;
 use crate::triage::plan::Plan;

@@ -3,7 +3,8 @@
 
 use crate::triage::form::Form;
 use crate::triage::gap::between;
-use crate::triage::request::{Invalid, Request, Row};
+use crate::triage::request::{Invalid, Request};
+use crate::triage::row::Row;
 use crate::triage::seen::Seen;
 use crate::triage::{Api, Change, Target};
 use std::collections::{BTreeSet, HashMap};

@@ -9,42 +9,10 @@
 
 use crate::triage::form::{Form, Setting, apart};
 use crate::triage::parameter::{self, ParameterError};
+use crate::triage::row::Row;
 use crate::triage::seen::Seen;
 use crate::triage::vocabulary::quoted;
 use crate::triage::{Api, Change, Subject, Target};
-
-/// One row as it came, field by field, each with one value or more.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Row {
-    fields: Vec<(String, Vec<String>)>,
-}
-
-impl Row {
-    pub fn new(fields: impl IntoIterator<Item = (String, Vec<String>)>) -> Self {
-        Self {
-            fields: fields.into_iter().collect(),
-        }
-    }
-
-    /// A field's values without blanks around them, each once, empty ones left out.
-    pub(super) fn values(&self, field: &str) -> Vec<&str> {
-        let mut values: Vec<&str> = Vec::new();
-        let all = self.fields.iter().filter(|(name, _)| name == field);
-        for value in all.flat_map(|(_, values)| values) {
-            let value = value.trim();
-            if !value.is_empty() && !values.contains(&value) {
-                values.push(value);
-            }
-        }
-        values
-    }
-
-    fn names(&self) -> String {
-        let names = self.fields.iter().map(|(name, _)| name.as_str());
-        let names: Vec<&str> = names.filter(|name| !name.starts_with('_')).collect();
-        quoted(&names.join(", "))
-    }
-}
 
 /// A row that can be carried out.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! What the row showed when somebody decided, so that a verdict does not
 //! silently overrule a colleague who was faster.
 
-use crate::triage::request::Row;
+use crate::triage::row::Row;
 use crate::triage::vocabulary::{Classification, Determination, Status};
 use crate::triage::{Change, Owner, State, Subject};
 use jiff::Timestamp;

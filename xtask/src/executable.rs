@@ -3,7 +3,7 @@
 
 use crate::python::Venv;
 use crate::tool;
-use crate::workspace::{NAME, Workspace};
+use crate::workspace::{NAME, TARGET, Workspace};
 use anyhow::{Context, Result, bail};
 use object::elf::{FileHeader64, SHT_GNU_VERNEED};
 use object::read::elf::{FileHeader, SectionHeader};
@@ -12,8 +12,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Platform folder names are Splunk's, target names Rust's.
-pub const TARGET: &str = "x86_64-unknown-linux-gnu";
 pub const PLATFORM: &str = "linux_x86_64";
 
 /// RHEL 7 and everything after it.

@@ -6,6 +6,9 @@ use cargo_metadata::{Metadata, MetadataCommand, Package};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+/// What the shipped executable is built for.
+pub const TARGET: &str = "x86_64-unknown-linux-gnu";
+
 /// Splunk app id, crate and executable: one name.
 pub const NAME: &str = "defender_bridge";
 
@@ -48,14 +51,7 @@ impl Workspace {
     /// What the executable is made of: the libraries linked into it, by name and
     /// version. Without the product itself.
     pub fn shipped(&self) -> Result<Vec<&Package>> {
-        self.tree(&[
-            "--package",
-            NAME,
-            "--edges",
-            "normal",
-            "--target",
-            crate::executable::TARGET,
-        ])
+        self.tree(&["--package", NAME, "--edges", "normal", "--target", TARGET])
     }
 
     /// Every crate that anything here is built or tested with, on any platform.

@@ -1,7 +1,9 @@
 use super::*;
+use crate::defender::cloud::Family;
 use crate::defender::loopback::{BATCH, Call, Reply, Tenant};
 use crate::triage::Owner;
 use crate::triage::vocabulary::{Classification, Determination, Status};
+use crate::triage::{Change, Desk};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::sync::Arc;

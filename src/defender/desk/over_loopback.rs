@@ -1,7 +1,9 @@
 use super::*;
+use crate::defender::cloud::Family;
 use crate::defender::loopback::{Call, Reply, Tenant};
 use crate::triage::Owner;
 use crate::triage::vocabulary::{Classification, Determination, Status};
+use crate::triage::{Change, Desk, Receipt};
 use serde_json::{Value, json};
 
 const MARKER: &str = "[splunk:0badcafe]";
