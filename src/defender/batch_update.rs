@@ -200,7 +200,9 @@ impl<'a> Update<'a> {
         self.singly(&probes).await;
         let failing = self.fault(&error).failing();
         let alike = |at: &usize| match self.rows.get(*at) {
-            Some(Row::Done(Err(fault))) => fault.failing() == failing,
+            Some(Row::Done(Err(fault))) => {
+                fault.failing() == failing && (failing != Failing::Invalid || fault.same_as(&error))
+            }
             _ => false,
         };
         if failing != Failing::NotFound && probes.iter().all(alike) {

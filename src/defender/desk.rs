@@ -164,6 +164,18 @@ impl FamilyDesk {
 }
 
 impl DeskFault {
+    /// Whether the service gave the same reason in the same words.
+    pub(super) fn same_as(&self, other: &Error) -> bool {
+        let said = |error: &Error| match error {
+            Error::Service { code, message, .. } => Some((code.clone(), message.clone())),
+            _ => None,
+        };
+        match self {
+            Self::Call { error, .. } => said(error).is_some() && said(error) == said(other),
+            _ => false,
+        }
+    }
+
     pub(super) fn call(error: Error, collection: &Collection, permission: &str) -> Self {
         let Collection { api, ending, .. } = collection;
         let advice = match (&error, *ending) {

@@ -15,6 +15,9 @@ use std::time::Duration;
 pub const ACCOUNTS: &str = "defender_bridge_account";
 pub const SETTINGS: &str = "defender_bridge_settings";
 
+/// Under which name storage/passwords keeps the proxy's password.
+const PROXY: &str = "proxy";
+
 /// splunkd may still be starting when it starts its inputs.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -76,6 +79,12 @@ pub async fn account(
         );
     };
     let text = |key: &str| stanza.get(key).cloned().unwrap_or_default();
+    if matches!(text("disabled").trim(), "1" | "true") {
+        bail!("account \"{name}\" is disabled in {ACCOUNTS}.conf: enable it, or name another");
+    }
+    if name == PROXY {
+        bail!("no account can be called \"{PROXY}\": under that name the proxy's password is kept");
+    }
     let proxy = |key: &str| settings.proxy.get(key).cloned().unwrap_or_default();
     let auth = text("auth");
     let has_secret = !matches!(auth.trim(), "managed_identity" | "workload_identity");
@@ -95,7 +104,7 @@ pub async fn account(
         },
         proxy_password: match (proxy("url").trim(), proxy("username").trim()) {
             ("", _) | (_, "") => None,
-            _ => splunkd.password("proxy").await?,
+            _ => splunkd.password(PROXY).await?,
         },
         proxy_url: proxy("url"),
         proxy_username: proxy("username"),

@@ -14,7 +14,7 @@ use crate::splunk::modular_action::{ModularActionLog, RowId};
 use crate::splunk::results;
 use crate::splunk::splunkd::{Splunkd, SplunkdError};
 use crate::triage::{Entry, Exit, Ledger, Outcome, PARAMETERS, Summary};
-use anyhow::{anyhow, bail};
+use anyhow::bail;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -66,7 +66,8 @@ async fn act(action: &str) -> anyhow::Result<Summary> {
     let splunkd = account::splunkd(uri, key, account::PATIENCE)?;
     let caller = Caller::of(&splunkd).await?;
     let rows = rows(&payload)?;
-    let responses = Responses::open(action, &payload, &rows);
+    let mut responses = Responses::open(action, &payload, &rows);
+    responses.invoke();
     let job = Job {
         action: action.to_owned(),
         subject,
@@ -89,13 +90,18 @@ async fn act(action: &str) -> anyhow::Result<Summary> {
             directly(job, &payload, &caller, &splunkd, responses).await
         }
         // Splunkd's own words say why, and it would say the same again.
-        Err(error) if error.refused() => Err(error.into()),
-        // Its comments are known by the batch, so beginning again doubles none.
-        Err(error) if caller.reads_secrets() => {
-            tracing::warn!("{error}; the user's own rights are used instead");
-            directly(job, &payload, &caller, &splunkd, responses).await
+        Err(error) if error.refused() => {
+            responses.failed(&error.to_string());
+            Err(error.into())
         }
-        Err(error) => Err(anyhow!(error).context(lacking(&caller))),
+        // The endpoint may still be at it: beginning again could do things twice.
+        Err(error) => {
+            let why = format!("{error}; what was carried out stands in the ledger");
+            tracing::error!("{why}");
+            responses.failed(&why);
+            let rows = rows.iter().map(|_| Outcome::Failed).collect();
+            Ok(Summary { rows })
+        }
     }
 }
 
@@ -119,16 +125,19 @@ async fn directly(
     payload: &Payload,
     caller: &Caller,
     splunkd: &Splunkd,
-    mut responses: Responses,
+    responses: Responses,
 ) -> anyhow::Result<Summary> {
-    responses.invoke();
     let actor = payload.user.as_ref().or(payload.owner.as_ref());
     let actor = actor.unwrap_or(&caller.user).clone();
     let mut outcomes = Outcomes {
         delivery: Delivery::begin(splunkd).await,
         responses,
     };
-    Ok(triage::carry_out(job, &actor, splunkd, splunkd, &mut outcomes).await?)
+    let carried_out = triage::carry_out(job, &actor, splunkd, splunkd, &mut outcomes).await;
+    if let Err(error) = &carried_out {
+        outcomes.responses.failed(&error.to_string());
+    }
+    Ok(carried_out?)
 }
 
 /// What the endpoint answers.
@@ -165,7 +174,6 @@ async fn through_endpoint(job: &Job, splunkd: &Splunkd) -> Result<Option<Answer>
 
 impl Answer {
     fn relayed(self, mut responses: Responses) -> Summary {
-        responses.invoke();
         for outlined in &self.outcomes {
             let target = outlined.target.as_deref();
             let outcome = outcome(&outlined.outcome);
@@ -205,7 +213,10 @@ fn cells(row: &results::Row) -> BTreeMap<String, Cell> {
 fn rows(payload: &Payload) -> anyhow::Result<Vec<results::Row>> {
     let rows = payload.rows()?;
     if !payload.per_result() && payload.results_file.is_some() && !rows.complete() {
-        tracing::warn!("the results file is gone: only the row in the payload is acted on");
+        bail!(
+            "the results file is gone, so the rows are not known: nothing was written. Splunk keeps \
+             results for the `ttl` of the action; run the search again"
+        );
     }
     let rows: Vec<results::Row> = rows.collect::<Result<_, _>>()?;
     if rows.is_empty() {
@@ -259,6 +270,19 @@ impl Responses {
             return;
         };
         if let Some(error) = self.ids.iter().find_map(|id| log.invoke(now, id).err()) {
+            tracing::warn!("the response-action log cannot be written: {error}");
+        }
+    }
+
+    /// Every row that was taken on ended, and not well.
+    fn failed(&mut self, why: &str) {
+        let Some(log) = &mut self.log else {
+            return;
+        };
+        let now = jiff::Timestamp::now();
+        let line = format!("failed: {why}");
+        let mut lines = self.ids.iter().map(|id| log.outcome(now, id, &line, false));
+        if let Some(error) = lines.find_map(Result::err) {
             tracing::warn!("the response-action log cannot be written: {error}");
         }
     }

@@ -19,6 +19,9 @@ use tokio::sync::watch;
 /// What earlier runs left must not keep this one from its own rows.
 const CATCHING_UP: time::Duration = time::Duration::from_secs(20);
 
+/// splunkd kills an action after its `maxtime`: a slow index must not use it up.
+const PATIENCE: time::Duration = time::Duration::from_secs(40);
+
 /// Takes the outcomes of one run.
 pub struct Delivery<'s> {
     splunkd: &'s Splunkd,
@@ -27,6 +30,8 @@ pub struct Delivery<'s> {
     refused: bool,
     /// The spool did not take one either: said once.
     lost: bool,
+    /// Time spent on handing over.
+    spent: time::Duration,
 }
 
 impl<'s> Delivery<'s> {
@@ -45,6 +50,7 @@ impl<'s> Delivery<'s> {
             spool,
             refused: false,
             lost: false,
+            spent: time::Duration::ZERO,
         }
     }
 
@@ -55,7 +61,16 @@ impl<'s> Delivery<'s> {
             Err(error) => return tracing::error!("row {}: {error}", entry.row),
         };
         if !self.refused {
-            match send(self.splunkd, &json).await {
+            let begun = time::Instant::now();
+            let sent = send(self.splunkd, &json).await;
+            self.spent += begun.elapsed();
+            if self.spent > PATIENCE {
+                self.refused = true;
+                tracing::warn!(
+                    "splunkd takes outcomes slowly: the others are kept for a later run"
+                );
+            }
+            match sent {
                 Ok(()) => return,
                 Err(error) => {
                     self.refused = true;

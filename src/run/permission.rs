@@ -60,12 +60,12 @@ impl Caller {
 
     /// Whether the caller can read the accounts' secrets.
     pub fn reads_secrets(&self) -> bool {
-        self.can(SECRETS)
+        self.context.can(SECRETS)
     }
 
     /// Whether splunkd takes events from the caller.
     pub fn sends_events(&self) -> bool {
-        self.can(EVENTS)
+        self.context.can(EVENTS)
     }
 
     fn can(&self, capability: &str) -> bool {
