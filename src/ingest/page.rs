@@ -51,11 +51,6 @@ pub struct Poison {
 }
 
 impl Page {
-    /// Whether objects lie within objects.
-    pub fn has_nested(&self) -> bool {
-        self.objects.iter().any(|object| !object.nested.is_empty())
-    }
-
     /// The bytes of an object, in one piece or, where a member was cut out, two.
     pub fn text(&self, raw: &Raw) -> [&str; 2] {
         let slice = |span: Range<usize>| self.body.get(span).unwrap_or_default();

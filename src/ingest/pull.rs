@@ -224,8 +224,14 @@ where
     let from = first_instant(checkpoint, poll.overlap);
     checkpoint.habits.doubt = false;
     let newest_known = checkpoint.watermark.filter(|_| checkpoint.finished);
-    let mut walk = Walk::new(source.limits(), poll.now, from, end, newest_known, &due);
-    let mut first_kept = true;
+    let mut walk = Walk::new(
+        source.limits(),
+        poll.now,
+        from..end,
+        newest_known,
+        &checkpoint.gaps,
+        &due,
+    );
     while let Some(ask) = walk.ask(&checkpoint.habits) {
         tracing::debug!("asking for {} to {}, {} objects", ask.from, ask.to, ask.top);
         let answer = tokio::select! {
@@ -252,16 +258,13 @@ where
             }
         };
         tally.pages += 1;
-        let listing = Listing::of(&page, checkpoint);
+        let listing = Listing::of(&page, from, checkpoint);
         if !walk.delivers() {
             walk.took(&listing, &mut checkpoint.habits);
             continue;
         }
-        if std::mem::take(&mut first_kept) && (page.has_nested() || !page.poison.is_empty()) {
-            checkpoint.kept.begin_poll();
-        }
-        learn_size(&page, checkpoint);
-        let (objects, poison) = choose(&page, &listing, &walk, checkpoint, tally);
+        learn_size(&page, ask.top, checkpoint);
+        let (objects, poison) = choose(&page, &listing, from, &walk, checkpoint, tally);
         walk.took(&listing, &mut checkpoint.habits);
         advance(&mut walk, checkpoint, poll, tally);
         checkpoint.finished = walk.is_over();
@@ -307,31 +310,47 @@ fn first_instant(checkpoint: &Checkpoint, overlap: Duration) -> Instant {
 }
 
 impl Listing {
-    fn of(page: &Page, checkpoint: &Checkpoint) -> Self {
-        let sights: Vec<(Instant, Key)> = page
-            .objects
-            .iter()
-            .map(|object| (object.updated, Key::of(object, page)))
+    /// `from` is where the poll began: a service that rounds instants lists
+    /// objects before it too, which are none of this poll's business.
+    fn of(page: &Page, from: Instant, checkpoint: &Checkpoint) -> Self {
+        let key = |object| Key::of(object, page);
+        let objects = page.objects.iter();
+        let sights: Vec<(Instant, Key)> = objects
+            .clone()
+            .map(|object| (object.updated, key(object)))
             .collect();
-        let all_known = page.poison.is_empty()
+        let nested: Vec<Vec<Key>> = objects
+            .map(|object| object.nested.iter().map(key).collect())
+            .collect();
+        let poison: Vec<Key> = page
+            .poison
+            .iter()
+            .map(|element| page.body.get(element.span.clone()).unwrap_or_default())
+            .map(Key::of_text)
+            .collect();
+        let mut kept = nested.iter().flatten().chain(&poison);
+        let all_known = kept.all(|key| checkpoint.kept.has(*key))
             && sights
                 .iter()
-                .all(|(updated, key)| checkpoint.seen.has(*updated, *key));
+                .all(|(updated, key)| *updated < from || checkpoint.seen.has(*updated, *key));
         Self {
-            count: u32::try_from(sights.len() + page.poison.len()).unwrap_or(u32::MAX),
+            count: u32::try_from(sights.len() + poison.len()).unwrap_or(u32::MAX),
             more: page.more,
             all_known,
             sights,
+            nested,
+            poison,
         }
     }
 }
 
 /// A moving average, so that page sizes follow the objects.
-fn learn_size(page: &Page, checkpoint: &mut Checkpoint) {
+fn learn_size(page: &Page, top: u32, checkpoint: &mut Checkpoint) {
     let objects = u64::try_from(page.objects.len()).unwrap_or(u64::MAX);
     let bytes = u64::try_from(page.body.len()).unwrap_or(u64::MAX);
     // An idle page says nothing about a full one.
-    if objects < 5 && checkpoint.habits.object_bytes.is_some() && bytes < 1_000_000 {
+    let is_full = objects >= u64::from(top.min(5));
+    if !is_full && checkpoint.habits.object_bytes.is_some() && bytes < 1_000_000 {
         return;
     }
     if let Some(now) = bytes.checked_div(objects) {
@@ -352,6 +371,7 @@ type Chosen = (Vec<(usize, Option<usize>)>, Vec<usize>);
 fn choose(
     page: &Page,
     listing: &Listing,
+    from: Instant,
     walk: &Walk,
     checkpoint: &mut Checkpoint,
     tally: &mut Tally,
@@ -367,34 +387,37 @@ fn choose(
         let bytes = pieces.iter().map(|piece| piece.len()).sum::<usize>();
         tally.bytes += u64::try_from(bytes).unwrap_or(u64::MAX);
     };
-    for (index, (object, (updated, key))) in page.objects.iter().zip(&listing.sights).enumerate() {
+    let listed = page
+        .objects
+        .iter()
+        .zip(&listing.sights)
+        .zip(&listing.nested);
+    for (index, ((object, (updated, key)), nested)) in listed.enumerate() {
         tally.listed += 1;
-        let new = if old_gap {
-            // Older than the seen set reaches.
-            !walk.met(*key) && checkpoint.kept.add(*key)
-        } else {
-            !checkpoint.seen.has(*updated, *key)
-        };
-        if !new {
-            continue;
+        let known = (!old_gap && *updated < from)
+            || checkpoint.seen.has(*updated, *key)
+            // A gap may lie further back than the seen set reaches.
+            || (old_gap && (walk.met(*key) || !checkpoint.kept.add(*key)));
+        if !known {
+            if *updated >= checkpoint.seen_since {
+                checkpoint.seen.add(*updated, *key);
+            }
+            count(object.kind, page.text(&object.raw), tally);
+            objects.push((index, None));
         }
-        if !old_gap {
-            checkpoint.seen.add(*updated, *key);
-        }
-        count(object.kind, page.text(&object.raw), tally);
-        objects.push((index, None));
-        for (inner, alert) in object.nested.iter().enumerate() {
-            if checkpoint.kept.add(Key::of(alert, page)) {
+        // An alert may change while its incident does not.
+        for (inner, (alert, key)) in object.nested.iter().zip(nested).enumerate() {
+            if checkpoint.kept.add(*key) {
                 count(alert.kind, page.text(&alert.raw), tally);
                 objects.push((index, Some(inner)));
             }
         }
     }
     let mut poison = Vec::new();
-    for (index, element) in page.poison.iter().enumerate() {
-        let text = page.body.get(element.span.clone()).unwrap_or_default();
-        if checkpoint.kept.add(Key::of_text(text)) {
+    for (index, (element, key)) in page.poison.iter().zip(&listing.poison).enumerate() {
+        if checkpoint.kept.add(*key) {
             tracing::warn!("an element was quarantined: {}", element.why);
+            let text = page.body.get(element.span.clone()).unwrap_or_default();
             count(Kind::Quarantined, [text, ""], tally);
             poison.push(index);
         }
@@ -404,12 +427,6 @@ fn choose(
 
 /// Moves the watermark over what is drained.
 fn advance(walk: &mut Walk, checkpoint: &mut Checkpoint, poll: Poll, tally: &mut Tally) {
-    let newest = checkpoint.seen.newest_until(walk.frontier());
-    checkpoint.watermark = checkpoint.watermark.max(newest);
-    if let Some(watermark) = checkpoint.watermark {
-        checkpoint.seen_since = checkpoint.seen_since.max(watermark.minus(poll.overlap));
-        checkpoint.seen.forget_before(checkpoint.seen_since);
-    }
     for gap in walk.take_gaps() {
         tally.gaps += 1;
         tracing::error!(
@@ -419,7 +436,17 @@ fn advance(walk: &mut Walk, checkpoint: &mut Checkpoint, poll: Poll, tally: &mut
             gap.to,
             gap.why
         );
+        // What shares the gap's window was delivered; the gap is asked for again.
+        for key in checkpoint.seen.between(gap.from, gap.to) {
+            checkpoint.kept.add(key);
+        }
         checkpoint.gaps.push(gap);
+    }
+    let newest = checkpoint.seen.newest_until(walk.frontier());
+    checkpoint.watermark = checkpoint.watermark.max(newest);
+    if let Some(watermark) = checkpoint.watermark {
+        checkpoint.seen_since = checkpoint.seen_since.max(watermark.minus(poll.overlap));
+        checkpoint.seen.forget_before(checkpoint.seen_since);
     }
 }
 

@@ -89,6 +89,12 @@ impl Seen {
         }
     }
 
+    /// What was delivered with a last update in `[from, to)`.
+    pub fn between(&self, from: Instant, to: Instant) -> impl Iterator<Item = Key> {
+        let (first, last) = ((from.ticks(), Key(0, 0)), (to.ticks(), Key(0, 0)));
+        self.0.range(first..last.max(first)).map(|(_, key)| *key)
+    }
+
     /// The newest instant delivered, up to and including `limit` if there is one.
     pub fn newest_until(&self, limit: Option<Instant>) -> Option<Instant> {
         let end = limit.map_or(i64::MAX, Instant::ticks);
@@ -105,33 +111,46 @@ impl Seen {
 }
 
 /// Things delivered that no window of time bounds: alerts nested in incidents,
-/// which come again with every change of their incident, and quarantined elements.
+/// which come again with every change of their incident, quarantined elements,
+/// and what was listed inside a gap.
 ///
 /// Holds the [`Kept::MOST`] last met; what is forgotten is delivered once more.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Kept {
-    /// Counts polls, so that what is still being listed outlives what is not.
-    poll: u64,
+    /// Counts what was met, so that what is still being listed outlives what is not.
+    met: u64,
     last_met: HashMap<Key, u64>,
 }
 
 impl Kept {
     pub const MOST: usize = 20_000;
 
-    pub fn begin_poll(&mut self) {
-        self.poll += 1;
+    /// How much later a key must be met again to be noted as met again: an idle
+    /// poll changes nothing.
+    const STALE: u64 = 5_000;
+
+    pub fn has(&self, key: Key) -> bool {
+        self.last_met.contains_key(&key)
     }
 
     /// Remembers a key; true if it was not known.
     pub fn add(&mut self, key: Key) -> bool {
-        let new = self.last_met.insert(key, self.poll).is_none();
-        if self.last_met.len() > Self::MOST + Self::MOST / 4 {
-            let mut polls: Vec<u64> = self.last_met.values().copied().collect();
-            polls.sort_unstable();
-            let oldest_kept = polls.get(polls.len() - Self::MOST).copied().unwrap_or(0);
-            self.last_met.retain(|_, poll| *poll > oldest_kept);
+        if let Some(met) = self.last_met.get_mut(&key) {
+            if *met + Self::STALE < self.met {
+                self.met += 1;
+                *met = self.met;
+            }
+            return false;
         }
-        new
+        self.met += 1;
+        self.last_met.insert(key, self.met);
+        if self.last_met.len() > Self::MOST + Self::MOST / 4 {
+            let mut met: Vec<u64> = self.last_met.values().copied().collect();
+            met.sort_unstable();
+            let oldest = met.get(met.len() - Self::MOST).copied().unwrap_or(0);
+            self.last_met.retain(|_, met| *met >= oldest);
+        }
+        true
     }
 }
 
@@ -156,15 +175,33 @@ mod tests {
         let mut kept = Kept::default();
         let listed = Key::of_text("listed at every poll");
         assert!(kept.add(listed));
-        for poll in 0..8_u64 {
-            kept.begin_poll();
-            assert!(!kept.add(listed), "poll {poll}");
+        for round in 0..8_u64 {
             for other in 0..5_000_u64 {
-                kept.add(Key(poll, other));
+                kept.add(Key(round, other));
             }
+            assert!(!kept.add(listed), "round {round}");
         }
         assert!(kept.last_met.len() <= Kept::MOST + Kept::MOST / 4);
         assert!(!kept.add(listed));
+    }
+
+    #[test]
+    fn a_flood_of_nested_alerts_pushes_out_the_oldest_only() {
+        let mut kept = Kept::default();
+        for number in 0..30_000_u64 {
+            assert!(kept.add(Key(0, number)));
+        }
+        assert!(kept.last_met.len() >= Kept::MOST);
+        assert!(kept.has(Key(0, 29_999)) && !kept.has(Key(0, 0)));
+    }
+
+    #[test]
+    fn meeting_the_same_again_at_once_changes_nothing() {
+        let mut kept = Kept::default();
+        kept.add(Key(0, 1));
+        let before = kept.clone();
+        kept.add(Key(0, 1));
+        assert_eq!(kept, before);
     }
 
     #[test]

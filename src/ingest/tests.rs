@@ -440,6 +440,128 @@ fn an_object_at_fault_for_good_is_asked_for_ever_more_seldom_and_then_given_up()
     assert_eq!(asked, Gap::MOST_TRIES);
 }
 
+fn dense(count: u32) -> BTreeMap<u32, i64> {
+    // All within ten minutes, so within the overlap of every poll.
+    (0..count)
+        .map(|id| (id, NOW - 6_000_000_000 + i64::from(id) * 5_000_000))
+        .collect()
+}
+
+#[test]
+fn an_object_at_fault_within_the_overlap_is_met_once_and_does_not_wear_out_the_polls() {
+    for order in [Order_::Honoured, Order_::NewestFirst] {
+        let mut tenant = Tenant {
+            objects: dense(400),
+            order,
+            poison: [77, 200].into(),
+            ..Tenant::default()
+        };
+        let splunk = Splunk::default();
+        assert_eq!(poll(&tenant, &splunk, NOW).gaps, 2, "{order:?}");
+        for later in 1..4 {
+            let tally = poll(&tenant, &splunk, NOW + later);
+            assert_eq!((tally.gaps, tally.events()), (0, 0), "{order:?}");
+            assert!(calls(&tenant) < 40, "{order:?}: {} calls", calls(&tenant));
+        }
+        tenant.poison.clear();
+        poll(&tenant, &splunk, NOW + 10);
+        poll(&tenant, &splunk, NOW + 11);
+        assert!(delivered(&splunk) == expected(&tenant), "{order:?}");
+    }
+}
+
+#[test]
+fn more_objects_at_fault_than_one_poll_gives_up_on_do_not_stall_the_feed() {
+    let tenant = Tenant {
+        objects: dense(400),
+        poison: (0..40).map(|n| n * 9).collect(),
+        ..Tenant::default()
+    };
+    let splunk = Splunk::default();
+    for later in 0..6 {
+        drop(poll_at(&tenant, &splunk, NOW + later));
+    }
+    assert!(delivered(&splunk) == expected(&tenant));
+}
+
+#[test]
+fn ties_beyond_reach_are_not_delivered_twice() {
+    let mut objects = spread(300);
+    objects.extend((10_000..20_000).map(|id| (id, NOW / 2)));
+    let tenant = Tenant {
+        objects,
+        clamp: 200,
+        ..Tenant::default()
+    };
+    let splunk = Splunk::default();
+    for later in 0..3 {
+        poll(&tenant, &splunk, NOW + later);
+    }
+    assert!(delivered(&splunk).values().all(|count| *count == 1));
+}
+
+#[test]
+fn a_late_object_behind_a_silent_cap_is_found_in_a_list_without_order() {
+    let mut tenant = Tenant {
+        objects: dense(150),
+        order: Order_::NewestFirst,
+        clamp: 100,
+        ..Tenant::default()
+    };
+    let splunk = Splunk::default();
+    poll(&tenant, &splunk, NOW);
+    tenant.objects.insert(9_000, NOW - 6_000_000_001);
+    tenant.objects.insert(9_001, NOW - 5_999_000_000);
+    poll(&tenant, &splunk, NOW + 1);
+    let wanted = expected(&tenant);
+    let got = delivered(&splunk);
+    assert!(
+        wanted
+            .iter()
+            .filter(|(text, _)| got.contains_key(*text))
+            .count()
+            >= 151
+    );
+    assert!(got.values().all(|count| *count == 1));
+}
+
+#[test]
+fn a_service_that_rounds_instants_down_doubles_nothing_at_the_edge_of_the_overlap() {
+    let overlap = 900 * 10_000_000;
+    let newest = NOW - 1_000;
+    let tenant = Tenant {
+        objects: [
+            (1, newest),
+            (2, newest - overlap + 5),
+            (3, newest - overlap - 5),
+            (4, newest - overlap - 500),
+        ]
+        .into(),
+        precision: 10_000,
+        ..Tenant::default()
+    };
+    let splunk = Splunk::default();
+    for later in 0..4 {
+        poll(&tenant, &splunk, NOW + later * 20_000);
+    }
+    assert_eq!(delivered(&splunk), expected(&tenant));
+}
+
+#[test]
+fn one_huge_object_does_not_shrink_the_pages_for_good() {
+    let tenant = Tenant {
+        objects: spread(2000),
+        ..Tenant::default()
+    };
+    let splunk = Splunk::default();
+    let mut checkpoint = Checkpoint::new("s", Instant::EPOCH);
+    checkpoint.habits.object_bytes = Some(20_000_000);
+    *splunk.kept.lock().unwrap() = Some(checkpoint.text().unwrap());
+    poll(&tenant, &splunk, NOW);
+    assert!(calls(&tenant) < 120, "{} calls", calls(&tenant));
+    assert!(delivered(&splunk) == expected(&tenant));
+}
+
 #[test]
 fn a_service_that_is_down_ends_the_poll_at_once_and_costs_nothing() {
     let mut tenant = Tenant {

@@ -14,6 +14,7 @@ use super::checkpoint::{Gap, Habits, Ordering};
 use super::seen::Key;
 use super::{Ask, Facet, Instant, Limits, Order, Refusal, Verdict};
 use std::collections::HashSet;
+use std::ops::Range;
 use std::time::Duration;
 
 /// Page size aimed at, in bytes: large enough for speed, small enough that two
@@ -42,6 +43,10 @@ const TICK: Duration = Duration::from_nanos(100);
 pub(super) struct Listing {
     /// Last update and fingerprint of each object, in the order listed.
     pub sights: Vec<(Instant, Key)>,
+    /// Fingerprints of the objects nested in each.
+    pub nested: Vec<Vec<Key>>,
+    /// Of the unusable elements.
+    pub poison: Vec<Key>,
     /// Elements listed, unusable ones included.
     pub count: u32,
     /// The service says that more follows.
@@ -162,16 +167,18 @@ impl Span {
 }
 
 impl Walk {
-    /// `from` to `end`, and the gaps that are due again. `watermark` is the
-    /// newest instant delivered by earlier polls, if any.
+    /// A window, but for the `gaps` in it, of which those that are `due` are
+    /// asked for again. `watermark` is the newest instant delivered by earlier
+    /// polls, if any.
     pub fn new(
         limits: Limits,
         now: Instant,
-        from: Instant,
-        end: Instant,
+        window: Range<Instant>,
         watermark: Option<Instant>,
+        gaps: &[Gap],
         due: &[Gap],
     ) -> Self {
+        let (from, end) = (window.start, window.end);
         let mut spans: Vec<Span> = due
             .iter()
             .rev()
@@ -180,9 +187,22 @@ impl Walk {
                 ..Span::new(gap.from, gap.to)
             })
             .collect();
-        if from < end {
-            spans.push(Span::new(from, end));
+        let mut gaps: Vec<&Gap> = gaps.iter().collect();
+        gaps.sort_by_key(|gap| gap.from);
+        let (mut between, mut next) = (Vec::new(), from);
+        for gap in gaps
+            .into_iter()
+            .filter(|gap| gap.to > from && gap.from < end)
+        {
+            if next < gap.from {
+                between.push(Span::new(next, gap.from));
+            }
+            next = next.max(gap.to);
         }
+        if next < end {
+            between.push(Span::new(next, end));
+        }
+        spans.extend(between.into_iter().rev());
         Self {
             limits,
             now,
@@ -320,6 +340,10 @@ impl Walk {
         }
         if let State::Single { .. } = span.state {
             span.skip += listing.count;
+            // Only failures in a row end the attempt.
+            if let State::Single { misses: 2.. } = span.state {
+                span.state = State::Single { misses: 1 };
+            }
             return self.spans.push(span);
         }
         span.ahead = span.ahead.saturating_sub(listing.count);
@@ -356,7 +380,13 @@ impl Walk {
             .iter()
             .any(|(updated, _)| *updated >= newest_known);
         let looked_behind = span.from > newest_known;
-        let may_go_on = listing.more || listing.count >= top || !reached || looked_behind;
+        // In another order a cut page may lack any object, not just the newest.
+        let disordered = matches!(habits.order, Ordering::Ignored | Ordering::Refused);
+        let may_go_on = listing.more
+            || listing.count >= top
+            || !reached
+            || looked_behind
+            || (disordered && !is_last);
         if !listing.all_known || may_go_on {
             return false;
         }
