@@ -381,7 +381,7 @@ impl Client {
             .with_factor(3.0)
             .with_jitter()
             .with_max_times(TRIES - 1);
-        (|| inner.attempt(&request, &course))
+        (|| inner.attempt_in_time(&request, &course))
             .retry(pauses)
             .when(|failure: &Failure| failure.again != Again::No)
             .adjust(|failure: &Failure, pause| {
@@ -417,6 +417,28 @@ impl Inner {
             return Err(refuse("does not begin with /".to_string()));
         }
         Url::parse(&format!("{base}{path}")).map_err(|e| refuse(format!("makes no URL: {e}")))
+    }
+
+    /// One try within the call's time: a body that trickles in is no answer.
+    async fn attempt_in_time(
+        &self,
+        request: &Request<'_>,
+        course: &Course,
+    ) -> Result<Answer, Failure> {
+        let attempt = self.attempt(request, course);
+        match tokio::time::timeout_at(course.deadline, attempt).await {
+            Ok(done) => done,
+            Err(_) => Err(Failure {
+                error: Error::Network {
+                    host: self.host.clone(),
+                    what: "no whole answer came in the time a call may take".to_string(),
+                    advice: None,
+                    uncertain: true,
+                    lasting: false,
+                },
+                again: Again::No,
+            }),
+        }
     }
 
     /// One try; two requests where the first one's token is refused.
@@ -514,7 +536,7 @@ impl Inner {
             status: status.as_u16(),
             body,
             request_id,
-            warning: text(response.headers(), WARNING.as_str()),
+            warning: all(response.headers(), WARNING.as_str()),
             attempts: course.attempts.load(Ordering::Relaxed),
         })
     }
@@ -591,6 +613,14 @@ fn few(worth: bool) -> Again {
 fn text(headers: &HeaderMap, name: &str) -> Option<String> {
     let value = headers.get(name)?;
     Some(line(&String::from_utf8_lossy(value.as_bytes()))).filter(|text| !text.is_empty())
+}
+
+/// A header that may stand there several times, such as `Warning`.
+fn all(headers: &HeaderMap, name: &str) -> Option<String> {
+    let values = headers.get_all(name).iter();
+    let lines = values.map(|value| line(&String::from_utf8_lossy(value.as_bytes())));
+    let joined = lines.collect::<Vec<_>>().join(", ");
+    Some(joined).filter(|text| !text.is_empty())
 }
 
 fn request_id(headers: &HeaderMap) -> Option<String> {

@@ -406,6 +406,10 @@ impl Refusal {
         let Ok(json) = serde_json::from_str::<serde_json::Value>(body) else {
             return Refusal {
                 message: match line(body) {
+                    // Never quoted: the token stands in it.
+                    text if text.contains("access_token") => {
+                        "the answer holds a token but is no JSON".to_string()
+                    }
                     text if text.is_empty() => "an empty answer".to_string(),
                     text => format!("no JSON: {text}"),
                 },

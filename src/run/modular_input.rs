@@ -90,7 +90,9 @@ async fn end(
     if let Some(stanza) = input.stanzas.last() {
         stream = ledger::hand_over(stream, unfed(stanza), stop.asked()).await?;
     }
-    stream.finish().map(drop)
+    tokio::task::spawn_blocking(move || stream.finish().map(drop))
+        .await
+        .map_err(io::Error::other)?
 }
 
 /// One poll of one stanza, and its summary, also when it could not begin.
@@ -142,7 +144,12 @@ async fn poll_stanza(
             (sink, health, error)
         }
     };
-    let handed_over = health.hand_over(&mut sink);
+    // A pipe that is full must not keep signals from being heard.
+    let handing_over = tokio::task::spawn_blocking(move || {
+        let handed_over = health.hand_over(&mut sink);
+        (sink, handed_over)
+    });
+    let (sink, handed_over) = handing_over.await?;
     *stream = Some(sink);
     match error {
         Some(error) => Err(error),

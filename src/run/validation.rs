@@ -6,6 +6,7 @@ use super::input::Input;
 use super::{exit, home, log};
 use crate::defender::{Client, FeedSource};
 use crate::ingest::{Ask, Instant, Source};
+use crate::splunk::input::Stanza;
 use crate::splunk::validation::{self, Definition};
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -33,11 +34,31 @@ fn judge() -> anyhow::Result<()> {
     let definition = validation::read(io::stdin().lock())?;
     log::about(&definition.item.full_name());
     let now = Instant::from(jiff::Timestamp::now());
+    if definition.item.param("account").is_none() {
+        // An edit may send only what changes: what is there is judged by itself.
+        Input::parse(&completed(definition.item), now)?;
+        return Ok(());
+    }
     let input = Input::parse(&definition.item, now)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     runtime.block_on(try_feed(definition, input, now))
+}
+
+/// A part of a stanza, with something valid in place of what was not sent.
+fn completed(mut part: Stanza) -> Stanza {
+    let feed = match (part.param("api"), part.param("feed")) {
+        (Some("mde"), None) => Some("alerts"),
+        (Some("xdr"), None) => Some("incidents"),
+        _ => None,
+    };
+    for (key, value) in [("account", Some("as it is")), ("feed", feed)] {
+        if let Some(value) = value {
+            part.params.insert(key.to_owned(), vec![value.to_owned()]);
+        }
+    }
+    part
 }
 
 async fn try_feed(definition: Definition, input: Input, now: Instant) -> anyhow::Result<()> {

@@ -416,6 +416,17 @@ fn an_unusable_certificate_is_a_setting() {
     );
 }
 
+#[test]
+fn an_answer_that_holds_a_token_is_never_quoted() {
+    for body in [
+        "access_token=eyJ.secret&expires_in=3599",
+        "\u{feff}{\"access_token\":\"eyJ.secret\"",
+    ] {
+        let refusal = Refusal::read(body);
+        assert!(!refusal.message.contains("secret"), "{}", refusal.message);
+    }
+}
+
 proptest! {
     #[test]
     fn no_answer_makes_reading_it_fall(body in r#"[\{\}\[\]":,a-zA-Z0-9_\\ ]{0,80}|.{0,80}"#, code in any::<u64>()) {
