@@ -60,6 +60,20 @@ fn right_arguments_are_accepted_after_one_real_read() {
 }
 
 #[test]
+fn an_edit_that_sends_only_what_changes_is_judged_by_that() {
+    for (key, value, code) in [
+        ("interval", "300", 0),
+        ("api", "xdr", 0),
+        ("settle", "2m", 0),
+        ("settle", "soon", 1),
+        ("start", "2999-01-01", 1),
+    ] {
+        let run = Splunkd::new().input("feed", [(key, value)]).validate();
+        assert_eq!(run.code(), Some(code), "{key} {value}: {}", run.stderr);
+    }
+}
+
+#[test]
 fn validation_leaves_no_checkpoint() {
     let tenant = Tenant::holding(FEED, recent(FEED, 20));
     let splunkd = Splunkd::reading(&tenant, FEED);
