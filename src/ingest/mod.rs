@@ -43,6 +43,22 @@ pub struct Ask {
     pub patient: bool,
 }
 
+impl Ask {
+    /// Whether anything comes at all: one object of the last day, and the first
+    /// answer counts.
+    pub fn for_a_sample(now: Instant) -> Self {
+        Self {
+            from: now.minus(std::time::Duration::from_secs(86_400)),
+            to: now,
+            order: None,
+            top: 1,
+            skip: 0,
+            facets: Vec::new(),
+            patient: false,
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Order {
     Ascending,

@@ -36,7 +36,28 @@ pub fn splunkd(
 #[derive(Debug, Default)]
 pub struct Settings {
     proxy: BTreeMap<String, String>,
-    pub triage: BTreeMap<String, String>,
+    triage: BTreeMap<String, String>,
+}
+
+/// Distinct targets of one action, unless the settings say otherwise.
+const MAX_TARGETS: usize = 1000;
+
+/// `[triage] max_targets` that is no number.
+#[derive(Debug, thiserror::Error)]
+#[error("{SETTINGS}.conf [triage] max_targets: \"{0}\" is no number of targets")]
+pub struct BadLimit(String);
+
+impl Settings {
+    /// How many distinct targets one action or search may have.
+    pub fn max_targets(&self) -> Result<usize, BadLimit> {
+        match self.triage.get("max_targets").map(|text| text.trim()) {
+            None | Some("") => Ok(MAX_TARGETS),
+            Some(text) => text.parse().map_err(|_| {
+                let visible = text.chars().filter(|c| !c.is_control());
+                BadLimit(visible.take(64).collect())
+            }),
+        }
+    }
 }
 
 /// Reads the settings and applies the log level.

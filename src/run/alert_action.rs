@@ -8,7 +8,7 @@
 use super::ledger::Delivery;
 use super::permission::Caller;
 use super::triage::{self, Cell, Job, Kind};
-use super::{account, exit, home, log};
+use super::{account, exit, home, log, runtime};
 use crate::splunk::alert::Payload;
 use crate::splunk::modular_action::{ModularActionLog, RowId};
 use crate::splunk::results;
@@ -21,15 +21,9 @@ use std::process::ExitCode;
 
 pub fn run(action: &str) -> ExitCode {
     log::about(action);
-    let runtime = match tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-    {
+    let runtime = match runtime::start() {
         Ok(runtime) => runtime,
-        Err(error) => {
-            tracing::error!("this process cannot be set up: {error}");
-            return exit::own_fault();
-        }
+        Err(code) => return code,
     };
     match runtime.block_on(act(action)) {
         Ok(summary) => {
@@ -227,15 +221,9 @@ fn rows(payload: &Payload) -> anyhow::Result<Vec<results::Row>> {
 
 /// The same for a repeated run of one search, so that it knows its own comments.
 fn batch(action: &str, payload: &Payload) -> String {
-    let id = match payload.sid.as_deref().filter(|sid| !sid.is_empty()) {
-        Some(sid) => {
-            let row = payload.row_id().unwrap_or_default();
-            let text = format!("{action}\n{sid}\n{row}");
-            uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, text.as_bytes())
-        }
-        None => uuid::Uuid::new_v4(),
-    };
-    id.simple().to_string()
+    let sid = payload.sid.as_deref().filter(|sid| !sid.is_empty());
+    let row = payload.row_id().unwrap_or_default();
+    triage::batch(sid.map(|sid| format!("{action}\n{sid}\n{row}")))
 }
 
 /// The response-action log of this run, where there is one.

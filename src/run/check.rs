@@ -3,7 +3,7 @@
 
 use super::by_hand::AccountArguments;
 use super::examination::{self, PATIENCE, Point, Verdict};
-use super::{account, exit};
+use super::{account, exit, runtime};
 use clap::Args;
 use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table, presets};
 use secrecy::SecretString;
@@ -28,15 +28,9 @@ pub struct Arguments {
 
 pub fn run(arguments: Arguments) -> ExitCode {
     let json = arguments.json;
-    let runtime = match tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-    {
+    let runtime = match runtime::start() {
         Ok(runtime) => runtime,
-        Err(error) => {
-            tracing::error!("this process cannot be set up: {error}");
-            return exit::own_fault();
-        }
+        Err(code) => return code,
     };
     let points = runtime.block_on(examine(arguments));
     let shown = show(&points, json);

@@ -3,7 +3,7 @@
 //! some through the alert action and reads the change; then both sides are
 //! compared.
 
-use super::exit;
+use super::{exit, runtime};
 use crate::sandbox::splunkd::{self, Known, Splunkd};
 use crate::sandbox::{self, Family, Settings, Tenant};
 use crate::splunk::{NAME, sourcetype};
@@ -37,15 +37,9 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments) -> ExitCode {
-    let runtime = match tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-    {
+    let runtime = match runtime::start() {
         Ok(runtime) => runtime,
-        Err(error) => {
-            tracing::error!("this process cannot be set up: {error}");
-            return exit::own_fault();
-        }
+        Err(code) => return code,
     };
     let steps = Steps::new(arguments.json);
     match runtime.block_on(cross(arguments, &steps)) {

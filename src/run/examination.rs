@@ -187,15 +187,7 @@ fn permission_point(
 
 async fn list(client: &Client, what: What) -> Point {
     let now = Instant::from(jiff::Timestamp::now());
-    let ask = Ask {
-        from: now.minus(Duration::from_secs(86_400)),
-        to: now,
-        order: None,
-        top: 1,
-        skip: 0,
-        facets: Vec::new(),
-        patient: false,
-    };
+    let ask = Ask::for_a_sample(now);
     let feed = match Feed::new(Family::Graph, what, None, &[]) {
         Ok(feed) => feed,
         Err(error) => return Point::failed("feed", error.to_string()),

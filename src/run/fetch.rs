@@ -3,7 +3,7 @@
 use super::by_hand::AccountArguments;
 use super::input::{Start, span};
 use super::stop::Stop;
-use super::{exit, home};
+use super::{exit, home, runtime};
 use crate::defender::{Client, Family, Feed, FeedSource, What};
 use crate::ingest::{self, Checkpoint, Event, Instant, Kind, Poll, Sink, Store, Tally};
 use crate::splunk::checkpoint::CheckpointFile;
@@ -116,9 +116,7 @@ fn fetch(arguments: Arguments) -> anyhow::Result<Tally> {
         None => Checkpoint::new(&identity, start.at(now)),
     };
     let client = Client::new(&account, family, home::state().as_deref())?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = runtime::new()?;
     let mut tally = Tally::default();
     let poll = Poll {
         now,

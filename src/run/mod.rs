@@ -21,6 +21,7 @@ mod log;
 mod modular_input;
 mod permission;
 mod rest;
+mod runtime;
 mod sandbox;
 mod search_command;
 mod stop;

@@ -4,7 +4,7 @@
 use super::feeding::{prepare, unfed};
 use super::health::{Begun, Health};
 use super::stop::Stop;
-use super::{exit, home, ledger, log};
+use super::{exit, home, ledger, log, runtime};
 use crate::ingest::{self, Poll, Tally};
 use crate::splunk::events::EventStream;
 use crate::splunk::input::Stanza;
@@ -33,15 +33,9 @@ pub fn run() -> ExitCode {
             return exit::refused();
         }
     };
-    let runtime = match tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-    {
+    let runtime = match runtime::start() {
         Ok(runtime) => runtime,
-        Err(error) => {
-            tracing::error!("this process cannot be set up: {error}");
-            return exit::own_fault();
-        }
+        Err(code) => return code,
     };
     let code = runtime.block_on(async {
         let stop = Stop::listen();

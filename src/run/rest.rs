@@ -8,7 +8,7 @@
 use super::ledger::Delivery;
 use super::permission::{Caller, Denied};
 use super::triage::{self, Job, JobError};
-use super::{account, exit, log};
+use super::{account, exit, log, runtime};
 use crate::splunk::NAME;
 use crate::splunk::persist::{self, Reply, Request, RequestError};
 use crate::splunk::splunkd::SplunkdError;
@@ -27,15 +27,9 @@ pub fn is_named_by_environment() -> bool {
 pub fn run() -> ExitCode {
     log::start();
     log::about("rest");
-    let runtime = match tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-    {
+    let runtime = match runtime::start() {
         Ok(runtime) => runtime,
-        Err(error) => {
-            tracing::error!("this process cannot be set up: {error}");
-            return exit::own_fault();
-        }
+        Err(code) => return code,
     };
     let out = match super::home::stdout() {
         Ok(out) => out,

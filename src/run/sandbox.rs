@@ -2,7 +2,7 @@
 
 use super::input::span;
 use super::stop::Stop;
-use super::{exit, log};
+use super::{exit, log, runtime};
 use crate::sandbox::{self, Settings, Tenant};
 use anyhow::{Context, anyhow};
 use clap::Args;
@@ -77,9 +77,7 @@ fn serve(arguments: Arguments) -> anyhow::Result<()> {
     if arguments.log_calls {
         log::level("DEBUG").map_err(|why| anyhow!(why))?;
     }
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = runtime::new()?;
     runtime.block_on(async {
         let stop = Stop::listen();
         let tenant = sandbox::start(settings).await?;

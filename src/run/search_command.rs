@@ -12,7 +12,7 @@ mod update;
 
 use super::account::{self, Settings};
 use super::stop::Stop;
-use super::{exit, home, log};
+use super::{exit, home, log, runtime};
 use crate::splunk::chunked::{Invocation, Kind};
 use crate::splunk::splunkd::Splunkd;
 use anyhow::{anyhow, bail};
@@ -25,15 +25,9 @@ const BUFFER: usize = 64 << 10;
 
 pub fn run(name: &str) -> ExitCode {
     log::about(name);
-    let runtime = match tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-    {
+    let runtime = match runtime::start() {
         Ok(runtime) => runtime,
-        Err(error) => {
-            tracing::error!("this process cannot be set up: {error}");
-            return exit::own_fault();
-        }
+        Err(code) => return code,
     };
     runtime.block_on(async {
         let talk = match home::stdout() {

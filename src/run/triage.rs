@@ -1,7 +1,7 @@
 //! What the alert actions and the REST endpoint share: the job as it is asked
 //! for, its limits, its clock.
 
-use super::account::{self, ACCOUNTS, Settings};
+use super::account::{self, ACCOUNTS, BadLimit};
 use super::desks::Accounts;
 use crate::splunk::splunkd::{Splunkd, SplunkdError};
 use crate::triage::{
@@ -19,9 +19,6 @@ const GRACE: Duration = Duration::from_secs(60);
 
 /// How long a whole triage may take, with what is before and after it.
 pub const LONGEST: Duration = Duration::from_secs(240);
-
-/// Distinct targets of one action, unless the settings say otherwise.
-const MAX_TARGETS: usize = 1000;
 
 /// One call for triage, as it is also written to the REST endpoint. Whoever
 /// carries it out adds who asked.
@@ -106,8 +103,8 @@ pub enum JobError {
     Form(#[from] FormError),
     #[error(transparent)]
     Triage(#[from] TriageError),
-    #[error("{conf}.conf [triage] max_targets: \"{text}\" is no number of targets", conf = account::SETTINGS)]
-    MaxTargets { text: String },
+    #[error(transparent)]
+    MaxTargets(#[from] BadLimit),
     #[error(transparent)]
     Splunkd(#[from] SplunkdError),
 }
@@ -115,8 +112,18 @@ pub enum JobError {
 impl JobError {
     /// Whether whoever asked has to ask differently.
     pub const fn is_the_callers(&self) -> bool {
-        !matches!(self, Self::MaxTargets { .. } | Self::Splunkd(_))
+        !matches!(self, Self::MaxTargets(_) | Self::Splunkd(_))
     }
+}
+
+/// The id of a batch: the same for the same text, so that a repeated run knows
+/// its own comments; one of its own where nothing tells runs apart.
+pub fn batch(of: Option<String>) -> String {
+    let id = match of {
+        Some(text) => uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, text.as_bytes()),
+        None => uuid::Uuid::new_v4(),
+    };
+    id.simple().to_string()
 }
 
 /// Carries out a job on the caller's behalf. `caller` is asked which accounts
@@ -133,7 +140,11 @@ pub async fn carry_out<L: Ledger>(
 ) -> Result<Summary, JobError> {
     let clock = Wall(Instant::now());
     let settings = account::settings(splunkd).await?;
-    let limits = limits(&settings)?;
+    let limits = Limits {
+        max_targets: settings.max_targets()?,
+        deadline: DEADLINE,
+        grace: GRACE,
+    };
     let accounts = caller.conf_stanzas(ACCOUNTS).await?;
     let accounts: BTreeSet<String> = accounts.into_iter().map(|(name, _)| name).collect();
     let (action, rows) = job.into_action(actor, accounts, limits)?;
@@ -166,7 +177,7 @@ impl Job {
         let form = Form::parse(self.subject.into(), accounts, pairs)?;
         let batch = match self.batch {
             Some(batch) => named("batch", batch)?,
-            None => uuid::Uuid::new_v4().simple().to_string(),
+            None => batch(None),
         };
         let action = Action {
             name: named("action", self.action)?,
@@ -197,20 +208,6 @@ fn named(what: &'static str, name: String) -> Result<String, JobError> {
 fn shown(name: &str) -> String {
     let visible = name.chars().filter(|c| !c.is_control());
     visible.take(64).collect()
-}
-
-fn limits(settings: &Settings) -> Result<Limits, JobError> {
-    let max_targets = match settings.triage.get("max_targets").map(|text| text.trim()) {
-        None | Some("") => MAX_TARGETS,
-        Some(text) => text
-            .parse()
-            .map_err(|_| JobError::MaxTargets { text: shown(text) })?,
-    };
-    Ok(Limits {
-        max_targets,
-        deadline: DEADLINE,
-        grace: GRACE,
-    })
 }
 
 /// Real time.

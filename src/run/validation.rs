@@ -3,7 +3,7 @@
 
 use super::account;
 use super::input::Input;
-use super::{exit, home, log};
+use super::{exit, home, log, runtime};
 use crate::defender::{Client, FeedSource};
 use crate::ingest::{Ask, Instant, Source};
 use crate::splunk::input::Stanza;
@@ -40,9 +40,7 @@ fn judge() -> anyhow::Result<()> {
         return Ok(());
     }
     let input = Input::parse(&definition.item, now)?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = runtime::new()?;
     runtime.block_on(try_feed(definition, input, now))
 }
 
@@ -66,15 +64,7 @@ async fn try_feed(definition: Definition, input: Input, now: Instant) -> anyhow:
     let settings = account::settings(&splunkd).await?;
     let account = account::account(&splunkd, &settings, &input.account).await?;
     let client = Client::new(&account, input.feed.family(), None)?.patience(PATIENCE);
-    let newest = Ask {
-        from: now.minus(Duration::from_secs(86_400)),
-        to: now,
-        order: None,
-        top: 1,
-        skip: 0,
-        facets: Vec::new(),
-        patient: false,
-    };
+    let newest = Ask::for_a_sample(now);
     FeedSource::new(client, input.feed).page(&newest).await?;
     Ok(())
 }

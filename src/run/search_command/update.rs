@@ -29,9 +29,6 @@ const GRACE: Duration = Duration::from_secs(60);
 /// does not wait for ever either.
 const HURRY: Duration = Duration::from_secs(10);
 
-/// Distinct targets of one search, unless the settings say otherwise.
-const MAX_TARGETS: usize = 1000;
-
 /// As the columns come behind the rows' own.
 const COLUMNS: [&str; 9] = [
     "defender_outcome",
@@ -153,22 +150,13 @@ impl Wish {
         let caller = Caller::of(&session.splunkd).await?;
         let accounts = session.splunkd.conf_stanzas(account::ACCOUNTS).await?;
         let form = self.form(accounts.into_iter().map(|(name, _)| name).collect())?;
-        let max_targets = match session.settings.triage.get("max_targets").map(|t| t.trim()) {
-            None | Some("") => MAX_TARGETS,
-            Some(text) => text.parse().map_err(|_| {
-                anyhow!(
-                    "{}.conf [triage] max_targets: \"{text}\" is no number of targets",
-                    account::SETTINGS
-                )
-            })?,
-        };
         let action = Action {
             name: COMMAND.to_owned(),
             batch: self.batch(call),
             actor: caller.user,
             form,
             limits: Limits {
-                max_targets,
+                max_targets: session.settings.max_targets()?,
                 deadline: DEADLINE,
                 grace: GRACE,
             },
@@ -181,14 +169,10 @@ impl Wish {
     /// The same for the same words in the same search, so that a repeated
     /// command knows its own comments.
     fn batch(&self, call: &Invocation) -> String {
-        let id = match &call.sid {
-            Some(sid) => {
-                let text = format!("{COMMAND}\n{sid}\n{}", call.args.join("\n"));
-                uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, text.as_bytes())
-            }
-            None => uuid::Uuid::new_v4(),
-        };
-        id.simple().to_string()
+        let sid = call.sid.as_ref();
+        crate::run::triage::batch(
+            sid.map(|sid| format!("{COMMAND}\n{sid}\n{}", call.args.join("\n"))),
+        )
     }
 }
 
