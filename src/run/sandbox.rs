@@ -34,6 +34,15 @@ pub struct Arguments {
     /// Throttle as Microsoft's published quotas do
     #[arg(long)]
     quotas: bool,
+    /// How long a change stays unseen to those who ask by id (such as 3s)
+    #[arg(long, value_name = "SPAN")]
+    visible_after: Option<String>,
+    /// How long a change stays unseen in lists, if that is longer
+    #[arg(long, value_name = "SPAN")]
+    listed_after: Option<String>,
+    /// Most alerts one batchUpdate of Defender for Endpoint takes
+    #[arg(long, value_name = "COUNT", default_value_t = 100)]
+    batch: usize,
     /// Gives one alert so much evidence that it reaches this size
     #[arg(long, value_name = "BYTES")]
     object_bytes: Option<usize>,
@@ -59,10 +68,15 @@ pub fn run(arguments: Arguments) -> ExitCode {
 }
 
 fn serve(arguments: Arguments) -> anyhow::Result<()> {
-    let grow = match &arguments.grow {
-        None => None,
-        Some(text) => Some(span(text).map_err(|why| anyhow!("--grow: {why}"))?),
+    let spanned = |name: &str, text: &Option<String>| match text {
+        None => Ok(None),
+        Some(text) => span(text)
+            .map(Some)
+            .map_err(|why| anyhow!("--{name}: {why}")),
     };
+    let grow = spanned("grow", &arguments.grow)?;
+    let visible_after = spanned("visible-after", &arguments.visible_after)?;
+    let listed_after = spanned("listed-after", &arguments.listed_after)?;
     let settings = Settings {
         listen: arguments.listen,
         seed: arguments.seed,
@@ -70,7 +84,10 @@ fn serve(arguments: Arguments) -> anyhow::Result<()> {
         days: arguments.days,
         load: arguments.load,
         grow,
+        visible_after: visible_after.unwrap_or_default(),
+        listed_after: listed_after.unwrap_or_default(),
         quotas: arguments.quotas,
+        batch: arguments.batch,
         object_bytes: arguments.object_bytes,
         ..Settings::default()
     };
@@ -112,6 +129,8 @@ fn announce(tenant: &Tenant, ca_file: &std::path::Path, json: bool) -> io::Resul
             "tenant_id": tenant.tenant_id(),
             "client_id": tenant.client_id(),
             "client_secret": tenant.client_secret(),
+            "reader_id": tenant.reader().0,
+            "reader_secret": tenant.reader().1,
         });
         writeln!(out, "{known}")?;
         return out.flush();

@@ -40,6 +40,9 @@ impl Permission {
     pub(super) const GRAPH_INCIDENTS_WRITE: Self = Self {
         any: &["SecurityIncident.ReadWrite.All"],
     };
+    pub(super) const HUNTING: Self = Self {
+        any: &["ThreatHunting.Read.All"],
+    };
     pub(super) const MDE_ALERTS: Self = Self {
         any: &["Alert.Read.All", "Alert.ReadWrite.All"],
     };
@@ -76,8 +79,13 @@ static RESOURCES: [Resource; 3] = [
         writer: &[
             "SecurityAlert.ReadWrite.All",
             "SecurityIncident.ReadWrite.All",
+            "ThreatHunting.Read.All",
         ],
-        reader: &["SecurityAlert.Read.All", "SecurityIncident.Read.All"],
+        reader: &[
+            "SecurityAlert.Read.All",
+            "SecurityIncident.Read.All",
+            "ThreatHunting.Read.All",
+        ],
     },
     Resource {
         family: Family::Mde,

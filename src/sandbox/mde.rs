@@ -11,13 +11,14 @@ use serde::Deserialize;
 
 use super::access::{Caller, Permission};
 use super::answer::{Call, Refusal, Reply};
+use super::comment::comments;
 use super::filter::{Field, Filter, Grammar, Kind};
 use super::graph::document::{detector, with_context};
 use super::json::{Json, edit};
 use super::list::NEWEST_FIRST;
 use super::query::Options;
 use super::quota::Counter;
-use super::record::{Alert, Body, Comment, State as Facts, ToldAlert};
+use super::record::{Alert, Body, State as Facts, ToldAlert};
 use super::vocabulary::{List, capitalised, detection_source};
 use super::write::{self, Change, Target};
 use super::{Family, Shared, TENANT_ID};
@@ -156,15 +157,15 @@ async fn one(
     call.answer(
         admit(&tenant, &headers, Permission::MDE_ALERTS, Counter::Mde).and_then(|_| {
             let expand = expanded(&Options::of(query.as_deref())?)?;
-            let place = Target::Alert.find(&tenant.store(), Family::Mde, &id)?;
-            Ok(entity(&tenant, place, expand))
+            let store = tenant.store();
+            let place = Target::Alert.find(&store, Family::Mde, &id)?;
+            Ok(entity(store.alerts.seen(place), expand))
         }),
     )
 }
 
-fn entity(tenant: &Shared, place: usize, expand: bool) -> String {
-    let store = tenant.store();
-    let text = store.alerts.get(place).map(|found| alert(found, expand));
+fn entity(found: Option<&Alert>, expand: bool) -> String {
+    let text = found.map(|found| alert(found, expand));
     with_context(&format!("{CONTEXT}/$entity"), &text.unwrap_or_default())
 }
 
@@ -195,7 +196,7 @@ async fn patch(
         )?;
         Ok(place)
     });
-    call.answer(result.map(|place| entity(&tenant, place, false)))
+    call.answer(result.map(|place| entity(tenant.store().alerts.get(place), false)))
 }
 
 #[derive(Deserialize)]
@@ -323,7 +324,8 @@ fn told_alert(alert: &Alert, told: &ToldAlert, expand: bool, json: &mut Json) {
             json.key("userName").text(&told.user.account);
             json.key("domainName").text("CONTOSO");
         });
-        json.key("comments").raw(&comments(&state.comments));
+        json.key("comments")
+            .raw(&comments(Family::Mde, &state.comments));
         json.key("evidence").list(|json| {
             for evidence in told.evidence.iter().filter(|_| expand) {
                 // Types that MDE does not know are left out.
@@ -345,25 +347,4 @@ fn resolved(state: &Facts, json: &mut Json) {
         Some(at) => json.key("resolvedTime").plain(at),
         None => json.key("resolvedTime").null(),
     }
-}
-
-/// The `comments` list, in the shape MDE and XDR share.
-pub(super) fn comments(all: &[Comment]) -> String {
-    let mut json = Json::default();
-    json.list(|json| {
-        for comment in all {
-            json.raw(&self::comment(comment));
-        }
-    });
-    json.finish()
-}
-
-pub(super) fn comment(comment: &Comment) -> String {
-    let mut json = Json::default();
-    json.object(|json| {
-        json.key("comment").text(&comment.text);
-        json.key("createdBy").text(&comment.by);
-        json.key("createdTime").plain(comment.at);
-    });
-    json.finish()
 }

@@ -8,14 +8,18 @@
 mod access;
 mod answer;
 mod census;
+mod comment;
 mod filter;
 mod graph;
+mod hunting;
 mod identity;
 mod instant;
 mod json;
+mod kql;
 mod list;
 mod load;
 mod mde;
+mod past;
 mod query;
 mod quota;
 mod record;
@@ -52,6 +56,7 @@ use answer::{Call, Refusal, Reply};
 pub use census::{Census, Record, Remark};
 use instant::Ticks;
 pub use load::LoadError;
+use past::Delay;
 use quota::{Counter, Quotas};
 use record::Body;
 use sign_in::{App, Certificate, Credential, Trust};
@@ -131,6 +136,10 @@ pub struct Settings {
     /// How far in the past changes of the stories are dated: objects that
     /// become visible late.
     pub lag: Duration,
+    /// How long a change stays unseen to those who ask by id.
+    pub visible_after: Duration,
+    /// How long a change stays unseen in lists, if that is longer.
+    pub listed_after: Duration,
     /// Whether the published call quotas apply.
     pub quotas: bool,
     /// One alert gets so much evidence that it reaches this size.
@@ -164,6 +173,8 @@ impl Default for Settings {
             load: Vec::new(),
             grow: None,
             lag: Duration::ZERO,
+            visible_after: Duration::ZERO,
+            listed_after: Duration::ZERO,
             quotas: false,
             object_bytes: None,
             token_lifetime: Duration::from_secs(3599),
@@ -401,6 +412,10 @@ fn furnish(settings: &Settings) -> Result<(Store, Teller), Error> {
     for path in &settings.load {
         load::load(&mut store, path)?;
     }
+    store.delay(Delay {
+        by_id: settings.visible_after,
+        listed: settings.listed_after.max(settings.visible_after),
+    });
     Ok((store, teller))
 }
 
@@ -440,6 +455,7 @@ fn router(shared: &Arc<Shared>) -> Router {
     Router::new()
         .merge(sign_in::routes())
         .merge(graph::routes())
+        .merge(hunting::routes())
         .merge(mde::routes())
         .merge(xdr::routes())
         .fallback(nowhere)

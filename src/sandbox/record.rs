@@ -29,7 +29,7 @@ pub(super) struct State {
     pub(super) resolved: Option<Ticks>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Alert {
     pub(super) id: String,
     /// The incident's number as it is written.
@@ -43,7 +43,7 @@ pub(super) struct Alert {
     pub(super) body: Body<ToldAlert>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Incident {
     pub(super) id: String,
     pub(super) state: State,
@@ -60,7 +60,7 @@ pub(super) struct Incident {
 }
 
 /// Where an object's text comes from.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) enum Body<T> {
     /// From a story: every family can render it.
     Told(T),
@@ -72,7 +72,7 @@ pub(super) enum Body<T> {
     },
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct ToldAlert {
     pub(super) scene: &'static Scene,
     pub(super) title: String,

@@ -1,10 +1,11 @@
 //! Every alert and incident of the tenant, found by id and listed by last update.
 
 use std::collections::{BTreeSet, HashMap};
-use std::ops::Bound;
+use std::ops::{Bound, RangeBounds as _};
 
 use super::Family;
 use super::instant::Ticks;
+use super::past::{Delay, Past};
 use super::record::{Alert, Incident, State};
 
 #[derive(Debug, Default)]
@@ -19,6 +20,7 @@ pub(super) struct Shelf<T> {
     rows: Vec<T>,
     ids: HashMap<(Box<str>, Option<Family>), usize>,
     by_update: BTreeSet<(Ticks, usize)>,
+    past: Past<T>,
 }
 
 impl<T> Default for Shelf<T> {
@@ -27,16 +29,25 @@ impl<T> Default for Shelf<T> {
             rows: Vec::new(),
             ids: HashMap::new(),
             by_update: BTreeSet::new(),
+            past: Past::default(),
         }
     }
 }
 
-pub(super) trait Row {
+pub(super) trait Row: Clone {
     fn id(&self) -> &str;
     /// The only family that serves it; `None` when all do.
     fn only(&self) -> Option<Family>;
     fn state(&self) -> &State;
     fn state_mut(&mut self) -> &mut State;
+}
+
+impl Store {
+    /// From now on changes show only after a while.
+    pub(super) fn delay(&mut self, delay: Delay) {
+        self.alerts.delay(delay);
+        self.incidents.delay(delay);
+    }
 }
 
 impl<T: Row> Shelf<T> {
@@ -50,6 +61,16 @@ impl<T: Row> Shelf<T> {
 
     pub(super) fn get(&self, place: usize) -> Option<&T> {
         self.rows.get(place)
+    }
+
+    /// The object as those see it who ask for it by its id.
+    pub(super) fn seen(&self, place: usize) -> Option<&T> {
+        self.past.by_id(place).or_else(|| self.get(place))
+    }
+
+    /// From now on changes show only after a while.
+    pub(super) fn delay(&mut self, delay: Delay) {
+        self.past = Past::delayed(delay);
     }
 
     /// Puts an object in, in place of one with the same id.
@@ -86,6 +107,7 @@ impl<T: Row> Shelf<T> {
     /// step after the former one where the clock has not moved on.
     pub(super) fn change(&mut self, place: usize, now: Ticks, change: impl FnOnce(&mut T)) {
         if let Some(row) = self.rows.get_mut(place) {
+            self.past.keep(place, row);
             let old = row.state().updated;
             let new = now.max(Ticks(old.0.saturating_add(1)));
             row.state_mut().updated = new;
@@ -116,6 +138,20 @@ impl<T: Row> Shelf<T> {
         }
         let places = self.by_update.range((low, high)).map(|(_, place)| *place);
         let rows = |place: usize| self.rows.get(place).map(|row| (place, row));
+        let past = self.past.listed();
+        if !past.is_empty() {
+            let mut seen: Vec<(usize, &T)> = places
+                .filter(|place| !past.contains_key(place))
+                .filter_map(rows)
+                .collect();
+            let inside = |(_, row): &(usize, &T)| range.contains(&row.state().updated);
+            seen.extend(past.into_iter().filter(inside));
+            seen.sort_by_key(|(place, row)| (row.state().updated, *place));
+            if !ascending {
+                seen.reverse();
+            }
+            return Box::new(seen.into_iter());
+        }
         if ascending {
             Box::new(places.filter_map(rows))
         } else {

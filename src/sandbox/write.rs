@@ -8,10 +8,9 @@ use serde_json::{Map, Value};
 use super::Family;
 use super::access::Caller;
 use super::answer::Refusal;
-use super::graph::document;
+use super::comment::comment;
 use super::instant::Ticks;
 use super::json::{Members, edit, quoted};
-use super::mde;
 use super::record::{Alert, Body, Comment, Incident, State};
 use super::store::Store;
 use super::vocabulary::{List, Word, fits};
@@ -439,13 +438,7 @@ fn edits(family: Family, statuses: List, text: &str, before: &State, after: &Sta
         } else {
             ","
         };
-        let added: Vec<_> = added
-            .iter()
-            .map(|comment| match family {
-                Family::Graph => document::comment(comment),
-                Family::Mde | Family::Xdr => mde::comment(comment),
-            })
-            .collect();
+        let added: Vec<_> = added.iter().map(|added| comment(family, added)).collect();
         edits.push((
             "comments",
             Some(format!("{kept}{comma}{}]", added.join(","))),

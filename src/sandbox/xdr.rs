@@ -10,11 +10,11 @@ use axum::routing::get;
 
 use super::access::{Caller, Permission};
 use super::answer::{Call, Refusal, Reply};
+use super::comment::comments;
 use super::filter::{Field, Filter, Grammar, Kind};
 use super::graph::document::{detector, with_context};
 use super::json::Json;
 use super::list::NEWEST_FIRST;
-use super::mde::comments;
 use super::query::Options;
 use super::quota::Counter;
 use super::record::{Alert, Body, Incident, State as Facts, ToldAlert};
@@ -107,18 +107,15 @@ async fn one(State(tenant): Tenant, Path(id): Path<String>, headers: HeaderMap) 
     let call = Call::new(Family::Xdr, &headers);
     call.answer(
         admit(&tenant, &headers, Permission::XDR_INCIDENTS).and_then(|_| {
-            let place = Target::Incident.find(&tenant.store(), Family::Xdr, &id)?;
-            Ok(entity(&tenant, place))
+            let store = tenant.store();
+            let place = Target::Incident.find(&store, Family::Xdr, &id)?;
+            Ok(entity(&store, store.incidents.seen(place)))
         }),
     )
 }
 
-fn entity(tenant: &Shared, place: usize) -> String {
-    let store = tenant.store();
-    let text = store
-        .incidents
-        .get(place)
-        .map(|found| incident(found, &store));
+fn entity(store: &Store, found: Option<&Incident>) -> String {
+    let text = found.map(|found| incident(found, store));
     with_context(&format!("{CONTEXT}/$entity"), &text.unwrap_or_default())
 }
 
@@ -149,7 +146,10 @@ async fn patch(
         )?;
         Ok(place)
     });
-    call.answer(result.map(|place| entity(&tenant, place)))
+    call.answer(result.map(|place| {
+        let store = tenant.store();
+        entity(&store, store.incidents.get(place))
+    }))
 }
 
 /// An incident's text with its alerts.
@@ -177,7 +177,8 @@ pub(super) fn incident(incident: &Incident, store: &Store) -> String {
             .text(&word(List::Severity, &state.severity));
         json.key("tags")
             .texts(incident.tags.iter().map(String::as_str));
-        json.key("comments").raw(&comments(&state.comments));
+        json.key("comments")
+            .raw(&comments(Family::Xdr, &state.comments));
         json.key("alerts").list(|json| {
             for place in &incident.alerts {
                 if let Some(alert) = store.alerts.get(*place)

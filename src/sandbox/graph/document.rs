@@ -1,7 +1,8 @@
 //! Graph's documents: `microsoft.graph.security.alert` and `…incident`.
 
+use crate::sandbox::comment::comments;
 use crate::sandbox::json::{Json, Members, edit, quoted};
-use crate::sandbox::record::{Alert, Body, Comment, Incident, State, ToldAlert};
+use crate::sandbox::record::{Alert, Body, Incident, State, ToldAlert};
 use crate::sandbox::store::Store;
 use crate::sandbox::vocabulary::evolved;
 use crate::sandbox::{Family, TENANT_ID};
@@ -78,7 +79,8 @@ fn told_alert(alert: &Alert, told: &ToldAlert, newer: bool, json: &mut Json) {
         json.key("systemTags").list(|_| {});
         json.key("additionalData").null();
         json.key("customDetails").object(|_| {});
-        json.key("comments").raw(&comments(&alert.state.comments));
+        json.key("comments")
+            .raw(&comments(Family::Graph, &alert.state.comments));
         json.key("evidence").list(|json| {
             for evidence in &told.evidence {
                 evidence.graph(json);
@@ -97,29 +99,6 @@ fn resolved(state: &State, json: &mut Json) {
         Some(at) => json.key("resolvedDateTime").plain(at),
         None => json.key("resolvedDateTime").null(),
     }
-}
-
-/// The `comments` list.
-pub(in crate::sandbox) fn comments(all: &[Comment]) -> String {
-    let mut json = Json::default();
-    json.list(|json| {
-        for comment in all {
-            json.raw(&self::comment(comment));
-        }
-    });
-    json.finish()
-}
-
-pub(in crate::sandbox) fn comment(comment: &Comment) -> String {
-    let mut json = Json::default();
-    json.object(|json| {
-        json.key("@odata.type")
-            .text("#microsoft.graph.security.alertComment");
-        json.key("comment").text(&comment.text);
-        json.key("createdByDisplayName").text(&comment.by);
-        json.key("createdDateTime").plain(comment.at);
-    });
-    json.finish()
 }
 
 /// An incident's text, with its alerts where they were asked for.
@@ -210,7 +189,8 @@ fn told_incident(incident: &Incident, newer: bool, json: &mut Json) {
         json.key("resolvingComment")
             .maybe(incident.resolving_comment.as_deref());
         json.key("summary").maybe(incident.summary.as_deref());
-        json.key("comments").raw(&comments(&state.comments));
+        json.key("comments")
+            .raw(&comments(Family::Graph, &state.comments));
     });
 }
 

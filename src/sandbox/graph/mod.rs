@@ -13,11 +13,14 @@ use axum::routing::{get, post};
 
 use super::access::{Caller, Permission};
 use super::answer::{Call, Refusal, Reply};
+use super::comment::comments;
 use super::filter::{Field, Filter, Grammar, Kind};
 use super::json::Json;
 use super::list::{NEWEST_FIRST, Order};
 use super::query::Options;
 use super::quota::Counter;
+use super::record::{Alert, Incident};
+use super::store::Store;
 use super::vocabulary::List;
 use super::write::{self, Change, Target};
 use super::{Family, OrderBy, Shared};
@@ -290,8 +293,9 @@ async fn get_alert(State(tenant): Tenant, Path(id): Path<String>, headers: Heade
     let call = Call::new(Family::Graph, &headers);
     call.answer(
         admit(&tenant, &headers, Permission::GRAPH_ALERTS).and_then(|_| {
-            let place = Target::Alert.find(&tenant.store(), Family::Graph, &id)?;
-            Ok(alert_text(&tenant, place, newer(&headers)))
+            let store = tenant.store();
+            let place = Target::Alert.find(&store, Family::Graph, &id)?;
+            Ok(alert_text(store.alerts.seen(place), newer(&headers)))
         }),
     )
 }
@@ -306,30 +310,24 @@ async fn get_incident(
     call.answer(
         admit(&tenant, &headers, Permission::GRAPH_INCIDENTS).and_then(|_| {
             let expand = expanded(&Options::of(query.as_deref())?)?;
-            let place = Target::Incident.find(&tenant.store(), Family::Graph, &id)?;
-            Ok(incident_text(&tenant, place, expand, newer(&headers)))
+            let store = tenant.store();
+            let place = Target::Incident.find(&store, Family::Graph, &id)?;
+            let seen = store.incidents.seen(place);
+            Ok(incident_text(&store, seen, expand, newer(&headers)))
         }),
     )
 }
 
-fn alert_text(tenant: &Shared, place: usize, newer: bool) -> String {
-    let store = tenant.store();
-    let text = store
-        .alerts
-        .get(place)
-        .map(|alert| document::alert(alert, newer));
+fn alert_text(alert: Option<&Alert>, newer: bool) -> String {
+    let text = alert.map(|alert| document::alert(alert, newer));
     document::with_context(
         &format!("{ALERTS_CONTEXT}/$entity"),
         &text.unwrap_or_default(),
     )
 }
 
-fn incident_text(tenant: &Shared, place: usize, expand: bool, newer: bool) -> String {
-    let store = tenant.store();
-    let text = store
-        .incidents
-        .get(place)
-        .map(|incident| document::incident(incident, &store, expand, newer));
+fn incident_text(store: &Store, incident: Option<&Incident>, expand: bool, newer: bool) -> String {
+    let text = incident.map(|incident| document::incident(incident, store, expand, newer));
     document::with_context(
         &format!("{INCIDENTS_CONTEXT}/$entity"),
         &text.unwrap_or_default(),
@@ -375,7 +373,7 @@ async fn patch_alert(
     call.answer(
         admit(&tenant, &headers, permission)
             .and_then(|caller| patch(&tenant, Target::Alert, &id, &body, &caller))
-            .map(|place| alert_text(&tenant, place, newer(&headers))),
+            .map(|place| alert_text(tenant.store().alerts.get(place), newer(&headers))),
     )
 }
 
@@ -390,7 +388,11 @@ async fn patch_incident(
     call.answer(
         admit(&tenant, &headers, permission)
             .and_then(|caller| patch(&tenant, Target::Incident, &id, &body, &caller))
-            .map(|place| incident_text(&tenant, place, false, newer(&headers))),
+            .map(|place| {
+                let store = tenant.store();
+                let stands = store.incidents.get(place);
+                incident_text(&store, stands, false, newer(&headers))
+            }),
     )
 }
 
@@ -459,7 +461,7 @@ fn comment(
     };
     let all = state.map_or_else(
         || "[]".to_owned(),
-        |state| document::comments(&state.comments),
+        |state| comments(Family::Graph, &state.comments),
     );
     let mut json = Json::default();
     json.object(|json| {

@@ -8,6 +8,7 @@ pub(super) mod cast;
 pub(super) mod evidence;
 pub(super) mod scene;
 mod teller;
+pub(super) mod trace;
 
 pub use teller::Moved;
 pub(super) use teller::Teller;

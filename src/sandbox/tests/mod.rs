@@ -1,9 +1,11 @@
 //! The running tenant, asked over its socket.
 
 mod access;
+mod hunts;
 mod lists;
 mod loads;
 mod stories;
+mod visibility;
 mod writes;
 
 use std::path::PathBuf;
