@@ -132,6 +132,10 @@ impl<'a> Update<'a> {
             {
                 self.trace(lot, &wording, error).await
             }
+            // It may fail at one of them only.
+            Error::Service { status, .. } if *status >= 500 => {
+                self.trace(lot, &wording, error).await
+            }
             _ => {
                 self.fail(&lot.rows, &error);
                 Vec::new()
@@ -244,10 +248,14 @@ impl<'a> Update<'a> {
         let targets = self.targets(&missing);
         let read = self.desk.read_singly(&targets).await;
         let (mut stands, mut again, mut unknown) = (Vec::new(), Vec::new(), Vec::new());
+        // Where the service fails each time it is asked for all of them, it may be
+        // for one of them: the others are not lost with it.
+        let answered = matches!(error, Error::Service { .. });
+        let last = lot.tries >= COMMENT_TRIES;
         for (at, state) in missing.into_iter().zip(read) {
             match state {
                 Ok(state) if self.stands(at, &state) => stands.push(at),
-                Ok(_) if lot.tries < COMMENT_TRIES && !self.marker.is_empty() => again.push(at),
+                Ok(_) if !self.marker.is_empty() && (!last || answered) => again.push(at),
                 _ => unknown.push(at),
             }
         }
@@ -269,10 +277,14 @@ impl<'a> Update<'a> {
                 self.close(at, Err(fault));
             }
         }
-        vec![Lot {
+        let lot = Lot {
             rows: again,
             tries: lot.tries,
-        }]
+        };
+        match last {
+            true => self.trace(lot, wording, error).await,
+            false => vec![lot],
+        }
     }
 
     /// Those of which the list does not show that the comment stands.
