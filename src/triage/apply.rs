@@ -60,7 +60,13 @@ impl<D: Desks, L: Ledger, C: Clock> Round<'_, '_, D, L, C> {
         let opened = self.desks.open(&group.account, group.api);
         let settled = match within(self.clock, self.action.limits.deadline, opened).await {
             Some(Ok(desk)) => {
-                let hand = Hand::new(self, group, &desk, cascade);
+                let Self {
+                    action,
+                    book,
+                    clock,
+                    ..
+                } = self;
+                let hand = Hand::new(action, book, clock, group, &desk, cascade);
                 stream::iter(group.tasks.chunks(WAVE))
                     .for_each_concurrent(WAVES_AT_ONCE, |wave: &[Task]| hand.wave(wave))
                     .await;

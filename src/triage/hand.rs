@@ -4,7 +4,6 @@
 //! Targets go in waves, so that little is unaccounted for if the process is
 //! killed: a wave is in the ledger before the one after next begins.
 
-use crate::triage::apply::Round;
 use crate::triage::book::{Book, Settled};
 use crate::triage::cascade::Cascade;
 use crate::triage::decision::{Decision, Due, decide, remaining};
@@ -101,8 +100,10 @@ impl Sent<'_> {
 }
 
 impl<'a, 'b, D: Desk, L: Ledger, C: Clock> Hand<'a, 'b, D, L, C> {
-    pub fn new<S>(
-        round: &Round<'a, 'b, S, L, C>,
+    pub fn new(
+        action: &'a Action,
+        book: &'a Book<'b, L, C>,
+        clock: &'a C,
         group: &'a Group,
         desk: &'a D,
         cascade: Option<&'a Cascade>,
@@ -110,9 +111,9 @@ impl<'a, 'b, D: Desk, L: Ledger, C: Clock> Hand<'a, 'b, D, L, C> {
         Self {
             desk,
             group,
-            action: round.action,
-            book: round.book,
-            clock: round.clock,
+            action,
+            book,
+            clock,
             cascade,
             confirmations: Cell::new(CONFIRMED),
             strays: RefCell::default(),
