@@ -26,6 +26,7 @@ mod sandbox;
 mod search_command;
 mod stop;
 mod triage;
+mod turn;
 mod validation;
 
 use std::ffi::OsString;

@@ -3,6 +3,7 @@
 
 use super::account::{self, ACCOUNTS, BadLimit};
 use super::desks::Accounts;
+use super::turn;
 use crate::splunk::splunkd::{Splunkd, SplunkdError};
 use crate::triage::{
     self, Action, Clock, Form, FormError, Ledger, Limits, Row, Subject, Summary, TriageError,
@@ -149,6 +150,8 @@ pub async fn carry_out<L: Ledger>(
     let accounts: BTreeSet<String> = accounts.into_iter().map(|(name, _)| name).collect();
     let (action, rows) = job.into_action(actor, accounts, limits)?;
     let desks = Accounts::new(splunkd, &settings);
+    // A turn that does not come in time leaves no time either: the rows are deferred.
+    let _turn = turn::wait(&action.batch, DEADLINE.saturating_sub(clock.elapsed())).await;
     Ok(triage::triage(&action, &rows, &desks, ledger, &clock).await?)
 }
 

@@ -15,6 +15,7 @@
 mod counterpart;
 
 mod arrivals;
+mod decisions;
 
 mod accounts;
 mod bad_conf;
@@ -25,6 +26,7 @@ mod exactness;
 mod hostile_input;
 mod house;
 mod idle;
+mod killed_action;
 mod lasting_500;
 mod late_objects;
 mod nested_alerts;
@@ -37,7 +39,11 @@ mod protocol;
 mod samples;
 mod search_commands;
 mod secrets;
+mod shared_budget;
 mod shutdown;
+mod third_missing;
+mod thousand_rows;
 mod throttling;
 mod ties;
 mod triage;
+mod two_actions;

@@ -16,4 +16,4 @@ pub mod verdicts;
 
 pub use objects::Object;
 pub use splunkd::Splunkd;
-pub use tenant::{Feed, Tenant, Turn};
+pub use tenant::{Feed, Mishap, Tenant, Turn};

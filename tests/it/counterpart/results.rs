@@ -19,12 +19,14 @@ pub fn write(path: &Path, header: &[&str], rows: &[Vec<String>]) {
     let table = table.into_inner().unwrap();
     // Splunk appends gzip members; a reader must not stop after the first.
     let middle = table.len() / 2;
-    let mut file = std::fs::File::create(path).unwrap();
+    // Whoever reads it meanwhile reads the one before.
+    let mut file = tempfile::NamedTempFile::new_in(path.parent().unwrap()).unwrap();
     for part in [&table[..middle], &table[middle..]] {
         let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         gzip.write_all(part).unwrap();
         file.write_all(&gzip.finish().unwrap()).unwrap();
     }
+    file.persist(path).unwrap();
 }
 
 fn multi(value: &str) -> String {

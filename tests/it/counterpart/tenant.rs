@@ -11,7 +11,7 @@ use super::verdicts;
 use axum::body::{Body, Bytes};
 use hyper::{Method, Response};
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
@@ -192,6 +192,9 @@ pub struct Rules {
     pub may_write: bool,
     /// Ids whose change is refused with 403.
     pub locked: HashSet<String>,
+    /// What befalls the next writes to an object, one after another, by its id. Where
+    /// one call is about several objects, it befalls them all.
+    pub mishaps: HashMap<String, VecDeque<Mishap>>,
     pub gzip: bool,
     /// Status and body that answer a hunting query.
     pub hunting: (u16, String),
@@ -210,10 +213,29 @@ impl Default for Rules {
             may_read: true,
             may_write: true,
             locked: HashSet::new(),
+            mishaps: HashMap::new(),
             gzip: false,
             hunting: (200, r#"{"schema":[],"results":[]}"#.to_owned()),
         }
     }
+}
+
+impl Rules {
+    /// What befalls a write to this object now.
+    pub(super) fn mishap(&mut self, id: &str) -> Option<Mishap> {
+        self.mishaps.get_mut(id)?.pop_front()
+    }
+}
+
+/// What befalls a write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mishap {
+    /// Nothing, this time.
+    Spared,
+    /// Not carried out: this status, seconds for `Retry-After` where given.
+    Refused(u16, Option<u64>),
+    /// Carried out, and answered with this status all the same.
+    Lost(u16),
 }
 
 /// What happens to one list call.
@@ -250,6 +272,7 @@ pub struct Listing {
 }
 
 type Hook = Box<dyn FnMut(&Listing, &mut Stock) -> Turn + Send>;
+type Afterwards = Box<dyn FnMut(&Call) -> Turn + Send>;
 
 /// One request the tenant got, and what it said.
 #[derive(Debug, Clone)]
@@ -264,12 +287,37 @@ pub struct Call {
     pub status: u16,
 }
 
+impl Call {
+    /// Method and path of what it asks for, of each part where it is a `$batch`.
+    pub fn parts(&self) -> Vec<(String, String)> {
+        let sent: Value = serde_json::from_str(&self.body).unwrap_or_default();
+        let text = |part: &Value, name: &str| part[name].as_str().unwrap_or_default().to_owned();
+        match sent["requests"].as_array() {
+            Some(parts) if self.path.ends_with("/$batch") => parts
+                .iter()
+                .map(|part| {
+                    let path = format!("/v1.0{}", text(part, "url"));
+                    (text(part, "method"), path)
+                })
+                .collect(),
+            _ => vec![(self.method.clone(), self.path.clone())],
+        }
+    }
+
+    /// Whether it changes something: a `$batch` is a POST also where it only reads.
+    pub fn writes(&self) -> bool {
+        let asks = |path: &str| path.contains("/oauth2/") || path.ends_with("/runHuntingQuery");
+        !asks(&self.path) && self.parts().iter().any(|(method, _)| method != "GET")
+    }
+}
+
 pub(super) struct State {
     pub stock: Stock,
     pub rules: Rules,
     pub sign_in: SignIn,
     pub base: String,
     hook: Option<Hook>,
+    afterwards: Option<Afterwards>,
     calls: Vec<Call>,
     listings: usize,
     pub requests: u64,
@@ -294,6 +342,7 @@ impl Tenant {
             sign_in: SignIn::default(),
             base: String::new(),
             hook: None,
+            afterwards: None,
             calls: Vec::new(),
             listings: 0,
             requests: 0,
@@ -366,6 +415,11 @@ impl Tenant {
         self.state().hook = Some(Box::new(hook));
     }
 
+    /// Asked after each call has been carried out, before it is answered.
+    pub fn after_each_call(&self, hook: impl FnMut(&Call) -> Turn + Send + 'static) {
+        self.state().afterwards = Some(Box::new(hook));
+    }
+
     pub fn objects(&self, feed: Feed) -> Vec<Object> {
         self.state().stock.of(feed).to_vec()
     }
@@ -409,16 +463,7 @@ impl Tenant {
 
     /// Calls that change something.
     pub fn write_calls(&self) -> Vec<Call> {
-        self.calls()
-            .into_iter()
-            .filter(|call| call.method != "GET" && !call.path.contains("/oauth2/"))
-            // A `$batch` is a POST also where it only reads.
-            .filter(|call| {
-                let sent: serde_json::Value = serde_json::from_str(&call.body).unwrap_or_default();
-                let parts = sent["requests"].as_array().cloned().unwrap_or_default();
-                parts.is_empty() || parts.iter().any(|part| part["method"] != "GET")
-            })
-            .collect()
+        self.calls().into_iter().filter(Call::writes).collect()
     }
 
     pub fn issued_tokens(&self) -> Vec<String> {
@@ -433,8 +478,8 @@ fn answer(state: Arc<Mutex<State>>, asked: Asked) -> Answer {
             let mut guard = state.lock().unwrap();
             let state = &mut *guard;
             state.requests += 1;
-            let (reply, turn) = route(state, &asked, &path);
-            state.calls.push(Call {
+            let (reply, mut turn) = route(state, &asked, &path);
+            let call = Call {
                 at: Instant::now(),
                 method: asked.method.to_string(),
                 path: path.clone(),
@@ -443,7 +488,11 @@ fn answer(state: Arc<Mutex<State>>, asked: Asked) -> Answer {
                 headers: format!("{:?}", asked.headers),
                 body: String::from_utf8_lossy(&asked.body).into_owned(),
                 status: reply.status,
-            });
+            };
+            if let (Turn::Serve, Some(hook)) = (&turn, &mut state.afterwards) {
+                turn = hook(&call);
+            }
+            state.calls.push(call);
             (reply, turn)
         };
         let gzip = state.lock().unwrap().rules.gzip

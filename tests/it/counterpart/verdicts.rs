@@ -1,8 +1,9 @@
 //! Reading one object and writing to it: the PATCH, comment, `batchUpdate` and
-//! `$batch` calls with the rules and error bodies Microsoft documents.
+//! `$batch` calls with the rules and error bodies Microsoft documents, and what
+//! may befall a write on its way.
 
 use super::instants;
-use super::tenant::{Feed, Reply, State};
+use super::tenant::{Feed, Mishap, Reply, State};
 use hyper::Method;
 use serde_json::{Map, Value, json};
 
@@ -29,12 +30,45 @@ pub(super) fn answer(state: &mut State, method: &Method, path: &str, body: &[u8]
     if state.stock.find(feed, id).is_none() {
         return missing();
     }
+    let mishap = (method != Method::GET)
+        .then(|| state.rules.mishap(id))
+        .flatten();
+    match mishap {
+        Some(Mishap::Refused(status, wait)) => failed(path, status, wait),
+        Some(Mishap::Lost(status)) => {
+            carried_out(state, method, path, (feed, id, part), &body);
+            failed(path, status, None)
+        }
+        Some(Mishap::Spared) | None => carried_out(state, method, path, (feed, id, part), &body),
+    }
+}
+
+/// The service has trouble of its own.
+fn failed(path: &str, status: u16, wait: Option<u64>) -> Reply {
+    let (code, text) = match status {
+        429 => ("TooManyRequests", "Too many requests."),
+        _ => ("generalException", "An error has occurred."),
+    };
+    let mut reply = Reply::error(path, status, code, text);
+    reply
+        .headers
+        .extend(wait.map(|seconds| ("retry-after", seconds.to_string())));
+    reply
+}
+
+fn carried_out(
+    state: &mut State,
+    method: &Method,
+    path: &str,
+    (feed, id, part): (Feed, &str, &str),
+    body: &Value,
+) -> Reply {
     match (method, part) {
         (&Method::GET, "") => {
             let text = state.stock.find(feed, id).map(|object| object.text.clone());
             Reply::text(200, text.unwrap_or_default())
         }
-        (&Method::PATCH, "") => match apply(state, feed, path, id, &body) {
+        (&Method::PATCH, "") => match apply(state, feed, path, id, body) {
             Err(reply) => reply,
             Ok(()) => {
                 let text = state.stock.find(feed, id).map(|object| object.text.clone());
@@ -58,7 +92,7 @@ pub(super) fn answer(state: &mut State, method: &Method, path: &str, body: &[u8]
             });
             Reply::json(200, &json!({"value": comments}))
         }
-        _ => missing(),
+        _ => Reply::error(path, 404, "ResourceNotFound", "Resource not found."),
     }
 }
 
@@ -253,13 +287,24 @@ fn batch_update(state: &mut State, body: &Value) -> Reply {
             return forbidden(path);
         }
     }
+    let mut lost = None;
+    for id in &ids {
+        match state.rules.mishap(id) {
+            Some(Mishap::Refused(status, wait)) => return failed(path, status, wait),
+            Some(Mishap::Lost(status)) => lost = Some(status),
+            Some(Mishap::Spared) | None => {}
+        }
+    }
     let changes = Value::Object(changes);
     for id in ids {
         if let Err(reply) = apply(state, Feed::MdeAlerts, path, id, &changes) {
             return reply;
         }
     }
-    Reply::text(200, String::new())
+    match lost {
+        Some(status) => failed(path, status, None),
+        None => Reply::text(200, String::new()),
+    }
 }
 
 fn batch(state: &mut State, body: &Value) -> Reply {
@@ -282,8 +327,11 @@ fn batch(state: &mut State, body: &Value) -> Reply {
                 .unwrap_or_default();
             let path = format!("/v1.0{}", part["url"].as_str().unwrap_or_default());
             let reply = answer(state, &method, &path, part["body"].to_string().as_bytes());
-            json!({"id": part["id"], "status": reply.status,
-                   "headers": {"Content-Type": "application/json"},
+            let mut headers = json!({"Content-Type": "application/json"});
+            for (name, value) in &reply.headers {
+                headers[name] = Value::from(value.as_str());
+            }
+            json!({"id": part["id"], "status": reply.status, "headers": headers,
                    "body": serde_json::from_str::<Value>(&reply.body).unwrap_or_default()})
         })
         .collect();
