@@ -41,10 +41,50 @@ impl Sandbox {
         )
     }
 
-    fn stop(mut self) {
+    /// Ends it; what it said on stderr.
+    fn stop(mut self) -> String {
         self.running.terminate();
-        assert_eq!(self.running.finish().code(), Some(0));
+        let run = self.running.finish();
+        assert_eq!(run.code(), Some(0));
         drop(self.directory);
+        run.stderr
+    }
+
+    /// An alert as somebody else with an app of their own sees it in Defender for Endpoint.
+    fn alert(&self, id: &str) -> Value {
+        let told = |key: &str| self.told[key].as_str().unwrap();
+        let ca = std::fs::read(told("ca_file")).unwrap();
+        let client = reqwest::Client::builder()
+            .tls_certs_only([reqwest::Certificate::from_pem(&ca).unwrap()])
+            .no_proxy()
+            .build()
+            .unwrap();
+        let form = [
+            ("grant_type", "client_credentials"),
+            ("client_id", told("reader_id")),
+            ("client_secret", told("reader_secret")),
+            ("scope", "https://api.securitycenter.microsoft.com/.default"),
+        ];
+        let sign_in = format!("{}/{}/oauth2/v2.0/token", told("url"), told("tenant_id"));
+        let asked = async {
+            let token = client.post(sign_in).form(&form).send().await?;
+            let token: Value = token.json().await?;
+            let url = format!("{}/api/alerts/{id}", told("url"));
+            let token = token["access_token"].as_str().unwrap();
+            client
+                .get(url)
+                .bearer_auth(token)
+                .send()
+                .await?
+                .json()
+                .await
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let alert: Result<Value, reqwest::Error> = runtime.block_on(asked);
+        alert.unwrap()
     }
 }
 
@@ -150,7 +190,7 @@ fn a_verdict_on_an_alert_of_the_embedded_tenant_comes_back_in_the_feed() {
 
 #[test]
 fn a_thousand_endpoint_alerts_close_within_the_published_quotas() {
-    let sandbox = Sandbox::start(&["--alerts", "1500", "--quotas"]);
+    let sandbox = Sandbox::start(&["--alerts", "1500", "--quotas", "--log-calls"]);
     let splunkd = sandbox.splunkd().input(
         "feed",
         [
@@ -196,6 +236,60 @@ fn a_thousand_endpoint_alerts_close_within_the_published_quotas() {
         let well = ["updated", "unchanged"].map(|well| outcome["outcome"] == well);
         assert!(well.contains(&true), "{outcome}");
         assert_ne!(outcome["verified"], false, "{outcome}");
+    }
+    let said = sandbox.stop();
+    let writes = |line: &&str| {
+        let mut words = line.split(' ').skip_while(|word| *word != "DEBUG").skip(1);
+        let method = words.next().unwrap_or_default();
+        let path = words.next().unwrap_or_default();
+        matches!(method, "POST" | "PATCH") && path.starts_with("/api/")
+    };
+    let writes = said.lines().filter(writes).count();
+    assert!((1..=25).contains(&writes), "{writes} write calls");
+}
+
+#[test]
+fn a_batch_repeated_while_lists_are_stale_comments_once() {
+    let stale = ["--visible-after", "1s", "--listed-after", "1h"];
+    let sandbox = Sandbox::start(&[["--alerts", "60"].as_slice(), &stale].concat());
+    let feed = [
+        ("account", "sandbox"),
+        ("feed", "alerts"),
+        ("api", "mde"),
+        ("start", "-30d"),
+    ];
+    let splunkd = sandbox.splunkd().input("feed", feed);
+    let rows: Vec<Vec<String>> = splunkd
+        .run()
+        .well()
+        .events()
+        .iter()
+        .map(crate::counterpart::stream::Event::json)
+        .filter_map(|alert| alert["id"].as_str().map(|id| vec![id.to_owned()]))
+        .take(40)
+        .collect();
+    for _ in 0..2 {
+        splunkd.forget_budget();
+        let run = splunkd.alert(&crate::counterpart::splunkd::Alert {
+            form: &[
+                ("account", "sandbox"),
+                ("api", "mde"),
+                ("status", "resolved"),
+                ("classification", "truePositive"),
+                ("determination", "malware"),
+                ("comment", "closed by the night shift"),
+            ],
+            header: &["id"],
+            rows: &rows,
+            ..Default::default()
+        });
+        assert_eq!(run.code(), Some(0), "{}", run.stderr);
+    }
+    for row in &rows {
+        let alert = sandbox.alert(&row[0]);
+        assert_eq!(alert["status"], "Resolved", "{alert}");
+        let comments = alert["comments"].to_string();
+        assert_eq!(comments.matches("night shift").count(), 1, "{comments}");
     }
     sandbox.stop();
 }
