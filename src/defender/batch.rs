@@ -178,7 +178,7 @@ fn is_unoffered(error: &Error) -> bool {
 
 /// A part of the answer.
 #[derive(Debug, Deserialize)]
-struct Told<'a> {
+pub(super) struct Told<'a> {
     id: String,
     status: u16,
     headers: Option<HashMap<String, Value>>,
@@ -195,7 +195,7 @@ struct Responses<'a> {
 }
 
 /// The parts of an answer by their number. What cannot be read is left out.
-fn said(answer: &Answer) -> HashMap<usize, Told<'_>> {
+pub(super) fn said(answer: &Answer) -> HashMap<usize, Told<'_>> {
     let Ok(Responses { responses }) = serde_json::from_slice(&answer.body) else {
         return HashMap::new();
     };

@@ -183,7 +183,7 @@ struct Named<'a> {
 }
 
 /// The readable elements of a list by their ids.
-fn elements(body: &[u8]) -> HashMap<String, State> {
+pub(super) fn elements(body: &[u8]) -> HashMap<String, State> {
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     let Ok(Page { value }) = serde_json::from_slice(body) else {
         return HashMap::new();

@@ -22,6 +22,9 @@ mod door;
 mod errand;
 mod error;
 mod feed;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzz;
 mod graph;
 pub mod http;
 pub mod hunting;

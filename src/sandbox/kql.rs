@@ -2,11 +2,13 @@
 //! `where`, `project`, `take`, `count`, `summarize count()` and `sort by`. What
 //! it does not know it refuses in the service's words; it never guesses.
 
+mod tokens;
+
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use super::instant::Ticks;
+use tokens::{Token, tokens};
 
 /// Most rows of an answer.
 const MOST: usize = 100_000;
@@ -73,67 +75,6 @@ impl Fault {
 const UNRECOGNISED: Fault = Fault::Syntax("A recognition error occurred.");
 const NO_OPERATOR: Fault = Fault::Syntax("Query operator expected.");
 const INCOMPLETE: Fault = Fault::Syntax("The incomplete fragment is unexpected");
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Token {
-    Word(String),
-    Text(String),
-    Number(i64),
-    Span(Duration),
-    Sign(&'static str),
-}
-
-const SIGNS: [&str; 14] = [
-    "==", "!=", "=~", "!~", ">=", "<=", "|", "(", ")", ",", "=", ">", "<", ";",
-];
-
-fn tokens(query: &str) -> Result<Vec<Token>, Fault> {
-    let mut tokens = Vec::new();
-    let mut rest = query.trim_start();
-    while let Some(first) = rest.chars().next() {
-        let length = if rest.starts_with("//") {
-            rest.find('\n').unwrap_or(rest.len())
-        } else if first == '"' || first == '\'' {
-            let inner = rest.get(1..).unwrap_or_default();
-            let end = inner.find(first).ok_or(UNRECOGNISED)?;
-            let text = inner.get(..end).unwrap_or_default();
-            // Escapes are a part of the language left out here.
-            if text.contains(['\\', '\n']) {
-                return Err(UNRECOGNISED);
-            }
-            tokens.push(Token::Text(text.to_owned()));
-            end + 2
-        } else if let Some(sign) = SIGNS.iter().find(|sign| rest.starts_with(**sign)) {
-            tokens.push(Token::Sign(sign));
-            sign.len()
-        } else {
-            // The inside of `datetime(2026-11-21T00:00:00Z)` needs these too.
-            let part = |c: char| c.is_alphanumeric() || "_-:.".contains(c);
-            let length = rest.find(|c: char| !part(c)).unwrap_or(rest.len());
-            let word = rest.get(..length).filter(|word| !word.is_empty());
-            tokens.push(word.map(plain).ok_or(UNRECOGNISED)?);
-            length
-        };
-        rest = rest.get(length..).unwrap_or_default().trim_start();
-    }
-    Ok(tokens)
-}
-
-/// A number, a time span such as `7d`, or a word.
-fn plain(text: &str) -> Token {
-    if let Ok(number) = text.parse() {
-        return Token::Number(number);
-    }
-    let seconds = |unit: &str, seconds: u64| {
-        let number: u64 = text.strip_suffix(unit)?.parse().ok()?;
-        Some(Duration::from_secs(number.checked_mul(seconds)?))
-    };
-    let span = seconds("d", 86_400).or_else(|| seconds("h", 3600));
-    let span = span
-        .or_else(|| seconds("m", 60))
-        .or_else(|| seconds("s", 1));
-    span.map_or_else(|| Token::Word(text.to_owned()), Token::Span)
-}
 
 /// What a row must fulfil.
 #[derive(Debug)]
@@ -493,125 +434,4 @@ pub(super) fn run(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn animals(name: &str) -> Option<Table> {
-        let row =
-            |name: &str, legs, at| vec![name.into(), Cell::Number(legs), Cell::Time(Ticks(at))];
-        (name == "Animals").then(|| Table {
-            columns: vec![
-                ("Name".to_owned(), Kind::String),
-                ("Legs".to_owned(), Kind::Int64),
-                ("Seen".to_owned(), Kind::DateTime),
-            ],
-            rows: vec![
-                row("Red fox", 4, 1),
-                row("Spider", 8, 2),
-                row("red ant", 6, 3),
-                row("Hen", 2, 4),
-            ],
-        })
-    }
-
-    fn names(query: &str) -> Vec<String> {
-        let table = run(query, Ticks(5), animals)
-            .unwrap_or_else(|fault| panic!("{query}: {}", fault.message()));
-        let first = |row: &Vec<Cell>| match &row[0] {
-            Cell::Text(text) => text.clone(),
-            other => format!("{other:?}"),
-        };
-        table.rows.iter().map(first).collect()
-    }
-
-    #[test]
-    fn each_step_does_what_kusto_does() {
-        for (query, found) in [
-            (
-                "Animals | where Name has 'red' // a comment\n| project Name",
-                ["Red fox", "red ant"].as_slice(),
-            ),
-            (
-                "Animals | where Legs > 2 and (Name startswith \"s\" or Name =~ 'RED ANT')",
-                &["Spider", "red ant"],
-            ),
-            (
-                "Animals | where Name in ('Hen', 'Spider') | sort by Name asc",
-                &["Hen", "Spider"],
-            ),
-            ("Animals | order by Legs | take 2;", &["Spider", "red ant"]),
-            ("Animals | where Seen >= datetime(2026-01-01)", &[]),
-            ("Animals | count", &["Number(4)"]),
-            (
-                "Animals | summarize n=count() by Name | where n == 1 | limit 1",
-                &["Hen"],
-            ),
-            (
-                "Animals | where Name contains 'ED' | where Name has 'e'",
-                &[],
-            ),
-        ] {
-            assert_eq!(names(query), found, "{query}");
-        }
-    }
-
-    #[test]
-    fn what_it_does_not_know_is_refused_in_the_services_words() {
-        for (query, message) in [
-            (
-                "",
-                "The incomplete fragment is unexpected. Fix syntax errors in your query.",
-            ),
-            (
-                "Animals | frobnicate",
-                "Query operator expected.. Fix syntax errors in your query.",
-            ),
-            (
-                "Animals | where Name = 'x'",
-                "A recognition error occurred.. Fix syntax errors in your query.",
-            ),
-            (
-                "Animals | where Wings == 2",
-                "'where' operator: Failed to resolve scalar expression named 'Wings'. Fix semantic errors in your query.",
-            ),
-            (
-                "Plants | take 1",
-                "'take' operator: Failed to resolve table or column expression named 'Plants'. Fix semantic errors in your query.",
-            ),
-            (
-                "Animals | summarize max(Legs)",
-                "'summarize' operator: Unknown function: 'max'. Fix semantic errors in your query.",
-            ),
-            (
-                "Animals | where Legs == 'x'",
-                "'where' operator: Cannot compare values of different types with '=='. Fix semantic errors in your query.",
-            ),
-            (
-                "Animals | take 1 Animals",
-                "A recognition error occurred.. Fix syntax errors in your query.",
-            ),
-        ] {
-            let fault = run(query, Ticks(5), animals).unwrap_err();
-            assert_eq!(fault.message(), message, "{query}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn no_query_makes_it_panic(
-            query in "\\PC{0,60}",
-            pieces in proptest::collection::vec("(Animals|\\||where|project|summarize|count|\\(|\\)|by|sort|take|Name|Legs|==|has|in|'x'|7|ago|7d|,| |é)", 0..24),
-        ) {
-            for query in [query, format!("Animals | {}", pieces.join(" "))] {
-                let _result = run(&query, Ticks(5), animals);
-            }
-        }
-
-        #[test]
-        fn brackets_in_any_number_are_no_trouble(depth in 0usize..5000) {
-            let query = format!("Animals | where {}Legs == 2{}", "(".repeat(depth), ")".repeat(depth));
-            prop_assert_eq!(run(&query, Ticks(5), animals).is_ok(), depth <= DEPTH);
-        }
-    }
-}
+mod tests;

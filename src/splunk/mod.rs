@@ -14,6 +14,9 @@ pub mod conf;
 mod document;
 mod encoding;
 pub mod events;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzz;
 pub mod input;
 pub mod modular_action;
 pub mod persist;

@@ -42,6 +42,7 @@ pub fn test(workspace: &Workspace) -> Result<()> {
     steps.step("tests", || {
         cargo(workspace, &["test", "--workspace", "--locked"])
     })?;
+    steps.step("fuzz targets over their seeds", || fuzz(workspace))?;
     let package = steps.step("package", || {
         package::release(workspace, &executable::release(workspace)?)
     })?;
@@ -50,6 +51,37 @@ pub fn test(workspace: &Workspace) -> Result<()> {
         smoke::start(workspace, &package)
     })?;
     println!("\nsteps: {} passed, 0 failed", steps.passed);
+    Ok(())
+}
+
+/// With a stable compiler: every target is built, none is driven by the fuzzer.
+fn fuzz(workspace: &Workspace) -> Result<()> {
+    let own = [
+        "--manifest-path",
+        "fuzz/Cargo.toml",
+        "--no-default-features",
+    ];
+    for arguments in [
+        [
+            "clippy",
+            "--locked",
+            "--all-targets",
+            "--",
+            "-D",
+            "warnings",
+        ]
+        .as_slice(),
+        &["test", "--locked", "--lib"],
+    ] {
+        let (command, rest) = arguments.split_at(1);
+        tool::run(
+            tool::cargo()
+                .args([command, own.as_slice(), rest].concat())
+                // What is built for the product is not built twice.
+                .env("CARGO_TARGET_DIR", workspace.root.join("target"))
+                .current_dir(&workspace.root),
+        )?;
+    }
     Ok(())
 }
 

@@ -1,0 +1,46 @@
+//! This room's readers of foreign bytes, opened for `fuzz/` alone.
+
+use crate::defender::collection::What;
+use crate::defender::http::{Answer, Said};
+use crate::defender::lists::collection;
+use crate::defender::slice::slice;
+use crate::defender::{Family, batch, id_list, standing};
+use crate::ingest::Page;
+use crate::triage::State;
+
+/// A list answer taken apart, as each list of each API would.
+pub fn list_answer(body: &[u8]) -> Vec<Page> {
+    let lists = [Family::Graph, Family::Mde, Family::Xdr]
+        .into_iter()
+        .flat_map(|family| [What::Alerts, What::Incidents].map(|what| collection(family, what)));
+    let shapes = lists.flatten().map(|collection| &collection.shape);
+    shapes
+        .filter_map(|shape| slice(body.to_vec(), shape).ok())
+        .map(|listing| listing.page)
+        .collect()
+}
+
+/// Code, message and request id of an error answer.
+pub fn error_body(body: &str) -> (String, String, Option<String>) {
+    let said = Said::read(body);
+    (said.code, said.message, said.request_id)
+}
+
+/// How many parts the answer to a `$batch` has.
+pub fn batch_answer(body: &[u8]) -> usize {
+    let answer = Answer {
+        body: body.to_vec(),
+        ..Answer::default()
+    };
+    batch::said(&answer).len()
+}
+
+/// The state in an answer about one object.
+pub fn state(body: &[u8]) -> Option<State> {
+    standing::standing(body).ok()
+}
+
+/// The states in a list of Defender for Endpoint, by id.
+pub fn states(body: &[u8]) -> Vec<(String, State)> {
+    id_list::elements(body).into_iter().collect()
+}
