@@ -403,7 +403,7 @@ impl Splunkd {
             "server_host": "sh1",
             "server_uri": self.url(),
             "session_key": alert.session_key,
-            "sid": "scheduler__1",
+            "sid": alert.sid,
             "search_name": "My alert",
             "configuration": configuration,
             "result": first,
@@ -423,6 +423,8 @@ pub struct Alert<'a> {
     pub header: &'a [&'a str],
     pub rows: &'a [Vec<String>],
     pub session_key: &'a str,
+    /// The search that fired it.
+    pub sid: &'a str,
 }
 
 impl Default for Alert<'_> {
@@ -433,6 +435,7 @@ impl Default for Alert<'_> {
             header: &[],
             rows: &[],
             session_key: SESSION_KEY,
+            sid: "scheduler__1",
         }
     }
 }
