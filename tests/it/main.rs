@@ -41,4 +41,5 @@ mod shutdown;
 mod throttling;
 mod ties;
 mod triage;
+mod triage_cut;
 mod triage_story;

@@ -378,6 +378,10 @@ impl Splunkd {
 
     /// Runs the alert action over rows, as the scheduler does.
     pub fn alert(&self, alert: &Alert<'_>) -> Run {
+        self.start_alert(alert).finish()
+    }
+
+    pub fn start_alert(&self, alert: &Alert<'_>) -> Running {
         let directory = self
             .home
             .path()
@@ -412,7 +416,7 @@ impl Splunkd {
         command.args(alert.arguments);
         let mut running = process::start(command, payload.to_string().as_bytes(), Reading::Steady);
         running.close_stdin();
-        running.finish()
+        running
     }
 }
 
