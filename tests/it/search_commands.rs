@@ -8,9 +8,9 @@ use crate::counterpart::{Feed, Object, Splunkd, Tenant};
 use serde_json::{Value, json};
 use std::time::Duration;
 
-const FEED: Feed = Feed::GraphAlerts;
+pub const FEED: Feed = Feed::GraphAlerts;
 
-const CLOSE: [&str; 5] = [
+pub const CLOSE: [&str; 5] = [
     "account=contoso",
     "status=resolved",
     "classification=falsePositive",
@@ -18,7 +18,7 @@ const CLOSE: [&str; 5] = [
     "comment=closed, \"for good\"",
 ];
 
-fn open(count: usize) -> (Tenant, Vec<Object>, Splunkd) {
+pub fn open(count: usize) -> (Tenant, Vec<Object>, Splunkd) {
     let mut objects = recent(FEED, count);
     for object in &mut objects {
         for status in ["resolved", "inProgress"] {
@@ -31,7 +31,7 @@ fn open(count: usize) -> (Tenant, Vec<Object>, Splunkd) {
     (tenant, objects, splunkd)
 }
 
-fn search<'a>(command: &'a str, args: &'a [&'a str]) -> Search<'a> {
+pub fn search<'a>(command: &'a str, args: &'a [&'a str]) -> Search<'a> {
     Search {
         command,
         args,
@@ -41,7 +41,7 @@ fn search<'a>(command: &'a str, args: &'a [&'a str]) -> Search<'a> {
     }
 }
 
-fn table<'i>(ids: impl IntoIterator<Item = &'i str>) -> String {
+pub fn table<'i>(ids: impl IntoIterator<Item = &'i str>) -> String {
     let mut table = "id,__mv_id,note,__mv_note\r\n".to_owned();
     for id in ids {
         table += &format!("{id},,\"a \"\"note\"\", with\nall\",\r\n");
@@ -49,12 +49,12 @@ fn table<'i>(ids: impl IntoIterator<Item = &'i str>) -> String {
     table
 }
 
-fn column<'a>(answers: &'a [Answer], name: &str) -> Vec<&'a str> {
+pub fn column<'a>(answers: &'a [Answer], name: &str) -> Vec<&'a str> {
     let rows = answers.iter().flat_map(|answer| &answer.rows);
     rows.map(|row| row[name].as_str()).collect()
 }
 
-fn ids(objects: &[Object]) -> Vec<&str> {
+pub fn ids(objects: &[Object]) -> Vec<&str> {
     objects.iter().map(|object| object.id.as_str()).collect()
 }
 
