@@ -25,6 +25,7 @@ mod exactness;
 mod hostile_input;
 mod house;
 mod idle;
+mod injection;
 mod lasting_500;
 mod late_objects;
 mod nested_alerts;

@@ -422,7 +422,7 @@ impl Splunkd {
             .zip(alert.rows.first().map(Vec::as_slice).unwrap_or_default())
             .map(|(name, value)| ((*name).to_owned(), Value::from(value.as_str())))
             .collect();
-        let payload = json!({
+        let mut payload = json!({
             "app": "search",
             "owner": "admin",
             "results_file": file.display().to_string(),
@@ -436,6 +436,9 @@ impl Splunkd {
             "configuration": configuration,
             "result": first,
         });
+        for (name, value) in alert.instead {
+            payload[*name] = value.clone();
+        }
         let mut command = self.command();
         command.args(alert.arguments);
         let mut running = process::start(command, payload.to_string().as_bytes(), Reading::Steady);
@@ -451,6 +454,8 @@ pub struct Alert<'a> {
     pub header: &'a [&'a str],
     pub rows: &'a [Vec<String>],
     pub session_key: &'a str,
+    /// Members of the payload that are otherwise.
+    pub instead: &'a [(&'a str, Value)],
 }
 
 impl Default for Alert<'_> {
@@ -461,6 +466,7 @@ impl Default for Alert<'_> {
             header: &[],
             rows: &[],
             session_key: SESSION_KEY,
+            instead: &[],
         }
     }
 }
