@@ -44,6 +44,7 @@ use futures::future::join_all;
 use futures::stream::{self, StreamExt as _};
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::future::Future;
 use std::time::Duration;
@@ -91,6 +92,19 @@ pub enum TriageError {
     TooManyTargets { targets: usize, max: usize },
 }
 
+/// The distinct targets that rows name, each with its account: for a caller
+/// that hands over the rows of one search part by part and counts them all.
+pub fn targets(form: &Form, rows: &[Row]) -> BTreeSet<(String, Target)> {
+    let groups = Plan::of(form, rows).groups.into_iter();
+    groups
+        .flat_map(|group| {
+            let account = group.account;
+            let targets = group.tasks.into_iter().map(|task| task.target);
+            targets.map(move |target| (account.clone(), target))
+        })
+        .collect()
+}
+
 /// Carries out an action on its rows. Whatever Defender does, every row ends
 /// with one outcome, and no row stops another; each outcome is in the ledger
 /// as soon as it is known.
@@ -111,7 +125,7 @@ pub async fn triage<D: Desks, L: Ledger, C: Clock>(
     if targets > max {
         return Err(TriageError::TooManyTargets { targets, max });
     }
-    let book = Book::open(action, rows.len(), ledger, clock);
+    let book = Book::open(action, rows, ledger, clock);
     for refused in &plan.refused {
         book.refuse(refused).await;
     }
