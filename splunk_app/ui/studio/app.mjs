@@ -23,7 +23,9 @@ export function conf(name) {
 function struct(path, name) {
     const body = text(path).match(new RegExp(`struct ${name} \\{(.*?)\\n\\}`, 's'));
     if (!body) throw new Error(`${path} has no struct ${name}`);
-    return [...body[1].matchAll(/^ {4}(?:pub )?(\w+):/gm)].map((found) => found[1]);
+    const members = [...body[1].matchAll(/^ {4}(?:pub )?(\w+): (Vec<)?/gm)];
+    // Splunk names the members of a list with {} behind them.
+    return members.map(([, member, list]) => (list ? `${member}{}` : member));
 }
 
 /** The top-level members of the objects a sandbox story prints. */
