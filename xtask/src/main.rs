@@ -14,6 +14,7 @@ mod python;
 mod sbom;
 mod smoke;
 mod steps;
+mod studio;
 mod tool;
 mod workspace;
 
@@ -62,6 +63,8 @@ enum Work {
     },
     /// The conf files against their specs, the form and the versions
     Conf,
+    /// The Studio dashboards: their definitions, searches and pictures
+    Studio,
     /// Licences, banned crates and sources of all dependencies, by deny.toml
     Dependencies,
     /// CPU, memory and time of the modular input beside curl fetching the same bytes
@@ -124,6 +127,7 @@ impl Work {
             }
             Self::Bench(arguments) => bench::run(workspace, &arguments),
             Self::Conf => conf::check(workspace),
+            Self::Studio => studio::check(workspace),
             Self::Dependencies => dependencies::check(workspace),
             Self::Smoke { package } => {
                 smoke::start(workspace, &package::or_released(workspace, package)?)

@@ -1,11 +1,14 @@
 // A dashboard drawn by Splunk's own renderer in headless Chromium, with answers in place of searches.
-import { mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 import { chromium } from 'playwright-core';
 
 const HOST = 'http://splunk.invalid';
-const BUILT = fileURLToPath(new URL('built/', import.meta.url));
+/** Where everything made lies. */
+export const MADE = new URL('../../../target/studio/', import.meta.url);
+const BUILT = fileURLToPath(MADE);
 const PAGE = '<!doctype html><html lang="en"><body style="margin:0"><div id="dashboard"></div></body></html>';
 
 // What Splunk Web tells each page about itself; without it the renderer takes itself for disconnected.
@@ -22,6 +25,13 @@ const PRESETS = [
     ['Last 7 days', '-7d@h'],
 ].map(([label, earliest_time]) => ({ name: label, content: { label, earliest_time, latest_time: 'now', is_sub_menu: '0' } }));
 
+function onPath(program) {
+    const places = (process.env.PATH ?? '').split(delimiter).map((folder) => join(folder, program));
+    const found = places.find((place) => existsSync(place));
+    if (!found) throw new Error(`${program} is not on PATH: install it (Debian: apt-get install ${program}), or name one in CHROMIUM`);
+    return found;
+}
+
 export class Browser {
     static async open() {
         mkdirSync(BUILT, { recursive: true });
@@ -35,7 +45,7 @@ export class Browser {
         });
         const browser = new Browser();
         browser.chromium = await chromium.launch({
-            executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+            executablePath: process.env.CHROMIUM ?? onPath('chromium'),
             args: ['--no-sandbox', '--font-render-hinting=none', '--disable-lcd-text'],
         });
         await browser.load();
