@@ -25,10 +25,11 @@ const PRESETS = [
     ['Last 7 days', '-7d@h'],
 ].map(([label, earliest_time]) => ({ name: label, content: { label, earliest_time, latest_time: 'now', is_sub_menu: '0' } }));
 
-function onPath(program) {
-    const places = (process.env.PATH ?? '').split(delimiter).map((folder) => join(folder, program));
-    const found = places.find((place) => existsSync(place));
-    if (!found) throw new Error(`${program} is not on PATH: install it (Debian: apt-get install ${program}), or name one in CHROMIUM`);
+function installed() {
+    const folders = (process.env.PATH ?? '').split(delimiter);
+    const names = ['chromium', 'chromium-browser', 'google-chrome'];
+    const found = names.flatMap((name) => folders.map((folder) => join(folder, name))).find((place) => existsSync(place));
+    if (!found) throw new Error('there is no Chromium: install it (Debian: apt-get install chromium), or name one in CHROMIUM');
     return found;
 }
 
@@ -45,7 +46,7 @@ export class Browser {
         });
         const browser = new Browser();
         browser.chromium = await chromium.launch({
-            executablePath: process.env.CHROMIUM ?? onPath('chromium'),
+            executablePath: process.env.CHROMIUM || installed(),
             args: ['--no-sandbox', '--font-render-hinting=none', '--disable-lcd-text'],
         });
         await browser.load();
