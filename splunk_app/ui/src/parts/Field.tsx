@@ -4,6 +4,7 @@ import { useRef, type ReactNode } from 'react';
 import Button from '@splunk/react-ui/Button';
 import ComboBox from '@splunk/react-ui/ComboBox';
 import ControlGroup from '@splunk/react-ui/ControlGroup';
+import Multiselect from '@splunk/react-ui/Multiselect';
 import Select from '@splunk/react-ui/Select';
 import Switch from '@splunk/react-ui/Switch';
 import Text from '@splunk/react-ui/Text';
@@ -109,10 +110,30 @@ export function SuggestField({ options, ...field }: Common & { options: string[]
     );
 }
 
+/** Any number of what there is. */
+export function SeveralField({ options, values, onChange, ...field }: Omit<Common, 'value' | 'onChange'> & { options: { value: string; label: string }[]; values: string[]; onChange: (values: string[]) => void }) {
+    return (
+        <Group {...field}>
+            <Multiselect values={values} onChange={(_, { values: chosen }) => onChange(chosen.map(String))} disabled={field.disabled} error={field.error !== undefined}>
+                {options.map((option) => (
+                    <Multiselect.Option key={option.value} value={option.value} label={option.label} />
+                ))}
+            </Multiselect>
+        </Group>
+    );
+}
+
 export function SwitchField({ label, help, on, disabled, onChange }: { label: string; help?: string; on: boolean; disabled?: boolean; onChange: (on: boolean) => void }) {
     return (
         <Group label={label} help={help}>
             <Switch appearance="toggle" selected={on} disabled={disabled} onClick={() => onChange(!on)} aria-label={label} />
         </Group>
     );
+}
+
+/** A refused form begins at its first mistake. */
+export function goToFirstMistake(form: HTMLElement | null): void {
+    const first = form?.querySelector<HTMLElement>('[aria-describedby*="error-"]');
+    first?.focus();
+    first?.scrollIntoView({ block: 'center' });
 }

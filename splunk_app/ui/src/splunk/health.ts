@@ -28,14 +28,14 @@ export interface Health {
 export const LOOKED_AT = '-24h';
 
 const SEARCH =
-    '`defender_bridge_index` `defender_bridge_health`' +
+    'search `defender_bridge_index` `defender_bridge_health`' +
     ' | eval begun=_time' +
     ' | stats latest(outcome) as outcome latest(error) as error latest(begun) as begun latest(duration_ms) as took' +
     ' latest(watermark) as watermark sum(events) as events sum(throttles) as throttles latest(open_gaps) as open_gaps' +
     ' latest(account) as account latest(feed) as feed latest(api) as api latest(host) as host by stanza';
 
 export async function newest(signal?: AbortSignal): Promise<Health[]> {
-    const { rows } = await search.run(`search ${SEARCH}`, { earliest: LOOKED_AT, signal });
+    const { rows } = await search.run(SEARCH, { earliest: LOOKED_AT, signal });
     return rows.map((row) => {
         const text = (field: string) => search.one(row, field);
         const outcome = text('outcome') === 'ok' || text('outcome') === 'stopped' ? (text('outcome') as 'ok') : 'error';

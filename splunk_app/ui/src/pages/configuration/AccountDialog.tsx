@@ -4,6 +4,7 @@ import { useEffect, useRef, useState } from 'react';
 import Button from '@splunk/react-ui/Button';
 import Message from '@splunk/react-ui/Message';
 import Modal from '@splunk/react-ui/Modal';
+import { goToFirstMistake } from '../../parts/Field';
 import { Failed } from '../../parts/Failed';
 import { Notice } from '../../parts/Page';
 import type { Verdict } from '../../splunk/check';
@@ -58,9 +59,8 @@ function Steps({ opened, names, isUsed, mayEdit, mayAddInputs, onSaved, onInputs
     const name = draft.name.trim();
     const offersInputs = mayAddInputs && !isUsed(name);
 
-    // A refused form begins at its first mistake.
     useEffect(() => {
-        if (Object.keys(wrong).length > 0) form.current?.querySelector<HTMLElement>('[aria-describedby*="error-"]')?.focus();
+        if (Object.keys(wrong).length > 0) goToFirstMistake(form.current);
     }, [wrong]);
 
     const change = (part: Partial<Draft>) => {

@@ -1,7 +1,7 @@
 // The fields of an account: only those its kind of credential and its cloud need.
 
-import Heading from '@splunk/react-ui/Heading';
 import { ChoiceField, PemField, SwitchField, TextField } from '../../parts/Field';
+import { Section } from '../../parts/Section';
 import { strings } from '../../strings';
 import { AUTHS, CLOUDS, URLS, needsSecret, type Account, type Draft, type Wrong } from './account';
 
@@ -80,16 +80,5 @@ export function AccountForm({ draft, before, wrong, disabled, onChange }: Props)
                 <SwitchField label={words.readOnly} help={words.readOnlyHelp} on={draft.read_only} disabled={disabled} onChange={(read_only) => onChange({ read_only })} />
             </Section>
         </>
-    );
-}
-
-function Section({ title, children }: { title: string; children: React.ReactNode }) {
-    return (
-        <section style={{ marginBottom: 24 }}>
-            <Heading level={3} style={{ margin: '0 0 12px' }}>
-                {title}
-            </Heading>
-            {children}
-        </section>
     );
 }

@@ -23,7 +23,7 @@ const FEEDS = ['alerts', 'incidents'] as const;
 
 const Line = styled.div`
     display: grid;
-    grid-template-columns: 210px 1fr auto 64px auto;
+    grid-template-columns: 120px 1fr auto 64px auto;
     align-items: center;
     gap: 8px;
 `;
