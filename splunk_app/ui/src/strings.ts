@@ -318,7 +318,7 @@ export const strings = {
         cron: (schedule: string) => `at ${schedule}`,
         feed: { alerts: 'Alerts', incidents: 'Incidents' } as Record<string, string>,
         api: { graph: 'Microsoft Graph', mde: 'Defender for Endpoint', xdr: 'Defender XDR' } as Record<string, string>,
-        outcome: { ok: 'Well', stopped: 'Stopped', error: 'Failed' } as Record<string, string>,
+        outcome: { ok: 'OK', stopped: 'Stopped', error: 'Failed' } as Record<string, string>,
         noRun: 'No run in the last 24 hours',
         noRunYet: 'Not run yet',
         events: (number: number) => `${number.toLocaleString('en-US')} ${number === 1 ? 'event' : 'events'} in 24 h`,

@@ -46,7 +46,7 @@ export function Newest({ health, now }: Props) {
 
 export function NextRun({ health, now, interval, enabled }: Props & { interval: string; enabled: boolean }) {
     const every = pause(interval);
-    if (!enabled) return <Muted>{strings.none}</Muted>;
+    if (!enabled) return <div>{strings.none}</div>;
     if (every === undefined) return <div>{words.bySchedule}</div>;
     if (health === undefined) return <div>{strings.none}</div>;
     const next = health.begun + health.took + every;

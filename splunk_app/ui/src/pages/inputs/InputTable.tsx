@@ -38,12 +38,12 @@ function every(interval: string): string {
 
 function Name({ name, what: reads }: { name: string; what: string }) {
     return (
-        <>
+        <div>
             <div>
                 <strong>{name}</strong>
             </div>
             <Muted>{reads}</Muted>
-        </>
+        </div>
     );
 }
 
@@ -78,12 +78,10 @@ export function InputTable({ inputs, health, now, mayEdit, switching, onSwitch, 
                                 <Newest health={of} now={now} />
                             </Table.Cell>
                             <Table.Cell>
-                                <NextRun health={of} now={now} interval={interval} enabled={input.enabled} />
-                                {input.enabled && (
-                                    <div>
-                                        <Muted>{every(interval)}</Muted>
-                                    </div>
-                                )}
+                                <div>
+                                    <NextRun health={of} now={now} interval={interval} enabled={input.enabled} />
+                                    {input.enabled && <Muted>{every(interval)}</Muted>}
+                                </div>
                             </Table.Cell>
                             <Table.Cell>
                                 <Switch appearance="toggle" selected={input.enabled} disabled={!mayEdit || switching === input.name} onClick={() => onSwitch(input)} aria-label={words.enable(input.name)} />
