@@ -16,6 +16,7 @@ mod smoke;
 mod steps;
 mod studio;
 mod tool;
+mod web;
 mod workspace;
 
 use anyhow::Result;
@@ -67,6 +68,8 @@ enum Work {
     Studio,
     /// Licences, banned crates and sources of all dependencies, by deny.toml
     Dependencies,
+    /// The pages in Splunk Web: types, unit tests, the script, journeys in Chromium, dashboards
+    Web,
     /// CPU, memory and time of the modular input beside curl fetching the same bytes
     Bench(bench::Arguments),
     /// Starts the executable out of a package as splunkd would
@@ -129,6 +132,7 @@ impl Work {
             Self::Conf => conf::check(workspace),
             Self::Studio => studio::check(workspace),
             Self::Dependencies => dependencies::check(workspace),
+            Self::Web => steps::web(workspace),
             Self::Smoke { package } => {
                 smoke::start(workspace, &package::or_released(workspace, package)?)
             }
