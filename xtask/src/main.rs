@@ -14,7 +14,6 @@ mod python;
 mod sbom;
 mod smoke;
 mod steps;
-mod studio;
 mod tool;
 mod web;
 mod workspace;
@@ -64,8 +63,6 @@ enum Work {
     },
     /// The conf files against their specs, the form and the versions
     Conf,
-    /// The Studio dashboards: their definitions, searches and pictures
-    Studio,
     /// Licences, banned crates and sources of all dependencies, by deny.toml
     Dependencies,
     /// The pages in Splunk Web: types, unit tests, the script, journeys in Chromium, dashboards
@@ -130,7 +127,6 @@ impl Work {
             }
             Self::Bench(arguments) => bench::run(workspace, &arguments),
             Self::Conf => conf::check(workspace),
-            Self::Studio => studio::check(workspace),
             Self::Dependencies => dependencies::check(workspace),
             Self::Web => steps::web(workspace),
             Self::Smoke { package } => {

@@ -3,7 +3,7 @@
 
 use crate::web::Project;
 use crate::workspace::Workspace;
-use crate::{appinspect, conf, dependencies, executable, package, smoke, studio, tool};
+use crate::{appinspect, conf, dependencies, executable, package, smoke, tool};
 use anyhow::{Context, Result};
 use std::time::Instant;
 
@@ -11,7 +11,6 @@ pub fn test(workspace: &Workspace) -> Result<()> {
     let mut steps = Steps { passed: 0 };
     steps.step("format", || cargo(workspace, &["fmt", "--all", "--check"]))?;
     steps.step("conf files", || conf::check(workspace))?;
-    steps.step("dashboards", || studio::check(workspace))?;
     steps.step("dependencies", || dependencies::check(workspace))?;
     steps.step("lints", || {
         cargo(

@@ -14,9 +14,6 @@ const FOREIGN_MACROS: &[(&str, &str)] = &[("notable", "Splunk Enterprise Securit
 /// Views that every app has from Splunk.
 const SPLUNKS_VIEWS: &[&str] = &["search", "alerts", "reports", "dashboards"];
 
-/// Pages whose hosts come with the script that draws them.
-const PAGES: &[&str] = &["triage", "inputs", "configuration"];
-
 /// Keys without which a saved search is no finished one.
 const SAVED_SEARCH: &[&str] = &[
     "description",
@@ -269,9 +266,7 @@ fn navigation(root: &Path, views: &BTreeMap<String, String>) -> Result<Vec<Strin
         .collect();
     let mut problems: Vec<String> = named
         .iter()
-        .filter(|view| {
-            !views.contains_key(**view) && !SPLUNKS_VIEWS.contains(view) && !PAGES.contains(view)
-        })
+        .filter(|view| !views.contains_key(**view) && !SPLUNKS_VIEWS.contains(view))
         .map(|view| format!("default/data/ui/nav/default.xml: there is no view {view}"))
         .collect();
     for view in views.keys() {
