@@ -69,6 +69,13 @@ function events() {
     return found;
 }
 
+/** The pieces of evidence the sandbox's stories and Microsoft's own samples hold. */
+export function evidence() {
+    const samples = JSON.parse(text('src/sandbox/fixtures/graph_alerts_v2.ndjson').split('\n')[0]);
+    const xdr = story('xdr_incident').alerts.flatMap((alert) => alert.entities);
+    return [...samples.evidence, ...story('graph_alert').evidence, ...story('mde_alert').evidence, ...xdr];
+}
+
 function specKeys(name) {
     return [...text(`README/${name}.conf.spec`).matchAll(/^(\w+) = /gm)].map((found) => found[1]);
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { conf, knowledge } from './app.mjs';
+import { conf, evidence, knowledge } from './app.mjs';
 import { DASHBOARDS, answers, definition } from './definition.mjs';
 import { Reader, Unreadable } from './spl.mjs';
 
@@ -69,6 +69,25 @@ describe('searches', () => {
     ]) {
         it(`the macro ${name} goes behind ${events}`, () => {
             assert.ok(reader.read(`${events} | \`${name}\``).fields.has(yielded));
+        });
+    }
+});
+
+describe('evidence', () => {
+    // Of networkConnectionEvidence and analyzedMessageEvidence, as Microsoft documents them.
+    const documented = ['sourceAddress.ipAddress', 'senderIp'];
+    const pieces = evidence();
+    const holds = (piece, path) => path.split('.').every((name) => {
+        const there = piece !== null && typeof piece === 'object' && name in piece;
+        piece = there ? piece[name] : undefined;
+        return there;
+    });
+    const paths = Object.values(conf('macros')).flatMap(({ definition: text }) =>
+        [...text.matchAll(/spath\(defender_evidence, "([^"]+)"\)/g)].map((found) => found[1].replace('{}', '')));
+
+    for (const path of new Set(paths)) {
+        it(`is read at ${path}, where some evidence has it`, () => {
+            assert.ok(documented.includes(path) || pieces.some((piece) => holds(piece, path)));
         });
     }
 });
