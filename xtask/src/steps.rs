@@ -1,6 +1,7 @@
 //! Everything CI runs, in an order that fails early: what takes a second first,
 //! the release build last. The first step that fails ends it.
 
+use crate::web::Project;
 use crate::workspace::Workspace;
 use crate::{appinspect, conf, dependencies, executable, package, smoke, tool};
 use anyhow::{Context, Result};
@@ -43,6 +44,7 @@ pub fn test(workspace: &Workspace) -> Result<()> {
         cargo(workspace, &["test", "--workspace", "--locked"])
     })?;
     steps.step("fuzz targets over their seeds", || fuzz(workspace))?;
+    steps.web(workspace)?;
     let package = steps.step("package", || {
         package::release(workspace, &executable::release(workspace)?)
     })?;
@@ -52,6 +54,11 @@ pub fn test(workspace: &Workspace) -> Result<()> {
     })?;
     println!("\nsteps: {} passed, 0 failed", steps.passed);
     Ok(())
+}
+
+/// What the pages need alone.
+pub fn web(workspace: &Workspace) -> Result<()> {
+    Steps { passed: 0 }.web(workspace)
 }
 
 /// With a stable compiler: every target is built, none is driven by the fuzzer.
@@ -94,6 +101,19 @@ struct Steps {
 }
 
 impl Steps {
+    fn web(&mut self, workspace: &Workspace) -> Result<()> {
+        let pages = self.step("pages: tools", || Project::pages(workspace))?;
+        self.step("pages: types", || pages.types())?;
+        let executable = executable::development(workspace)?;
+        self.step("pages: unit tests", || pages.units(&executable))?;
+        self.step("pages: script", || pages.bundle(workspace).map(drop))?;
+        self.step("pages: journeys", || pages.journeys(workspace, &executable))?;
+        if let Some(dashboards) = Project::dashboards(workspace)? {
+            self.step("dashboards", || dashboards.tests())?;
+        }
+        Ok(())
+    }
+
     fn step<T>(&mut self, name: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
         println!("\n=== {name}");
         let started = Instant::now();

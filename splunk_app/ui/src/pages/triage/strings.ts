@@ -1,0 +1,5 @@
+// The words of the triage page; part of ../../strings.ts.
+
+export const triage = {
+    title: 'Triage',
+};
