@@ -7,6 +7,7 @@ mod alert_action;
 mod by_hand;
 mod check;
 mod cli;
+mod course;
 mod demo;
 mod desks;
 mod examination;

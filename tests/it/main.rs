@@ -41,3 +41,4 @@ mod shutdown;
 mod throttling;
 mod ties;
 mod triage;
+mod undo;
