@@ -611,3 +611,13 @@ fn an_undo_cancelled_in_the_middle_accounts_for_every_target() {
         }
     }
 }
+
+#[test]
+fn the_demo_closes_a_whole_attack_story_and_takes_it_back() {
+    let run = Splunkd::new().run_arguments(&["demo", "--json", "--alerts", "60"]);
+    let story: Value = serde_json::from_str(&run.well().text()).unwrap();
+    assert_eq!(story["equal"], true, "{story}");
+    let closed = story["outcomes"]["updated"].as_u64().unwrap();
+    assert!(closed > 0, "{story}");
+    assert_eq!(story["undo"]["updated"], closed, "{story}");
+}
