@@ -5,6 +5,7 @@ mod arguments;
 mod check;
 mod get;
 mod hunt;
+mod reconcile;
 mod talk;
 #[cfg(test)]
 mod tests;
@@ -53,6 +54,7 @@ enum Wish {
     Update(update::Wish),
     Undo(undo::Wish),
     Get(get::Wish),
+    Reconcile(Box<reconcile::Wish>),
     Hunt(hunt::Wish),
     Check(check::Wish),
 }
@@ -63,10 +65,11 @@ impl Wish {
             "defenderupdate" => Self::Update(update::Wish::read(&call.args)?),
             "defenderundo" => Self::Undo(undo::Wish::read(&call.args)?),
             "defenderget" => Self::Get(get::Wish::read(&call.args)?),
+            "defenderreconcile" => Self::Reconcile(Box::new(reconcile::Wish::read(&call.args)?)),
             "defenderhunt" => Self::Hunt(hunt::Wish::read(&call.args)?),
             "defendercheck" => Self::Check(check::Wish::read(&call.args)?),
             _ => bail!(
-                "there is no search command \"{}\"; there are defenderupdate, defenderundo, defenderget, defenderhunt, defendercheck",
+                "there is no search command \"{}\"; there are defenderupdate, defenderundo, defenderget, defenderreconcile, defenderhunt, defendercheck",
                 name.escape_debug()
             ),
         })
@@ -77,6 +80,7 @@ impl Wish {
             Self::Update(wish) => wish.carry_out(call, talk).await,
             Self::Undo(wish) => wish.carry_out(call, talk).await,
             Self::Get(wish) => wish.carry_out(call, talk).await,
+            Self::Reconcile(wish) => wish.carry_out(call, talk).await,
             Self::Hunt(wish) => wish.carry_out(call, talk).await,
             Self::Check(wish) => wish.carry_out(call, talk).await,
         }

@@ -20,6 +20,7 @@ mod merged;
 mod outcome;
 mod parameter;
 mod plan;
+mod reconcile;
 mod request;
 mod row;
 mod seen;
@@ -32,6 +33,7 @@ pub use form::{Form, FormError, PARAMETERS, UNDOES};
 pub use gap::Field;
 pub use outcome::{Entry, Exit, Outcome, Summary};
 pub use parameter::{COMMENT_MAX, ParameterError, batch};
+pub use reconcile::{Ahead, Reconciled, Reconciler};
 pub use row::Row;
 pub use undo::{Restoration, Undo};
 

@@ -9,6 +9,7 @@ use crate::triage::row::Row;
 use crate::triage::vocabulary::{Classification, Determination, NONE, Status, quoted, said};
 use crate::triage::{Change, Owner, State, Subject};
 use jiff::Timestamp;
+use std::cmp::Ordering;
 
 /// The fields of a row that came from Defender, where the row has them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -50,6 +51,37 @@ impl Seen {
                 .collect(),
             stays: None,
         }
+    }
+
+    /// The fields in which Defender says something else than the row shows: what
+    /// the row says, then what stands.
+    pub fn differing(&self, state: &State) -> Vec<(Field, String, String)> {
+        let nothing = Change::default();
+        aspects(state, &nothing)
+            .iter()
+            .filter_map(|aspect| {
+                let shown = self.shown(aspect)?;
+                let differs = !aspect.stands.eq_ignore_ascii_case(shown);
+                differs.then(|| (aspect.field, shown.to_owned(), aspect.stands.to_owned()))
+            })
+            .collect()
+    }
+
+    /// The row's last update against Defender's, where both say one.
+    pub fn against(&self, state: &State) -> Option<Ordering> {
+        let now: Timestamp = state.updated.as_deref()?.parse().ok()?;
+        Some(self.updated?.cmp(&now))
+    }
+
+    fn shown(&self, aspect: &Aspect<'_>) -> Option<&str> {
+        let shown = match aspect.field {
+            Field::Status => &self.status,
+            Field::Classification => &self.classification,
+            Field::Determination => &self.determination,
+            Field::AssignedTo => &self.assigned_to,
+            Field::Comment | Field::Tags => return None,
+        };
+        Some((aspect.spelled)(shown.as_deref()?))
     }
 
     /// Whether Defender has moved past the row in something the change is
@@ -94,14 +126,7 @@ impl Seen {
         let moved: Vec<String> = aspects(state, change)
             .iter()
             .filter_map(|aspect| {
-                let shown = match aspect.field {
-                    Field::Status => &self.status,
-                    Field::Classification => &self.classification,
-                    Field::Determination => &self.determination,
-                    Field::AssignedTo => &self.assigned_to,
-                    Field::Comment | Field::Tags => return None,
-                };
-                let (shown, stands) = ((aspect.spelled)(shown.as_deref()?), aspect.stands);
+                let (shown, stands) = (self.shown(aspect)?, aspect.stands);
                 let moved = !stands.eq_ignore_ascii_case(shown) && !aspect.is_there()?;
                 let field = aspect.field;
                 moved.then(|| format!("{field} was {shown} in the row and is {stands} now"))

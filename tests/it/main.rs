@@ -34,6 +34,7 @@ mod page_caps;
 mod partial_answers;
 mod poison;
 mod protocol;
+mod reconcile;
 mod samples;
 mod search_commands;
 mod secrets;

@@ -19,7 +19,7 @@ use std::io::Write;
 const KNOWN: [&str; 4] = ["account", "subject", "api", "id_field"];
 
 /// As the columns come behind the rows' own.
-const COLUMNS: [&str; 11] = [
+pub const COLUMNS: [&str; 11] = [
     "defender_live_id",
     "defender_live_read",
     "defender_live_message",
@@ -38,19 +38,94 @@ const LONGEST_ID: usize = 128;
 
 #[derive(Debug)]
 pub struct Wish {
-    account: String,
-    subject: Subject,
-    api: Api,
-    id_field: Option<String>,
+    pub account: String,
+    pub subject: Subject,
+    pub api: Api,
+    pub id_field: Option<String>,
 }
 
 /// What is known of a target.
 type Known = Result<State, Unread>;
 
 #[derive(Debug, Clone)]
-struct Unread {
-    outcome: Outcome,
-    message: String,
+pub struct Unread {
+    pub outcome: Outcome,
+    pub message: String,
+}
+
+/// What Defender says now, each id asked for once in a search.
+pub struct Live<'w> {
+    wish: &'w Wish,
+    known: HashMap<String, Known>,
+    /// Opened with the first id.
+    desk: Option<FamilyDesk>,
+}
+
+impl<'w> Live<'w> {
+    pub fn new(wish: &'w Wish) -> Self {
+        Self {
+            wish,
+            known: HashMap::new(),
+            desk: None,
+        }
+    }
+
+    /// Asks for what is not known yet.
+    pub async fn read<W: Write>(
+        &mut self,
+        ids: &[Vec<String>],
+        call: &Invocation,
+        talk: &Talk<W>,
+    ) -> Result<(), Halt> {
+        let wanted: Vec<Target> = ids
+            .iter()
+            .flatten()
+            .filter(|id| !self.known.contains_key(*id))
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .map(|id| Target {
+                subject: self.wish.subject,
+                id: id.clone(),
+            })
+            .collect();
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        let desk = match self.desk.take() {
+            Some(open) => open,
+            None => talk.unless_gone(self.wish.open(call)).await??,
+        };
+        let states = talk.unless_gone(self.wish.look(&desk, &wanted)).await?;
+        let ids = wanted.into_iter().map(|target| target.id);
+        self.known.extend(ids.zip(states));
+        self.desk = Some(desk);
+        Ok(())
+    }
+
+    pub fn get(&self, id: &str) -> Option<&Known> {
+        self.known.get(id)
+    }
+
+    /// A row's cells of [`COLUMNS`].
+    pub fn cells(&self, ids: &[String]) -> Vec<Values> {
+        cells(ids, &self.known, self.wish.subject)
+    }
+
+    /// What could not be read, said once.
+    pub fn unread(&self, command: &str) -> Vec<Message> {
+        let unread = self.known.values().filter(|known| known.is_err()).count();
+        if unread == 0 {
+            return Vec::new();
+        }
+        vec![Message::new(
+            Level::Warn,
+            format!(
+                "{command}: {unread} of {} {}s could not be read; defender_live_message says why",
+                self.known.len(),
+                self.wish.subject
+            ),
+        )]
+    }
 }
 
 impl Wish {
@@ -90,38 +165,15 @@ impl Wish {
         call: &Invocation,
         talk: &mut Talk<W>,
     ) -> Result<(), Halt> {
-        let mut known: HashMap<String, Known> = HashMap::new();
-        let mut desk = None;
+        let mut live = Live::new(self);
         loop {
             let chunk = talk.next().await?;
             let table = Table::read(&chunk.body)?;
             let ids: Vec<Vec<String>> = table.rows().map(|row| self.ids(&row)).collect();
-            let wanted: Vec<Target> = ids
-                .iter()
-                .flatten()
-                .filter(|id| !known.contains_key(*id))
-                .collect::<BTreeSet<_>>()
-                .into_iter()
-                .map(|id| Target {
-                    subject: self.subject,
-                    id: id.clone(),
-                })
-                .collect();
-            if !wanted.is_empty() {
-                let opened = match desk.take() {
-                    Some(open) => open,
-                    None => talk.unless_gone(self.open(call)).await??,
-                };
-                let states = talk.unless_gone(self.look(&opened, &wanted)).await?;
-                known.extend(wanted.into_iter().map(|target| target.id).zip(states));
-                desk = Some(opened);
-            }
-            let cells: Vec<Vec<Values>> = ids
-                .iter()
-                .map(|ids| cells(ids, &known, self.subject))
-                .collect();
+            live.read(&ids, call, talk).await?;
+            let cells: Vec<Vec<Values>> = ids.iter().map(|ids| live.cells(ids)).collect();
             let messages = match chunk.finished {
-                true => summary(&known, self.subject),
+                true => live.unread("defenderget"),
                 false => Vec::new(),
             };
             talk.answer(chunk.finished, &messages, &table.widened(&COLUMNS, &cells)?)?;
@@ -176,7 +228,7 @@ impl Wish {
     }
 
     /// The row's ids, each once.
-    fn ids(&self, row: &Row) -> Vec<String> {
+    pub fn ids(&self, row: &Row) -> Vec<String> {
         let usual: &[&str] = match self.subject {
             Subject::Alert => &["alert_id", "alertId", "id"],
             Subject::Incident => &["incident_id", "incidentId", "id"],
@@ -278,19 +330,4 @@ fn cells(ids: &[String], known: &HashMap<String, Known>, subject: Subject) -> Ve
 
 fn said(text: &Option<String>) -> Values {
     text.iter().cloned().collect()
-}
-
-/// What could not be read, said once.
-fn summary(known: &HashMap<String, Known>, subject: Subject) -> Vec<Message> {
-    let unread = known.values().filter(|known| known.is_err()).count();
-    if unread == 0 {
-        return Vec::new();
-    }
-    vec![Message::new(
-        Level::Warn,
-        format!(
-            "defenderget: {unread} of {} {subject}s could not be read; defender_live_message says why",
-            known.len()
-        ),
-    )]
 }
