@@ -12,9 +12,9 @@ mod tests;
 mod undo;
 mod update;
 
-use super::account::{self, Settings};
+use super::reading::Reading;
 use super::stop::Stop;
-use super::{exit, home, log, runtime};
+use super::{account, exit, home, log, runtime};
 use crate::splunk::chunked::{Invocation, Kind};
 use crate::splunk::splunkd::Splunkd;
 use anyhow::{anyhow, bail};
@@ -118,21 +118,16 @@ async fn conversation<W: Write>(name: &str, talk: &mut Talk<W>) -> Result<(), Ha
     }
 }
 
-/// splunkd on behalf of the user who searches, and this app's settings.
-struct Session {
-    splunkd: Splunkd,
-    settings: Settings,
+async fn reading(call: &Invocation) -> anyhow::Result<Reading> {
+    Reading::of(splunkd(call)?).await
 }
 
-impl Session {
-    async fn open(call: &Invocation) -> anyhow::Result<Self> {
-        let (Some(uri), Some(key)) = (call.splunkd_uri.as_deref(), call.session_key.clone()) else {
-            return Err(anyhow!(
-                "splunkd passed no address and session key of its own: the account cannot be asked for"
-            ));
-        };
-        let splunkd = account::splunkd(uri, key, account::PATIENCE)?;
-        let settings = account::settings(&splunkd).await?;
-        Ok(Self { splunkd, settings })
-    }
+/// splunkd on behalf of the user who searches.
+fn splunkd(call: &Invocation) -> anyhow::Result<Splunkd> {
+    let (Some(uri), Some(key)) = (call.splunkd_uri.as_deref(), call.session_key.clone()) else {
+        return Err(anyhow!(
+            "splunkd passed no address and session key of its own: the account cannot be asked for"
+        ));
+    };
+    account::splunkd(uri, key, account::PATIENCE)
 }

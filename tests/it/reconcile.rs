@@ -234,6 +234,21 @@ fn who_cannot_read_secrets_is_told_what_the_role_lacks() {
 }
 
 #[test]
+fn a_role_that_cannot_read_secrets_reconciles_through_the_endpoint() {
+    let (_tenant, objects, splunkd) = open(Feed::GraphAlerts, 2);
+    let splunkd = splunkd.serving();
+    let rows = table(&objects, &[&[], &[("defender_status", "resolved")]]);
+    let args = ["account=contoso"];
+    let analyst = Search {
+        key: ANALYST_KEY,
+        ..search("defenderreconcile", &args)
+    };
+    let (answers, run) = analyst.run(&splunkd, &[&rows]);
+    run.well();
+    assert_eq!(column(&answers, "defender_ahead"), ["equal", "splunk"]);
+}
+
+#[test]
 fn a_call_that_asks_for_a_write_or_another_api_is_refused() {
     let (tenant, objects, splunkd) = open(Feed::GraphAlerts, 1);
     for args in [

@@ -581,6 +581,38 @@ fn a_role_that_cannot_read_secrets_is_told_so_on_every_row() {
 }
 
 #[test]
+fn a_role_that_cannot_read_secrets_undoes_through_the_endpoint() {
+    let feed = Feed::GraphAlerts;
+    let (tenant, objects, splunkd) = open(feed, 4);
+    let splunkd = splunkd.serving();
+    let before = standing(&tenant, feed, &objects);
+    let batch = decide(&splunkd, &objects, &CLOSE);
+    let words = format!("batch={batch}");
+    let words = [words.as_str()];
+    let analyst = Search {
+        key: ANALYST_KEY,
+        ..search("defenderundo", &words)
+    };
+    let (answers, run) = analyst.run(&splunkd, &[""]);
+    let run = run.well();
+    assert_eq!(
+        column(&answers, "defender_outcome"),
+        ["updated"; 4],
+        "{}",
+        run.stderr
+    );
+    assert_eq!(column(&answers, "defender_verified"), ["1"; 4]);
+    assert_eq!(standing(&tenant, feed, &objects), before);
+    let entries = recorded(&splunkd, "defenderundo");
+    assert_eq!(entries.len(), 4);
+    assert!(
+        entries
+            .iter()
+            .all(|entry| entry["undoes"] == batch.as_str() && entry["actor"] == "analyst")
+    );
+}
+
+#[test]
 fn an_undo_cancelled_in_the_middle_accounts_for_every_target() {
     let feed = Feed::GraphAlerts;
     let (tenant, objects, splunkd) = open(feed, 30);

@@ -2,7 +2,7 @@
 //! against what Defender says now: who is ahead, and what puts it right. Reads
 //! only.
 
-use super::get::{self, Live};
+use super::get::{self, Lookup};
 use super::talk::{Halt, Talk};
 use crate::splunk::chunked::{Invocation, Level, Message, Table, Values};
 use crate::splunk::results;
@@ -45,7 +45,7 @@ impl Wish {
         talk: &mut Talk<W>,
     ) -> Result<(), Halt> {
         let columns: Vec<&str> = COLUMNS.into_iter().chain(get::COLUMNS).collect();
-        let mut live = Live::new(&self.live);
+        let mut live = Lookup::new(&self.live);
         let mut counts: BTreeMap<&'static str, usize> = BTreeMap::new();
         let mut before = 0;
         loop {
@@ -79,7 +79,13 @@ impl Wish {
         }
     }
 
-    fn compare(&self, number: usize, row: &results::Row, ids: &[String], live: &Live<'_>) -> Found {
+    fn compare(
+        &self,
+        number: usize,
+        row: &results::Row,
+        ids: &[String],
+        live: &Lookup<'_>,
+    ) -> Found {
         let subject = self.live.subject;
         let nothing = |ahead, fix: String| Found {
             ahead,
@@ -102,12 +108,12 @@ impl Wish {
             }
         };
         match live.get(id) {
-            Some(Ok(state)) => {
+            Some(live) if live.is_read() => {
                 let fields = row.iter();
                 let fields = fields.map(|(name, values)| (name.to_owned(), values.to_vec()));
                 let now = jiff::Timestamp::now();
                 let row = Row::new(fields);
-                let found = self.reconciler.reconcile(number, &row, state, now);
+                let found = self.reconciler.reconcile(number, &row, &live.state(), now);
                 Found {
                     ahead: found.ahead.as_str(),
                     differs: found.differences,
@@ -115,14 +121,14 @@ impl Wish {
                     command: found.command,
                 }
             }
-            Some(Err(unread)) if unread.outcome == Outcome::NotFound => nothing(
+            Some(live) if live.read == Outcome::NotFound.as_str() => nothing(
                 "missing",
                 format!(
                     "Defender has no such {subject} (any more): check the id and that account {} is of its tenant; Defender forgets {subject}s after some months",
                     self.live.account
                 ),
             ),
-            Some(Err(unread)) => nothing("unread", unread.message.clone()),
+            Some(live) => nothing("unread", live.message.clone().unwrap_or_default()),
             None => nothing("unread", "Defender was not asked".to_owned()),
         }
     }

@@ -3,19 +3,20 @@
 
 use super::arguments::Arguments;
 use super::talk::{Halt, Talk};
-use super::{Session, account};
 use crate::run::course::Course;
-use crate::run::desks::Accounts;
-use crate::run::ledger::{self, Delivery};
 use crate::run::permission::Caller;
+use crate::run::told::Told;
+use crate::run::triage::{self as job, Cell, Job};
+use crate::run::way::Way;
+use crate::run::{account, ledger};
 use crate::splunk::chunked::{Invocation, Level, Message, Values};
 use crate::splunk::sourcetype;
 use crate::splunk::splunkd::{Events, MOST_EVENTS, Search};
 use crate::triage::{
-    self, Action, Entry, Form, Ledger, Outcome, Restoration, Row, Subject, Summary, TriageError,
-    UNDOES, Undo,
+    self, Form, Outcome, Restoration, Subject, Summary, TriageError, UNDOES, Undo,
 };
 use anyhow::{anyhow, bail};
+use serde_json::Value;
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::time::Duration;
@@ -100,20 +101,25 @@ impl Wish {
             comment: arguments.take("comment"),
             parameters,
         };
-        let form = wish.form(Subject::Alert, BTreeSet::new())?;
+        wish.form()?;
         // Judged here once; it goes only to rows that restore something.
         if let Some(comment) = &wish.comment {
             let comment = [("comment", comment.as_str())];
-            Form::parse(form.subject(), BTreeSet::new(), comment)?;
+            Form::parse(Subject::Alert, BTreeSet::new(), comment)?;
         }
         Ok(wish)
     }
 
-    fn form(&self, subject: Subject, accounts: BTreeSet<String>) -> anyhow::Result<Form> {
+    fn parameters(&self) -> impl Iterator<Item = (&str, &str)> {
         let parameters = self.parameters.iter();
         let parameters = parameters.map(|(name, text)| (*name, text.as_str()));
-        let undoes = [(UNDOES, self.batch.as_str())];
-        Ok(Form::parse(subject, accounts, parameters.chain(undoes))?)
+        parameters.chain([(UNDOES, self.batch.as_str())])
+    }
+
+    /// The rows say the accounts.
+    fn form(&self) -> anyhow::Result<Form> {
+        let form = Form::parse(Subject::Alert, BTreeSet::new(), self.parameters());
+        Ok(form?)
     }
 
     pub async fn carry_out<W: Write>(
@@ -126,27 +132,30 @@ impl Wish {
             let text = "defenderundo: this is a preview, nothing was written";
             return talk.answer(true, &[Message::new(Level::Info, text)], &[]);
         }
-        let open = talk.unless_gone(self.open(call)).await??;
+        let mut open = talk.unless_gone(self.open(call)).await??;
         let mut messages = self.remarks(&open);
         if open.undo.restorations.is_empty() {
             messages.push(Message::new(Level::Info, self.nothing(&open.undo)));
             return talk.answer(true, &messages, &[]);
         }
-        let (total, entries) = self.undo(call, &open, talk).await?;
+        let course = Course::of(DEADLINE).until(talk.gone());
+        let (total, told) = self.undo(call, &mut open, &course).await?;
         tracing::info!("batch {}: {total}", self.batch);
         messages.push(self.told(&open.undo, &total));
         let mut sheet = talk.sheet(call, &COLUMNS);
-        for (restoration, entry) in open.undo.restorations.iter().zip(&entries) {
-            sheet.put(&cells(restoration, entry.as_ref())).await?;
+        let batch = self.own_batch(call);
+        let restorations = open.undo.restorations.iter();
+        for ((restoration, outcome), told) in restorations.zip(&total.rows).zip(&told) {
+            let cells = cells(restoration, *outcome, told.as_ref(), &batch);
+            sheet.put(&cells).await?;
         }
         sheet.end(&messages)
     }
 
     /// Everything that is read before anything is written.
     async fn open(&self, call: &Invocation) -> anyhow::Result<Open> {
-        let session = Session::open(call).await?;
-        let caller = Caller::of(&session.splunkd).await?;
-        let accounts = session.splunkd.conf_stanzas(account::ACCOUNTS).await?;
+        let splunkd = super::splunkd(call)?;
+        let caller = Caller::who_may_write(&splunkd).await?;
         // Before the search: what is handed over meanwhile is found there.
         let waiting = ledger::waiting(&self.batch);
         let text = format!(
@@ -162,7 +171,7 @@ impl Wish {
             earliest: &self.earliest,
             latest: LATEST,
         };
-        let events = session.splunkd.search(search).await?;
+        let events = splunkd.search(search).await?;
         let all = events.raw.iter().chain(&waiting).map(String::as_str);
         let mut undo = Undo::read(&self.batch, all);
         if undo.outcomes.is_empty() && undo.unreadable == 0 {
@@ -178,71 +187,71 @@ impl Wish {
         // What an incident does to its alerts must not come after them.
         undo.restorations
             .sort_by_key(|restoration| restoration.subject == Subject::Alert);
+        self.judge(undo.restorations.len(), &account::settings(&splunkd).await?)?;
         Ok(Open {
-            session,
-            caller,
-            accounts: accounts.into_iter().map(|(name, _)| name).collect(),
+            way: Way::of(splunkd, caller).await?,
             events,
             undo,
         })
     }
 
-    /// Returns how every target ended, with its entry.
-    async fn undo<W: Write>(
-        &self,
-        call: &Invocation,
-        open: &Open,
-        talk: &Talk<W>,
-    ) -> anyhow::Result<(Summary, Vec<Option<Entry>>)> {
-        let Session { splunkd, settings } = &open.session;
-        let restorations = &open.undo.restorations;
-        let clock = Course::of(DEADLINE, talk.gone());
-        let limits = clock.limits(settings.max_targets()?);
-        let asked = self.form(Subject::Alert, BTreeSet::new())?.max_targets();
-        let max = asked.map_or(limits.max_targets, |asked| asked.min(limits.max_targets));
-        let targets = restorations.len();
+    /// The limit holds for alerts and incidents together.
+    fn judge(&self, targets: usize, settings: &account::Settings) -> anyhow::Result<()> {
+        let asked = self.form()?.max_targets().unwrap_or(usize::MAX);
+        let max = settings.max_targets()?.min(asked);
         if targets > max {
             bail!(TriageError::TooManyTargets { targets, max });
         }
-        let desks = Accounts::new(splunkd, settings);
+        Ok(())
+    }
+
+    /// Returns how every target ended, and what was told of it.
+    async fn undo(
+        &self,
+        call: &Invocation,
+        open: &mut Open,
+        course: &Course,
+    ) -> anyhow::Result<(Summary, Vec<Option<Told>>)> {
+        let restorations = &open.undo.restorations;
+        let actor = open.way.user().to_owned();
         let mut total = Summary::default();
-        let mut outcomes = Outcomes {
-            delivery: Delivery::begin(splunkd).await,
-            before: 0,
-            entries: restorations.iter().map(|_| None).collect(),
+        let mut all: Vec<Option<Told>> = vec![None; restorations.len()];
+        let mut tell = |told: Told| {
+            let place = told.row.checked_sub(1);
+            if let Some(place) = place.and_then(|place| all.get_mut(place)) {
+                *place = Some(told);
+            }
         };
         for part in restorations.chunk_by(|one, other| one.subject == other.subject) {
-            let Some(subject) = part.first().map(|restoration| restoration.subject) else {
-                continue;
-            };
-            let action = Action {
-                name: COMMAND.to_owned(),
-                batch: self.own_batch(call),
-                actor: open.caller.user.clone(),
-                form: self.form(subject, open.accounts.clone())?,
-                limits: limits.clone(),
-                sid: call.sid.clone(),
-                search_name: None,
-            };
-            let comment = self.comment.as_deref();
-            let rows: Vec<Row> = part
-                .iter()
-                .map(|restoration| Row::new(restoration.fields(comment)))
-                .collect();
-            outcomes.before = total.rows.len();
-            let summary = triage::triage(&action, &rows, &desks, &mut outcomes, &clock).await?;
-            total.rows.extend(summary.rows);
+            let Some(first) = part.first() else { continue };
+            let job = self.job(call, first.subject, part);
+            let carried_out = open.way.carry_out(job, &actor, course, &mut tell);
+            total.rows.extend(carried_out.await?.rows);
         }
-        Ok((total, outcomes.entries))
+        Ok((total, all))
+    }
+
+    fn job(&self, call: &Invocation, subject: Subject, part: &[Restoration]) -> Job {
+        let form = self.parameters();
+        let form = form.map(|(name, value)| (name.to_owned(), Cell::from(value)));
+        let row = |restoration: &Restoration| {
+            let fields = restoration.fields(self.comment.as_deref()).into_iter();
+            let cell = |(name, values): (String, Vec<String>)| (name, Cell::from(&*values));
+            fields.map(cell).collect()
+        };
+        let rows = part.iter().map(row).collect();
+        Job {
+            batch: Some(self.own_batch(call)),
+            sid: call.sid.clone(),
+            ..Job::new(COMMAND, subject.into(), form.collect(), rows)
+        }
     }
 
     /// The same for the same words in the same search, so that a repeated
     /// command knows its own comments.
     fn own_batch(&self, call: &Invocation) -> String {
         let sid = call.sid.as_ref();
-        crate::run::triage::batch(
-            sid.map(|sid| format!("{COMMAND}\n{sid}\n{}", call.args.join("\n"))),
-        )
+        job::batch(sid.map(|sid| format!("{COMMAND}\n{sid}\n{}", call.args.join("\n"))))
     }
 
     /// What keeps the ledger from telling all.
@@ -317,9 +326,7 @@ impl Wish {
 
 /// What is known before anything is written.
 struct Open {
-    session: Session,
-    caller: Caller,
-    accounts: BTreeSet<String>,
+    way: Way,
     events: Events,
     undo: Undo,
 }
@@ -339,52 +346,30 @@ fn shown(text: &str) -> String {
     text.chars().take(80).flat_map(char::escape_debug).collect()
 }
 
-fn cells(restoration: &Restoration, entry: Option<&Entry>) -> Vec<Values> {
-    let each = |part: &dyn Fn(&Entry) -> Option<String>| -> Values {
-        entry.and_then(part).into_iter().collect()
+fn cells(
+    restoration: &Restoration,
+    outcome: Outcome,
+    told: Option<&Told>,
+    batch: &str,
+) -> Vec<Values> {
+    let each = |part: &dyn Fn(&Told) -> Option<String>| -> Values {
+        told.and_then(part).into_iter().collect()
     };
-    let json = |state: &Option<triage::State>| {
-        let state = state.as_ref()?;
-        serde_json::to_string(state).ok()
-    };
-    let outcome = entry.map_or(Outcome::Failed, |entry| entry.outcome);
     vec![
         vec![restoration.subject.to_string()],
         vec![restoration.target.clone()],
         vec![restoration.account.clone()],
         vec![outcome.to_string()],
-        each(&|entry| Some(entry.message.clone())),
+        each(&|told| Some(told.message.clone())),
         restoration.stays.clone(),
-        each(&|entry| {
-            let fields: Vec<String> = entry.changed.iter().map(ToString::to_string).collect();
-            (!fields.is_empty()).then(|| fields.join(","))
+        each(&|told| {
+            let words: Vec<&str> = told.changed.iter().filter_map(|f| f.as_str()).collect();
+            (!words.is_empty()).then(|| words.join(","))
         }),
-        each(&|entry| json(&entry.before)),
-        each(&|entry| json(&entry.after)),
-        each(&|entry| entry.verified.map(|yes| u8::from(yes).to_string())),
-        each(&|entry| entry.request_id.clone()),
-        each(&|entry| Some(entry.batch.clone())),
+        each(&|told| told.before.as_ref().map(Value::to_string)),
+        each(&|told| told.after.as_ref().map(Value::to_string)),
+        each(&|told| told.verified.map(|yes| u8::from(yes).to_string())),
+        each(&|told| told.request_id.clone()),
+        vec![batch.to_owned()],
     ]
-}
-
-/// Where outcomes go as they happen: to the index, and into the rows.
-struct Outcomes<'s> {
-    delivery: Delivery<'s>,
-    /// Rows of the subject before.
-    before: usize,
-    entries: Vec<Option<Entry>>,
-}
-
-impl Ledger for Outcomes<'_> {
-    async fn record(&mut self, entry: &Entry) {
-        let entry = Entry {
-            row: entry.row + self.before,
-            ..entry.clone()
-        };
-        self.delivery.deliver(&entry).await;
-        let place = entry.row.checked_sub(1);
-        if let Some(place) = place.and_then(|place| self.entries.get_mut(place)) {
-            *place = Some(entry);
-        }
-    }
 }

@@ -10,6 +10,7 @@ mod search;
 mod tests;
 
 pub use connection::Tls;
+pub use endpoint::Errand;
 pub use error::SplunkdError;
 pub use search::{Events, MOST_EVENTS, Search};
 
@@ -82,7 +83,7 @@ pub struct Addressing<'a> {
 }
 
 /// splunkd, on behalf of the owner of one session key.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Splunkd {
     client: Client,
     base: Url,
@@ -99,6 +100,8 @@ struct Call<'c> {
     query: Vec<(&'static str, &'c str)>,
     form: Vec<(&'static str, &'c str)>,
     body: Option<Bytes>,
+    /// How long the answer may take, where it is work.
+    within: Option<Duration>,
 }
 
 impl<'c> Call<'c> {
@@ -111,6 +114,7 @@ impl<'c> Call<'c> {
             query: Vec::new(),
             form: Vec::new(),
             body: None,
+            within: None,
         }
     }
 }
@@ -251,6 +255,7 @@ impl Splunkd {
             query,
             form: Vec::new(),
             body: Some(body),
+            within: None,
         })
         .await
     }
@@ -275,6 +280,7 @@ impl Splunkd {
             query: Vec::new(),
             form: vec![("name", name), ("value", text), ("severity", severity)],
             body: None,
+            within: None,
         })
         .await
     }
@@ -329,14 +335,6 @@ impl Splunkd {
     }
 
     async fn ask_once(&self, call: &Call<'_>) -> Result<Option<Bytes>, Failure> {
-        self.ask_within(call, None).await
-    }
-
-    async fn ask_within(
-        &self,
-        call: &Call<'_>,
-        patience: Option<Duration>,
-    ) -> Result<Option<Bytes>, Failure> {
         let mut request = self
             .client
             .request(call.method.clone(), self.url(&call.path)?)
@@ -349,8 +347,8 @@ impl Splunkd {
         if let Some(body) = &call.body {
             request = request.body(body.clone());
         }
-        if let Some(patience) = patience {
-            request = request.timeout(patience);
+        if let Some(within) = call.within {
+            request = request.timeout(within);
         }
         let answer = request.send().await.map_err(|error| self.failed(error))?;
         let status = answer.status();
@@ -364,7 +362,10 @@ impl Splunkd {
         let what = call.what.clone();
         let said = said(&body, self.session_key.expose_secret());
         Err(Failure {
-            again: status == StatusCode::SERVICE_UNAVAILABLE,
+            again: matches!(
+                status,
+                StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS
+            ),
             error: match status {
                 StatusCode::UNAUTHORIZED => SplunkdError::SessionEnded { what },
                 StatusCode::FORBIDDEN => SplunkdError::Forbidden {

@@ -1,7 +1,7 @@
 //! A search of the caller's own, begun and ended in one call (`exec_mode=oneshot`).
 
 use super::super::NAME;
-use super::{Call, Failure, Splunkd, SplunkdError, segment};
+use super::{Call, Splunkd, SplunkdError, segment};
 use reqwest::Method;
 use serde::Deserialize;
 use std::time::Duration;
@@ -81,18 +81,15 @@ impl Splunkd {
                 ("latest_time", search.latest),
             ],
             body: None,
+            within: Some(PATIENCE),
         };
         let refused = |status, said| SplunkdError::Refused {
             what: search.what.to_owned(),
             status,
             said,
         };
-        // Once only: the search may still be at it.
-        let body = self
-            .ask_within(&call, Some(PATIENCE))
-            .await
-            .map_err(|Failure { error, .. }| error)?
-            .ok_or_else(|| refused(404, String::new()))?;
+        let body = self.ask(call).await?;
+        let body = body.ok_or_else(|| refused(404, String::new()))?;
         let answer: Answer =
             serde_json::from_slice(&body).map_err(|_| SplunkdError::Unintelligible {
                 what: search.what.to_owned(),
