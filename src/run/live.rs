@@ -48,6 +48,9 @@ pub struct Live {
     pub tags: Vec<String>,
     /// How many there are.
     pub comments: usize,
+    /// What they say, oldest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub remarks: Vec<String>,
     pub last_update: Option<String>,
     pub merged_into: Option<String>,
 }
@@ -64,6 +67,7 @@ impl Live {
             assigned_to: state.assigned_to,
             tags: state.tags,
             comments: state.comments.len(),
+            remarks: state.comments,
             last_update: state.updated,
             merged_into: state.merged_into,
         }
@@ -76,6 +80,21 @@ impl Live {
             read: outcome.to_string(),
             message: Some(message.into()),
             ..Self::default()
+        }
+    }
+
+    /// As triage looks at it.
+    pub fn state(&self) -> State {
+        State {
+            status: self.status.clone(),
+            classification: self.classification.clone(),
+            determination: self.determination.clone(),
+            assigned_to: self.assigned_to.clone(),
+            tags: self.tags.clone(),
+            comments: self.remarks.clone(),
+            updated: self.last_update.clone(),
+            merged_into: self.merged_into.clone(),
+            ..State::default()
         }
     }
 

@@ -7,7 +7,7 @@ use crate::triage::gap::{Field, gap, story};
 use crate::triage::marker::{Marker, said};
 use crate::triage::outcome::Outcome;
 use crate::triage::plan::Task;
-use crate::triage::{Change, State};
+use crate::triage::{Action, Change, State};
 
 pub(super) enum Decision<'t> {
     Write(Due<'t>),
@@ -78,7 +78,7 @@ pub(super) fn remaining(lot: &[Due<'_>]) -> Change {
 pub(super) fn decide<'t>(
     task: &'t Task,
     now: State,
-    batch: &str,
+    action: &Action,
     cascade: Option<&Cascade>,
 ) -> Decision<'t> {
     let settled = |outcome, message: String, before| {
@@ -87,7 +87,13 @@ pub(super) fn decide<'t>(
             ..Settled::new(outcome, message)
         })
     };
+    let undoing = action.form.undoes.is_some();
     if let Some(into) = &now.merged_into {
+        // What the batch did to this one says nothing of its successor.
+        if undoing {
+            let message = format!("it was merged into {into} since: undo it there by hand");
+            return settled(Outcome::Conflict, message, now);
+        }
         if task.merged.is_empty() {
             return Decision::Follow(into.clone());
         }
@@ -95,10 +101,11 @@ pub(super) fn decide<'t>(
         return settled(Outcome::Conflict, message, now);
     }
     let change = &task.change;
-    let marker = Marker::of(batch, change);
+    let marker = Marker::of(&action.batch, change);
     let mut missing = gap(&now, change, &marker);
     let repeats = only_repeats(change, &now, &missing);
-    if repeats {
+    // An undo that restores nothing is not worth a comment.
+    if repeats || (undoing && missing == [Field::Comment]) {
         missing.clear();
     }
     let before = match cascade {
@@ -123,7 +130,11 @@ pub(super) fn decide<'t>(
                 )
             });
         }
-        let mut message = "it already is as asked".to_owned();
+        let mut message = match undoing {
+            true => "it already is as it was before the batch",
+            false => "it already is as asked",
+        }
+        .to_owned();
         if repeats {
             message.push_str(", and the comment stands in the same words");
         }

@@ -134,7 +134,7 @@ impl<'a, 'b, D: Desk, L: Ledger, C: Clock> Hand<'a, 'b, D, L, C> {
         let mut due = Vec::new();
         for (task, state) in tasks.iter().zip(states) {
             let decided = match state {
-                Ok(state) => decide(task, state, &self.action.batch, self.cascade),
+                Ok(state) => decide(task, state, self.action, self.cascade),
                 Err(settled) => Decision::Settle(settled),
             };
             match decided {
@@ -208,7 +208,7 @@ impl<'a, 'b, D: Desk, L: Ledger, C: Clock> Hand<'a, 'b, D, L, C> {
         if asked.any(|(_, seen)| seen.is_ahead_of(state, &task.change)) {
             return true;
         }
-        let decided = decide(task, state.clone(), &self.action.batch, self.cascade);
+        let decided = decide(task, state.clone(), self.action, self.cascade);
         let settles = matches!(
             decided,
             Decision::Settle(Settled {

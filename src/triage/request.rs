@@ -13,8 +13,8 @@ use crate::triage::form::{Form, Setting, apart};
 use crate::triage::parameter::{self, ParameterError, Rules};
 use crate::triage::row::Row;
 use crate::triage::seen::Seen;
-use crate::triage::vocabulary::quoted;
-use crate::triage::{Api, Change, Subject, Target};
+use crate::triage::vocabulary::{Classification, Determination, NONE, quoted};
+use crate::triage::{Api, Change, Owner, Subject, Target};
 
 /// A row that can be carried out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,20 +89,18 @@ impl Request {
         let api = reader
             .one("api", &form.api, |t| rules.api(t))?
             .unwrap_or(Api::Graph);
+        let undoing = form.undoes.is_some();
+        let verdict = Verdict { undoing };
         let status = reader.one("status", &form.status, |t| rules.status(t))?;
         let change = Change {
             status: status.map(|status| status.of(subject)),
-            classification: reader.one(
-                "classification",
-                &form.classification,
-                parameter::classification,
-            )?,
-            determination: reader.one(
-                "determination",
-                &form.determination,
-                parameter::determination,
-            )?,
-            assigned_to: reader.one("assigned_to", &form.assigned_to, parameter::assigned_to)?,
+            classification: reader.one("classification", &form.classification, |t| {
+                verdict.classification(t)
+            })?,
+            determination: reader.one("determination", &form.determination, |t| {
+                verdict.determination(t)
+            })?,
+            assigned_to: reader.one("assigned_to", &form.assigned_to, |t| verdict.owner(t))?,
             comment: reader.one("comment", &form.comment, parameter::comment)?,
             tags_add: reader
                 .all("tags_add", &form.tags_add, |t| rules.tags(t))?
@@ -126,7 +124,7 @@ impl Request {
                 .map_err(|error| reader.together(error.into()))?;
         }
         apart(&change.tags_add, &change.tags_remove).map_err(|error| reader.together(error))?;
-        if change == Change::default() {
+        if change == Change::default() && !undoing {
             return Err(Invalid::NothingToChange {
                 row: number,
                 more: match subject {
@@ -136,6 +134,11 @@ impl Request {
             });
         }
         let dry_run = reader.one("dry_run", &Setting::Unset, parameter::flag)?;
+        let mut seen = Seen::of(row, subject);
+        if undoing {
+            let stays = row.values("defender_stays");
+            seen.stays = (!stays.is_empty()).then(|| stays.join("; "));
+        }
         Ok(Self {
             row: number,
             targets: reader.targets(form, rules)?,
@@ -144,7 +147,7 @@ impl Request {
             api,
             // A row can ask for less, never for more than the form allows.
             dry_run: form.dry_run || dry_run.unwrap_or(false),
-            seen: Seen::of(row, subject),
+            seen,
         })
     }
 
@@ -159,6 +162,35 @@ impl Request {
 }
 
 const SUBJECT: &str = "defender_subject";
+/// How a verdict is read: an undo may ask for what nobody else may, because it
+/// was there before.
+#[derive(Clone, Copy)]
+struct Verdict {
+    undoing: bool,
+}
+
+impl Verdict {
+    fn classification(self, text: &str) -> Result<Classification, ParameterError> {
+        match self.undoing && text == NONE {
+            true => Ok(Classification::Unset),
+            false => parameter::classification(text),
+        }
+    }
+
+    fn determination(self, text: &str) -> Result<Determination, ParameterError> {
+        match self.undoing && text == NONE {
+            true => Ok(Determination::Unset),
+            false => parameter::determination(text),
+        }
+    }
+
+    fn owner(self, text: &str) -> Result<Owner, ParameterError> {
+        match self.undoing {
+            true => parameter::former_owner(text),
+            false => parameter::assigned_to(text),
+        }
+    }
+}
 
 struct Reader<'r> {
     number: usize,
@@ -281,8 +313,7 @@ fn plain(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::triage::Owner;
-    use crate::triage::vocabulary::{Classification, Determination, Status};
+    use crate::triage::vocabulary::Status;
     use proptest::prelude::*;
 
     fn row(fields: &[(&str, &[&str])]) -> Row {

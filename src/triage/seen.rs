@@ -22,16 +22,25 @@
 //!
 //! A row without a last update has seen nothing and overrules everything; with
 //! several rows for one target, the newest that agrees decides.
+//!
+//! A row can also say outright what has to stand, as those of an undo do: a
+//! field `defender_expected_<parameter>`. There no last update is compared.
 
 use crate::triage::form::same_tag;
+use crate::triage::gap::Field;
 use crate::triage::row::Row;
-use crate::triage::vocabulary::{Classification, Determination, Status};
+use crate::triage::vocabulary::{Classification, Determination, NONE, Status, quoted, said};
 use crate::triage::{Change, Owner, State, Subject};
 use jiff::Timestamp;
+use std::cmp::Ordering;
 
 /// The fields of a row that came from Defender, where the row has them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Seen {
+    /// What has to stand where the change is about to write.
+    expected: Vec<(Field, String)>,
+    /// What an undo leaves as it is, in words.
+    pub stays: Option<String>,
     updated: Option<Timestamp>,
     status: Option<String>,
     classification: Option<String>,
@@ -45,14 +54,6 @@ pub(super) struct Seen {
 const UPDATED: [&str; 3] = ["lastUpdateDateTime", "lastUpdateTime", "lastUpdatedTime"];
 /// Under which name Splunk shows an incident's tags.
 const TAGS: [&str; 3] = ["customTags{}", "customTags", "tags{}"];
-
-/// One word of a verdict: what is asked, what the row showed, what stands.
-struct Touched<'a> {
-    field: &'static str,
-    wish: &'a str,
-    shown: Option<&'a str>,
-    stands: &'a str,
-}
 
 impl Seen {
     pub fn of(row: &Row, subject: Subject) -> Self {
@@ -76,31 +77,99 @@ impl Seen {
                 .flat_map(|field| row.values(field))
                 .map(str::to_owned)
                 .collect(),
+            expected: EXPECTED
+                .iter()
+                .filter_map(|(field, name)| Some((*field, shown(name)?)))
+                .collect(),
+            stays: None,
         }
+    }
+
+    /// The fields in which Defender says something else than the row shows: what
+    /// the row says, then what stands.
+    pub fn differing(&self, state: &State) -> Vec<(Field, String, String)> {
+        let nothing = Change::default();
+        aspects(state, &nothing)
+            .iter()
+            .filter_map(|aspect| {
+                let shown = self.shown(aspect)?;
+                let differs = !aspect.stands.eq_ignore_ascii_case(shown);
+                differs.then(|| (aspect.field, shown.to_owned(), aspect.stands.to_owned()))
+            })
+            .collect()
+    }
+
+    /// The row's last update against Defender's, where both say one.
+    pub fn against(&self, state: &State) -> Option<Ordering> {
+        Some(self.updated?.cmp(&state.instant()?))
+    }
+
+    fn shown(&self, aspect: &Aspect<'_>) -> Option<&str> {
+        let shown = match aspect.field {
+            Field::Status => &self.status,
+            Field::Classification => &self.classification,
+            Field::Determination => &self.determination,
+            Field::AssignedTo => &self.assigned_to,
+            Field::Comment | Field::Tags => return None,
+        };
+        Some((aspect.spelled)(shown.as_deref()?))
     }
 
     /// Whether Defender has moved past the row in something the change is
     /// about to overrule; says what. `elsewhere`: the state is that of the
     /// incident into which the row's one was merged.
     pub fn overruled(&self, state: &State, change: &Change, elsewhere: bool) -> Option<String> {
+        self.touched(state, change)
+            .or_else(|| self.overtaken(state, change, elsewhere))
+    }
+
+    /// Whether the row knows of a later update than this state, and what the
+    /// change touches may look different by then.
+    pub fn is_ahead_of(&self, state: &State, change: &Change) -> bool {
+        let differs = |aspect: &Aspect<'_>| {
+            let same = |shown: &str| shown.eq_ignore_ascii_case(aspect.stands);
+            aspect.wish.is_some() && !self.shown(aspect).is_some_and(same)
+        };
+        self.against(state) == Some(Ordering::Greater) && aspects(state, change).iter().any(differs)
+    }
+
+    /// Whether something else stands than what had to, and than what is asked.
+    fn touched(&self, state: &State, change: &Change) -> Option<String> {
+        let aspects = aspects(state, change);
+        let touched: Vec<String> = self
+            .expected
+            .iter()
+            .filter_map(|(field, expected)| {
+                let aspect = aspects.iter().find(|aspect| aspect.field == *field)?;
+                let expected = (aspect.spelled)(expected);
+                let moved = !aspect.stands.eq_ignore_ascii_case(expected) && !aspect.is_there()?;
+                moved.then(|| {
+                    let (expected, stands) = (quoted(expected), quoted(aspect.stands));
+                    format!("{field} had to stand at {expected} and is {stands} now")
+                })
+            })
+            .collect();
+        (!touched.is_empty()).then(|| {
+            format!(
+                "somebody has changed it since: {}; nothing was written",
+                touched.join(", ")
+            )
+        })
+    }
+
+    fn overtaken(&self, state: &State, change: &Change, elsewhere: bool) -> Option<String> {
         let shown = self.updated?;
         let now = state.instant()?;
         if now <= shown && !elsewhere {
             return None;
         }
-        let mut moved: Vec<String> = self
-            .touched(state, change)
-            .filter_map(|touched| {
-                let Touched {
-                    field,
-                    wish,
-                    shown,
-                    stands,
-                } = touched;
-                let shown = shown?;
-                let is = |word: &str| stands.eq_ignore_ascii_case(word);
-                (!is(shown) && !is(wish))
-                    .then(|| format!("{field} was {shown} in the row and is {stands} now"))
+        let mut moved: Vec<String> = aspects(state, change)
+            .iter()
+            .filter_map(|aspect| {
+                let (shown, stands) = (self.shown(aspect)?, aspect.stands);
+                let moved = !stands.eq_ignore_ascii_case(shown) && !aspect.is_there()?;
+                let field = aspect.field;
+                moved.then(|| format!("{field} was {shown} in the row and is {stands} now"))
             })
             .collect();
         if !elsewhere {
@@ -112,63 +181,6 @@ impl Seen {
                 moved.join(", ")
             )
         })
-    }
-
-    /// Whether the row knows of a later update than this state, and what the
-    /// change touches may look different by then.
-    pub fn is_ahead_of(&self, state: &State, change: &Change) -> bool {
-        let ahead = match (self.updated, state.instant()) {
-            (Some(shown), Some(now)) => shown > now,
-            _ => false,
-        };
-        let differs = |touched: Touched<'_>| {
-            let same = |shown: &str| shown.eq_ignore_ascii_case(touched.stands);
-            !touched.shown.is_some_and(same)
-        };
-        ahead && self.touched(state, change).any(differs)
-    }
-
-    fn touched<'a>(
-        &'a self,
-        state: &'a State,
-        change: &'a Change,
-    ) -> impl Iterator<Item = Touched<'a>> {
-        let words = [
-            (
-                "status",
-                change.status.map(Status::as_str),
-                spelled(&self.status, Status::spelling),
-                spelled(&state.status, Status::spelling),
-            ),
-            (
-                "classification",
-                change.classification.map(Classification::as_str),
-                spelled(&self.classification, Classification::spelling),
-                spelled(&state.classification, Classification::spelling),
-            ),
-            (
-                "determination",
-                change.determination.map(Determination::as_str),
-                spelled(&self.determination, Determination::spelling),
-                spelled(&state.determination, Determination::spelling),
-            ),
-            (
-                "assigned_to",
-                change.assigned_to.as_ref().map(Owner::as_str),
-                spelled(&self.assigned_to, |said| said),
-                spelled(&state.assigned_to, |said| said),
-            ),
-        ];
-        words
-            .into_iter()
-            .filter_map(|(field, wish, shown, stands)| {
-                Some(Touched {
-                    field,
-                    wish: wish?,
-                    shown,
-                    stands: stands.unwrap_or(UNSET),
-                })
-            })
     }
 
     fn moved_tags(&self, state: &State, change: &Change) -> Vec<String> {
@@ -190,16 +202,62 @@ impl Seen {
     }
 }
 
-/// How nothing is called; also the word that clears an owner.
-const UNSET: &str = "none";
+/// Where a row says what has to stand.
+const EXPECTED: [(Field, &str); 4] = [
+    (Field::Status, "defender_expected_status"),
+    (Field::Classification, "defender_expected_classification"),
+    (Field::Determination, "defender_expected_determination"),
+    (Field::AssignedTo, "defender_expected_assigned_to"),
+];
 
-/// Graph spelling; `null` and `unknown` are how the APIs and their events say "not set".
-fn spelled(said: &Option<String>, spelling: fn(&str) -> &str) -> Option<&str> {
-    let said = said.as_deref()?;
-    let unset = ["", "null", "unknown", "notavailable"]
-        .iter()
-        .any(|word| said.eq_ignore_ascii_case(word));
-    Some(if unset { UNSET } else { spelling(said) })
+/// One field: what the change asks for, if it does, and what stands.
+struct Aspect<'a> {
+    field: Field,
+    wish: Option<&'a str>,
+    stands: &'a str,
+    spelled: fn(&str) -> &str,
+}
+
+impl Aspect<'_> {
+    /// Whether what is asked for already stands.
+    fn is_there(&self) -> Option<bool> {
+        Some(self.stands.eq_ignore_ascii_case(self.wish?))
+    }
+}
+
+fn aspects<'a>(state: &'a State, change: &'a Change) -> [Aspect<'a>; 4] {
+    let aspect = |field, wish, stands: &'a Option<String>, spelled: fn(&str) -> &str| Aspect {
+        field,
+        wish,
+        stands: stands.as_deref().map_or(NONE, spelled),
+        spelled,
+    };
+    [
+        aspect(
+            Field::Status,
+            change.status.map(Status::as_str),
+            &state.status,
+            |word| said(Some(word), Status::spelling),
+        ),
+        aspect(
+            Field::Classification,
+            change.classification.map(Classification::as_str),
+            &state.classification,
+            |word| said(Some(word), Classification::spelling),
+        ),
+        aspect(
+            Field::Determination,
+            change.determination.map(Determination::as_str),
+            &state.determination,
+            |word| said(Some(word), Determination::spelling),
+        ),
+        aspect(
+            Field::AssignedTo,
+            change.assigned_to.as_ref().map(Owner::as_str),
+            &state.assigned_to,
+            |word| said(Some(word), |owner| owner),
+        ),
+    ]
 }
 
 #[cfg(test)]
@@ -265,6 +323,30 @@ mod tests {
             ..Change::default()
         };
         assert_eq!(seen.overruled(&now, &comment, false), None);
+    }
+
+    #[test]
+    fn what_has_to_stand_is_looked_at_whatever_the_last_update() {
+        let seen = seen(&[
+            ("defender_expected_status", "resolved"),
+            ("defender_expected_assigned_to", "none"),
+        ]);
+        let reopen = Change {
+            status: Some(Status::New),
+            ..Change::default()
+        };
+        let mut now = state("Resolved", "2026-11-21T10:00:00Z");
+        assert_eq!(seen.overruled(&now, &reopen, false), None);
+        // Nothing is asked of the owner, so nobody cares who it is.
+        now.assigned_to = Some("you@contoso.com".to_owned());
+        assert_eq!(seen.overruled(&now, &reopen, false), None);
+        now.status = Some("new".to_owned());
+        assert_eq!(seen.overruled(&now, &reopen, false), None);
+        now.status = Some("inProgress".to_owned());
+        insta::assert_snapshot!(
+            seen.overruled(&now, &reopen, false).unwrap(),
+            @r#"somebody has changed it since: status had to stand at "resolved" and is "inProgress" now; nothing was written"#
+        );
     }
 
     #[test]

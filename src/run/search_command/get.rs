@@ -21,7 +21,7 @@ use std::io::Write;
 const KNOWN: [&str; 4] = ["account", "subject", "api", "id_field"];
 
 /// As the columns come behind the rows' own.
-const COLUMNS: [&str; 11] = [
+pub const COLUMNS: [&str; 11] = [
     "defender_live_id",
     "defender_live_read",
     "defender_live_message",
@@ -40,10 +40,79 @@ const AT_ONCE: usize = 100;
 
 #[derive(Debug)]
 pub struct Wish {
-    account: String,
-    subject: Subject,
-    api: Api,
-    id_field: Option<String>,
+    pub account: String,
+    pub subject: Subject,
+    pub api: Api,
+    pub id_field: Option<String>,
+}
+
+/// What Defender says now, each id asked for once in a search.
+pub struct Lookup<'w> {
+    wish: &'w Wish,
+    known: HashMap<String, Live>,
+    /// Opened with the first id.
+    reader: Option<Reader>,
+}
+
+impl<'w> Lookup<'w> {
+    pub fn new(wish: &'w Wish) -> Self {
+        Self {
+            wish,
+            known: HashMap::new(),
+            reader: None,
+        }
+    }
+
+    /// Asks for what is not known yet.
+    pub async fn read<W: Write>(
+        &mut self,
+        ids: &[Vec<String>],
+        call: &Invocation,
+        talk: &Talk<W>,
+    ) -> Result<(), Halt> {
+        let wanted: BTreeSet<&String> = ids
+            .iter()
+            .flatten()
+            .filter(|id| !self.known.contains_key(*id))
+            .collect();
+        let wanted: Vec<String> = wanted.into_iter().cloned().collect();
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        let reader = match self.reader.take() {
+            Some(reader) => reader,
+            None => talk.unless_gone(open(call)).await??,
+        };
+        let read = talk.unless_gone(self.wish.look(&reader, &wanted)).await??;
+        self.known.extend(wanted.into_iter().zip(read));
+        self.reader = Some(reader);
+        Ok(())
+    }
+
+    pub fn get(&self, id: &str) -> Option<&Live> {
+        self.known.get(id)
+    }
+
+    /// A row's cells of [`COLUMNS`].
+    pub fn cells(&self, ids: &[String]) -> Vec<Values> {
+        cells(ids, &self.known, self.wish.subject)
+    }
+
+    /// What could not be read, said once.
+    pub fn unread(&self, command: &str) -> Vec<Message> {
+        let unread = self.known.values().filter(|live| !live.is_read()).count();
+        if unread == 0 {
+            return Vec::new();
+        }
+        vec![Message::new(
+            Level::Warn,
+            format!(
+                "{command}: {unread} of {} {}s could not be read; defender_live_message says why",
+                self.known.len(),
+                self.wish.subject
+            ),
+        )]
+    }
 }
 
 /// Who reads, and the desk where this process does.
@@ -70,33 +139,15 @@ impl Wish {
         call: &Invocation,
         talk: &mut Talk<W>,
     ) -> Result<(), Halt> {
-        let mut known: HashMap<String, Live> = HashMap::new();
-        let mut reader = None;
+        let mut lookup = Lookup::new(self);
         loop {
             let chunk = talk.next().await?;
             let table = Table::read(&chunk.body)?;
             let ids: Vec<Vec<String>> = table.rows().map(|row| self.ids(&row)).collect();
-            let wanted: BTreeSet<&String> = ids
-                .iter()
-                .flatten()
-                .filter(|id| !known.contains_key(*id))
-                .collect();
-            let wanted: Vec<String> = wanted.into_iter().cloned().collect();
-            if !wanted.is_empty() {
-                let opened = match reader.take() {
-                    Some(reader) => reader,
-                    None => talk.unless_gone(open(call)).await??,
-                };
-                let read = talk.unless_gone(self.look(&opened, &wanted)).await??;
-                known.extend(wanted.into_iter().zip(read));
-                reader = Some(opened);
-            }
-            let cells: Vec<Vec<Values>> = ids
-                .iter()
-                .map(|ids| cells(ids, &known, self.subject))
-                .collect();
+            lookup.read(&ids, call, talk).await?;
+            let cells: Vec<Vec<Values>> = ids.iter().map(|ids| lookup.cells(ids)).collect();
             let messages = match chunk.finished {
-                true => summary(&known, self.subject),
+                true => lookup.unread("defenderget"),
                 false => Vec::new(),
             };
             talk.answer(chunk.finished, &messages, &table.widened(&COLUMNS, &cells)?)?;
@@ -151,7 +202,7 @@ impl Wish {
     }
 
     /// The row's ids, each once.
-    fn ids(&self, row: &Row) -> Vec<String> {
+    pub fn ids(&self, row: &Row) -> Vec<String> {
         let usual: &[&str] = match self.subject {
             Subject::Alert => &["alert_id", "alertId", "id"],
             Subject::Incident => &["incident_id", "incidentId", "id"],
@@ -238,19 +289,4 @@ fn cells(ids: &[String], known: &HashMap<String, Live>, subject: Subject) -> Vec
         of(&|live| said(&live.last_update)),
         of(&|live| said(&live.merged_into)),
     ]
-}
-
-/// What could not be read, said once.
-fn summary(known: &HashMap<String, Live>, subject: Subject) -> Vec<Message> {
-    let unread = known.values().filter(|live| !live.is_read()).count();
-    if unread == 0 {
-        return Vec::new();
-    }
-    vec![Message::new(
-        Level::Warn,
-        format!(
-            "defenderget: {unread} of {} {subject}s could not be read; defender_live_message says why",
-            known.len()
-        ),
-    )]
 }

@@ -758,10 +758,69 @@ fn route(state: &mut State, asked: &Asked) -> (u16, Value) {
                 None => (200, json!({"results": []})),
             }
         }
+        path if is_search(path) && asked.method == Method::POST => search(state, asked),
         path if path.starts_with(&format!("/services/{APP}/")) => endpoint_refusal(state, asked),
         "/services/messages" if asked.method == Method::POST => listed(&[]),
         _ => said(404, "ERROR", "Not Found"),
     }
+}
+
+fn is_search(path: &str) -> bool {
+    let user = path.strip_prefix("/servicesNS/");
+    user.and_then(|rest| rest.split_once('/'))
+        .is_some_and(|(_, rest)| rest == format!("{APP}/search/jobs"))
+}
+
+/// One kind of search: the events of a sourcetype in which one JSON field is so,
+/// the newest first, run to its end in this call.
+fn search(state: &State, asked: &Asked) -> (u16, Value) {
+    let form = asked.form();
+    let given = |name: &str| {
+        form.iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
+    };
+    if given("exec_mode") != Some("oneshot") || given("count") != Some("0") {
+        return said(400, "FATAL", "only whole oneshot searches are known here");
+    }
+    let fits = |text: &str| -> Option<(String, String, String, String)> {
+        let rest = text.strip_prefix("search index=")?;
+        let (index, rest) = rest.split_once(' ')?;
+        let (sourcetype, rest) = rest.strip_prefix("sourcetype=\"")?.split_once("\" ")?;
+        let (field, rest) = rest.split_once("=\"")?;
+        let (value, rest) = rest.split_once('"')?;
+        let owned = [index, sourcetype, field, value].map(str::to_owned);
+        let [index, sourcetype, field, value] = owned;
+        (rest == " | fields _raw").then_some((index, sourcetype, field, value))
+    };
+    let Some((index, sourcetype, field, value)) = given("search").and_then(fits) else {
+        return said(
+            400,
+            "FATAL",
+            "Error in 'search' command: unable to parse the search",
+        );
+    };
+    let mut results: Vec<Value> = state
+        .received
+        .iter()
+        .filter(|got| got.path == "/services/receivers/simple" && got.status < 300)
+        .filter(|got| got.query.get("sourcetype") == Some(&sourcetype))
+        .filter(|got| {
+            let into = got.query.get("index").map_or("main", String::as_str);
+            index == "*" || index == into
+        })
+        .flat_map(|got| got.body.lines())
+        .filter(|line| {
+            let event: Value = serde_json::from_str(line).unwrap_or_default();
+            event[&field]
+                .as_str()
+                .is_some_and(|found| found.eq_ignore_ascii_case(&value))
+        })
+        .map(|line| json!({"_raw": line, "_time": "2026-11-21T08:00:00.000+00:00"}))
+        .collect();
+    results.reverse();
+    let answer = json!({"preview": false, "init_offset": 0, "messages": [], "results": results});
+    (200, answer)
 }
 
 fn passwords(state: &State, rest: &str, asked: &Asked) -> (u16, Value) {
