@@ -30,7 +30,7 @@ pub struct Delivery {
     refused: bool,
     /// The spool did not take one either: said once.
     lost: bool,
-    /// Time spent on handing over.
+    /// Time spent on handing over, as far as patience counts it.
     spent: time::Duration,
 }
 
@@ -56,18 +56,22 @@ impl Delivery {
         }
     }
 
+    /// More rows of the same run: they have as much time as those before.
+    pub fn take_heart(&mut self) {
+        self.spent = time::Duration::ZERO;
+    }
+
     /// Hands one outcome over, or keeps it.
     pub async fn deliver(&mut self, entry: &Entry) {
         let json = match serde_json::to_string(entry) {
             Ok(json) => json,
             Err(error) => return tracing::error!("row {}: {error}", entry.row),
         };
-        if !self.refused {
+        if !self.refused && self.spent <= PATIENCE {
             let begun = time::Instant::now();
             let sent = send(&self.splunkd, &json).await;
             self.spent += begun.elapsed();
             if self.spent > PATIENCE {
-                self.refused = true;
                 tracing::warn!(
                     "splunkd takes outcomes slowly: the others are kept for a later run"
                 );

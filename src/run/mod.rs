@@ -4,6 +4,7 @@
 
 mod account;
 mod alert_action;
+mod bench;
 mod by_hand;
 mod check;
 mod cli;

@@ -1,14 +1,10 @@
-//! One job of triage: as it is asked for, by whichever way in, and what it is
-//! carried out with.
+//! One job of triage, as it is asked for by whichever way in, and what it means.
 
-use super::account::{self, ACCOUNTS, BadLimit};
-use super::course::{Course, GRACE};
-use super::desks::Accounts;
+use super::account::BadLimit;
+use super::course::GRACE;
 use crate::splunk::results;
-use crate::splunk::splunkd::{Splunkd, SplunkdError};
-use crate::triage::{
-    self, Action, Form, FormError, Ledger, Limits, Row, Subject, Summary, TriageError,
-};
+use crate::splunk::splunkd::SplunkdError;
+use crate::triage::{Action, Form, FormError, Limits, Row, Subject, TriageError};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -171,66 +167,6 @@ pub fn batch(of: Option<String>) -> String {
     id.simple().to_string()
 }
 
-/// What the jobs of one caller are carried out with.
-pub struct Bench {
-    accounts: BTreeSet<String>,
-    /// Most distinct targets of one call, as the settings have it.
-    max_targets: usize,
-    desks: Accounts,
-}
-
-impl Bench {
-    /// `caller` is asked which accounts the caller may use, `splunkd` for
-    /// everything else, secrets among it.
-    pub async fn of(caller: &Splunkd, splunkd: &Splunkd) -> Result<Self, JobError> {
-        let settings = account::settings(splunkd).await?;
-        let accounts = caller.conf_stanzas(ACCOUNTS).await?;
-        Ok(Self {
-            accounts: accounts.into_iter().map(|(name, _)| name).collect(),
-            max_targets: settings.max_targets()?,
-            desks: Accounts::new(splunkd.clone(), settings),
-        })
-    }
-
-    /// What a job means, on behalf of `actor`.
-    pub fn order(&self, job: Job, actor: &str) -> Result<Order, JobError> {
-        let (action, rows) = job.into_action(actor, self.accounts.clone(), self.max_targets)?;
-        Ok(Order { action, rows })
-    }
-
-    /// Writes each outcome into the ledger as it happens.
-    ///
-    /// # Errors
-    /// If nothing was read, written or recorded.
-    pub async fn carry_out<L: Ledger>(
-        &self,
-        order: &Order,
-        course: &Course,
-        ledger: &mut L,
-    ) -> Result<Summary, JobError> {
-        let action = Action {
-            limits: course.limits(order.action.limits.max_targets),
-            ..order.action.clone()
-        };
-        Ok(triage::triage(&action, &order.rows, &self.desks, ledger, course).await?)
-    }
-}
-
-/// A job that was understood.
-#[derive(Debug)]
-pub struct Order {
-    pub action: Action,
-    pub rows: Vec<Row>,
-}
-
-impl Order {
-    /// Most distinct targets it may have.
-    pub fn max_targets(&self) -> usize {
-        let asked = self.action.form.max_targets().unwrap_or(usize::MAX);
-        self.action.limits.max_targets.min(asked)
-    }
-}
-
 impl Job {
     pub fn new(
         action: &str,
@@ -268,7 +204,11 @@ impl Job {
             .map_or(DEADLINE, |asked| Duration::from_secs(asked).min(DEADLINE))
     }
 
-    fn into_action(
+    /// What it means, on behalf of `actor`, who may name these accounts.
+    ///
+    /// # Errors
+    /// Names what cannot be meant so.
+    pub fn into_action(
         self,
         actor: &str,
         accounts: BTreeSet<String>,

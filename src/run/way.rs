@@ -8,11 +8,12 @@
 //! waited for very long. What a part had no time for is handed back and goes
 //! with the next one.
 
+use super::bench::{Bench, Order};
 use super::course::{Course, GRACE};
 use super::ledger::Delivery;
 use super::permission::{Caller, EVENTS, SECRETS};
 use super::told::{Answer, Told};
-use super::triage::{Bench, Job, JobError, Order, batch};
+use super::triage::{Job, JobError, batch};
 use crate::splunk::splunkd::{Errand, Splunkd};
 use crate::triage::{Entry, Ledger, Outcome, Summary, Target, TriageError, targets};
 use std::collections::HashSet;
@@ -137,6 +138,7 @@ impl Way {
         if !std::mem::replace(&mut self.caught_up, true) {
             self.delivery.catch_up().await;
         }
+        self.delivery.take_heart();
         let mut ledger = Outcomes {
             delivery: &mut self.delivery,
             tell,
@@ -339,3 +341,6 @@ fn lacking(caller: &Caller) -> String {
         caller.user
     )
 }
+
+#[cfg(test)]
+mod tests;

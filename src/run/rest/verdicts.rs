@@ -2,9 +2,10 @@
 //! to the index at once and all of them to the caller.
 
 use super::{Asked, Refusal};
+use crate::run::bench::Bench;
 use crate::run::course::Course;
 use crate::run::ledger::Delivery;
-use crate::run::triage::{Bench, Job};
+use crate::run::triage::Job;
 use crate::splunk::persist::Reply;
 use crate::triage::{Entry, Ledger, Outcome, Summary};
 use serde_json::{Value, json};

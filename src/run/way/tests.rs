@@ -1,0 +1,250 @@
+use super::*;
+use crate::run::triage::{Cell, Kind};
+use crate::splunk::splunkd::Tls;
+use axum::Router;
+use axum::extract::Request;
+use axum::http::StatusCode;
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex};
+
+/// A splunkd that serves the endpoint as a script says.
+#[derive(Clone, Default)]
+struct Scripted(Arc<Mutex<Script>>);
+
+#[derive(Default)]
+struct Script {
+    /// Numbers of the rows that are handed back, or the status of a refusal.
+    answers: VecDeque<Result<Vec<usize>, u16>>,
+    secrets: bool,
+    jobs: Vec<Value>,
+}
+
+impl Scripted {
+    fn new(answers: impl IntoIterator<Item = Result<Vec<usize>, u16>>) -> Self {
+        let scripted = Self::default();
+        scripted.0.lock().unwrap().answers = answers.into_iter().collect();
+        scripted
+    }
+
+    fn reading_secrets(self) -> Self {
+        self.0.lock().unwrap().secrets = true;
+        self
+    }
+
+    fn answer(&self, path: &str, body: &[u8]) -> (u16, Value) {
+        let mut script = self.0.lock().unwrap();
+        let entry = |content: Value| {
+            (
+                200,
+                json!({"entry": [{"name": "contoso", "content": content}]}),
+            )
+        };
+        match path.rsplit('/').next().unwrap() {
+            "current-context" => {
+                let mut own = vec!["defender_triage"];
+                own.extend(script.secrets.then_some("list_storage_passwords"));
+                entry(json!({"username": "ann", "roles": ["soc"], "capabilities": own}))
+            }
+            // Without a tenant it cannot be used, so that nothing leaves this machine.
+            "conf-defender_bridge_account" | "contoso" => entry(json!({"auth": "secret"})),
+            "triage" => {
+                let job: Value = serde_json::from_slice(body).unwrap();
+                let numbers: Vec<usize> = serde_json::from_value(job["numbers"].clone()).unwrap();
+                script.jobs.push(job);
+                match script.answers.pop_front().unwrap_or(Ok(Vec::new())) {
+                    Err(status) => (status, json!({"messages": [{"text": "not now"}]})),
+                    Ok(back) => {
+                        let word = |row: &usize| {
+                            if back.contains(row) {
+                                "deferred"
+                            } else {
+                                "updated"
+                            }
+                        };
+                        let rows: Vec<&str> = numbers.iter().map(word).collect();
+                        let told: Vec<Value> = numbers
+                            .iter()
+                            .filter(|row| !back.contains(row))
+                            .map(|row| json!({"row": row, "outcome": "updated", "message": "done"}))
+                            .collect();
+                        (
+                            200,
+                            json!({"rows": rows, "outcomes": told, "handed_back": back}),
+                        )
+                    }
+                }
+            }
+            _ => (404, json!({})),
+        }
+    }
+
+    async fn way(&self) -> Way {
+        let scripted = self.clone();
+        let router = Router::new().fallback(move |request: Request| {
+            let scripted = scripted.clone();
+            async move {
+                let path = request.uri().path().to_owned();
+                let body = axum::body::to_bytes(request.into_body(), 1 << 20).await;
+                let (status, json) = scripted.answer(&path, &body.unwrap());
+                (StatusCode::from_u16(status).unwrap(), axum::Json(json))
+            }
+        });
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let uri = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        let key = "key".to_owned().into();
+        let splunkd = Splunkd::new(&uri, key, &Tls::default(), Duration::ZERO).unwrap();
+        let caller = Caller::who_may_write(&splunkd).await.unwrap();
+        Way::of(splunkd, caller).await.unwrap()
+    }
+
+    /// Of each request: the rows' numbers, and whether what is left may come back.
+    fn asked(&self) -> Vec<(Vec<u64>, bool)> {
+        let script = self.0.lock().unwrap();
+        let numbers = |job: &Value| {
+            let numbers = job["numbers"].as_array().unwrap().iter();
+            numbers.map(|number| number.as_u64().unwrap()).collect()
+        };
+        let jobs = script.jobs.iter();
+        jobs.map(|job| (numbers(job), job["hand_back"] == true))
+            .collect()
+    }
+}
+
+fn job(ids: &[&str]) -> Job {
+    let form = [("account", "contoso"), ("status", "resolved")]
+        .map(|(name, value)| (name.to_owned(), Cell::from(value)));
+    let row = |id: &&str| BTreeMap::from([("id".to_owned(), Cell::from(*id))]);
+    Job::new(
+        "queue",
+        Kind::Alert,
+        form.into(),
+        ids.iter().map(row).collect(),
+    )
+}
+
+async fn carried_out(
+    way: &mut Way,
+    ids: &[&str],
+    course: &Course,
+) -> (String, Vec<(usize, Outcome)>) {
+    let mut told = Vec::new();
+    let mut tell = |one: Told| told.push((one.row, one.outcome));
+    let summary = way.carry_out(job(ids), "ann", course, &mut tell).await;
+    told.sort_by_key(|(row, _)| *row);
+    (summary.unwrap().to_string(), told)
+}
+
+const LONG: Duration = Duration::from_secs(1000);
+
+#[tokio::test]
+async fn what_is_handed_back_goes_again_under_its_own_number() {
+    let splunkd = Scripted::new([Ok(vec![2, 4]), Ok(vec![4]), Ok(vec![])]);
+    let mut way = splunkd.way().await;
+    let course = Course::of(LONG);
+    let (summary, told) = carried_out(&mut way, &["a", "b", "c", "d"], &course).await;
+    assert_eq!(summary, "4 rows: 4 updated");
+    assert_eq!(told, [1, 2, 3, 4].map(|row| (row, Outcome::Updated)));
+    let (summary, told) = carried_out(&mut way, &["e"], &course).await;
+    assert_eq!(
+        (summary.as_str(), told),
+        ("1 row: 1 updated", vec![(5, Outcome::Updated)])
+    );
+    assert_eq!(
+        splunkd.asked(),
+        [
+            (vec![1, 2, 3, 4], true),
+            (vec![2, 4], true),
+            (vec![4], true),
+            (vec![5], true)
+        ]
+    );
+    let script = splunkd.0.lock().unwrap();
+    let batches: HashSet<&Value> = script
+        .jobs
+        .iter()
+        .take(3)
+        .map(|job| &job["batch"])
+        .collect();
+    assert_eq!(batches.len(), 1, "one call, one batch");
+}
+
+#[tokio::test]
+async fn an_endpoint_that_gets_nowhere_is_asked_for_the_end_of_it() {
+    let splunkd = Scripted::new([Ok(vec![1, 2]), Ok(vec![])]);
+    let mut way = splunkd.way().await;
+    carried_out(&mut way, &["a", "b"], &Course::of(LONG)).await;
+    assert_eq!(splunkd.asked(), [(vec![1, 2], true), (vec![1, 2], false)]);
+}
+
+#[tokio::test]
+async fn what_is_not_begun_in_time_is_told_so() {
+    let splunkd = Scripted::new([]);
+    let mut way = splunkd.way().await;
+    let over = Course::of(Duration::ZERO);
+    let (summary, told) = carried_out(&mut way, &["a", "b"], &over).await;
+    assert_eq!(summary, "2 rows: 2 deferred");
+    assert_eq!(told, [(1, Outcome::Deferred), (2, Outcome::Deferred)]);
+    assert!(splunkd.asked().is_empty());
+}
+
+#[tokio::test]
+async fn a_busy_endpoint_leaves_rows_to_whoever_reads_secrets_and_defers_them_for_others() {
+    for status in [429, 503] {
+        let splunkd = Scripted::new([Ok(vec![2]), Err(status)]);
+        let mut way = splunkd.way().await;
+        let (summary, told) = carried_out(&mut way, &["a", "b"], &Course::of(LONG)).await;
+        assert_eq!(summary, "2 rows: 1 updated, 1 deferred");
+        assert_eq!(told, [(1, Outcome::Updated), (2, Outcome::Deferred)]);
+
+        let splunkd = Scripted::new([Err(status)]).reading_secrets();
+        let mut way = splunkd.way().await;
+        let (summary, _) = carried_out(&mut way, &["a"], &Course::of(LONG)).await;
+        // Tried in this process, where the account turns out to be none.
+        assert_eq!(summary, "1 row: 1 failed");
+    }
+}
+
+#[tokio::test]
+async fn what_the_endpoint_refuses_is_refused_and_what_is_lost_is_not_tried_again() {
+    let refusing = Scripted::new([Err(403)]);
+    let mut way = refusing.way().await;
+    let course = Course::of(LONG);
+    let refused = way
+        .carry_out(job(&["a"]), "ann", &course, &mut |_| ())
+        .await;
+    assert!(refused.unwrap_err().to_string().contains("not now"));
+
+    let losing = Scripted::new([Ok(vec![2]), Err(502)]);
+    let mut way = losing.way().await;
+    let (summary, told) = carried_out(&mut way, &["a", "b"], &course).await;
+    assert_eq!(summary, "2 rows: 1 updated, 1 failed");
+    assert_eq!(told.last(), Some(&(2, Outcome::Failed)));
+    assert_eq!(losing.asked().len(), 2);
+}
+
+#[tokio::test]
+async fn too_many_targets_are_counted_over_all_parts_of_a_run() {
+    let splunkd = Scripted::new([]);
+    let mut way = splunkd.way().await;
+    let course = Course::of(LONG);
+    let limited = |ids: &[&str]| {
+        let mut job = job(ids);
+        job.form.insert("max_targets".to_owned(), "2".into());
+        job
+    };
+    let mut deaf = |_| ();
+    for ids in [&["a", "b", "a"][..], &["b"], &["a", "b"]] {
+        way.carry_out(limited(ids), "ann", &course, &mut deaf)
+            .await
+            .unwrap();
+    }
+    let refused = way
+        .carry_out(limited(&["c"]), "ann", &course, &mut deaf)
+        .await;
+    insta::assert_snapshot!(
+        refused.unwrap_err(),
+        @"the rows name 3 distinct targets, 2 are allowed: narrow the search, or raise max_targets; nothing was written from row 7 on; 2 targets of the rows before were already looked at"
+    );
+}
