@@ -16,10 +16,15 @@ impl Stop {
     /// Listens from now on. Needs the runtime.
     pub fn listen() -> Self {
         let (tell, asked) = watch::channel(false);
+        // Before anything else is done: a signal that comes earlier kills.
+        let signalled = signalled();
         tokio::spawn(async move {
-            if let Err(error) = signalled().await {
-                tracing::warn!("signals cannot be received ({error}): stopping takes a kill");
-                return std::future::pending().await;
+            match signalled {
+                Ok(signalled) => signalled.await,
+                Err(error) => {
+                    tracing::warn!("signals cannot be received ({error}): stopping takes a kill");
+                    return std::future::pending().await;
+                }
             }
             tell.send_replace(true);
             // Kept, so that nobody takes the end of this task for an answer.
@@ -52,25 +57,27 @@ impl Stop {
 }
 
 #[cfg(unix)]
-async fn signalled() -> std::io::Result<()> {
+fn signalled() -> std::io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut term = signal(SignalKind::terminate())?;
     let mut int = signal(SignalKind::interrupt())?;
-    tokio::select! {
-        _ = term.recv() => {}
-        _ = int.recv() => {}
-    }
-    Ok(())
+    Ok(async move {
+        tokio::select! {
+            _ = term.recv() => {}
+            _ = int.recv() => {}
+        }
+    })
 }
 
 #[cfg(windows)]
-async fn signalled() -> std::io::Result<()> {
+fn signalled() -> std::io::Result<impl Future<Output = ()>> {
     use tokio::signal::windows::{ctrl_break, ctrl_c};
     let mut stop = ctrl_break()?;
     let mut cancel = ctrl_c()?;
-    tokio::select! {
-        _ = stop.recv() => {}
-        _ = cancel.recv() => {}
-    }
-    Ok(())
+    Ok(async move {
+        tokio::select! {
+            _ = stop.recv() => {}
+            _ = cancel.recv() => {}
+        }
+    })
 }
