@@ -274,8 +274,8 @@ fn fate(client: &Client, part: &Part, told: Option<Told<'_>>, attempts: u32) -> 
         request_id,
         attempts,
     };
-    // 424 and 503 are said before anything is carried out, the other 5xx perhaps after.
-    let untouched = matches!(told.status, DEPENDENCY | 503);
+    // 424 is said before anything is carried out, a 5xx perhaps after.
+    let untouched = told.status == DEPENDENCY;
     match untouched || (passing(told.status) && part.is_repeatable()) {
         true => Fate::Again(error, wait.unwrap_or_default()),
         false => Fate::Done(Err(error)),

@@ -2,6 +2,12 @@
 //!
 //! The call says yes or no to all its ids together, so a "no" is traced to the
 //! alerts it is about, and the others are carried out without them.
+//!
+//! What is known of the alerts is the list's word, and the list lags: where a
+//! batch is repeated, it may not show the comments of the first time yet. A
+//! thousand GETs would be ten minutes of the quota, so two alerts of each call are
+//! asked themselves before it: the first and the last, since a call is carried
+//! out from one end. Only where one of them has the comment is each asked.
 
 use crate::defender::desk::{DeskFault, FamilyDesk};
 use crate::defender::errand::{COMMENT_TRIES, Errand, Wording};
@@ -67,17 +73,27 @@ enum Row<'a> {
     Done(Result<Receipt, DeskFault>),
 }
 
-/// Rows that share a call, and how often their comment has been sent.
+/// Rows that share a call.
 struct Lot {
     rows: Vec<usize>,
+    /// How often their comment has been sent.
     tries: u32,
+    /// Whether their comment is still to be sent.
+    comment: bool,
+    /// Whether they have been asked for an earlier comment.
+    probed: bool,
 }
 
 impl<'a> Update<'a> {
     async fn carry_out(&mut self) {
         let open = |(at, row): (usize, &Row<'_>)| matches!(row, Row::Open(_)).then_some(at);
         let rows: Vec<usize> = self.rows.iter().enumerate().filter_map(open).collect();
-        let mut lots = VecDeque::from([Lot { rows, tries: 0 }]);
+        let mut lots = VecDeque::from([Lot {
+            rows,
+            tries: 0,
+            comment: self.change.comment.is_some(),
+            probed: self.marker.is_empty(),
+        }]);
         while let Some(mut lot) = lots.pop_front() {
             let most = self.desk.at_once(Together::Update);
             if lot.rows.len() > most && most >= LEAST {
@@ -86,11 +102,52 @@ impl<'a> Update<'a> {
             }
             if lot.rows.len() < LEAST || most < LEAST {
                 // What was sent before and is known not to stand may be sent again.
-                self.singly(&lot.rows).await;
+                self.singly(&lot.rows, lot.comment).await;
                 continue;
             }
-            lots.extend(self.send(lot).await);
+            lots.extend(match lot.comment && !lot.probed {
+                true => self.probe(lot).await,
+                false => self.send(lot).await,
+            });
         }
+    }
+
+    /// Finds out whether an earlier call has added the comments, which the list
+    /// does not show yet.
+    async fn probe(&mut self, lot: Lot) -> Vec<Lot> {
+        let ends: Vec<usize> = [lot.rows.first(), lot.rows.last()]
+            .into_iter()
+            .flatten()
+            .copied()
+            .collect();
+        let states = self.desk.read_singly(&self.targets(&ends)).await;
+        let told = states.iter().any(Result::is_ok);
+        let stands = |(at, state): (&usize, &Result<State, DeskFault>)| {
+            state.as_ref().is_ok_and(|state| self.stands(*at, state))
+        };
+        if told && !ends.iter().zip(&states).any(stands) {
+            return vec![Lot {
+                probed: true,
+                ..lot
+            }];
+        }
+        let states = self.desk.read_singly(&self.targets(&lot.rows)).await;
+        let (mut with, mut without) = (Vec::new(), Vec::new());
+        for (at, state) in lot.rows.into_iter().zip(states) {
+            match state {
+                Ok(state) if self.stands(at, &state) => with.push(at),
+                Ok(_) => without.push(at),
+                Err(fault) => self.close(at, Err(fault)),
+            }
+        }
+        [(with, false), (without, true)]
+            .map(|(rows, comment)| Lot {
+                rows,
+                tries: lot.tries,
+                comment,
+                probed: true,
+            })
+            .into()
     }
 
     /// One call for all of them; returns what is still to be done.
@@ -99,11 +156,15 @@ impl<'a> Update<'a> {
             Ok(wording) => wording,
             // The same for all: none of them is looked at.
             Err(_) => {
-                self.singly(&lot.rows).await;
+                self.singly(&lot.rows, lot.comment).await;
                 return Vec::new();
             }
         };
-        let error = match self.post(&lot, &wording, true).await {
+        if wording.fields.is_empty() && !lot.comment {
+            self.note(&lot.rows, &Answer::default());
+            return Vec::new();
+        }
+        let error = match self.post(&lot, &wording, lot.comment).await {
             Ok(answer) => {
                 self.desk.learn(&wording.terms);
                 self.note(&lot.rows, &answer);
@@ -124,9 +185,7 @@ impl<'a> Update<'a> {
                 self.desk.limit(Together::Update, 1);
                 vec![lot]
             }
-            _ if error.uncertain() && self.change.comment.is_some() => {
-                self.look(lot, &wording, error).await
-            }
+            _ if error.uncertain() && lot.comment => self.look(lot, &wording, error).await,
             Error::Service { status, .. }
                 if (400..500).contains(status) && !matches!(status, 401 | 408) =>
             {
@@ -172,13 +231,24 @@ impl<'a> Update<'a> {
     /// of them, are carried out one by one; if all of these are refused too, the
     /// refusal is about the change or the account.
     async fn trace(&mut self, lot: Lot, sent: &Wording, error: Error) -> Vec<Lot> {
-        let Lot { mut rows, tries } = lot;
-        if self.change.comment.is_some() {
+        let Lot {
+            mut rows,
+            tries,
+            comment,
+            ..
+        } = lot;
+        if comment {
             // It is not documented that a refusal means nothing was written.
             rows = self.without_comment(rows).await;
         }
+        let again = |rows: Vec<usize>| Lot {
+            rows,
+            tries,
+            comment,
+            probed: false,
+        };
         if rows.len() <= FEW {
-            self.singly(&rows).await;
+            self.singly(&rows, comment).await;
             return Vec::new();
         }
         info!(
@@ -187,8 +257,8 @@ impl<'a> Update<'a> {
         );
         if let Some(at) = self.named(&rows, &error) {
             rows.retain(|row| *row != at);
-            self.singly(&[at]).await;
-            return vec![Lot { rows, tries }];
+            self.singly(&[at], comment).await;
+            return vec![again(rows)];
         }
         let middle = rows.len() / 2;
         let probes = [
@@ -197,7 +267,7 @@ impl<'a> Update<'a> {
             Some(rows.swap_remove(0)),
         ];
         let probes: Vec<usize> = probes.into_iter().flatten().collect();
-        self.singly(&probes).await;
+        self.singly(&probes, comment).await;
         let failing = self.fault(&error).failing();
         let alike = |at: &usize| match self.rows.get(*at) {
             Some(Row::Done(Err(fault))) => {
@@ -209,17 +279,14 @@ impl<'a> Update<'a> {
             self.fail(&rows, &error);
             return Vec::new();
         }
-        let lot = Lot { rows, tries };
+        let lot = again(rows);
         match self.wording(&lot) {
             // The wording was to blame.
             Ok(wording) if wording.fields != sent.fields => vec![lot],
             _ => lot
                 .rows
                 .chunks(lot.rows.len().div_ceil(PARTS))
-                .map(|rows| Lot {
-                    rows: rows.to_vec(),
-                    tries,
-                })
+                .map(|rows| again(rows.to_vec()))
                 .collect(),
         }
     }
@@ -257,7 +324,7 @@ impl<'a> Update<'a> {
             // got through is seen when it is read back.
             let lot = Lot {
                 rows: unknown,
-                tries: lot.tries,
+                ..lot
             };
             if !wording.fields.is_empty()
                 && let Err(error) = self.post(&lot, wording, false).await
@@ -269,9 +336,12 @@ impl<'a> Update<'a> {
                 self.close(at, Err(fault));
             }
         }
+        // Each has just been asked itself.
         vec![Lot {
             rows: again,
             tries: lot.tries,
+            comment: true,
+            probed: true,
         }]
     }
 
@@ -289,12 +359,13 @@ impl<'a> Update<'a> {
         missing
     }
 
-    async fn singly(&mut self, rows: &[usize]) {
+    async fn singly(&mut self, rows: &[usize], comment: bool) {
         let targets = self.targets(rows);
-        let results = self
-            .desk
-            .write_singly(&targets, self.change, self.marker)
-            .await;
+        let change = Change {
+            comment: self.change.comment.clone().filter(|_| comment),
+            ..self.change.clone()
+        };
+        let results = self.desk.write_singly(&targets, &change, self.marker).await;
         for (at, result) in rows.iter().zip(results) {
             self.close(*at, result);
         }

@@ -2,7 +2,9 @@
 //!
 //! PATCH may be repeated, a comment may not: no API offers a key that makes
 //! adding one idempotent. So after an outcome nobody knows, the comments are
-//! read back and the marker looked for before anything is sent again.
+//! read back and the marker looked for before anything is sent again; also after
+//! a refusal, which nowhere is documented to mean that nothing was written, and
+//! before the first try where all that is known of an alert may be a list's word.
 
 use crate::defender::cloud::Family;
 use crate::defender::collection::Collection;
@@ -186,10 +188,16 @@ impl<'a> Errand<'a> {
     async fn patch_worded(
         &mut self,
         wordings: Vec<Wording>,
-        comment: Option<&str>,
+        mut comment: Option<&str>,
     ) -> Result<(), DeskFault> {
         let mut refused = None;
+        // Defender for Endpoint's list lags, and may not show it yet.
+        let mut in_doubt = self.family() == Family::Mde;
         for Wording { fields, terms } in wordings {
+            if comment.is_some() && in_doubt && self.is_there().await? {
+                comment = None;
+            }
+            in_doubt = true;
             match self.patch(fields, comment).await {
                 Err(fault) if fault.failing() == Failing::Invalid => {
                     refused.get_or_insert(fault);
@@ -202,6 +210,16 @@ impl<'a> Errand<'a> {
             }
         }
         refused.map_or(Ok(()), Err)
+    }
+
+    /// Whether the comment stands, by the word of the object itself.
+    async fn is_there(&mut self) -> Result<bool, DeskFault> {
+        if self.marker.is_empty() {
+            return Ok(false);
+        }
+        self.receipt.attempts += 1;
+        let state = self.desk.read_one(self.target).await?;
+        Ok(self.stands(&state))
     }
 
     async fn patch(&mut self, fields: Fields, comment: Option<&str>) -> Result<(), DeskFault> {

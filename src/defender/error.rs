@@ -155,7 +155,7 @@ impl Error {
         match self {
             Error::Network { uncertain, .. } => *uncertain,
             Error::Truncated { .. } | Error::BodyTooLarge { .. } => true,
-            Error::Service { status, .. } => matches!(status, 408 | 500 | 502 | 504),
+            Error::Service { status, .. } => matches!(status, 408 | 500 | 502 | 503 | 504),
             _ => false,
         }
     }

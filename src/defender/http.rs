@@ -102,6 +102,8 @@ struct Request<'a> {
     draw: Draw,
     /// May be sent again although it may have been carried out.
     repeatable: bool,
+    /// Adds something: not even an unavailable service proves that it was not added.
+    appends: bool,
 }
 
 /// A call under way.
@@ -231,6 +233,7 @@ impl Client {
                 reading: self.yields,
             },
             repeatable,
+            appends: false,
         })
         .await
     }
@@ -311,6 +314,7 @@ impl Client {
                 reading: true,
             },
             repeatable: false,
+            appends: false,
         })
         .await
     }
@@ -365,6 +369,7 @@ impl Client {
                 reading: nature == Nature::Reads && self.yields,
             },
             repeatable: nature != Nature::Appends,
+            appends: nature == Nature::Appends,
         })
         .await
     }
@@ -584,8 +589,9 @@ impl Inner {
                 again: Again::Throttled(wait),
             };
         }
-        // 503 is said before anything is carried out, the other 5xx perhaps after.
-        let again = match passing(status) && (request.repeatable || status == 503) {
+        // 503 is usually said before anything is carried out, the other 5xx perhaps after.
+        let unavailable = status == 503 && !request.appends;
+        let again = match passing(status) && (request.repeatable || unavailable) {
             true => Again::Few(wait.unwrap_or_default()),
             false => Again::No,
         };

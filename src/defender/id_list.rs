@@ -1,7 +1,8 @@
 //! Many alerts of Defender for Endpoint read through its list, filtered by ids:
 //! a thousand GETs would take ten minutes of the published quota.
 //!
-//! The list is a short cut, never the last word: what it does not return is read
+//! The list is a short cut, never the last word: it lags behind, so what it says
+//! is marked as its word ([`State::listed`]), and what it does not return is read
 //! by itself.
 
 use crate::defender::collection::Collection;
@@ -189,7 +190,11 @@ fn elements(body: &[u8]) -> HashMap<String, State> {
     };
     let element = |raw: &RawValue| {
         let Named { id } = serde_json::from_str(raw.get()).ok()?;
-        Some((id.into_owned(), standing(raw.get().as_bytes()).ok()?))
+        let state = State {
+            listed: true,
+            ..standing(raw.get().as_bytes()).ok()?
+        };
+        Some((id.into_owned(), state))
     };
     value.into_iter().filter_map(element).collect()
 }

@@ -28,6 +28,7 @@ pub(super) fn standing(body: &[u8]) -> Result<State, serde_json::Error> {
             IncidentId::Text(id) => id,
             IncidentId::Number(id) => id.to_string(),
         }),
+        listed: false,
     })
 }
 
@@ -110,6 +111,7 @@ mod tests {
                 comments: vec!["Demo incident".into()],
                 updated: Some("2021-09-30T09:35:45.1133333Z".into()),
                 merged_into: None,
+                listed: false,
             }
         );
     }

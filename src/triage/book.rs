@@ -2,10 +2,11 @@
 //! outcome is known, and the next write waits until it is down.
 
 use crate::triage::gap::Field;
+use crate::triage::marker::Marker;
 use crate::triage::outcome::{Entry, Outcome, Summary};
 use crate::triage::plan::{Refused, Task};
 use crate::triage::row::Row;
-use crate::triage::{Action, Api, Clock, DeskError, Ledger, State};
+use crate::triage::{Action, Api, Change, Clock, DeskError, Ledger, State, Subject, Target};
 use futures::lock::Mutex;
 use std::collections::HashMap;
 use std::time::Duration;
@@ -53,6 +54,16 @@ impl Settled {
             attempts: None,
             latency: None,
             verified: None,
+        }
+    }
+
+    /// The outcome of the successor as that of the incident a row named.
+    pub fn in_place_of(self, stray: &Task, into: &str) -> Self {
+        let Target { subject, id } = &stray.target;
+        Self {
+            message: format!("{subject} {id} was merged into {into}: {}", self.message),
+            merged_into: Some(into.to_owned()),
+            ..self
         }
     }
 
@@ -107,18 +118,19 @@ impl<'a, L: Ledger, C: Clock> Book<'a, L, C> {
                     .map(|latency| u64::try_from(latency.as_millis()).unwrap_or(u64::MAX)),
                 verified: settled.verified,
                 dry_run: task.dry_run,
-                ..self.entry(*row, settled.outcome, message)
+                marker: self.marker(&task.change),
+                ..self.entry(*row, task.target.subject, settled.outcome, message)
             })
             .await;
         }
     }
 
     /// Writes down a row, or a target of one, that will not be carried out.
-    pub async fn refuse(&self, refused: Refused) {
+    pub async fn refuse(&self, refused: &Refused) {
         let message = refused.why.to_string();
         self.record(Entry {
-            target: refused.target.map(|target| target.id),
-            ..self.entry(refused.row, Outcome::Invalid, message)
+            target: refused.target.as_ref().map(|target| target.id.clone()),
+            ..self.entry(refused.row, refused.subject, Outcome::Invalid, message)
         })
         .await;
     }
@@ -134,14 +146,21 @@ impl<'a, L: Ledger, C: Clock> Book<'a, L, C> {
         }
     }
 
-    fn entry(&self, row: usize, outcome: Outcome, message: String) -> Entry {
+    /// What comments of this change are signed with.
+    fn marker(&self, change: &Change) -> Option<String> {
+        change.comment.as_ref()?;
+        Some(Marker::of(&self.action.batch, change).word().to_owned())
+    }
+
+    fn entry(&self, row: usize, subject: Subject, outcome: Outcome, message: String) -> Entry {
         let action = self.action;
         Entry {
             time: format!("{:.3}", self.clock.now()),
             action: action.name.clone(),
             batch: action.batch.clone(),
             row,
-            subject: action.form.subject(),
+            marker: None,
+            subject,
             target: None,
             merged_into: None,
             outcome,

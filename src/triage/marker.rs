@@ -27,6 +27,14 @@ impl Marker {
         &self.0
     }
 
+    /// The eight hex digits, as the ledger and the app's field extraction have them.
+    pub fn word(&self) -> &str {
+        self.0
+            .strip_prefix(OPENING)
+            .and_then(|rest| rest.strip_suffix(']'))
+            .unwrap_or_default()
+    }
+
     /// Whether one of the comments is the marked one.
     pub fn stands(&self, comments: &[String]) -> bool {
         comments.iter().any(|comment| comment.contains(&self.0))
@@ -67,6 +75,7 @@ mod tests {
         let marker = Marker::of("batch 1", &saying("closed"));
         assert_eq!(marker, Marker::of("batch 1", &saying("closed")));
         assert_eq!(marker.as_str().len(), "[splunk:01234567]".len());
+        assert_eq!(marker.as_str(), format!("[splunk:{}]", marker.word()));
         let there = [marker.sign("closed")];
         assert!(marker.stands(&there));
         assert!(!Marker::of("batch 2", &saying("closed")).stands(&there));

@@ -4,9 +4,9 @@
 //! They are followed when all other targets are settled, because a successor may
 //! be a target itself, or have several predecessors: it is written once.
 
-use crate::triage::apply::{Hand, LEFT_OUT, NO_TIME, WAVE, within};
 use crate::triage::book::Settled;
 use crate::triage::gap::between;
+use crate::triage::hand::{Hand, LEFT_OUT, NO_TIME, WAVE, within};
 use crate::triage::outcome::Outcome;
 use crate::triage::plan::Task;
 use crate::triage::{Clock, Desk, Ledger, Target};
@@ -28,10 +28,19 @@ impl Stray {
     }
 }
 
-impl<D: Desk, L: Ledger, C: Clock> Hand<'_, '_, D, L, C> {
-    /// Carries out what was asked of merged incidents.
-    pub async fn follow(&self) {
-        let strays = self.strays.take().into_iter().map(|(task, into)| Stray {
+/// Carries out what was asked of the hand's merged incidents.
+pub(super) async fn follow<D: Desk, L: Ledger, C: Clock>(hand: &Hand<'_, '_, D, L, C>) {
+    Trail { hand }.follow().await;
+}
+
+struct Trail<'h, 'a, 'b, D, L, C> {
+    hand: &'h Hand<'a, 'b, D, L, C>,
+}
+
+impl<D: Desk, L: Ledger, C: Clock> Trail<'_, '_, '_, D, L, C> {
+    async fn follow(&self) {
+        let hand = self.hand;
+        let strays = hand.strays.take().into_iter().map(|(task, into)| Stray {
             way: vec![task.target.id.clone(), into],
             task,
         });
@@ -39,7 +48,7 @@ impl<D: Desk, L: Ledger, C: Clock> Hand<'_, '_, D, L, C> {
         for stray in self.arrived(strays.collect()).await {
             let id = stray.place();
             let same = |task: &&mut Task| task.target.id == id;
-            let direct = self.group.tasks.iter().find(|task| task.target.id == id);
+            let direct = hand.group.tasks.iter().find(|task| task.target.id == id);
             let gathered = tasks.iter_mut().find(same);
             if let Some(other) = direct.or(gathered.as_deref())
                 && !is_alike(other, &stray.task)
@@ -52,7 +61,7 @@ impl<D: Desk, L: Ledger, C: Clock> Hand<'_, '_, D, L, C> {
                     .await;
                 continue;
             }
-            let settled = self.settled.borrow().get(id).cloned();
+            let settled = hand.settled.borrow().get(id).cloned();
             match (settled, gathered) {
                 (Some(settled), _) => self.strand(&stray, settled).await,
                 (None, Some(task)) => {
@@ -70,7 +79,7 @@ impl<D: Desk, L: Ledger, C: Clock> Hand<'_, '_, D, L, C> {
             }
         }
         for wave in tasks.chunks(WAVE) {
-            self.wave(wave).await;
+            hand.wave(wave).await;
         }
     }
 
@@ -84,8 +93,8 @@ impl<D: Desk, L: Ledger, C: Clock> Hand<'_, '_, D, L, C> {
                 ..stray.task.target.clone()
             };
             let targets: Vec<Target> = strays.iter().map(target).collect();
-            let read = self.desk.read_many(&targets);
-            let states = within(self.clock, self.action.limits.deadline, read).await;
+            let read = self.hand.desk.read_many(&targets);
+            let states = within(self.hand.clock, self.hand.action.limits.deadline, read).await;
             let in_time = states.is_some();
             let mut states = states.unwrap_or_default().into_iter();
             let mut further = Vec::new();
@@ -126,18 +135,8 @@ impl<D: Desk, L: Ledger, C: Clock> Hand<'_, '_, D, L, C> {
 
     /// Settles a merged incident by what became of its successor.
     async fn strand(&self, stray: &Stray, settled: Settled) {
-        let settled = in_place_of(&stray.task, stray.place(), settled);
-        self.settle(&stray.task, settled).await;
-    }
-}
-
-/// The outcome of the successor as that of the incident a row named.
-pub(super) fn in_place_of(stray: &Task, into: &str, settled: Settled) -> Settled {
-    let Target { subject, id } = &stray.target;
-    Settled {
-        message: format!("{subject} {id} was merged into {into}: {}", settled.message),
-        merged_into: Some(into.to_owned()),
-        ..settled
+        let settled = settled.in_place_of(&stray.task, stray.place());
+        self.hand.settle(&stray.task, settled).await;
     }
 }
 

@@ -13,8 +13,11 @@
 
 mod apply;
 mod book;
+mod cascade;
+mod decision;
 mod form;
 mod gap;
+mod hand;
 mod marker;
 mod merged;
 mod outcome;
@@ -33,11 +36,13 @@ pub use outcome::{Entry, Exit, Outcome, Summary};
 pub use parameter::{COMMENT_MAX, ParameterError};
 pub use row::Row;
 
+use crate::triage::apply::Round;
 use crate::triage::book::Book;
 use crate::triage::plan::Plan;
 use crate::triage::vocabulary::{Classification, Determination, Status};
 use futures::future::join_all;
 use futures::stream::{self, StreamExt as _};
+use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 use std::collections::BTreeSet;
 use std::fmt;
@@ -121,16 +126,18 @@ pub async fn triage<D: Desks, L: Ledger, C: Clock>(
         return Err(TriageError::TooManyTargets { targets, max });
     }
     let book = Book::open(action, rows, ledger, clock);
-    stream::iter(plan.refused)
-        .for_each(|refused| book.refuse(refused))
-        .await;
+    for refused in &plan.refused {
+        book.refuse(refused).await;
+    }
+    let round = Round {
+        action,
+        desks,
+        book: &book,
+        clock,
+    };
+    let accounts = plan.accounts();
     // One account that does not answer holds up none of the others.
-    join_all(
-        plan.groups
-            .iter()
-            .map(|group| apply::apply(group, action, desks, &book, clock)),
-    )
-    .await;
+    join_all(accounts.iter().map(|groups| round.account(groups))).await;
     Ok(book.close())
 }
 
@@ -252,6 +259,24 @@ pub struct State {
     /// The incident this one was merged into.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub merged_into: Option<String>,
+    /// Told by a list, which may lag behind the object itself.
+    #[serde(skip)]
+    pub listed: bool,
+}
+
+impl State {
+    /// When it was last updated, where Defender says so.
+    fn instant(&self) -> Option<Timestamp> {
+        self.updated.as_deref()?.parse().ok()
+    }
+
+    /// Whether this is what Defender said of an earlier state.
+    fn is_older_than(&self, other: &Self) -> bool {
+        match (self.instant(), other.instant()) {
+            (Some(this), Some(other)) => this < other,
+            _ => false,
+        }
+    }
 }
 
 /// What one write cost and where Microsoft's support finds it.
@@ -285,7 +310,8 @@ pub trait Desk {
     fn read(&self, target: &Target) -> impl Future<Output = Result<State, Self::Error>>;
 
     /// Reads every target: one result per target, in their order. For a desk
-    /// that can ask for many at once to do better.
+    /// that can ask for many at once to do better; what it has from a list says
+    /// so ([`State::listed`]), and is read by itself where that matters.
     fn read_many(
         &self,
         targets: &[Target],
@@ -298,8 +324,9 @@ pub trait Desk {
 
     /// Writes one and the same change to every target: one result per target,
     /// in their order. A comment already ends in `marker`, so it is written as
-    /// it is, at most once per target, also when a call had to be repeated: if
-    /// a comment with the marker stands, the earlier call had got through.
+    /// it is, at most once per target, also when a call had to be repeated, and
+    /// where a list has not shown it yet: if a comment with the marker stands,
+    /// the earlier call had got through.
     fn write(
         &self,
         targets: &[Target],
@@ -338,7 +365,7 @@ pub trait Ledger {
 /// Time as triage needs it.
 pub trait Clock {
     /// The time of day, for the ledger.
-    fn now(&self) -> jiff::Timestamp;
+    fn now(&self) -> Timestamp;
 
     /// How long the action has been running; never goes back.
     fn elapsed(&self) -> Duration;

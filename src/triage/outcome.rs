@@ -99,6 +99,10 @@ pub struct Entry {
     /// The alert action, command or flag that asked.
     pub action: String,
     pub batch: String,
+    /// The digits after `[splunk:` in the comment that was asked for: an event of
+    /// the feed that shows them is one we have commented.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub marker: Option<String>,
     /// Counted from 1.
     pub row: usize,
     pub subject: Subject,
@@ -111,14 +115,17 @@ pub struct Entry {
     pub merged_into: Option<String>,
     pub outcome: Outcome,
     pub message: String,
-    /// What Defender said before.
+    /// What Defender said before this action; for an alert whose incident was
+    /// among the rows, before the incident was changed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub before: Option<State>,
-    /// What Defender said when it was read back.
+    /// What Defender said when it was read back. The feed's event of this change
+    /// has the same last update, unless Defender has moved on since.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub after: Option<State>,
-    /// The fields that were written, or would be; for a write that failed,
-    /// what of it stands nevertheless.
+    /// The fields that this action changed, or would; for a write that failed,
+    /// what of it stands nevertheless; for an alert that its incident's change
+    /// brought to where it should be, these fields, although it is `unchanged`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub changed: Vec<Field>,
     #[serde(skip_serializing_if = "Option::is_none")]

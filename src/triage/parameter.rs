@@ -29,6 +29,8 @@ pub enum ParameterError {
         subject: Subject,
         valid: &'static str,
     },
+    #[error("{} is no subject: use alert or incident", quoted(.0))]
+    Subject(String),
     #[error(
         "{} is no user principal name: give name@domain, or \"none\" to clear the owner",
         quoted(.0)
@@ -147,6 +149,13 @@ impl Rules {
             }),
         }
     }
+}
+
+pub(super) fn subject(text: &str) -> Result<Subject, ParameterError> {
+    [Subject::Alert, Subject::Incident]
+        .into_iter()
+        .find(|subject| subject.to_string().eq_ignore_ascii_case(text))
+        .ok_or_else(|| ParameterError::Subject(text.to_owned()))
 }
 
 pub(super) fn classification(text: &str) -> Result<Classification, ParameterError> {

@@ -6,7 +6,7 @@ use crate::triage::gap::between;
 use crate::triage::request::{Invalid, Request};
 use crate::triage::row::Row;
 use crate::triage::seen::Seen;
-use crate::triage::{Api, Change, Target};
+use crate::triage::{Api, Change, Subject, Target};
 use std::collections::{BTreeSet, HashMap};
 
 /// One target, what shall happen to it, and who asked.
@@ -22,11 +22,12 @@ pub(super) struct Task {
     pub merged: Vec<Task>,
 }
 
-/// What goes to one account through one API.
+/// What goes to one account through one API, all of it alerts or all incidents.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Group {
     pub account: String,
     pub api: Api,
+    pub subject: Subject,
     /// Equal changes stand together, else in the order of the rows.
     pub tasks: Vec<Task>,
 }
@@ -35,6 +36,7 @@ pub(super) struct Group {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Refused {
     pub row: usize,
+    pub subject: Subject,
     pub target: Option<Target>,
     pub why: Invalid,
 }
@@ -73,6 +75,7 @@ impl Plan {
                 Err(why) => {
                     plan.refused.push(Refused {
                         row: number,
+                        subject: Request::subject(form, row),
                         target: None,
                         why,
                     });
@@ -113,6 +116,21 @@ impl Plan {
         self.groups.iter().map(|group| group.tasks.len()).sum()
     }
 
+    /// The groups of each account, in the order in which the accounts came up.
+    pub fn accounts(&self) -> Vec<Vec<&Group>> {
+        let mut accounts: Vec<Vec<&Group>> = Vec::new();
+        for group in &self.groups {
+            let same = |groups: &&mut Vec<&Group>| {
+                groups.iter().any(|other| other.account == group.account)
+            };
+            match accounts.iter_mut().find(same) {
+                Some(groups) => groups.push(group),
+                None => accounts.push(vec![group]),
+            }
+        }
+        accounts
+    }
+
     fn take(&mut self, wish: Wish) {
         let Wish {
             account,
@@ -129,6 +147,7 @@ impl Plan {
             };
             self.refused.extend(asks.iter().map(|ask| Refused {
                 row: ask.row,
+                subject: target.subject,
                 target: Some(target.clone()),
                 why: why.clone(),
             }));
@@ -145,12 +164,16 @@ impl Plan {
             asked,
             merged: Vec::new(),
         };
-        let same = |group: &&mut Group| group.account == account && group.api == first.api;
+        let subject = task.target.subject;
+        let same = |group: &&mut Group| {
+            group.account == account && group.api == first.api && group.subject == subject
+        };
         match self.groups.iter_mut().find(same) {
             Some(group) => group.tasks.push(task),
             None => self.groups.push(Group {
                 account,
                 api: first.api,
+                subject,
                 tasks: vec![task],
             }),
         }
@@ -204,7 +227,6 @@ fn numbers(asks: &[Ask]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::triage::Subject;
 
     fn plan(rows: &[&[(&str, &str)]]) -> Plan {
         let form = Form::parse(

@@ -2,13 +2,15 @@
 //! and checked, or the reason why not.
 //!
 //! A field `defender_<parameter>` on the row wins over the form; an empty one
-//! counts as absent, because a table cannot tell the two apart. One row may
+//! counts as absent, because a table cannot tell the two apart. Rows are about
+//! what the action is about, unless `defender_subject` says `alert` or
+//! `incident`: so one action closes an incident and its alerts. One row may
 //! name several ids: each is a target with an outcome of its own, and the row
 //! ends as the worst of them. If anything about a row is wrong, none of its
 //! targets is touched.
 
 use crate::triage::form::{Form, Setting, apart};
-use crate::triage::parameter::{self, ParameterError};
+use crate::triage::parameter::{self, ParameterError, Rules};
 use crate::triage::row::Row;
 use crate::triage::seen::Seen;
 use crate::triage::vocabulary::quoted;
@@ -73,14 +75,23 @@ impl Request {
     /// # Errors
     /// Names the row, the field, the value and what would do.
     pub fn of(form: &Form, number: usize, row: &Row) -> Result<Self, Invalid> {
-        let rules = &form.rules;
         let reader = Reader { number, row };
+        let subject = reader
+            .one("subject", &Setting::Unset, parameter::subject)?
+            .unwrap_or(form.rules.subject);
+        let rules = &Rules {
+            subject,
+            accounts: form.rules.accounts.clone(),
+        };
         let account = reader
             .one("account", &form.account, |t| rules.account(t))?
             .ok_or_else(|| reader.together(rules.no_account()))?;
-        let api = reader.one("api", &form.api, |t| rules.api(t))?;
+        let api = reader
+            .one("api", &form.api, |t| rules.api(t))?
+            .unwrap_or(Api::Graph);
+        let status = reader.one("status", &form.status, |t| rules.status(t))?;
         let change = Change {
-            status: reader.one("status", &form.status, |t| rules.status(t))?,
+            status: status.map(|status| status.of(subject)),
             classification: reader.one(
                 "classification",
                 &form.classification,
@@ -100,6 +111,15 @@ impl Request {
                 .all("tags_remove", &form.tags_remove, |t| rules.tags(t))?
                 .unwrap_or_default(),
         };
+        // What the form says was checked for its own subject.
+        rules
+            .api(api.as_str())
+            .map_err(|error| reader.together(error))?;
+        if subject == Subject::Alert
+            && !(change.tags_add.is_empty() && change.tags_remove.is_empty())
+        {
+            return Err(reader.together(ParameterError::TagsOnAlert));
+        }
         if let Some(determination) = change.determination {
             determination
                 .check(change.classification)
@@ -109,7 +129,7 @@ impl Request {
         if change == Change::default() {
             return Err(Invalid::NothingToChange {
                 row: number,
-                more: match rules.subject {
+                more: match subject {
                     Subject::Alert => "",
                     Subject::Incident => ", tags_add, tags_remove",
                 },
@@ -118,16 +138,27 @@ impl Request {
         let dry_run = reader.one("dry_run", &Setting::Unset, parameter::flag)?;
         Ok(Self {
             row: number,
-            targets: reader.targets(form)?,
+            targets: reader.targets(form, rules)?,
             change,
             account,
-            api: api.unwrap_or(Api::Graph),
+            api,
             // A row can ask for less, never for more than the form allows.
             dry_run: form.dry_run || dry_run.unwrap_or(false),
-            seen: Seen::of(row, rules.subject),
+            seen: Seen::of(row, subject),
         })
     }
+
+    /// What the row is about, also where it cannot be carried out.
+    pub fn subject(form: &Form, row: &Row) -> Subject {
+        let own = match row.values(SUBJECT).as_slice() {
+            [word] => parameter::subject(word).ok(),
+            _ => None,
+        };
+        own.unwrap_or(form.rules.subject)
+    }
 }
+
+const SUBJECT: &str = "defender_subject";
 
 struct Reader<'r> {
     number: usize,
@@ -177,8 +208,8 @@ impl Reader<'_> {
             .map_err(|error| self.field(field, error))
     }
 
-    fn targets(&self, form: &Form) -> Result<Vec<Target>, Invalid> {
-        let subject = form.rules.subject;
+    fn targets(&self, form: &Form, rules: &Rules) -> Result<Vec<Target>, Invalid> {
+        let subject = rules.subject;
         let own = self.row.values("defender_id_field");
         let (field, ids) = match own.first().copied().or(form.id_field.as_deref()) {
             Some(field) => {
@@ -205,7 +236,7 @@ impl Reader<'_> {
                 })?,
         };
         ids.into_iter()
-            .map(|id| match form.rules.id(id) {
+            .map(|id| match rules.id(id) {
                 Ok(id) => Ok(Target { subject, id }),
                 Err(error) => Err(self.field(field, error)),
             })
@@ -352,6 +383,41 @@ mod tests {
                 .unwrap()
                 .dry_run
         );
+    }
+
+    #[test]
+    fn a_row_may_be_about_the_other_subject() {
+        let parameters = [("status", "new"), ("comment", "seen")];
+        let fields: &[(&str, &[&str])] = &[
+            ("id", &["da1"]),
+            ("incidentId", &["7"]),
+            ("defender_subject", &["Incident"]),
+        ];
+        let request = alert(&parameters, fields).unwrap();
+        let target = &request.targets[0];
+        assert_eq!(
+            (target.subject, target.id.as_str()),
+            (Subject::Incident, "7")
+        );
+        assert_eq!(request.change.status, Some(Status::Active));
+        let form = form(Subject::Incident, &[("tags_add", "vip"), ("api", "xdr")]);
+        let refusal = |fields: &[(&str, &[&str])]| {
+            let row = row(&[&[("alert_id", ["da1"].as_slice())], fields].concat());
+            Request::of(&form, 3, &row).unwrap_err().to_string()
+        };
+        let alert: (&str, &[&str]) = ("defender_subject", &["alert"]);
+        let graph: (&str, &[&str]) = ("defender_api", &["graph"]);
+        let user: (&str, &[&str]) = ("defender_subject", &["user"]);
+        let refusals = [
+            refusal(&[alert]),
+            refusal(&[alert, graph]),
+            refusal(&[user]),
+        ];
+        insta::assert_snapshot!(refusals.join("\n"), @r#"
+        row 3: "xdr" is no API for alerts; use graph or mde
+        row 3: tags can be set on incidents only: use defender_update_incident
+        row 3, field defender_subject: "user" is no subject: use alert or incident
+        "#);
     }
 
     #[test]

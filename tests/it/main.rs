@@ -43,4 +43,6 @@ mod shutdown;
 mod throttling;
 mod ties;
 mod triage;
+mod triage_cut;
+mod triage_story;
 mod without_secrets;

@@ -82,7 +82,7 @@ async fn only_throttled_and_broken_parts_are_sent_again() {
     let parts = [
         part(Method::PATCH, "fine"),
         part(Method::POST, "throttled"),
-        part(Method::POST, "down"),
+        part(Method::PATCH, "down"),
         part(Method::POST, "dependent"),
         part(Method::PATCH, "late"),
         part(Method::PATCH, "broken"),
@@ -113,6 +113,13 @@ async fn what_appends_is_left_alone_once_nobody_knows_its_fate() {
             200,
             &json!({"responses": [
                 {"id": "0", "status": 500, "body": null}, {"id": 1, "status": 200},
+            ]}),
+        ),
+        Reply::json(
+            200,
+            &json!({"responses": [
+                {"id": "0", "status": 503, "headers": {"Retry-After": "1"}},
+                {"id": "1", "status": 503, "body": {}},
             ]}),
         ),
         Reply::text(200, "<html>"),

@@ -172,6 +172,7 @@ async fn no_comment_is_doubled_when_answers_get_lost() {
         (500, false),
         (200, true),
         (503, false),
+        (503, true),
     ];
     let rows = alerts(first.len());
     let kept = Kept::of(&rows);

@@ -187,7 +187,8 @@ async fn a_thousand_alerts_are_read_written_and_read_back_within_the_published_q
     assert_eq!(failing(&written), vec![None; 1000]);
     let reads = server.calls().len() - 10;
     assert_eq!((count(&server, "POST"), count(&server, "PATCH")), (10, 0));
-    assert_eq!(reads, 30);
+    // 30 lists, and two alerts of each call asked themselves.
+    assert_eq!(reads, 30 + 2 * 10);
     let read = desk.read_many(&rows).await;
     for state in read {
         let state = state.unwrap();
@@ -406,12 +407,66 @@ async fn a_refusal_that_wrote_some_doubles_no_comment_of_theirs() {
 }
 
 #[tokio::test]
+async fn a_repeated_batch_finds_the_comments_that_no_list_shows_yet() {
+    // How many of the hundred the first time reached.
+    for reached in [100, 60, 1, 0] {
+        let rows = alerts(100);
+        let kept = Arc::new(Kept::of(&rows));
+        for row in rows.iter().take(reached) {
+            let mut alerts = kept.alerts.lock().unwrap();
+            let alert = alerts.get_mut(&row.id).unwrap();
+            alert["comments"] = json!([{"comment": format!("seen {MARKER}")}]);
+        }
+        // The list shows none of it.
+        let (tenant, before) = (Arc::clone(&kept), Kept::of(&rows));
+        let server = Tenant::start(move |call| match call.target.contains('?') {
+            true => before.answer(call),
+            false => tenant.answer(call),
+        })
+        .await;
+        let desk = desk(&server).await;
+        let results = desk.write(&rows, &verdict(true), MARKER).await;
+        assert_eq!(failing(&results), vec![None; 100], "{reached}");
+        assert_eq!(kept.census(), [("Resolved".to_owned(), 1)], "{reached}");
+        let asked = match reached {
+            0 => 2,
+            _ => 2 + 100,
+        };
+        assert_eq!(count(&server, "GET"), asked, "{reached}");
+        assert!(count(&server, "POST") <= 2, "{reached}");
+    }
+}
+
+#[tokio::test]
+async fn alerts_that_cannot_be_asked_for_an_earlier_comment_are_sent_none() {
+    let rows = alerts(5);
+    let server = Tenant::start(|call| match call.method.as_str() {
+        "GET" => Reply::error(403, "Forbidden", "no"),
+        _ => Reply::text(200, ""),
+    })
+    .await;
+    let results = desk(&server)
+        .await
+        .write(&rows, &verdict(true), MARKER)
+        .await;
+    assert_eq!(failing(&results), vec![Some(Failing::Forbidden); 5]);
+    assert_eq!((count(&server, "POST"), count(&server, "PATCH")), (0, 0));
+}
+
+#[tokio::test]
 async fn a_comment_of_which_nobody_can_tell_is_not_sent_again_but_the_fields_are() {
     let rows = alerts(5);
-    let server = Tenant::start(|call| match call.body.get("comment") {
-        Some(_) => Reply::error(504, "GatewayTimeout", "late"),
-        None if call.method == "GET" => Reply::error(403, "Forbidden", "no"),
-        None => Reply::text(200, ""),
+    let sent = Mutex::new(false);
+    let server = Tenant::start(move |call| {
+        let mut sent = sent.lock().unwrap();
+        if call.body.get("comment").is_some() {
+            *sent = true;
+            return Reply::error(504, "GatewayTimeout", "late");
+        }
+        match (call.method.as_str(), *sent) {
+            ("GET", true) => Reply::error(403, "Forbidden", "no"),
+            _ => Reply::json(200, &json!({})),
+        }
     })
     .await;
     let results = desk(&server)
@@ -454,7 +509,8 @@ async fn few_alerts_and_odd_ids_go_singly() {
         failing(&open.write(&rows, &verdict(true), MARKER).await),
         wanted
     );
-    assert_eq!(server.calls().len(), 2);
+    // A list, two alerts by themselves, a batchUpdate.
+    assert_eq!(server.calls().len(), 4);
 }
 
 #[tokio::test]

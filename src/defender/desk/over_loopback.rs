@@ -136,7 +136,10 @@ async fn a_comment_whose_fate_is_unknown_is_looked_for_before_it_is_sent_again()
     let late = Reply::error(504, "GatewayTimeout", "late");
     // How the first POST is answered, whether it was carried out, whether the
     // comments can be read; then how many are sent, and whether all is well.
+    let unavailable = Reply::error(503, "ServiceUnavailable", "busy");
     for (first, carried_out, readable, posts, well) in [
+        (unavailable.clone(), true, true, 1, true),
+        (unavailable, false, true, 2, true),
         (late.clone(), true, true, 1, true),
         (late.clone(), false, true, 2, true),
         (late.clone(), true, false, 1, false),
@@ -202,7 +205,7 @@ async fn a_comment_refused_after_its_fields_says_what_stands() {
 #[tokio::test]
 async fn mde_takes_the_comment_inside_and_its_spelling_is_learnt_once() {
     let server = Tenant::start(|asked| {
-        if asked.body["determination"] == "InsufficientData" {
+        if asked.method == "GET" || asked.body["determination"] == "InsufficientData" {
             Reply::json(200, &json!({}))
         } else {
             Reply::error(400, "InvalidInput", "bad determination")
@@ -219,15 +222,18 @@ async fn mde_takes_the_comment_inside_and_its_spelling_is_learnt_once() {
     assert_eq!(
         server.lines(),
         [
+            "GET /api/alerts/a",
             "PATCH /api/alerts/a",
+            "GET /api/alerts/a",
             "PATCH /api/alerts/a",
+            "GET /api/alerts/b",
             "PATCH /api/alerts/b"
         ]
     );
     let bodies: Vec<_> = server.calls().into_iter().map(|call| call.body).collect();
-    assert_eq!(bodies[0]["determination"], "NoEnoughDataToValidate");
+    assert_eq!(bodies[1]["determination"], "NoEnoughDataToValidate");
     assert_eq!(
-        bodies[2],
+        bodies[5],
         json!({
             "status": "Resolved", "classification": "FalsePositive",
             "determination": "InsufficientData", "comment": "seen [splunk:0badcafe]",
@@ -251,10 +257,17 @@ async fn a_change_refused_in_every_wording_fails_with_the_first_refusal() {
 
 #[tokio::test]
 async fn mde_gets_the_fields_again_but_not_the_comment_while_its_fate_is_unknown() {
-    let server = Tenant::start(|asked| match asked.body.get("comment") {
-        Some(_) => Reply::error(504, "GatewayTimeout", "late"),
-        None if asked.method == "GET" => Reply::error(403, "Forbidden", "no"),
-        None => Reply::json(200, &json!({})),
+    let sent = Mutex::new(false);
+    let server = Tenant::start(move |asked| {
+        let mut sent = sent.lock().unwrap();
+        if asked.body.get("comment").is_some() {
+            *sent = true;
+            return Reply::error(504, "GatewayTimeout", "late");
+        }
+        match (asked.method.as_str(), *sent) {
+            ("GET", true) => Reply::error(403, "Forbidden", "no"),
+            _ => Reply::json(200, &json!({})),
+        }
     })
     .await;
     let desk = desk(&server, Family::Mde).await;
@@ -266,8 +279,43 @@ async fn mde_gets_the_fields_again_but_not_the_comment_while_its_fate_is_unknown
     assert!(matches!(fault, DeskFault::CommentUnknown(_)), "{fault}");
     let asked = server.calls();
     let methods: Vec<_> = asked.iter().map(|call| call.method.as_str()).collect();
-    assert_eq!(methods, ["PATCH", "GET", "PATCH"]);
-    assert_eq!(asked[2].body, json!({"status": "InProgress"}));
+    assert_eq!(methods, ["GET", "PATCH", "GET", "PATCH"]);
+    assert_eq!(asked[3].body, json!({"status": "InProgress"}));
+}
+
+#[tokio::test]
+async fn a_refusal_that_wrote_the_comment_all_the_same_is_no_reason_to_write_it_again() {
+    for family in [Family::Mde, Family::Xdr] {
+        let comments = Mutex::new(Vec::<Value>::new());
+        let server = Tenant::start(move |asked| {
+            let mut comments = comments.lock().unwrap();
+            if asked.method == "GET" {
+                return Reply::json(200, &json!({"comments": *comments}));
+            }
+            if let Some(comment) = asked.body.get("comment") {
+                comments.push(json!({"comment": comment}));
+            }
+            match asked.body["determination"].as_str() {
+                Some("InsufficientData") => Reply::json(200, &json!({})),
+                _ => Reply::error(400, "InvalidInput", "bad determination"),
+            }
+        })
+        .await;
+        let subject = match family {
+            Family::Xdr => Subject::Incident,
+            _ => Subject::Alert,
+        };
+        let desk = desk(&server, family).await;
+        write_one(&desk, target(subject, "7"), &commented(verdict()))
+            .await
+            .unwrap();
+        let asked = server.calls();
+        let sent = asked.iter().filter(|call| call.method == "PATCH");
+        let commented: Vec<bool> = sent
+            .map(|call| call.body.get("comment").is_some())
+            .collect();
+        assert_eq!(commented, [true, false], "{family}");
+    }
 }
 
 #[tokio::test]

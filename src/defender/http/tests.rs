@@ -266,7 +266,12 @@ async fn a_refused_ask_is_not_repeated() {
 
 #[tokio::test]
 async fn what_appends_is_never_sent_twice_when_the_outcome_is_uncertain() {
-    for answer in [reply(500, &[], ""), reply(504, &[], ""), hang_up()] {
+    for answer in [
+        reply(500, &[], ""),
+        reply(503, &[], ""),
+        reply(504, &[], ""),
+        hang_up(),
+    ] {
         let (server, client) = refusing_once(answer.clone()).await;
         let error = post(&client).await.unwrap_err();
         assert!(error.uncertain(), "{error}");
@@ -287,14 +292,20 @@ async fn what_appends_is_never_sent_twice_when_the_outcome_is_uncertain() {
 
 #[tokio::test]
 async fn what_appends_is_sent_again_when_nothing_can_have_happened() {
-    for answer in [reply(503, &[], ""), reply(429, &[("Retry-After", "0")], "")] {
-        let (server, client) = refusing_once(answer).await;
-        assert_eq!(post(&client).await.unwrap().attempts, 2);
-        let asked = server.calls().pop().unwrap();
-        assert_eq!(asked.method, "POST");
-        assert_eq!(asked.body, "{}");
-        assert_eq!(asked.header("content-type"), "application/json");
-    }
+    let throttled = reply(429, &[("Retry-After", "0")], "");
+    let (server, client) = refusing_once(throttled).await;
+    assert_eq!(post(&client).await.unwrap().attempts, 2);
+    let asked = server.calls().pop().unwrap();
+    assert_eq!(asked.method, "POST");
+    assert_eq!(asked.body, "{}");
+    assert_eq!(asked.header("content-type"), "application/json");
+}
+
+#[tokio::test]
+async fn a_query_is_sent_again_to_a_service_that_was_unavailable() {
+    let (server, client) = refusing_once(reply(503, &[], "")).await;
+    client.query("/x", "{}").await.unwrap();
+    assert_eq!(server.calls().len(), 2);
 }
 
 #[tokio::test]

@@ -67,6 +67,7 @@ fn entry(row: usize) -> Entry {
     Entry {
         time: "2026-01-31T12:00:00.123Z".to_owned(),
         action: "defender_update_alert".to_owned(),
+        marker: None,
         batch: "b".to_owned(),
         row,
         subject: Subject::Alert,

@@ -1,10 +1,12 @@
 //! Triage as a whole, against a tenant in memory.
 
-mod tenant;
+mod incidents;
+mod lists;
+mod properties;
+pub(in crate::triage) mod tenant;
 
 use crate::triage::{Entry, Exit, Failing, Outcome, Row, State, Subject, TriageError};
-use proptest::prelude::*;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 use tenant::{Call, Happened, Pages, Temper, Tenant, row};
@@ -127,7 +129,8 @@ fn a_write_that_shows_late_is_verified_and_one_that_does_not_is_still_accepted()
     assert_eq!(verified, [Some(true), Some(false)]);
     assert_eq!(
         entries[1].message,
-        "status new to resolved: accepted, not yet visible (status)"
+        "status new to resolved: accepted, not yet visible (status); look again in a few \
+         minutes, or run it again: what stands by then is not written twice"
     );
     assert_eq!(tenant.writes(), 1);
 }
@@ -143,8 +146,11 @@ fn a_comment_is_written_once_however_often_the_batch_is_repeated() {
     assert_eq!(second.rows, [Outcome::Unchanged; 2]);
     assert_eq!(tenant.state("da1").comments.len(), 1);
     assert!(tenant.state("da1").comments[0].starts_with("seen [splunk:"));
+    // In other words, or by another batch in other words, it is another comment.
     call.action.batch = "batch-2".to_owned();
-    call.run(&rows).unwrap();
+    assert_eq!(call.run(&rows).unwrap().0.rows, [Outcome::Unchanged; 2]);
+    let other = row(&[("id", "da1"), ("defender_comment", "seen again")]);
+    assert_eq!(call.run(&[other]).unwrap().0.rows, [Outcome::Updated]);
     assert_eq!(tenant.state("da1").comments.len(), 2);
 }
 
@@ -280,199 +286,89 @@ fn a_verdict_whose_comment_failed_says_what_stands() {
     );
 }
 
-/// Incidents of which each was merged into the next one named.
-fn merged(ways: &[(&str, Option<&str>)]) -> Rc<Tenant> {
-    let tenant = Tenant::with([]);
-    for (id, into) in ways {
-        let state = State {
-            merged_into: into.map(str::to_owned),
-            status: Some(
-                if into.is_some() {
-                    "redirected"
-                } else {
-                    "active"
-                }
-                .to_owned(),
-            ),
-            ..State::default()
-        };
-        tenant.put(id, Temper::Kind, state);
+/// The row that the feed makes of an object as it stands.
+fn came_back(tenant: &Rc<Tenant>, id: &str) -> Row {
+    let state = tenant.state(id);
+    row(&[
+        ("id", id),
+        ("status", state.status.as_deref().unwrap_or("null")),
+        ("assignedTo", state.assigned_to.as_deref().unwrap_or("null")),
+        (
+            "lastUpdateDateTime",
+            state.updated.as_deref().unwrap_or_default(),
+        ),
+    ])
+}
+
+#[test]
+fn an_action_fired_again_by_its_own_change_comes_to_rest() {
+    for parameters in [
+        [("status", "resolved"), ("comment", "known scanner")].as_slice(),
+        &[("assigned_to", "soc@contoso.com")],
+        &[("comment", "seen by the night shift")],
+    ] {
+        let tenant = Tenant::with([("da1", Temper::Kind)]);
+        let older = came_back(&tenant, "da1");
+        let mut call = Call::new(Subject::Alert, &tenant, parameters);
+        let (_, entries) = call.run(std::slice::from_ref(&older)).unwrap();
+        // By this the feed's event is known to be ours.
+        let after = entries[0].after.as_ref().unwrap();
+        assert_eq!(after.updated, tenant.state("da1").updated);
+        let newer = came_back(&tenant, "da1");
+        assert_ne!(newer, older);
+        let comments = tenant.state("da1").comments;
+        for (sid, fired) in [newer, older].into_iter().enumerate() {
+            call.action.batch = format!("batch of sid {sid}");
+            let (summary, _) = call.run(&[fired]).unwrap();
+            assert_eq!(summary.rows, [Outcome::Unchanged], "{parameters:?}");
+        }
+        assert_eq!(tenant.writes(), 1);
+        assert_eq!(tenant.state("da1").comments, comments);
+        let signed = entries[0]
+            .marker
+            .as_ref()
+            .map(|word| format!("[splunk:{word}]"));
+        assert_eq!(signed.is_some(), !comments.is_empty());
+        assert!(
+            comments
+                .iter()
+                .all(|said| said.ends_with(signed.as_deref().unwrap()))
+        );
     }
-    tenant
 }
 
 #[test]
-fn what_was_asked_of_a_merged_incident_is_done_to_its_successor() {
-    let tenant = merged(&[("12", Some("34")), ("34", Some("56")), ("56", None)]);
-    let parameters = [("status", "resolved"), ("comment", "done")];
-    let call = Call::new(Subject::Incident, &tenant, &parameters);
-    let (summary, entries) = call.run(&[row(&[("id", "12")])]).unwrap();
-    assert_eq!(summary.rows, [Outcome::Updated]);
-    let entry = &entries[0];
-    assert_eq!(
-        (entry.target.as_deref(), entry.merged_into.as_deref()),
-        (Some("12"), Some("56"))
-    );
-    assert_eq!(
-        entry.message,
-        "incident 12 was merged into 56: status active to resolved, comment added"
-    );
-    assert_eq!(entry.verified, Some(true));
-    assert_eq!(tenant.state("56").comments.len(), 1);
-    assert_eq!(tenant.state("12").status.as_deref(), Some("redirected"));
-
-    let mut call = Call::new(
-        Subject::Incident,
-        &tenant,
-        &[("status", "active"), ("dry_run", "1")],
-    );
-    call.action.batch = "batch-2".to_owned();
-    let (summary, entries) = call.run(&[row(&[("id", "12")])]).unwrap();
-    assert_eq!(summary.rows, [Outcome::Planned]);
-    assert!(
-        entries[0]
-            .message
-            .starts_with("incident 12 was merged into 56: would be")
-    );
-    assert_eq!(tenant.writes(), 1);
-}
-
-#[test]
-fn a_successor_is_written_once_for_all_its_predecessors_and_itself() {
-    let ways = [
-        ("1", Some("9")),
-        ("2", Some("1")),
-        ("3", Some("8")),
-        ("4", Some("8")),
-        ("8", None),
-        ("9", None),
-    ];
-    let tenant = merged(&ways);
-    let parameters = [("status", "resolved"), ("comment", "done")];
-    let call = Call::new(Subject::Incident, &tenant, &parameters);
-    let rows: Vec<Row> = ["1", "9", "2", "3", "4"]
-        .iter()
-        .map(|id| row(&[("id", id)]))
-        .collect();
-    let (summary, entries) = call.run(&rows).unwrap();
-    assert_eq!(summary.rows, [Outcome::Updated; 5]);
-    assert_eq!(entries.len(), 5);
+fn searches_that_comment_on_each_others_events_come_to_rest() {
+    let tenant = Tenant::with([("da1", Temper::Kind)]);
+    for sid in 0..6 {
+        let words = if sid % 2 == 0 { "one" } else { "two" };
+        let mut call = Call::new(Subject::Alert, &tenant, &[("comment", words)]);
+        call.action.batch = format!("batch of sid {sid}");
+        call.run(&[came_back(&tenant, "da1")]).unwrap();
+    }
     assert_eq!(tenant.writes(), 2);
-    for id in ["8", "9"] {
-        assert_eq!(tenant.state(id).comments.len(), 1);
-    }
-    let into = |row: usize| {
-        let entry = entries.iter().find(|entry| entry.row == row).unwrap();
-        entry.merged_into.as_deref()
-    };
-    assert_eq!(
-        [1, 2, 3, 4, 5].map(into),
-        [Some("9"), None, Some("9"), Some("8"), Some("8")]
-    );
 }
 
 #[test]
-fn rows_that_contradict_each_other_in_a_successor_are_conflicts() {
-    let tenant = merged(&[
-        ("1", Some("9")),
-        ("2", Some("8")),
-        ("3", Some("8")),
-        ("8", None),
-        ("9", None),
-    ]);
-    let call = Call::new(Subject::Incident, &tenant, &[("status", "resolved")]);
-    let progress = ("defender_status", "inProgress");
-    let rows = [
-        row(&[("id", "1")]),
-        row(&[("id", "9"), progress]),
-        row(&[("id", "2")]),
-        row(&[("id", "3"), progress]),
-    ];
-    let (summary, entries) = call.run(&rows).unwrap();
-    assert_eq!(
-        summary.rows,
-        [
-            Outcome::Conflict,
-            Outcome::Updated,
-            Outcome::Updated,
-            Outcome::Conflict
-        ]
-    );
-    let conflict = entries.iter().find(|entry| entry.row == 1).unwrap();
-    assert_eq!(
-        conflict.message,
-        "incident 1 was merged into 9: row 2 asks for something else there"
-    );
-    assert_eq!(tenant.state("9").status.as_deref(), Some("inProgress"));
-}
-
-#[test]
-fn merges_that_lead_nowhere_are_named() {
-    let tenant = merged(&[
-        ("1", Some("2")),
-        ("2", Some("1")),
-        ("3", Some("4")),
-        ("11", Some("12")),
-        ("12", Some("13")),
-        ("13", Some("14")),
-        ("14", Some("15")),
-        ("15", Some("16")),
-        ("16", Some("17")),
-        ("17", None),
-    ]);
-    let call = Call::new(Subject::Incident, &tenant, &[("status", "resolved")]);
-    let rows: Vec<Row> = ["1", "3", "11", "12"]
-        .iter()
-        .map(|id| row(&[("id", id)]))
-        .collect();
-    let (summary, entries) = call.run(&rows).unwrap();
-    assert_eq!(
-        summary.rows,
-        [
-            Outcome::Conflict,
-            Outcome::NotFound,
-            Outcome::Conflict,
-            Outcome::Updated
-        ]
-    );
-    let message = |row: usize| {
-        &entries
-            .iter()
-            .find(|entry| entry.row == row)
-            .unwrap()
-            .message
-    };
-    assert!(
-        message(1).contains("go round in a circle (1, 2, 1)"),
-        "{}",
-        message(1)
-    );
-    assert!(message(2).starts_with("incident 3 was merged into 4: "));
-    assert!(message(3).contains("more than 5 merges"), "{}", message(3));
-}
-
-#[test]
-fn a_colleague_who_triaged_the_successor_is_not_overruled() {
-    let tenant = merged(&[("12", Some("34"))]);
+fn only_what_differs_is_sent() {
+    let tenant = Tenant::with([("7", Temper::Kind)]);
     let state = State {
-        status: Some("inProgress".to_owned()),
+        status: Some("active".to_owned()),
+        assigned_to: Some("ann@contoso.com".to_owned()),
+        tags: vec!["vip".to_owned()],
         ..State::default()
     };
-    tenant.put("34", Temper::Kind, state);
-    let call = Call::new(Subject::Incident, &tenant, &[("status", "resolved")]);
-    let shown = [
-        ("id", "12"),
-        ("status", "active"),
-        ("lastUpdateDateTime", "2026-11-20T00:00:00Z"),
+    tenant.put("7", Temper::Kind, state);
+    let parameters = [
+        ("status", "resolved"),
+        ("assigned_to", "ann@contoso.com"),
+        ("tags_add", "vip"),
     ];
-    let (summary, entries) = call.run(&[row(&shown)]).unwrap();
-    assert_eq!(summary.rows, [Outcome::Conflict]);
-    assert!(
-        entries[0].message.contains("somebody was faster"),
-        "{}",
-        entries[0].message
-    );
-    assert_eq!(tenant.writes(), 0);
+    let call = Call::new(Subject::Incident, &tenant, &parameters);
+    call.run(&[row(&[("id", "7")])]).unwrap();
+    let sent = tenant.sent.borrow();
+    assert!(sent[0].status.is_some() && sent[0].assigned_to.is_none());
+    assert!(sent[0].tags_add.is_empty());
 }
 
 #[test]
@@ -527,116 +423,4 @@ fn outcomes_are_written_down_while_the_rest_is_still_to_do() {
         }
     }
     assert_eq!((wrote, recorded), (500, 500));
-}
-
-fn temper() -> impl Strategy<Value = Temper> {
-    prop_oneof![
-        6 => Just(Temper::Kind),
-        2 => (0u32..6).prop_map(Temper::Slow),
-        1 => Just(Temper::Missing),
-        1 => Just(Temper::ForbidsRead),
-        1 => Just(Temper::ForbidsWrite),
-        1 => Just(Temper::ThrottlesRead),
-        1 => Just(Temper::ThrottlesWrite),
-        1 => Just(Temper::RefusesWrite),
-        1 => Just(Temper::BreaksOnWrite),
-        1 => Just(Temper::CutsAnswer),
-        1 => Just(Temper::LosesAnswer),
-        1 => Just(Temper::LosesComment),
-    ]
-}
-
-/// Rarely anything hangs, or little would ever be reached.
-fn tempers() -> impl Strategy<Value = Vec<Temper>> {
-    let hang = prop_oneof![
-        18 => Just(None),
-        1 => Just(Some(Temper::MuteOnRead)),
-        1 => Just(Some(Temper::MuteOnWrite)),
-    ];
-    (prop::collection::vec(temper(), 12), hang).prop_map(|(mut tempers, hang)| {
-        if let (Some(hang), Some(first)) = (hang, tempers.first_mut()) {
-            *first = hang;
-        }
-        tempers
-    })
-}
-
-prop_compose! {
-    fn any_row()(
-        ids in prop::collection::vec(0usize..14, 0..3),
-        status in prop_oneof![Just(""), Just("new"), Just("In progress"), Just("resolved"), Just("closed")],
-        verdict in prop_oneof![
-            Just(("", "")), Just(("truePositive", "malware")), Just(("falsePositive", "malware")),
-        ],
-        comment in prop_oneof![Just(""), Just("seen"), Just("seen too")],
-        account in prop_oneof![8 => Just(""), 1 => Just("fabrikam"), 1 => Just("nemo")],
-        dry_run in prop_oneof![8 => Just(""), 1 => Just("1")],
-    ) -> Row {
-        let ids: Vec<String> = ids.iter().map(|id| format!("da{id}")).collect();
-        row(&[
-            ("id", &ids.join("|")),
-            ("defender_status", status),
-            ("defender_classification", verdict.0),
-            ("defender_determination", verdict.1),
-            ("defender_comment", comment),
-            ("defender_account", account),
-            ("defender_dry_run", dry_run),
-        ])
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
-
-    #[test]
-    fn every_row_ends_once_and_defender_holds_what_the_ledger_says(
-        rows in prop::collection::vec(any_row(), 0..30),
-        tempers in tempers(),
-        resolved in prop::collection::vec(any::<bool>(), 12),
-        status in prop_oneof![Just(""), Just("resolved")],
-        closed in any::<bool>(),
-    ) {
-        let tenant = Tenant::with([]);
-        for (n, (temper, resolved)) in tempers.iter().zip(&resolved).enumerate() {
-            let status = resolved.then(|| "resolved".to_owned());
-            tenant.put(&format!("da{n}"), *temper, State { status, ..State::default() });
-        }
-        let before: BTreeMap<String, State> = tenant.objects.borrow().iter()
-            .map(|(id, object)| (id.clone(), object.state.clone())).collect();
-        let mut call = Call::new(Subject::Alert, &tenant, &[("status", status)]);
-        let fabrikam = Tenant::with([("da1", Temper::Kind)]);
-        let opens = if closed { Err(Failing::Failed) } else { Ok(Rc::clone(&fabrikam)) };
-        call.accounts.insert("fabrikam".to_owned(), opens);
-
-        let (summary, entries) = call.run(&rows).unwrap();
-
-        // One outcome per row, one entry per row and target.
-        prop_assert_eq!(summary.rows.len(), rows.len());
-        let ends = outcomes(&entries);
-        prop_assert_eq!(ends.len(), entries.len());
-        for (row, outcome) in summary.rows.iter().enumerate() {
-            let worst = entries.iter().filter(|e| e.row == row + 1).map(|e| e.outcome).max();
-            prop_assert_eq!(Some(*outcome), worst);
-        }
-        // What changed in the tenant is what the ledger calls updated, and what it
-        // says stands of a write that failed.
-        let changed: BTreeSet<String> = tenant.objects.borrow().iter()
-            .filter(|(id, object)| before[*id] != object.state)
-            .map(|(id, _)| id.clone()).collect();
-        let updated: BTreeSet<String> = entries.iter()
-            .filter(|e| e.account.as_deref() == Some("contoso"))
-            .filter(|e| e.outcome == Outcome::Updated || (!e.dry_run && !e.changed.is_empty()))
-            .filter_map(|e| e.target.clone()).collect();
-        prop_assert_eq!(changed, updated);
-        prop_assert!(entries.iter().all(|e| !e.dry_run || e.outcome != Outcome::Updated));
-        prop_assert!(entries.iter().all(|e| (e.outcome == Outcome::Updated) == e.verified.is_some()));
-
-        // The same batch again doubles nothing.
-        tenant.settle();
-        let (_, again) = call.run(&rows).unwrap();
-        prop_assert_eq!(again.len(), entries.len());
-        for object in tenant.objects.borrow().values() {
-            prop_assert!(object.state.comments.len() <= 1);
-        }
-    }
 }

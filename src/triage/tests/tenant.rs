@@ -1,13 +1,16 @@
 //! A little tenant in memory: it keeps objects, honours the valid pairs, shows
-//! some writes late, and has objects of every temper.
+//! some writes late, hands an incident's verdict on to its alerts, and has
+//! objects of every temper.
 
+use crate::triage::vocabulary::Status;
 use crate::triage::{
     Action, Api, Change, Clock, Desk, DeskError, Desks, Entry, Failing, Form, Ledger, Limits,
     Owner, Receipt, Row, State, Subject, Summary, Target, TriageError, triage,
 };
+use futures::future::join;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
-use std::future::{pending, poll_fn};
+use std::future::{Future, pending, poll_fn};
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
@@ -18,6 +21,8 @@ pub enum Temper {
     Kind,
     /// Shows a write only from this read-back on.
     Slow(u32),
+    /// Is read from a list, which shows a write only from this look on.
+    Listed(u32),
     Missing,
     ForbidsRead,
     ForbidsWrite,
@@ -53,9 +58,17 @@ pub enum Happened {
     Recorded(usize),
 }
 
+/// Where all objects begin to count their updates.
+const BEGUN: &str = "2026-11-21T10:00:00.1234567Z";
+
 #[derive(Debug, Default)]
 pub struct Tenant {
     pub objects: RefCell<BTreeMap<String, Object>>,
+    /// Which incident has which alert.
+    pub alerts: RefCell<Vec<(String, String)>>,
+    /// What was sent, call by call.
+    pub sent: RefCell<Vec<Change>>,
+    updates: Cell<i64>,
     pub log: Rc<RefCell<Vec<Happened>>>,
 }
 
@@ -101,7 +114,7 @@ impl Tenant {
     pub fn put(&self, id: &str, temper: Temper, state: State) {
         let state = State {
             status: state.status.or_else(|| Some("new".to_owned())),
-            updated: Some("2026-11-21T10:00:00.1234567Z".to_owned()),
+            updated: state.updated.or_else(|| Some(BEGUN.to_owned())),
             ..state
         };
         self.objects.borrow_mut().insert(
@@ -118,10 +131,32 @@ impl Tenant {
         self.objects.borrow()[id].state.clone()
     }
 
-    /// Lets every write show.
+    /// As a read shows it, which is one look.
+    fn shown(&self, id: &str) -> State {
+        let mut objects = self.objects.borrow_mut();
+        let object = objects.get_mut(id).unwrap();
+        match object.stale.take() {
+            Some((state, left)) if left > 0 => {
+                object.stale = Some((state.clone(), left - 1));
+                state
+            }
+            _ => object.state.clone(),
+        }
+    }
+
+    /// How often it was read by itself.
+    pub fn reads(&self, id: &str) -> usize {
+        let log = self.log.borrow();
+        let of = |happened: &&Happened| matches!(happened, Happened::Read(read) if read == id);
+        log.iter().filter(of).count()
+    }
+
+    /// Lets every write show, but not yet in lists.
     pub fn settle(&self) {
         for object in self.objects.borrow_mut().values_mut() {
-            object.stale = None;
+            if !matches!(object.temper, Temper::Listed(_)) {
+                object.stale = None;
+            }
         }
     }
 
@@ -132,7 +167,39 @@ impl Tenant {
             .count()
     }
 
-    fn change(&self, id: &str, change: &Change) -> Result<Receipt, Refusal> {
+    /// What lists show of an object for so many looks, whatever stands.
+    pub fn lag(&self, id: &str, shown: State, looks: u32) {
+        let mut objects = self.objects.borrow_mut();
+        objects.get_mut(id).unwrap().stale = Some((shown, looks));
+    }
+
+    fn now(&self) -> Option<String> {
+        let begun: jiff::Timestamp = BEGUN.parse().unwrap();
+        self.updates.set(self.updates.get() + 1);
+        let now = begun + jiff::SignedDuration::from_secs(self.updates.get());
+        Some(now.to_string())
+    }
+
+    /// What the alerts of an incident take over from it.
+    fn hand_on(&self, incident: &str, change: &Change) {
+        let resolved = change.status == Some(Status::Resolved);
+        for (_, alert) in self.alerts.borrow().iter().filter(|(of, _)| of == incident) {
+            let mut objects = self.objects.borrow_mut();
+            let Some(Object { state, .. }) = objects.get_mut(alert) else {
+                continue;
+            };
+            if resolved && state.status.as_deref() != Some("resolved") {
+                state.status = Some("resolved".to_owned());
+                state.updated = self.now();
+            }
+            if let Some(Owner::User(name)) = &change.assigned_to {
+                state.assigned_to = Some(name.clone());
+                state.updated = self.now();
+            }
+        }
+    }
+
+    fn change(&self, id: &str, change: &Change, marker: &str) -> Result<Receipt, Refusal> {
         let mut objects = self.objects.borrow_mut();
         let refusal = |failing| Err(Refusal { failing });
         let Some(object) = objects.get_mut(id) else {
@@ -152,9 +219,10 @@ impl Tenant {
             (Some(class), Some(what)) if class.determinations().contains(&what) => {}
             _ => return refusal(Failing::Invalid),
         }
-        if let Temper::Slow(reads) = object.temper {
+        if let Temper::Slow(reads) | Temper::Listed(reads) = object.temper {
             object.stale = Some((object.state.clone(), reads));
         }
+        let before = object.state.clone();
         let state = &mut object.state;
         let word = |new: Option<String>, old: &mut Option<String>| {
             if new.is_some() {
@@ -175,12 +243,26 @@ impl Tenant {
             Some(Owner::Nobody) => state.assigned_to = None,
             Some(Owner::User(name)) => state.assigned_to = Some(name.clone()),
         }
-        if object.temper != Temper::LosesComment {
+        let stands =
+            change.comment.is_some() && state.comments.iter().any(|said| said.contains(marker));
+        // Behind a list, the desk itself looks before it adds a comment.
+        let looks = matches!(object.temper, Temper::Listed(_));
+        assert!(
+            looks || !stands,
+            "a comment that could be seen is sent again"
+        );
+        if object.temper != Temper::LosesComment && !stands {
             state.comments.extend(change.comment.clone());
         }
         state.tags.retain(|tag| !change.tags_remove.contains(tag));
         state.tags.extend(change.tags_add.iter().cloned());
-        match object.temper {
+        if *state != before {
+            state.updated = self.now();
+        }
+        let temper = object.temper;
+        drop(objects);
+        self.hand_on(id, change);
+        match temper {
             Temper::LosesAnswer => return refusal(Failing::Failed),
             Temper::LosesComment if change.comment.is_some() => return refusal(Failing::Throttled),
             _ => {}
@@ -206,19 +288,28 @@ impl Desk for Rc<Tenant> {
             Some(Temper::ForbidsRead) => Failing::Forbidden,
             Some(Temper::ThrottlesRead) => Failing::Throttled,
             Some(Temper::MuteOnRead) => pending().await,
-            Some(_) => {
-                let mut objects = self.objects.borrow_mut();
-                let object = objects.get_mut(&target.id).unwrap();
-                return Ok(match object.stale.take() {
-                    Some((state, left)) if left > 0 => {
-                        object.stale = Some((state.clone(), left - 1));
-                        state
-                    }
-                    _ => object.state.clone(),
-                });
-            }
+            Some(Temper::Listed(_)) => return Ok(self.state(&target.id)),
+            Some(_) => return Ok(self.shown(&target.id)),
         };
         Err(Refusal { failing })
+    }
+
+    async fn read_many(&self, targets: &[Target]) -> Vec<Result<State, Refusal>> {
+        let mut read = Vec::new();
+        for target in targets {
+            let temper = self.objects.borrow().get(&target.id).map(|o| o.temper);
+            read.push(match temper {
+                Some(Temper::Listed(_)) => {
+                    pass_on().await;
+                    Ok(State {
+                        listed: true,
+                        ..self.shown(&target.id)
+                    })
+                }
+                _ => self.read(target).await,
+            });
+        }
+        read
     }
 
     async fn write(
@@ -229,6 +320,7 @@ impl Desk for Rc<Tenant> {
     ) -> Vec<Result<Receipt, Refusal>> {
         let ids: Vec<String> = targets.iter().map(|target| target.id.clone()).collect();
         self.log.borrow_mut().push(Happened::Wrote(ids.clone()));
+        self.sent.borrow_mut().push(change.clone());
         pass_on().await;
         if let Some(comment) = &change.comment {
             assert!(comment.ends_with(marker));
@@ -237,10 +329,15 @@ impl Desk for Rc<Tenant> {
         if ids.iter().any(|id| temper(id) == Some(Temper::MuteOnWrite)) {
             return pending().await;
         }
-        ids.iter()
+        let mut answers = Vec::new();
+        for id in ids
+            .iter()
             .take_while(|id| temper(id) != Some(Temper::CutsAnswer))
-            .map(|id| self.change(id, change))
-            .collect()
+        {
+            answers.push(self.change(id, change, marker));
+            pass_on().await;
+        }
+        answers
     }
 }
 
@@ -336,18 +433,53 @@ impl Call {
         self.run_into(rows, Pages::default())
     }
 
+    /// The run is killed when it has been given so many turns; what it had
+    /// recorded by then, and whether that was before its end.
+    pub fn run_for(&self, rows: &[Row], turns: usize) -> (Vec<Entry>, bool) {
+        let office = Office(self.accounts.clone());
+        let mut pages = Pages::default();
+        let mut run = Box::pin(triage(&self.action, rows, &office, &mut pages, &self.clock));
+        let mut left = turns;
+        let killed = block_on(poll_fn(|context| {
+            if left == 0 {
+                return Poll::Ready(true);
+            }
+            left -= 1;
+            run.as_mut().poll(context).map(|_| false)
+        }));
+        drop(run);
+        (pages.entries, killed)
+    }
+
+    /// Two runs at once, turn by turn.
+    pub fn run_beside(&self, other: &Self, rows: &[Row]) -> [(Summary, Vec<Entry>); 2] {
+        let offices = [self, other].map(|call| Office(call.accounts.clone()));
+        let (mut one, mut two) = (Pages::default(), Pages::default());
+        let (first, second) = block_on(join(
+            triage(&self.action, rows, &offices[0], &mut one, &self.clock),
+            triage(&other.action, rows, &offices[1], &mut two, &other.clock),
+        ));
+        [
+            (first.unwrap(), one.entries),
+            (second.unwrap(), two.entries),
+        ]
+    }
+
     pub fn run_into(
         &self,
         rows: &[Row],
         mut pages: Pages,
     ) -> Result<(Summary, Vec<Entry>), TriageError> {
         let office = Office(self.accounts.clone());
-        let summary = tokio::runtime::Builder::new_current_thread()
-            .build()
-            .unwrap()
-            .block_on(triage(&self.action, rows, &office, &mut pages, &self.clock))?;
+        let run = triage(&self.action, rows, &office, &mut pages, &self.clock);
+        let summary = block_on(run)?;
         Ok((summary, pages.entries))
     }
+}
+
+fn block_on<F: Future>(work: F) -> F::Output {
+    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    runtime.unwrap().block_on(work)
 }
 
 /// A row of text fields; `|` parts the values of a cell.

@@ -406,6 +406,10 @@ impl Splunkd {
 
     /// Runs the alert action over rows, as the scheduler does.
     pub fn alert(&self, alert: &Alert<'_>) -> Run {
+        self.start_alert(alert).finish()
+    }
+
+    pub fn start_alert(&self, alert: &Alert<'_>) -> Running {
         let directory = self
             .home
             .path()
@@ -431,7 +435,7 @@ impl Splunkd {
             "server_host": "sh1",
             "server_uri": self.url(),
             "session_key": alert.session_key,
-            "sid": "scheduler__1",
+            "sid": alert.sid,
             "search_name": "My alert",
             "configuration": configuration,
             "result": first,
@@ -443,7 +447,7 @@ impl Splunkd {
         command.args(alert.arguments);
         let mut running = process::start(command, payload.to_string().as_bytes(), Reading::Steady);
         running.close_stdin();
-        running.finish()
+        running
     }
 }
 
@@ -456,6 +460,8 @@ pub struct Alert<'a> {
     pub session_key: &'a str,
     /// Members of the payload that are otherwise.
     pub instead: &'a [(&'a str, Value)],
+    /// The search that fired it.
+    pub sid: &'a str,
 }
 
 impl Default for Alert<'_> {
@@ -467,6 +473,7 @@ impl Default for Alert<'_> {
             rows: &[],
             session_key: SESSION_KEY,
             instead: &[],
+            sid: "scheduler__1",
         }
     }
 }

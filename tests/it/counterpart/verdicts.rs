@@ -99,7 +99,27 @@ fn apply(state: &mut State, feed: Feed, path: &str, id: &str, body: &Value) -> R
             object[field] = Value::from(instants::print(instants::now(), 7));
         }
     });
+    if feed == Feed::GraphIncidents && changes.get("status").is_some_and(|to| to == "resolved") {
+        resolve_alerts_of(state, id);
+    }
     Ok(())
+}
+
+/// Resolving an incident resolves its active alerts.
+fn resolve_alerts_of(state: &mut State, incident: &str) {
+    let alerts = state.stock.of(Feed::GraphAlerts).iter();
+    let active: Vec<String> = alerts
+        .filter(|alert| {
+            let alert: Value = serde_json::from_str(&alert.text).unwrap();
+            alert["incidentId"] == incident && alert["status"] != "resolved"
+        })
+        .map(|alert| alert.id.clone())
+        .collect();
+    for id in active {
+        write(state, Feed::GraphAlerts, &id, |alert| {
+            alert["status"] = Value::from("resolved");
+        });
+    }
 }
 
 /// Changes an object and its last update.

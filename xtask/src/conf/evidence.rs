@@ -120,6 +120,25 @@ fn nulls_and_empty_evidence_give_nothing() {
 }
 
 #[test]
+fn our_own_comments_are_known_by_their_signature() {
+    let event = r#"{"id":"1","description":"\"comment\":\"trap [splunk:00000000]\"","comments":[
+{"comment":"said \"so\" [splunk:0badcafe]","createdByDisplayName":"app"},
+{"comment": "ours no more [splunk:1badcafe] was edited"},
+{"comment":null},
+{"comment":"path C:\\ [splunk:2badcafe]","createdBy":"app"}],"note":"[splunk:3badcafe]"}"#;
+    for sourcetype in [
+        "ms365:defender:incident:alerts",
+        "ms:defender:atp:alerts",
+        "ms365:defender:incident",
+    ] {
+        assert_eq!(
+            extracted(sourcetype, event),
+            fields(&[("defender_bridge_marker", &["0badcafe", "2badcafe"])])
+        );
+    }
+}
+
+#[test]
 fn no_calculated_field_is_the_url_of_a_portal() {
     let props =
         fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../default/props.conf"))

@@ -1,0 +1,444 @@
+//! Carries out the tasks of one account, API and subject: read what stands,
+//! decide, write, read back, and settle every target.
+//!
+//! Targets go in waves, so that little is unaccounted for if the process is
+//! killed: a wave is in the ledger before the one after next begins.
+
+use crate::triage::book::{Book, Settled};
+use crate::triage::cascade::Cascade;
+use crate::triage::decision::{Decision, Due, decide, remaining};
+use crate::triage::gap::{Field, gap, story};
+use crate::triage::marker::Marker;
+use crate::triage::outcome::Outcome;
+use crate::triage::plan::{Group, Task};
+use crate::triage::{Action, Clock, Desk, Ledger, READS_AT_ONCE, Receipt, State, Subject, Target};
+use futures::future::{Either, select};
+use futures::stream::{self, StreamExt as _};
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::pin::pin;
+use std::time::Duration;
+
+/// Targets per wave, and with it the most one write is asked to carry. The size
+/// with which Defender for Endpoint's `batchUpdate` is begun; its true limit is
+/// not documented.
+pub(super) const WAVE: usize = 100;
+/// While one wave waits until its writes show, the next is carried out.
+pub(super) const WAVES_AT_ONCE: usize = 2;
+const WRITES_AT_ONCE: usize = 4;
+
+/// Waits before each read-back. Defender may show a write only after seconds.
+const PAUSES: [Duration; 3] = [
+    Duration::from_millis(200),
+    Duration::from_secs(3),
+    Duration::from_secs(10),
+];
+
+/// How many targets of one account are read singly only to confirm what a list
+/// says of them. Lists lag, and what needs no write would otherwise be settled
+/// on their word; beyond this the outcome says that it is the list's.
+const CONFIRMED: usize = 50;
+
+pub(super) const LEFT_OUT: &str = "Defender's answer left it out";
+pub(super) const NO_TIME: &str =
+    "not begun, because the time for this action was up: run it again for the rows left over";
+
+/// Waits for something until an instant of the run; `None` if it was not done by then.
+pub(super) async fn within<C: Clock, F: Future>(
+    clock: &C,
+    until: Duration,
+    work: F,
+) -> Option<F::Output> {
+    let left = until.checked_sub(clock.elapsed())?;
+    if left.is_zero() {
+        return None;
+    }
+    match select(pin!(work), pin!(clock.sleep(left))).await {
+        Either::Left((output, _)) => Some(output),
+        Either::Right(_) => None,
+    }
+}
+
+pub(super) struct Hand<'a, 'b, D, L, C> {
+    pub desk: &'a D,
+    pub group: &'a Group,
+    pub action: &'a Action,
+    pub book: &'a Book<'b, L, C>,
+    pub clock: &'a C,
+    /// What the incidents of this action have brought about, for alerts.
+    cascade: Option<&'a Cascade>,
+    /// Single reads left to confirm a list with.
+    confirmations: Cell<usize>,
+    /// Incidents that were merged, and into which.
+    pub strays: RefCell<Vec<(Task, String)>>,
+    /// How incidents ended, for those that were merged into them.
+    pub settled: RefCell<HashMap<String, Settled>>,
+}
+
+/// A target whose write has been sent.
+struct Sent<'t> {
+    due: Due<'t>,
+    answer: Result<Receipt, Settled>,
+    latency: Duration,
+    after: Option<State>,
+    /// Why the write could not be seen yet.
+    unseen: String,
+}
+
+impl Sent<'_> {
+    /// Whether more or less may have happened than the answer says: it was lost,
+    /// or the change has two parts and one of them may have got through.
+    fn is_doubtful(&self) -> bool {
+        let comment = self.due.missing.contains(&Field::Comment);
+        match &self.answer {
+            Ok(_) => false,
+            Err(settled) => {
+                settled.outcome == Outcome::Failed || (comment && self.due.missing.len() > 1)
+            }
+        }
+    }
+}
+
+impl<'a, 'b, D: Desk, L: Ledger, C: Clock> Hand<'a, 'b, D, L, C> {
+    pub fn new(
+        action: &'a Action,
+        book: &'a Book<'b, L, C>,
+        clock: &'a C,
+        group: &'a Group,
+        desk: &'a D,
+        cascade: Option<&'a Cascade>,
+    ) -> Self {
+        Self {
+            desk,
+            group,
+            action,
+            book,
+            clock,
+            cascade,
+            confirmations: Cell::new(CONFIRMED),
+            strays: RefCell::default(),
+            settled: RefCell::default(),
+        }
+    }
+
+    pub async fn wave(&self, tasks: &[Task]) {
+        let begun = self.clock.elapsed();
+        let Some(states) = self.look(tasks).await else {
+            for task in tasks {
+                self.settle(task, Settled::new(Outcome::Deferred, NO_TIME))
+                    .await;
+            }
+            return;
+        };
+        let latency = self.clock.elapsed().saturating_sub(begun);
+        let mut due = Vec::new();
+        for (task, state) in tasks.iter().zip(states) {
+            let decided = match state {
+                Ok(state) => decide(task, state, &self.action.batch, self.cascade),
+                Err(settled) => Decision::Settle(settled),
+            };
+            match decided {
+                Decision::Write(one) => due.push(one),
+                Decision::Settle(mut settled) => {
+                    settled.latency = Some(latency);
+                    self.settle(task, settled).await;
+                }
+                Decision::Follow(into) => {
+                    self.strays.borrow_mut().push((task.clone(), into));
+                }
+            }
+        }
+        // A write that takes its time holds up the read-back of no other.
+        stream::iter(lots(due))
+            .map(|lot| self.write(lot))
+            .buffer_unordered(WRITES_AT_ONCE)
+            .ready_chunks(WRITES_AT_ONCE)
+            .for_each_concurrent(None, |sent| {
+                self.read_back(sent.into_iter().flatten().collect())
+            })
+            .await;
+    }
+
+    /// How each target stands; `None` if there was no time left to see.
+    async fn look(&self, tasks: &[Task]) -> Option<Vec<Result<State, Settled>>> {
+        let deadline = self.action.limits.deadline;
+        let targets: Vec<Target> = tasks.iter().map(|task| task.target.clone()).collect();
+        let mut read = within(self.clock, deadline, self.desk.read_many(&targets))
+            .await?
+            .into_iter();
+        let mut states = Vec::with_capacity(tasks.len());
+        let mut doubtful = Vec::new();
+        for (task, at) in tasks.iter().zip(0..) {
+            let state = match read.next() {
+                Some(Ok(state)) if self.is_hearsay(task, &state) => {
+                    doubtful.push((at, task.target.clone()));
+                    Err(Settled::new(Outcome::Deferred, NO_TIME))
+                }
+                Some(Ok(state)) => Ok(state),
+                Some(Err(error)) => Err(Settled::error(&error)),
+                None => Err(Settled::new(Outcome::Failed, LEFT_OUT)),
+            };
+            states.push(state);
+        }
+        let (places, targets): (Vec<usize>, Vec<Target>) = doubtful.into_iter().unzip();
+        let singly = within(self.clock, deadline, self.read_singly(&targets)).await;
+        for (at, state) in places.into_iter().zip(singly.unwrap_or_default()) {
+            if let Some(place) = states.get_mut(at) {
+                *place = state.map_err(|error| Settled::error(&error));
+            }
+        }
+        Some(states)
+    }
+
+    async fn read_singly(&self, targets: &[Target]) -> Vec<Result<State, D::Error>> {
+        stream::iter(targets)
+            .map(|target| self.desk.read(target))
+            .buffered(READS_AT_ONCE)
+            .collect()
+            .await
+    }
+
+    /// Whether the word of a list is not enough: a row is ahead of it, or the
+    /// target would be settled by it without a write.
+    fn is_hearsay(&self, task: &Task, state: &State) -> bool {
+        if !state.listed {
+            return false;
+        }
+        let mut asked = task.asked.iter();
+        if asked.any(|(_, seen)| seen.is_ahead_of(state, &task.change)) {
+            return true;
+        }
+        let decided = decide(task, state.clone(), &self.action.batch, self.cascade);
+        let settles = matches!(
+            decided,
+            Decision::Settle(Settled {
+                outcome: Outcome::Unchanged | Outcome::Conflict,
+                ..
+            })
+        );
+        settles && self.confirm()
+    }
+
+    /// Takes one of the single reads that are left.
+    fn confirm(&self) -> bool {
+        let left = self.confirmations.get();
+        self.confirmations.set(left.saturating_sub(1));
+        left > 0
+    }
+
+    /// Writes one change to all that need it; returns what is worth a look back.
+    async fn write<'t>(&self, lot: Vec<Due<'t>>) -> Vec<Sent<'t>> {
+        let limits = &self.action.limits;
+        let begun = self.clock.elapsed();
+        let Some(first) = lot.first() else {
+            return Vec::new();
+        };
+        if begun >= limits.deadline {
+            for due in lot {
+                let settled = Settled {
+                    before: Some(due.before),
+                    ..Settled::new(Outcome::Deferred, NO_TIME)
+                };
+                self.settle(due.task, settled).await;
+            }
+            return Vec::new();
+        }
+        let marker = Marker::of(&self.action.batch, &first.task.change);
+        let mut change = remaining(&lot);
+        change.comment = change.comment.map(|comment| marker.sign(&comment));
+        let targets: Vec<Target> = lot.iter().map(|due| due.task.target.clone()).collect();
+        let write = self.desk.write(&targets, &change, marker.as_str());
+        let answers = within(self.clock, limits.last_answer(), write).await;
+        let latency = self.clock.elapsed().saturating_sub(begun);
+        let missing = match &answers {
+            Some(_) => LEFT_OUT,
+            None => {
+                "no answer came in time; Defender may have carried it out: look at it before repeating"
+            }
+        };
+        let mut answers = answers.unwrap_or_default().into_iter();
+        let mut sent = Vec::with_capacity(lot.len());
+        for due in lot {
+            let answer = match answers.next() {
+                Some(Ok(receipt)) => Ok(receipt),
+                Some(Err(error)) => Err(Settled::error(&error)),
+                None => Err(Settled::new(Outcome::Failed, missing)),
+            };
+            let one = Sent {
+                due,
+                answer,
+                latency,
+                after: None,
+                unseen: "there was no time left to read it back".to_owned(),
+            };
+            if one.answer.is_ok() || one.is_doubtful() {
+                sent.push(one);
+            } else {
+                self.conclude(one, Vec::new()).await;
+            }
+        }
+        sent
+    }
+
+    /// Looks until the writes show; what does not show in time was still accepted.
+    async fn read_back(&self, sent: Vec<Sent<'_>>) {
+        let end = self.action.limits.last_answer();
+        let mut waiting = sent;
+        for (pause, looks) in PAUSES.into_iter().zip(1..) {
+            if waiting.is_empty() || self.clock.elapsed() + pause >= end {
+                break;
+            }
+            self.clock.sleep(pause).await;
+            let targets: Vec<Target> = waiting
+                .iter()
+                .map(|sent| sent.due.task.target.clone())
+                .collect();
+            // A list that lags for longer than this has not the last word about a few.
+            let listed = |one: &Sent<'_>| one.after.as_ref().is_some_and(|state| state.listed);
+            let singly = looks == PAUSES.len()
+                && waiting.iter().all(listed)
+                && waiting.iter().all(|_| self.confirm());
+            let read = async {
+                match singly {
+                    true => self.read_singly(&targets).await,
+                    false => self.desk.read_many(&targets).await,
+                }
+            };
+            let Some(states) = within(self.clock, end, read).await else {
+                break;
+            };
+            let mut states = states.into_iter();
+            let mut still = Vec::new();
+            for mut one in waiting {
+                match states.next() {
+                    Some(Ok(state)) => {
+                        let marker = Marker::of(&self.action.batch, &one.due.task.change);
+                        let mut missing = gap(&state, &one.due.change, &marker);
+                        // A list may still show what stood once before.
+                        if state.listed && state.is_older_than(&one.due.before) {
+                            missing.clone_from(&one.due.missing);
+                        }
+                        one.after = Some(state);
+                        one.unseen = names(&missing);
+                        // A write that failed may still have come to pass: one
+                        // look tells, there is nothing to wait for.
+                        if missing.is_empty() || one.answer.is_err() {
+                            self.conclude(one, missing).await;
+                            continue;
+                        }
+                    }
+                    Some(Err(error)) => one.unseen = format!("reading it back failed: {error}"),
+                    None => one.unseen = "reading it back brought no answer".to_owned(),
+                }
+                still.push(one);
+            }
+            waiting = still;
+        }
+        for one in waiting {
+            let unseen = one.due.missing.clone();
+            self.conclude(one, unseen).await;
+        }
+    }
+
+    /// Settles a target whose write was sent; `missing` is what did not show.
+    async fn conclude(&self, one: Sent<'_>, missing: Vec<Field>) {
+        let Due {
+            task,
+            before,
+            change,
+            fields,
+            ..
+        } = one.due;
+        let story = |fields: &[Field]| story(&before, &change, fields);
+        let visible = one.after.is_some() && missing.is_empty();
+        let settled = match one.answer {
+            Ok(receipt) => {
+                let message = if visible {
+                    story(&fields)
+                } else {
+                    format!(
+                        "{}: accepted, not yet visible ({}); look again in a few minutes, or run it again: what stands by then is not written twice",
+                        story(&fields),
+                        one.unseen
+                    )
+                };
+                Settled {
+                    changed: fields,
+                    request_id: receipt.request_id,
+                    attempts: Some(receipt.attempts),
+                    verified: Some(visible),
+                    ..Settled::new(Outcome::Updated, message)
+                }
+            }
+            Err(refused) if visible => Settled {
+                message: format!(
+                    "{}: it stands, although the answer was: {}",
+                    story(&fields),
+                    refused.message
+                ),
+                outcome: Outcome::Updated,
+                changed: fields,
+                verified: Some(true),
+                ..refused
+            },
+            Err(refused) => {
+                let mut stands = fields;
+                stands.retain(|field| one.after.is_some() && !missing.contains(field));
+                let message = if stands.is_empty() {
+                    refused.message
+                } else {
+                    format!("{}; but this stands: {}", refused.message, story(&stands))
+                };
+                Settled {
+                    message,
+                    changed: stands,
+                    ..refused
+                }
+            }
+        };
+        let settled = Settled {
+            after: one.after,
+            latency: Some(one.latency),
+            before: Some(before),
+            ..settled
+        };
+        self.settle(task, settled).await;
+    }
+
+    pub async fn settle(&self, task: &Task, settled: Settled) {
+        let (account, api) = (&self.group.account, self.group.api);
+        if task.merged.is_empty() {
+            if task.target.subject == Subject::Incident {
+                let id = task.target.id.clone();
+                self.settled.borrow_mut().insert(id, settled.clone());
+            }
+            self.book.settle(account, api, task, settled).await;
+            return;
+        }
+        for stray in &task.merged {
+            let settled = settled.clone().in_place_of(stray, &task.target.id);
+            self.book.settle(account, api, stray, settled).await;
+        }
+    }
+}
+
+/// Brings together what is written alike.
+fn lots(due: Vec<Due<'_>>) -> Vec<Vec<Due<'_>>> {
+    let mut lots: Vec<Vec<Due<'_>>> = Vec::new();
+    for one in due {
+        let alike = |lot: &&mut Vec<Due<'_>>| {
+            lot.first()
+                .is_some_and(|first| first.shares_a_call_with(&one))
+        };
+        match lots.iter_mut().find(alike) {
+            Some(lot) => lot.push(one),
+            None => lots.push(vec![one]),
+        }
+    }
+    lots
+}
+
+fn names(fields: &[Field]) -> String {
+    let names: Vec<String> = fields.iter().map(ToString::to_string).collect();
+    names.join(", ")
+}

@@ -1,0 +1,299 @@
+//! Incidents: what they bring about in their alerts, and where merged ones lead.
+
+use super::came_back;
+use super::tenant::{Call, Happened, Temper, Tenant, row};
+use crate::triage::{Outcome, Row, State, Subject};
+use std::rc::Rc;
+
+/// An incident and its alerts, each alert `new` and nobody's.
+fn story(alerts: &[&str]) -> Rc<Tenant> {
+    let tenant = Tenant::with(alerts.iter().map(|id| (*id, Temper::Kind)));
+    let active = State {
+        status: Some("active".to_owned()),
+        ..State::default()
+    };
+    tenant.put("7", Temper::Kind, active);
+    let of = alerts.iter().map(|id| ("7".to_owned(), (*id).to_owned()));
+    tenant.alerts.borrow_mut().extend(of);
+    tenant
+}
+
+const INCIDENT: [(&str, &str); 2] = [("id", "7"), ("defender_subject", "incident")];
+
+#[test]
+fn an_incident_goes_first_and_its_alerts_are_not_resolved_twice() {
+    let tenant = story(&["da1", "da2"]);
+    let parameters = [("status", "resolved")];
+    let call = Call::new(Subject::Alert, &tenant, &parameters);
+    let rows = [row(&[("id", "da1")]), row(&[("id", "da2")]), row(&INCIDENT)];
+    let (summary, entries) = call.run(&rows).unwrap();
+    assert_eq!(
+        summary.rows,
+        [Outcome::Unchanged, Outcome::Unchanged, Outcome::Updated]
+    );
+    let log = tenant.log.borrow();
+    let wrote = log
+        .iter()
+        .filter(|happened| matches!(happened, Happened::Wrote(_)));
+    assert_eq!(
+        wrote.collect::<Vec<_>>(),
+        [&Happened::Wrote(vec!["7".to_owned()])]
+    );
+    // What undoing it, and recognising its event, need.
+    let alert = entries.iter().find(|entry| entry.row == 1).unwrap();
+    let status = |state: &Option<State>| state.as_ref().unwrap().status.clone();
+    assert_eq!(
+        (alert.subject, status(&alert.before), status(&alert.after)),
+        (Subject::Alert, Some("new".into()), Some("resolved".into()))
+    );
+    assert_eq!(
+        alert.after.as_ref().unwrap().updated,
+        tenant.state("da1").updated
+    );
+    assert_eq!(
+        alert.message,
+        "the change of its incident brought it about: status new to resolved"
+    );
+    let incident = entries.iter().find(|entry| entry.row == 3).unwrap();
+    assert_eq!(incident.subject, Subject::Incident);
+}
+
+#[test]
+fn an_alert_of_a_resolved_incident_is_sent_only_what_it_still_lacks() {
+    let tenant = story(&["da1"]);
+    let parameters = [
+        ("status", "resolved"),
+        ("classification", "truePositive"),
+        ("determination", "malware"),
+    ];
+    let call = Call::new(Subject::Incident, &tenant, &parameters);
+    let alert = [("id", "da1"), ("defender_subject", "alert")];
+    let (summary, entries) = call.run(&[row(&alert), row(&[("id", "7")])]).unwrap();
+    assert_eq!(summary.rows, [Outcome::Updated; 2]);
+    let sent = tenant.sent.borrow();
+    assert_eq!(sent.len(), 2);
+    assert_eq!(sent[0].status.unwrap().as_str(), "resolved");
+    assert_eq!(sent[1].status, None);
+    assert!(sent[1].classification.is_some() && sent[1].determination.is_some());
+    let alert = entries.iter().find(|entry| entry.row == 1).unwrap();
+    assert!(
+        alert.message.starts_with("status new to resolved, "),
+        "{}",
+        alert.message
+    );
+    assert_eq!(alert.changed.len(), 3);
+}
+
+#[test]
+fn what_our_incident_did_to_an_alert_is_no_colleague_who_was_faster() {
+    let tenant = story(&["da1", "da2"]);
+    let call = Call::new(Subject::Alert, &tenant, &[("status", "inProgress")]);
+    let resolved = row(&[INCIDENT.as_slice(), &[("defender_status", "resolved")]].concat());
+    let ours = came_back(&tenant, "da1");
+    let theirs = row(&[
+        ("id", "da2"),
+        ("status", "resolved"),
+        ("lastUpdateDateTime", "2026-11-20T00:00:00Z"),
+    ]);
+    let (summary, _) = call.run(&[ours, theirs, resolved]).unwrap();
+    assert_eq!(
+        summary.rows,
+        [Outcome::Updated, Outcome::Conflict, Outcome::Updated]
+    );
+    assert_eq!(tenant.state("da1").status.as_deref(), Some("inProgress"));
+}
+
+/// Incidents of which each was merged into the next one named.
+fn merged(ways: &[(&str, Option<&str>)]) -> Rc<Tenant> {
+    let tenant = Tenant::with([]);
+    for (id, into) in ways {
+        let state = State {
+            merged_into: into.map(str::to_owned),
+            status: Some(
+                if into.is_some() {
+                    "redirected"
+                } else {
+                    "active"
+                }
+                .to_owned(),
+            ),
+            ..State::default()
+        };
+        tenant.put(id, Temper::Kind, state);
+    }
+    tenant
+}
+
+#[test]
+fn what_was_asked_of_a_merged_incident_is_done_to_its_successor() {
+    let tenant = merged(&[("12", Some("34")), ("34", Some("56")), ("56", None)]);
+    let parameters = [("status", "resolved"), ("comment", "done")];
+    let call = Call::new(Subject::Incident, &tenant, &parameters);
+    let (summary, entries) = call.run(&[row(&[("id", "12")])]).unwrap();
+    assert_eq!(summary.rows, [Outcome::Updated]);
+    let entry = &entries[0];
+    assert_eq!(
+        (entry.target.as_deref(), entry.merged_into.as_deref()),
+        (Some("12"), Some("56"))
+    );
+    assert_eq!(
+        entry.message,
+        "incident 12 was merged into 56: status active to resolved, comment added"
+    );
+    assert_eq!(entry.verified, Some(true));
+    assert_eq!(tenant.state("56").comments.len(), 1);
+    assert_eq!(tenant.state("12").status.as_deref(), Some("redirected"));
+
+    let mut call = Call::new(
+        Subject::Incident,
+        &tenant,
+        &[("status", "active"), ("dry_run", "1")],
+    );
+    call.action.batch = "batch-2".to_owned();
+    let (summary, entries) = call.run(&[row(&[("id", "12")])]).unwrap();
+    assert_eq!(summary.rows, [Outcome::Planned]);
+    assert!(
+        entries[0]
+            .message
+            .starts_with("incident 12 was merged into 56: would be")
+    );
+    assert_eq!(tenant.writes(), 1);
+}
+
+#[test]
+fn a_successor_is_written_once_for_all_its_predecessors_and_itself() {
+    let ways = [
+        ("1", Some("9")),
+        ("2", Some("1")),
+        ("3", Some("8")),
+        ("4", Some("8")),
+        ("8", None),
+        ("9", None),
+    ];
+    let tenant = merged(&ways);
+    let parameters = [("status", "resolved"), ("comment", "done")];
+    let call = Call::new(Subject::Incident, &tenant, &parameters);
+    let rows: Vec<Row> = ["1", "9", "2", "3", "4"]
+        .iter()
+        .map(|id| row(&[("id", id)]))
+        .collect();
+    let (summary, entries) = call.run(&rows).unwrap();
+    assert_eq!(summary.rows, [Outcome::Updated; 5]);
+    assert_eq!(entries.len(), 5);
+    assert_eq!(tenant.writes(), 2);
+    for id in ["8", "9"] {
+        assert_eq!(tenant.state(id).comments.len(), 1);
+    }
+    let into = |row: usize| {
+        let entry = entries.iter().find(|entry| entry.row == row).unwrap();
+        entry.merged_into.as_deref()
+    };
+    assert_eq!(
+        [1, 2, 3, 4, 5].map(into),
+        [Some("9"), None, Some("9"), Some("8"), Some("8")]
+    );
+}
+
+#[test]
+fn rows_that_contradict_each_other_in_a_successor_are_conflicts() {
+    let tenant = merged(&[
+        ("1", Some("9")),
+        ("2", Some("8")),
+        ("3", Some("8")),
+        ("8", None),
+        ("9", None),
+    ]);
+    let call = Call::new(Subject::Incident, &tenant, &[("status", "resolved")]);
+    let progress = ("defender_status", "inProgress");
+    let rows = [
+        row(&[("id", "1")]),
+        row(&[("id", "9"), progress]),
+        row(&[("id", "2")]),
+        row(&[("id", "3"), progress]),
+    ];
+    let (summary, entries) = call.run(&rows).unwrap();
+    assert_eq!(
+        summary.rows,
+        [
+            Outcome::Conflict,
+            Outcome::Updated,
+            Outcome::Updated,
+            Outcome::Conflict
+        ]
+    );
+    let conflict = entries.iter().find(|entry| entry.row == 1).unwrap();
+    assert_eq!(
+        conflict.message,
+        "incident 1 was merged into 9: row 2 asks for something else there"
+    );
+    assert_eq!(tenant.state("9").status.as_deref(), Some("inProgress"));
+}
+
+#[test]
+fn merges_that_lead_nowhere_are_named() {
+    let tenant = merged(&[
+        ("1", Some("2")),
+        ("2", Some("1")),
+        ("3", Some("4")),
+        ("11", Some("12")),
+        ("12", Some("13")),
+        ("13", Some("14")),
+        ("14", Some("15")),
+        ("15", Some("16")),
+        ("16", Some("17")),
+        ("17", None),
+    ]);
+    let call = Call::new(Subject::Incident, &tenant, &[("status", "resolved")]);
+    let rows: Vec<Row> = ["1", "3", "11", "12"]
+        .iter()
+        .map(|id| row(&[("id", id)]))
+        .collect();
+    let (summary, entries) = call.run(&rows).unwrap();
+    assert_eq!(
+        summary.rows,
+        [
+            Outcome::Conflict,
+            Outcome::NotFound,
+            Outcome::Conflict,
+            Outcome::Updated
+        ]
+    );
+    let message = |row: usize| {
+        &entries
+            .iter()
+            .find(|entry| entry.row == row)
+            .unwrap()
+            .message
+    };
+    assert!(
+        message(1).contains("go round in a circle (1, 2, 1)"),
+        "{}",
+        message(1)
+    );
+    assert!(message(2).starts_with("incident 3 was merged into 4: "));
+    assert!(message(3).contains("more than 5 merges"), "{}", message(3));
+}
+
+#[test]
+fn a_colleague_who_triaged_the_successor_is_not_overruled() {
+    let tenant = merged(&[("12", Some("34"))]);
+    let state = State {
+        status: Some("inProgress".to_owned()),
+        ..State::default()
+    };
+    tenant.put("34", Temper::Kind, state);
+    let call = Call::new(Subject::Incident, &tenant, &[("status", "resolved")]);
+    let shown = [
+        ("id", "12"),
+        ("status", "active"),
+        ("lastUpdateDateTime", "2026-11-20T00:00:00Z"),
+    ];
+    let (summary, entries) = call.run(&[row(&shown)]).unwrap();
+    assert_eq!(summary.rows, [Outcome::Conflict]);
+    assert!(
+        entries[0].message.contains("somebody was faster"),
+        "{}",
+        entries[0].message
+    );
+    assert_eq!(tenant.writes(), 0);
+}
