@@ -187,7 +187,8 @@ fn a_search_that_is_cancelled_begins_nothing_more() {
     let mut running = search.start(&splunkd, &questions);
     running.close_stdin();
     let run = running.finish().well();
-    assert_eq!(run.text().matches("chunked 1.0").count(), 1);
+    // Nobody is left to be told more than what the command is, if that.
+    assert!(run.text().matches("chunked 1.0").count() <= 1);
     assert_eq!(tenant.write_calls().len(), 0);
 }
 
