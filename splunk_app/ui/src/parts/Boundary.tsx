@@ -1,0 +1,32 @@
+// A fault of the page itself: told as one, instead of a blank page.
+
+import { Component, type ReactNode } from 'react';
+import Button from '@splunk/react-ui/Button';
+import Message from '@splunk/react-ui/Message';
+import { told } from '../splunk/failure';
+import { strings } from '../strings';
+
+interface State {
+    error?: unknown;
+}
+
+export class Boundary extends Component<{ children: ReactNode }, State> {
+    override state: State = {};
+
+    static getDerivedStateFromError(error: unknown): State {
+        return { error };
+    }
+
+    override render() {
+        if (!('error' in this.state)) return this.props.children;
+        const words = strings.failure.page;
+        return (
+            <Message type="error" appearance="fill">
+                <Message.Title>{words.title}</Message.Title>
+                <p>{words.text}</p>
+                <pre style={{ whiteSpace: 'pre-wrap' }}>{told(this.state.error)}</pre>
+                <Button onClick={() => window.location.reload()}>{words.reload}</Button>
+            </Message>
+        );
+    }
+}

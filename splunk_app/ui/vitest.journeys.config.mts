@@ -1,0 +1,13 @@
+import { defineConfig } from 'vitest/config';
+
+// Each journey starts a Splunk, a tenant and a browser of its own; a small machine has room for one at a time.
+export default defineConfig({
+    test: {
+        include: ['tests/journeys/**/*.test.ts'],
+        environment: 'node',
+        fileParallelism: false,
+        testTimeout: 120_000,
+        hookTimeout: 120_000,
+        globalSetup: ['tests/journeys/bundle.ts'],
+    },
+});
