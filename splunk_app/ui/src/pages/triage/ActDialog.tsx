@@ -166,7 +166,7 @@ function Course(props: Props & { intent: Intent; closing: { current: () => void 
             <Modal.Header
                 title={titles(phase, what)}
                 subtitle={items.length === 1 ? items[0]?.title : undefined}
-                {...(closable ? { onRequestClose: () => props.closing.current() } : {})}
+                hideCloseButton={!closable}
             />
             <Modal.Body>
                 <Sheet data-test={`act-${phase}`}>

@@ -88,7 +88,7 @@ function Ledger(props: Props) {
             <Modal.Header
                 title={asked === null ? say.title : strings.act.undoTitle}
                 subtitle={asked === null ? say.text : undefined}
-                {...(progress === null ? { onRequestClose: props.onClose } : {})}
+                hideCloseButton={progress !== null}
             />
             <Modal.Body>
                 <Sheet data-test="history">
