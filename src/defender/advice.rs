@@ -113,6 +113,12 @@ pub(crate) fn sign_in(codes: &[u32]) -> Option<&'static str> {
     })
 }
 
+/// Every AADSTS code that has advice.
+#[cfg(test)]
+pub(crate) fn known_codes() -> impl Iterator<Item = u32> {
+    SIGN_IN.iter().flat_map(|(codes, _)| codes.iter().copied())
+}
+
 /// Whether a sign-in refused with these codes may succeed when tried again.
 pub(crate) fn passing(codes: &[u32]) -> bool {
     codes.iter().any(|code| PASSING.contains(code))
@@ -163,6 +169,22 @@ pub(crate) enum Trouble {
 }
 
 impl Trouble {
+    #[cfg(test)]
+    pub(crate) const ALL: [Self; 12] = [
+        Self::Dns,
+        Self::Refused,
+        Self::Unreachable,
+        Self::Timeout,
+        Self::Reset,
+        Self::ProxyPassword,
+        Self::Proxy,
+        Self::UnknownIssuer,
+        Self::CertificateTime,
+        Self::CertificateName,
+        Self::Tls,
+        Self::Other,
+    ];
+
     /// What happened, in a few words.
     pub(crate) fn what(self) -> &'static str {
         match self {

@@ -29,6 +29,8 @@ mod id_list;
 mod learnt;
 mod lists;
 #[cfg(test)]
+mod lookups;
+#[cfg(test)]
 mod loopback;
 mod mde;
 mod meter;

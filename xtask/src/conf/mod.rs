@@ -4,6 +4,7 @@
 mod document;
 #[cfg(test)]
 mod evidence;
+mod knowledge;
 
 use crate::workspace::{NAME, Workspace};
 use anyhow::{Context, Result, bail};
@@ -75,7 +76,60 @@ const SPLUNK: &[(&str, &[&str])] = &[
             "EVAL-*",
         ],
     ),
-    ("transforms", &["REGEX", "FORMAT", "MV_ADD"]),
+    (
+        "transforms",
+        &[
+            "REGEX",
+            "FORMAT",
+            "MV_ADD",
+            "filename",
+            "match_type",
+            "case_sensitive_match",
+            "min_matches",
+            "max_matches",
+            "default_match",
+        ],
+    ),
+    ("macros", &["definition", "description"]),
+    (
+        "savedsearches",
+        &[
+            "description",
+            "disabled",
+            "enableSched",
+            "cron_schedule",
+            "dispatch.earliest_time",
+            "dispatch.latest_time",
+            "search",
+            "counttype",
+            "relation",
+            "quantity",
+            "alert.track",
+            "alert.severity",
+            "alert.digest_mode",
+            "alert.suppress",
+            "alert.suppress.fields",
+            "alert.suppress.period",
+        ],
+    ),
+    (
+        "workflow_actions",
+        &[
+            "type",
+            "label",
+            "eventtypes",
+            "fields",
+            "display_location",
+            "link.uri",
+            "link.target",
+            "search.app",
+            "search.view",
+            "search.target",
+            "search.earliest",
+            "search.latest",
+            "search.search_string",
+        ],
+    ),
     ("eventtypes", &["search", "description"]),
     ("tags", &["alert", "ticketing", "incident"]),
     (
@@ -143,6 +197,7 @@ fn problems(root: &Path, version: &str) -> Result<Vec<String>> {
     problems.extend(app.tags());
     problems.extend(app.actions(root)?);
     problems.extend(app.commands());
+    problems.extend(knowledge::problems(&app, root)?);
     problems.extend(manifest(root, version)?);
     Ok(problems)
 }
@@ -262,6 +317,7 @@ impl App {
         let defined: BTreeSet<&str> = self
             .conf("transforms")
             .iter()
+            .filter(|stanza| stanza.get("filename").is_none())
             .map(|stanza| stanza.name.as_str())
             .collect();
         let used: BTreeSet<&str> = self
