@@ -5,11 +5,13 @@ import Button from '@splunk/react-ui/Button';
 import Message from '@splunk/react-ui/Message';
 import Modal from '@splunk/react-ui/Modal';
 import Progress from '@splunk/react-ui/Progress';
+import variables from '@splunk/themes/variables';
+import styled from 'styled-components';
 import { told } from '../../splunk/failure';
 import type { Accounts } from './account';
 import { carryOut, takeBack } from './carry_out';
 import type { Item } from './item';
-import { Row, Sheet, Small } from './look';
+import { Clipped, Row, Severity, Sheet, Small, StatusTag, Strong } from './look';
 import { batchesOf, mayPass, type Ending } from './outcome';
 import { Outcomes } from './Outcomes';
 import { rowsOf } from './sending';
@@ -149,7 +151,11 @@ function Course(props: Props & { intent: Intent; closing: { current: () => void 
     };
 
     const planned = endings.filter((ending) => ending.outcome === 'planned');
-    const write = (): void => void carry(planned.flatMap((ending) => byId.get(ending.id) ?? []), false);
+    const write = (): void =>
+        void carry(
+            planned.flatMap((ending) => byId.get(ending.id) ?? []),
+            false,
+        );
     const passing = endings.filter(mayPass).flatMap((ending) => byId.get(ending.id) ?? []);
     const overrule = (ending: Ending): void => {
         const item = byId.get(ending.id);
@@ -177,7 +183,9 @@ function Course(props: Props & { intent: Intent; closing: { current: () => void 
                     )}
                     {phase === 'form' && (
                         <>
-                            {tried && isEmpty(verdict, subject) && <Notice type="error">{strings.verdict.nothing}</Notice>}
+                            {tried && isEmpty(verdict, subject) && (
+                                <Notice type="error">{strings.verdict.nothing}</Notice>
+                            )}
                             {tooMany && (
                                 <Notice type="error">{strings.verdict.tooMany(items.length, props.maxTargets)}</Notice>
                             )}
@@ -187,22 +195,32 @@ function Course(props: Props & { intent: Intent; closing: { current: () => void 
                                     {strings.verdict.readOnly(name)}
                                 </Notice>
                             ))}
-                            <VerdictForm
-                                subject={subject}
-                                verdict={verdict}
-                                onVerdict={setVerdict}
-                                faults={tried ? wrong : {}}
-                                mine={props.mine}
-                                accounts={[...ways]
-                                    .filter(([, choices]) => choices.length > 1)
-                                    .map(([tenant, choices]) => ({
-                                        tenant,
-                                        choices,
-                                        chosen: chosen[tenant] ?? '',
-                                        fault: tried && !chosen[tenant] ? strings.verdict.faults.account : undefined,
-                                    }))}
-                                onAccount={(tenant, name) => setChosen((before) => ({ ...before, [tenant]: name }))}
-                            />
+                            <Sides>
+                                <div>
+                                    <VerdictForm
+                                        subject={subject}
+                                        verdict={verdict}
+                                        onVerdict={setVerdict}
+                                        faults={tried ? wrong : {}}
+                                        mine={props.mine}
+                                        accounts={[...ways]
+                                            .filter(([, choices]) => choices.length > 1)
+                                            .map(([tenant, choices]) => ({
+                                                tenant,
+                                                choices,
+                                                chosen: chosen[tenant] ?? '',
+                                                fault:
+                                                    tried && !chosen[tenant]
+                                                        ? strings.verdict.faults.account
+                                                        : undefined,
+                                            }))}
+                                        onAccount={(tenant, name) =>
+                                            setChosen((before) => ({ ...before, [tenant]: name }))
+                                        }
+                                    />
+                                </div>
+                                <About items={items} />
+                            </Sides>
                         </>
                     )}
                     {BUSY.includes(phase) && <Waiting phase={phase} progress={progress} />}
@@ -217,7 +235,11 @@ function Course(props: Props & { intent: Intent; closing: { current: () => void 
                     {(phase === 'done' || phase === 'undone') && (
                         <>
                             {stopped && <Notice type="warning">{say.stopped}</Notice>}
-                            <Outcomes endings={endings} items={byId} onOverrule={phase === 'done' ? overrule : undefined} />
+                            <Outcomes
+                                endings={endings}
+                                items={byId}
+                                onOverrule={phase === 'done' ? overrule : undefined}
+                            />
                             {undoable.length > 0 && (
                                 <Small as="div" style={{ marginTop: 8 }}>
                                     {say.batch} {undoable.join(', ')}
@@ -247,7 +269,10 @@ function Course(props: Props & { intent: Intent; closing: { current: () => void 
                                     <Button
                                         appearance="primary"
                                         elementRef={ref}
-                                        label={say.write(planned.length, strings.named[subject](planned.length).replace(/^\S+ /u, ''))}
+                                        label={say.write(
+                                            planned.length,
+                                            strings.named[subject](planned.length).replace(/^\S+ /u, ''),
+                                        )}
                                         onClick={write}
                                     />
                                 )}
@@ -257,11 +282,18 @@ function Course(props: Props & { intent: Intent; closing: { current: () => void 
                 )}
                 {phase === 'done' && (
                     <>
-                        {passing.length > 0 && <Button label={say.again(passing.length)} onClick={() => void carry(passing, false)} />}
+                        {passing.length > 0 && (
+                            <Button label={say.again(passing.length)} onClick={() => void carry(passing, false)} />
+                        )}
                         {undoable.length > 0 && <Button label={say.undo} onClick={() => setPhase('asking')} />}
                         <Focused>
                             {(ref) => (
-                                <Button appearance="primary" elementRef={ref} label={say.close} onClick={() => props.onClose(null)} />
+                                <Button
+                                    appearance="primary"
+                                    elementRef={ref}
+                                    label={say.close}
+                                    onClick={() => props.onClose(null)}
+                                />
                             )}
                         </Focused>
                     </>
@@ -271,7 +303,12 @@ function Course(props: Props & { intent: Intent; closing: { current: () => void 
                         <Button label={say.back} onClick={() => setPhase('done')} />
                         <Focused>
                             {(ref) => (
-                                <Button appearance="primary" elementRef={ref} label={say.undoGo} onClick={() => void undo()} />
+                                <Button
+                                    appearance="primary"
+                                    elementRef={ref}
+                                    label={say.undoGo}
+                                    onClick={() => void undo()}
+                                />
                             )}
                         </Focused>
                     </>
@@ -279,12 +316,61 @@ function Course(props: Props & { intent: Intent; closing: { current: () => void 
                 {phase === 'undone' && (
                     <Focused>
                         {(ref) => (
-                            <Button appearance="primary" elementRef={ref} label={say.close} onClick={() => props.onClose(null)} />
+                            <Button
+                                appearance="primary"
+                                elementRef={ref}
+                                label={say.close}
+                                onClick={() => props.onClose(null)}
+                            />
                         )}
                     </Focused>
                 )}
             </Modal.Footer>
         </>
+    );
+}
+
+const Sides = styled.div`
+    align-items: start;
+    display: grid;
+    gap: 24px;
+    grid-template-columns: minmax(0, 1fr) 280px;
+    @media (max-width: 900px) {
+        grid-template-columns: minmax(0, 1fr);
+    }
+`;
+
+const Beside = styled.aside`
+    border-left: 1px solid ${variables.borderColorWeak};
+    padding-left: 16px;
+`;
+
+/** How many are named beside the form; the rest is counted. */
+const NAMED = 8;
+
+/** What the form is about, as it stands now. */
+function About({ items }: { items: readonly Item[] }) {
+    return (
+        <Beside>
+            <Small as="div">{strings.named[items[0]?.subject ?? 'alert'](items.length)}</Small>
+            {items.slice(0, NAMED).map((item) => (
+                <div key={item.key} style={{ marginTop: 8 }}>
+                    <Clipped title={item.title}>
+                        <Strong>{item.title}</Strong>
+                    </Clipped>
+                    <Row $gap={6}>
+                        <Severity severity={item.severity} />
+                        <StatusTag status={item.status} />
+                        {item.owner !== null && <Clipped title={item.owner}>{item.owner}</Clipped>}
+                    </Row>
+                </div>
+            ))}
+            {items.length > NAMED && (
+                <Small as="div" style={{ marginTop: 8 }}>
+                    {strings.verdict.andMore(items.length - NAMED)}
+                </Small>
+            )}
+        </Beside>
     );
 }
 
@@ -306,7 +392,15 @@ function titles(phase: Phase, what: string): string {
     }
 }
 
-export function Notice({ type, title, children }: { type: 'error' | 'warning' | 'info'; title?: string; children: ReactNode }) {
+export function Notice({
+    type,
+    title,
+    children,
+}: {
+    type: 'error' | 'warning' | 'info';
+    title?: string;
+    children: ReactNode;
+}) {
     return (
         <Message type={type} appearance="fill" style={{ marginBottom: 12 }}>
             {title !== undefined && <Message.Title>{title}</Message.Title>}

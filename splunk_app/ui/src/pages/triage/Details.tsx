@@ -101,8 +101,18 @@ function Panel(props: Props & { item: Item }) {
                         {item.classification !== null && <Tag>{worded('classification', item.classification)}</Tag>}
                     </Row>
                     <Row $gap={0} $wrap={false}>
-                        <Button appearance="subtle" icon={<ChevronUp />} aria-label={say.previous} onClick={() => props.onStep(-1)} />
-                        <Button appearance="subtle" icon={<ChevronDown />} aria-label={say.next} onClick={() => props.onStep(1)} />
+                        <Button
+                            appearance="subtle"
+                            icon={<ChevronUp />}
+                            aria-label={say.previous}
+                            onClick={() => props.onStep(-1)}
+                        />
+                        <Button
+                            appearance="subtle"
+                            icon={<ChevronDown />}
+                            aria-label={say.next}
+                            onClick={() => props.onStep(1)}
+                        />
                         <Button appearance="subtle" icon={<Cross />} aria-label={say.close} onClick={props.onClose} />
                     </Row>
                 </Row>
@@ -112,7 +122,11 @@ function Panel(props: Props & { item: Item }) {
                 <Row>
                     {props.mayWrite && (
                         <>
-                            <Button appearance="primary" label={strings.bulk.decide} onClick={() => props.onDecide([item])} />
+                            <Button
+                                appearance="primary"
+                                label={strings.bulk.decide}
+                                onClick={() => props.onDecide([item])}
+                            />
                             {item.status !== 'resolved' && (
                                 <Button label={strings.bulk.resolve} onClick={() => props.onResolve([item])} />
                             )}
@@ -149,7 +163,11 @@ function Panel(props: Props & { item: Item }) {
                 )}
                 {(item.evidence.length > 0 || item.subject === 'alert') && (
                     <Section title={say.evidence}>
-                        {item.evidence.length === 0 ? <Small>{say.noEvidence}</Small> : <EvidenceList evidence={item.evidence} />}
+                        {item.evidence.length === 0 ? (
+                            <Small>{say.noEvidence}</Small>
+                        ) : (
+                            <EvidenceList evidence={item.evidence} />
+                        )}
                     </Section>
                 )}
                 {item.remarks.length > 0 && (
@@ -297,7 +315,8 @@ function Comparison({ item, account, onLive }: Props & { item: Item }) {
                     <Message.Title>{say.liveDiffers}</Message.Title>
                     {asked.live.differs.map(({ field, before, after }) => (
                         <div key={field}>
-                            {strings.fields[field] ?? field}: {strings.act.from(worded(field, before), worded(field, after))}
+                            {strings.fields[field] ?? field}:{' '}
+                            {strings.act.from(worded(field, before), worded(field, after))}
                         </div>
                     ))}
                 </Message>
@@ -315,6 +334,8 @@ function Comparison({ item, account, onLive }: Props & { item: Item }) {
 /** Ids are letters, digits and a few signs, so they may stand in a search. */
 function revisions(item: Item): string {
     const [macro, field] =
-        item.subject === 'alert' ? ['defender_bridge_alerts', 'id'] : ['defender_bridge_incidents', 'incident_id'];
-    return searchPage(`\`${macro}\` ${field}="${item.id.replace(/["\\]/gu, '')}"`, '0');
+        item.subject === 'alert'
+            ? ['defender_bridge_alerts', 'alert_id']
+            : ['defender_bridge_incidents', 'incident_id'];
+    return searchPage(`\`defender_bridge_index\` \`${macro}\` ${field}="${item.id.replace(/["\\]/gu, '')}"`, '0');
 }

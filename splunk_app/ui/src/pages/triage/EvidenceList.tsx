@@ -59,7 +59,9 @@ export function Marks({ evidence }: { evidence: Evidence }) {
                 </Tag>
             )}
             {remediation !== null && (
-                <Tag tone={remediation === 'active' ? 'warning' : 'good'}>{say.remediations[remediation] ?? remediation}</Tag>
+                <Tag tone={remediation === 'active' ? 'warning' : 'good'}>
+                    {say.remediations[remediation] ?? remediation}
+                </Tag>
             )}
             {roles.map((role) => (
                 <Tag key={role}>{role}</Tag>

@@ -40,7 +40,12 @@ export function Filters(props: Props) {
                     aria-label={say.words}
                 />
             </div>
-            <Choice label={say.time} value={props.earliest} onChange={props.onEarliest} options={Object.entries(say.times)} />
+            <Choice
+                label={say.time}
+                value={props.earliest}
+                onChange={props.onEarliest}
+                options={Object.entries(say.times)}
+            />
             <Choice
                 label={say.status}
                 value={narrowing.status}

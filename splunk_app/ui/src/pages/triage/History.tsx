@@ -70,7 +70,9 @@ function Ledger(props: Props) {
                 onProgress: (done, of) => setProgress([done, of]),
             });
             setEndings(found);
-            setBatches((before) => before?.map((one) => (one.id === batch.id ? { ...one, undoneBy: '…' } : one)) ?? null);
+            setBatches(
+                (before) => before?.map((one) => (one.id === batch.id ? { ...one, undoneBy: '…' } : one)) ?? null,
+            );
             props.onEndings(found);
         } catch (reason) {
             setError(reason);
@@ -100,11 +102,11 @@ function Ledger(props: Props) {
                     {asked === null && batches === null && error === null && <WaitSpinner size="medium" />}
                     {asked === null && batches?.length === 0 && <p>{say.empty}</p>}
                     {asked === null && batches !== null && batches.length > 0 && (
-                        <Table aria-label={say.title}>
+                        <Table aria-label={say.title} resizableFillLayout>
                             <Table.Head>
                                 <Table.HeadCell width={110}>{say.columns.time}</Table.HeadCell>
                                 <Table.HeadCell width={140}>{say.columns.actor}</Table.HeadCell>
-                                <Table.HeadCell>{say.columns.what}</Table.HeadCell>
+                                <Table.HeadCell width="auto">{say.columns.what}</Table.HeadCell>
                                 <Table.HeadCell width={200}>{say.columns.outcomes}</Table.HeadCell>
                                 <Table.HeadCell width={130}>{say.columns.undo}</Table.HeadCell>
                             </Table.Head>
@@ -151,7 +153,12 @@ function Ledger(props: Props) {
                 {asked !== null && progress === null && endings === null && (
                     <Focused>
                         {(ref) => (
-                            <Button appearance="primary" elementRef={ref} label={strings.act.undoGo} onClick={() => void undo(asked)} />
+                            <Button
+                                appearance="primary"
+                                elementRef={ref}
+                                label={strings.act.undoGo}
+                                onClick={() => void undo(asked)}
+                            />
                         )}
                     </Focused>
                 )}

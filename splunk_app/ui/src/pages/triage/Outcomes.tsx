@@ -1,8 +1,9 @@
 // How each row would end or has ended: the worst first, each with what to do.
 import Link from '@splunk/react-ui/Link';
 import Table from '@splunk/react-ui/Table';
+import styled from 'styled-components';
 import type { Item } from './item';
-import { Clipped, Mono, OutcomeTag, Row, Small, Strong, worded } from './look';
+import { Clipped, Mono, OutcomeTag, Row, Small, Strong, Whole, worded } from './look';
 import { isWell, tally, worstFirst, type Change, type Ending } from './outcome';
 import { triage as strings } from './strings';
 
@@ -15,6 +16,7 @@ interface Props {
 
 export function Outcomes({ endings, items, onOverrule }: Props) {
     const say = strings.act;
+    const telling = endings.some((ending) => !isWell(ending) || ending.advice !== '');
     return (
         <>
             <Row style={{ marginBottom: 10 }} aria-live="polite" data-test="tally">
@@ -23,23 +25,29 @@ export function Outcomes({ endings, items, onOverrule }: Props) {
                 ))}
             </Row>
             <div style={{ maxHeight: '48vh', overflowY: 'auto' }} tabIndex={0} role="region" aria-label={say.doneTitle}>
-                <Table tableStyle={{ tableLayout: 'fixed' }} aria-label={say.doneTitle}>
+                <Table resizableFillLayout aria-label={say.doneTitle}>
                     <Table.Head>
                         <Table.HeadCell width={240}>{say.columns.object}</Table.HeadCell>
                         <Table.HeadCell width={130}>{say.columns.outcome}</Table.HeadCell>
-                        <Table.HeadCell width={250}>{say.columns.change}</Table.HeadCell>
-                        <Table.HeadCell>{say.columns.message}</Table.HeadCell>
+                        <Table.HeadCell width={telling ? 250 : 'auto'}>{say.columns.change}</Table.HeadCell>
+                        {telling && <Table.HeadCell width="auto">{say.columns.message}</Table.HeadCell>}
                     </Table.Head>
                     <Table.Body>
                         {worstFirst(endings).map((ending, place) => (
-                            <Table.Row key={`${ending.id} ${place}`} data-test="outcome-row" data-outcome={ending.outcome}>
+                            <Table.Row
+                                key={`${ending.id} ${place}`}
+                                data-test="outcome-row"
+                                data-outcome={ending.outcome}
+                            >
                                 <Table.Cell>
-                                    <Clipped title={items.get(ending.id)?.title}>
-                                        <Strong>{items.get(ending.id)?.title ?? ending.id}</Strong>
-                                    </Clipped>
-                                    <Clipped title={ending.id}>
-                                        <Small>{ending.id}</Small>
-                                    </Clipped>
+                                    <Whole>
+                                        <Clipped title={items.get(ending.id)?.title}>
+                                            <Strong>{items.get(ending.id)?.title ?? ending.id}</Strong>
+                                        </Clipped>
+                                        <Clipped title={ending.id}>
+                                            <Small>{ending.id}</Small>
+                                        </Clipped>
+                                    </Whole>
                                 </Table.Cell>
                                 <Table.Cell>
                                     <OutcomeTag outcome={ending.outcome} />
@@ -47,9 +55,11 @@ export function Outcomes({ endings, items, onOverrule }: Props) {
                                 <Table.Cell>
                                     <Changes changes={ending.changes} />
                                 </Table.Cell>
-                                <Table.Cell>
-                                    <Telling ending={ending} onOverrule={onOverrule} />
-                                </Table.Cell>
+                                {telling && (
+                                    <Table.Cell>
+                                        <Telling ending={ending} onOverrule={onOverrule} />
+                                    </Table.Cell>
+                                )}
                             </Table.Row>
                         ))}
                     </Table.Body>
@@ -59,15 +69,26 @@ export function Outcomes({ endings, items, onOverrule }: Props) {
     );
 }
 
+/** Three lines of a comment are enough to recognise it. */
+const Brief = styled.div`
+    -webkit-box-orient: vertical;
+    -webkit-line-clamp: 3;
+    display: -webkit-box;
+    overflow: hidden;
+    white-space: pre-wrap;
+`;
+
 function Changes({ changes }: { changes: readonly Change[] }) {
     const say = strings.act;
     if (changes.length === 0) return <Small>{say.noChange}</Small>;
     return (
-        <>
+        <Whole>
             {changes.map(({ field, before, after }) => (
                 <div key={field}>
                     {field === 'comment' ? (
-                        say.comment
+                        <Brief title={after}>
+                            <Small>{say.comment}</Small> {after}
+                        </Brief>
                     ) : (
                         <>
                             <Small>{strings.fields[field] ?? field}</Small>{' '}
@@ -76,7 +97,7 @@ function Changes({ changes }: { changes: readonly Change[] }) {
                     )}
                 </div>
             ))}
-        </>
+        </Whole>
     );
 }
 
@@ -85,7 +106,7 @@ function Telling({ ending, onOverrule }: { ending: Ending; onOverrule: ((ending:
     const say = strings.act;
     if (isWell(ending) && ending.advice === '') return null;
     return (
-        <div style={{ overflowWrap: 'anywhere' }}>
+        <Whole>
             {!isWell(ending) && <div>{ending.message}</div>}
             {ending.advice !== '' && <Strong as="div">{ending.advice}</Strong>}
             {ending.outcome === 'conflict' && onOverrule !== undefined && (
@@ -98,6 +119,6 @@ function Telling({ ending, onOverrule }: { ending: Ending; onOverrule: ((ending:
                     {say.request} <Mono>{ending.requestId}</Mono>
                 </Small>
             )}
-        </div>
+        </Whole>
     );
 }

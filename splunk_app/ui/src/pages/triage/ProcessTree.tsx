@@ -13,9 +13,10 @@ const Branch = styled.ul`
     margin: 0;
     padding: 0;
     ul {
+        list-style: none;
         border-left: 1px solid ${variables.borderColorWeak};
-        margin-left: 7px;
-        padding-left: 16px;
+        margin: 0 0 0 7px;
+        padding: 0 0 0 16px;
     }
     li {
         position: relative;
@@ -61,7 +62,8 @@ export function ProcessTree({ evidence }: { evidence: readonly Evidence[] }) {
 
 function Leaf({ node }: { node: TreeNode }) {
     const { image, evidence } = node;
-    const folder = image.path === null ? '' : `${image.path.replace(/[\\/]+$/u, '')}${image.path.includes('/') ? '/' : '\\'}`;
+    const folder =
+        image.path === null ? '' : `${image.path.replace(/[\\/]+$/u, '')}${image.path.includes('/') ? '/' : '\\'}`;
     return (
         <li>
             <Node $named={evidence === null}>

@@ -3,7 +3,7 @@ import variables from '@splunk/themes/variables';
 import Table from '@splunk/react-ui/Table';
 import styled from 'styled-components';
 import type { Item } from './item';
-import { Clipped, Row, Severity, Small, StatusTag, Strong, Tag, When } from './look';
+import { Clipped, Row, Severity, Small, StatusTag, Strong, Tag, When, Whole } from './look';
 import type { Column, Order } from './queue';
 import { triage as strings } from './strings';
 import type { Subject } from './vocabulary';
@@ -26,24 +26,23 @@ interface Props {
 
 const Frame = styled.div`
     tr[data-current='true'] > td {
-        background: ${variables.interactiveColorOverlayActive};
+        background: ${variables.interactiveColorOverlaySelected};
     }
     tr[data-current='true'] > td:first-child {
         box-shadow: inset 3px 0 0 ${variables.focusColor};
     }
-    td {
-        vertical-align: middle;
-    }
+    background: ${variables.backgroundColorSection};
+    overflow-x: auto;
 `;
 
 const COLUMNS: [Column | 'affected', number | 'auto'][] = [
-    ['severity', 124],
+    ['severity', 128],
     ['title', 'auto'],
-    ['affected', 230],
-    ['product', 110],
-    ['status', 118],
-    ['owner', 170],
-    ['updated', 112],
+    ['affected', 220],
+    ['product', 116],
+    ['status', 122],
+    ['owner', 168],
+    ['updated', 116],
 ];
 
 export function QueueTable(props: Props) {
@@ -57,7 +56,8 @@ export function QueueTable(props: Props) {
             <Table
                 aria-label={say.label(strings.subjects[props.subject])}
                 headType="inline"
-                tableStyle={{ tableLayout: 'fixed', minWidth: 1000 }}
+                resizableFillLayout
+                tableStyle={{ minWidth: 1080 }}
                 primaryColumnIndex={1}
                 {...(selectable ? { rowSelection, onRequestToggleAllRows: props.onTogglePage } : {})}
             >
@@ -104,7 +104,11 @@ export function QueueTable(props: Props) {
                                 <Affected names={[...item.devices, ...item.users]} />
                             </Table.Cell>
                             <Table.Cell>
-                                <Clipped>{item.product === null ? strings.unset : (strings.products[item.product] ?? item.product)}</Clipped>
+                                <Clipped>
+                                    {item.product === null
+                                        ? strings.unset
+                                        : (strings.products[item.product] ?? item.product)}
+                                </Clipped>
                             </Table.Cell>
                             <Table.Cell>
                                 <StatusTag status={item.status} />
@@ -138,7 +142,7 @@ function Title({ item, tenant }: { item: Item; tenant: boolean }) {
         tenant ? item.tenant : null,
     ].filter(Boolean);
     return (
-        <>
+        <Whole>
             <Row $wrap={false}>
                 <Clipped title={item.title}>
                     <Strong>{item.title}</Strong>
@@ -150,7 +154,7 @@ function Title({ item, tenant }: { item: Item; tenant: boolean }) {
             <Clipped>
                 <Small>{beside.join(' · ')}</Small>
             </Clipped>
-        </>
+        </Whole>
     );
 }
 
@@ -158,7 +162,7 @@ function Affected({ names }: { names: readonly string[] }) {
     const [first, second, ...rest] = names;
     if (first === undefined) return <span>{strings.unset}</span>;
     return (
-        <div title={names.join('\n')}>
+        <Whole title={names.join('\n')}>
             <Clipped>{first}</Clipped>
             {second !== undefined && (
                 <Row $gap={6} $wrap={false}>
@@ -168,6 +172,6 @@ function Affected({ names }: { names: readonly string[] }) {
                     {rest.length > 0 && <Small>{strings.table.more(rest.length)}</Small>}
                 </Row>
             )}
-        </div>
+        </Whole>
     );
 }

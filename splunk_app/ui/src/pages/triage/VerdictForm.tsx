@@ -6,7 +6,15 @@ import Select from '@splunk/react-ui/Select';
 import Text from '@splunk/react-ui/Text';
 import TextArea from '@splunk/react-ui/TextArea';
 import { triage as strings } from './strings';
-import { answered, COMMENT_MAX, UNCHANGED, type Faults, type OwnerChoice, type Verdict, type VerdictField } from './verdict';
+import {
+    answered,
+    COMMENT_MAX,
+    UNCHANGED,
+    type Faults,
+    type OwnerChoice,
+    type Verdict,
+    type VerdictField,
+} from './verdict';
 import { CLASSIFICATIONS, determinationsOf, STATUSES, type Subject } from './vocabulary';
 
 interface Props {
@@ -41,7 +49,11 @@ export function VerdictForm({ subject, verdict, onVerdict, faults, mine, account
                 onChange={set('classification')}
                 options={CLASSIFICATIONS.map((word) => [word, strings.classifications[word] ?? word])}
             />
-            <ControlGroup label={say.determination} help={determinations.length === 0 ? say.determinationHelp : undefined}>
+            <ControlGroup
+                label={say.determination}
+                style={{ maxWidth: 'none' }}
+                help={determinations.length === 0 ? say.determinationHelp : undefined}
+            >
                 <Select
                     value={verdict.determination}
                     disabled={determinations.length === 0}
@@ -74,10 +86,16 @@ export function VerdictForm({ subject, verdict, onVerdict, faults, mine, account
             )}
             <ControlGroup
                 label={say.comment}
+                style={{ maxWidth: 'none' }}
                 help={say.commentHelp(COMMENT_MAX - [...verdict.comment].length)}
                 error={faults.comment ?? false}
             >
-                <TextArea value={verdict.comment} rowsMin={3} rowsMax={10} onChange={(_, { value }) => set('comment')(value)} />
+                <TextArea
+                    value={verdict.comment}
+                    rowsMin={3}
+                    rowsMax={10}
+                    onChange={(_, { value }) => set('comment')(value)}
+                />
             </ControlGroup>
             {subject === 'incident' && (
                 <>
@@ -91,7 +109,11 @@ export function VerdictForm({ subject, verdict, onVerdict, faults, mine, account
             )}
             {accounts.map(({ tenant, choices, chosen, fault }) => (
                 <ControlGroup key={tenant} label={say.account} help={say.accountHelp(tenant)} error={fault ?? false}>
-                    <Select value={chosen} placeholder={say.accountAsk} onChange={(_, { value }) => onAccount(tenant, String(value))}>
+                    <Select
+                        value={chosen}
+                        placeholder={say.accountAsk}
+                        onChange={(_, { value }) => onAccount(tenant, String(value))}
+                    >
                         {choices.map((name) => (
                             <Select.Option key={name} value={name} label={name} />
                         ))}
@@ -112,7 +134,7 @@ interface BarProps {
 function Bar({ label, value, onChange, options }: BarProps) {
     const id = useId();
     return (
-        <ControlGroup label={label} labelFor={id}>
+        <ControlGroup label={label} labelFor={id} style={{ maxWidth: 'none' }}>
             <RadioBar id={id} value={value} onChange={(_, data) => onChange(String(data.value))} aria-label={label}>
                 <RadioBar.Option value={UNCHANGED} label={strings.verdict.unchanged} />
                 {options.map(([word, shown]) => (

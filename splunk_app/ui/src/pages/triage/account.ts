@@ -26,8 +26,7 @@ export class Accounts {
     /** All that could be meant for a tenant. One: take it. More: ask. */
     of(tenant: string | null): string[] {
         if (tenant === null) return this.names();
-        const same = (other: string | null): boolean =>
-            other !== null && other.toLowerCase() === tenant.toLowerCase();
+        const same = (other: string | null): boolean => other !== null && other.toLowerCase() === tenant.toLowerCase();
         const found = distinct([
             ...this.configured.filter((one) => same(one.tenant)).map((one) => one.name),
             ...this.health.filter((one) => same(one.tenant)).map((one) => one.account),
@@ -52,7 +51,7 @@ export class Accounts {
 
 /** The newest word of each input; runs that failed say account and tenant too. */
 export const HEALTH_SEARCH =
-    '`defender_bridge_health` | dedup account, tenant | head 200 | fields _time, _raw';
+    '`defender_bridge_index` `defender_bridge_health` | dedup account, tenant | head 200 | fields _time, _raw';
 
 export function healthOf(raw: string): Health | null {
     const json = parsed(raw);

@@ -4,7 +4,7 @@ import { parsed, object, text } from './json';
 import type { Subject } from './vocabulary';
 
 /** A thousand rows of the largest call, and some more. */
-export const LEDGER_SEARCH = '`defender_bridge_triage` | head 2000 | fields _time, _raw';
+export const LEDGER_SEARCH = '`defender_bridge_index` `defender_bridge_triage` | head 2000 | fields _time, _raw';
 
 export interface Batch {
     id: string;

@@ -48,9 +48,7 @@ function endingsOf(portion: readonly Row[], found: readonly ResultRow[]): Ending
     return portion.map((row) => {
         const id = row.id ?? '';
         const result = byId.get(id);
-        return result === undefined
-            ? missing(id, strings.outcome.unsaid, true)
-            : endingOf(result);
+        return result === undefined ? missing(id, strings.outcome.unsaid, true) : endingOf(result);
     });
 }
 

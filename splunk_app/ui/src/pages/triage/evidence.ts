@@ -123,11 +123,7 @@ function described(item: JsonObject, type: string): Described {
         case 'user':
             return ['user', ...describedUser(object(item.userAccount) ?? item)];
         case 'ip':
-            return [
-                'address',
-                text(item, 'ipAddress'),
-                [[is.country, text(item, 'countryLetterCode')]],
-            ];
+            return ['address', text(item, 'ipAddress'), [[is.country, text(item, 'countryLetterCode')]]];
         case 'url':
             return ['url', text(item, 'url'), []];
         case 'analyzedMessage':
@@ -295,15 +291,7 @@ function delivery(item: JsonObject): string | null {
 
 /** A type without a reader of its own: its name, and whatever it says. */
 function describedOther(item: JsonObject, type: string): Described {
-    const shown = text(
-        item,
-        'displayName',
-        'name',
-        'securityGroupName',
-        'hostName',
-        'resourceName',
-        'fileName',
-    );
+    const shown = text(item, 'displayName', 'name', 'securityGroupName', 'hostName', 'resourceName', 'fileName');
     const hidden = new Set(['@odata.type', 'entityType', 'verdict', 'remediationStatus']);
     const facts: Facts = Object.entries(item)
         .filter(([name]) => !hidden.has(name))

@@ -68,7 +68,7 @@ export function Triage() {
     const mayWrite = setting.session !== null && triages(setting.session);
 
     const current = useCallback(
-        (item: Item): Item => withState(item, states.get(`${item.subject} ${item.id}`) ?? {}),
+        (item: Item): Item => withState(item, states.get(`${item.subject} ${item.id}`)),
         [states],
     );
     const allAlerts = useMemo(() => alerts.items.map(current), [alerts.items, current]);
@@ -87,10 +87,7 @@ export function Triage() {
         [allAlerts, allIncidents],
     );
     const shown = open === null ? null : current(byId.get(open.id) ?? open);
-    const products = useMemo(
-        () => [...new Set(all.flatMap((item) => item.product ?? []))].sort(),
-        [all],
-    );
+    const products = useMemo(() => [...new Set(all.flatMap((item) => item.product ?? []))].sort(), [all]);
 
     const focusRow = useCallback((key: string | null): void => {
         const row = key === null ? null : document.querySelector<HTMLElement>(`tr[data-key="${CSS.escape(key)}"]`);
@@ -104,16 +101,24 @@ export function Triage() {
     const cursorNow = useRef<string | null>(null);
     cursorNow.current = cursor;
 
-    const show = useCallback((item: Item | null): void => {
-        setOpen(item);
-        if (item !== null) setCursor(item.key);
-        window.history.replaceState(null, '', `${window.location.pathname}${naming(window.location.search, item?.subject ?? subject, item?.id ?? null)}`);
-    }, [subject]);
+    const show = useCallback(
+        (item: Item | null): void => {
+            setOpen(item);
+            if (item !== null) setCursor(item.key);
+            window.history.replaceState(
+                null,
+                '',
+                `${window.location.pathname}${naming(window.location.search, item?.subject ?? subject, item?.id ?? null)}`,
+            );
+        },
+        [subject],
+    );
 
     // A link names one object: it is opened, wherever it stands, and nothing else happens.
     useEffect(() => {
         const { id, subject: of } = arrival.current;
-        if (id === null || !answered || linked.item !== null || linked.missing !== null || open !== null) return undefined;
+        if (id === null || !answered || linked.item !== null || linked.missing !== null || open !== null)
+            return undefined;
         const here = queue.items.find((item) => item.id === id);
         if (here !== undefined) {
             setLinked({ item: here, missing: null });
@@ -141,7 +146,11 @@ export function Triage() {
         setOpen(null);
         setLinked({ item: null, missing: null });
         arrival.current = { subject: next, id: null };
-        window.history.replaceState(null, '', `${window.location.pathname}${naming(window.location.search, next, null)}`);
+        window.history.replaceState(
+            null,
+            '',
+            `${window.location.pathname}${naming(window.location.search, next, null)}`,
+        );
     };
     const narrow = (next: Narrowing): void => {
         setNarrowing(next);
@@ -198,7 +207,10 @@ export function Triage() {
             return next;
         });
         const done = new Set(endings.filter((ending) => ending.outcome === 'updated').map((ending) => ending.id));
-        setSelected((before) => new Set(all.filter((item) => before.has(item.key) && !done.has(item.id)).map((item) => item.key)));
+        setSelected(
+            (before) =>
+                new Set(all.filter((item) => before.has(item.key) && !done.has(item.id)).map((item) => item.key)),
+        );
     };
 
     const account = (item: Item): string | null => {
@@ -264,7 +276,10 @@ export function Triage() {
                 </Row>
             </Row>
 
-            <TabBar activeTabId={subject} onChange={(_, { selectedTabId }) => choose(selectedTabId === 'incident' ? 'incident' : 'alert')}>
+            <TabBar
+                activeTabId={subject}
+                onChange={(_, { selectedTabId }) => choose(selectedTabId === 'incident' ? 'incident' : 'alert')}
+            >
                 <TabBar.Tab tabId="alert" label={tabLabel('alert', allAlerts, alerts.at)} />
                 <TabBar.Tab tabId="incident" label={tabLabel('incident', allIncidents, incidents.at)} />
             </TabBar>
@@ -323,8 +338,20 @@ export function Triage() {
                         now={now}
                     />
                     <Row style={{ justifyContent: 'space-between', marginTop: 8 }}>
-                        <Small>{strings.table.shown((shownPage - 1) * PAGE + 1, (shownPage - 1) * PAGE + rows.length, found.length)}</Small>
-                        {pages > 1 && <Paginator current={shownPage} totalPages={pages} onChange={(_, data) => setPage(data.page)} />}
+                        <Small>
+                            {strings.table.shown(
+                                (shownPage - 1) * PAGE + 1,
+                                (shownPage - 1) * PAGE + rows.length,
+                                found.length,
+                            )}
+                        </Small>
+                        {pages > 1 && (
+                            <Paginator
+                                current={shownPage}
+                                totalPages={pages}
+                                onChange={(_, data) => setPage(data.page)}
+                            />
+                        )}
                     </Row>
                 </>
             )}
@@ -347,7 +374,9 @@ export function Triage() {
                 <BulkBar
                     count={chosen.length}
                     hidden={hidden}
-                    rest={rows.every((item) => selected.has(item.key)) && found.length > chosen.length ? found.length : 0}
+                    rest={
+                        rows.every((item) => selected.has(item.key)) && found.length > chosen.length ? found.length : 0
+                    }
                     onAll={() => setSelected(new Set(found.map((item) => item.key)))}
                     onResolve={() => resolve(chosen)}
                     onDecide={() => decide(chosen)}
@@ -366,13 +395,19 @@ export function Triage() {
                 }}
                 onDecide={(items) => decide(items)}
                 onResolve={resolve}
-                onLive={(item, live) => setStates((before) => new Map(before).set(`${item.subject} ${item.id}`, live.state))}
+                onLive={(item, live) =>
+                    setStates((before) => new Map(before).set(`${item.subject} ${item.id}`, live.state))
+                }
                 returnFocus={comeBack}
                 mayWrite={mayWrite}
                 account={shown === null ? null : account(shown)}
                 portal={portal}
-                alertsOf={(incident) => allAlerts.filter((alert) => alert.incidentId === incident.id && alert.tenant === incident.tenant)}
-                incidentOf={(alert) => allIncidents.find((one) => one.id === alert.incidentId && one.tenant === alert.tenant) ?? null}
+                alertsOf={(incident) =>
+                    allAlerts.filter((alert) => alert.incidentId === incident.id && alert.tenant === incident.tenant)
+                }
+                incidentOf={(alert) =>
+                    allIncidents.find((one) => one.id === alert.incidentId && one.tenant === alert.tenant) ?? null
+                }
                 now={now}
             />
             <ActDialog
@@ -381,7 +416,8 @@ export function Triage() {
                 mine={setting.mine}
                 maxTargets={setting.maxTargets}
                 onClose={(kept) => {
-                    draft.current = kept === null || intent === null ? null : { of: keysOf(intent.items), verdict: kept };
+                    draft.current =
+                        kept === null || intent === null ? null : { of: keysOf(intent.items), verdict: kept };
                     setIntent(null);
                 }}
                 onEndings={ended}
@@ -410,7 +446,10 @@ function tabLabel(subject: Subject, items: readonly Item[], at: number | null): 
 }
 
 function keysOf(items: readonly Item[]): string {
-    return items.map((item) => item.key).sort().join('\n');
+    return items
+        .map((item) => item.key)
+        .sort()
+        .join('\n');
 }
 
 /** Ages grow while the page is open. */

@@ -100,19 +100,13 @@ export function itemOf(event: Event, subject: Subject): Item | null {
         firstActivity: text(json, 'firstActivityDateTime', 'firstEventTime', 'firstActivity'),
         lastActivity: text(json, 'lastActivityDateTime', 'lastEventTime', 'lastActivity'),
         devices: distinct([text(json, 'computerDnsName'), ...devicesOf(evidence)]),
-        users: distinct([
-            ...usersOf(evidence),
-            ...(evidence.length === 0 ? [text(related, 'userName')] : []),
-        ]),
+        users: distinct([...usersOf(evidence), ...(evidence.length === 0 ? [text(related, 'userName')] : [])]),
         techniques: distinct([json, ...nested].flatMap((one) => texts(one, 'mitreTechniques'))),
         evidence,
         remarks: remarksOf(json),
         tags: distinct([...texts(json, 'customTags'), ...texts(json, 'tags')]),
         tenant,
-        portal: text(
-            json,
-            ...(subject === 'alert' ? ['alertWebUrl'] : ['incidentWebUrl', 'incidentUri']),
-        ),
+        portal: text(json, ...(subject === 'alert' ? ['alertWebUrl'] : ['incidentWebUrl', 'incidentUri'])),
         mergedInto: subject === 'incident' ? text(json, 'redirectIncidentId') : null,
         api: apiOf(json, subject),
         index: event.index,
@@ -161,7 +155,8 @@ function remarksOf(json: JsonObject): Remark[] {
 }
 
 /** The same object in the state Defender has just shown, until an event says the same. */
-export function withState(item: Item, state: Record<string, string>): Item {
+export function withState(item: Item, state: Record<string, string> | undefined): Item {
+    if (state === undefined) return item;
     const updated = state.updated ?? item.updated;
     if (compareInstants(updated, item.updated) < 0) return item;
     const owner = state.assigned_to ?? '';

@@ -51,6 +51,13 @@ export const Clipped = styled.span`
     white-space: nowrap;
 `;
 
+/** A table's cell lays its children out side by side; this is the one child. */
+export const Whole = styled.div`
+    min-width: 0;
+    overflow-wrap: anywhere;
+    width: 100%;
+`;
+
 /** For screen readers alone. */
 export const Unseen = styled.span`
     clip-path: inset(50%);
@@ -62,11 +69,11 @@ export const Unseen = styled.span`
 `;
 
 const SEVERITY = {
-    critical: variables.severityColorCritical,
-    high: variables.severityColorAlert,
-    medium: variables.severityColorWarning,
-    low: variables.severityColorNotice,
-    informational: variables.severityColorInfo,
+    critical: variables.severityColorEmergency,
+    high: variables.statusColorHigh,
+    medium: variables.statusColorMedium,
+    low: variables.statusColorLow,
+    informational: variables.statusColorInfo,
 } as const;
 
 const Dot = styled.span<{ $severity: string }>`
@@ -136,7 +143,11 @@ const OUTCOME_TONES: Record<string, Tone> = {
 export function OutcomeTag({ outcome, count }: { outcome: string; count?: number }) {
     const names: Record<string, string> = strings.outcome.names;
     const name = names[outcome] ?? outcome;
-    return <Tag tone={OUTCOME_TONES[outcome] ?? 'bad'}>{count === undefined ? name : `${count} ${name.toLowerCase()}`}</Tag>;
+    return (
+        <Tag tone={OUTCOME_TONES[outcome] ?? 'bad'}>
+            {count === undefined ? name : `${count} ${name.toLowerCase()}`}
+        </Tag>
+    );
 }
 
 /** How long ago, and exactly when on hover. */

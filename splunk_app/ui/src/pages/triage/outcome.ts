@@ -82,11 +82,14 @@ function changesOf(row: ResultRow): Change[] {
     const before = stateOf(cell(row, 'defender_before')) ?? {};
     const after = stateOf(cell(row, 'defender_after')) ?? wish(row);
     const fields = cell(row, 'defender_changed').split(/[,\n]/u).filter(Boolean);
-    return fields.map((field) => ({
-        field,
-        before: spelled(before[field] ?? '') ?? '',
-        after: spelled(after[field] ?? '') ?? '',
-    }));
+    return fields.map((field) => {
+        if (field === 'comment') return { field, before: '', after: cell(row, 'defender_comment') };
+        return {
+            field,
+            before: spelled(before[field] ?? '') ?? '',
+            after: spelled(after[field] ?? '') ?? '',
+        };
+    });
 }
 
 /** A dry run has no state after it: what was asked stands on the row. */
@@ -120,9 +123,7 @@ export function tally(endings: readonly Ending[]): [OutcomeName, number][] {
 
 /** The worst first, so that nobody has to look for them. */
 export function worstFirst(endings: readonly Ending[]): Ending[] {
-    return [...endings].sort(
-        (one, other) => OUTCOMES.indexOf(one.outcome) - OUTCOMES.indexOf(other.outcome),
-    );
+    return [...endings].sort((one, other) => OUTCOMES.indexOf(one.outcome) - OUTCOMES.indexOf(other.outcome));
 }
 
 /** The batches that an undo takes back. */

@@ -12,8 +12,8 @@ export const MOST = 1000;
  * stops early in long events.
  */
 export const QUEUE_SEARCH: Record<Subject, string> = {
-    alert: `\`defender_bridge_alerts\` | dedup id sortby -_time | head ${MOST} | fields _time, _raw, source, index`,
-    incident: `\`defender_bridge_incidents\` | dedup incident_id sortby -_time | head ${MOST} | fields _time, _raw, source, index`,
+    alert: `\`defender_bridge_index\` \`defender_bridge_alerts\` | \`defender_bridge_newest_alerts\` | head ${MOST} | fields _time, _raw, source, index`,
+    incident: `\`defender_bridge_index\` \`defender_bridge_incidents\` | \`defender_bridge_newest_incidents\` | head ${MOST} | fields _time, _raw, source, index`,
 };
 
 /** Newest state per object, whatever order the events come in. */
@@ -47,11 +47,7 @@ export const EVERYTHING: Narrowing = {
 };
 export const OPEN_ONES: Narrowing = { ...EVERYTHING, status: 'open' };
 
-export function narrowed(
-    items: readonly Item[],
-    by: Narrowing,
-    mine: readonly string[],
-): Item[] {
+export function narrowed(items: readonly Item[], by: Narrowing, mine: readonly string[]): Item[] {
     const words = by.words.toLowerCase().split(/\s+/u).filter(Boolean);
     return items.filter(
         (item) =>

@@ -25,9 +25,7 @@ export function rowsOf(
     accountOf: AccountOf,
     overrule: ReadonlySet<string> = new Set(),
 ): Row[] {
-    const asked = Object.fromEntries(
-        Object.entries(parameters).map(([name, value]) => [`defender_${name}`, value]),
-    );
+    const asked = Object.fromEntries(Object.entries(parameters).map(([name, value]) => [`defender_${name}`, value]));
     return items.map((item) => ({
         id: item.id,
         // Without the last update a row overrules whatever it did not see.

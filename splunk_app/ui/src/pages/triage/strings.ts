@@ -163,7 +163,8 @@ export const triage = {
             text: (count: number) => `${many(count, 'is', 'are')} loaded and hidden by the filters.`,
         },
         failed: 'The queue could not be searched.',
-        forbidden: 'Your role may not run this search. A Splunk administrator grants it the capability "search" and the index Defender events are in.',
+        forbidden:
+            'Your role may not run this search. A Splunk administrator grants it the capability "search" and the index Defender events are in.',
         missing: (id: string) => `${id} is not in any index you can search.`,
         missingHelp: 'It may be older than your role may search, or its input delivers elsewhere.',
     },
@@ -302,7 +303,7 @@ export const triage = {
     verdict: {
         title: (what: string) => `Verdict for ${what}`,
         resolveTitle: (what: string) => `Resolve ${what}`,
-        unchanged: 'Leave unchanged',
+        unchanged: 'Unchanged',
         status: 'Status',
         classification: 'Classification',
         determination: 'Determination',
@@ -315,12 +316,15 @@ export const triage = {
         ownerMine: 'Your name in Entra ID',
         ownerHelp: 'name@domain, as Defender knows the person',
         comment: 'Comment',
-        commentHelp: (left: number) => `${left.toLocaleString('en')} characters left. It ends in a marker by which a repeat is recognised.`,
+        commentHelp: (left: number) =>
+            `${left.toLocaleString('en')} characters left. It ends in a marker by which a repeat is recognised.`,
         tagsAdd: 'Add tags',
         tagsRemove: 'Remove tags',
         tagsHelp: 'Comma separated; the others stay.',
+        andMore: (count: number) => `and ${count.toLocaleString('en')} more`,
         account: 'Account',
-        accountHelp: (tenant: string) => `More than one account fits tenant ${tenant}; choose the one to write through.`,
+        accountHelp: (tenant: string) =>
+            `More than one account fits tenant ${tenant}; choose the one to write through.`,
         accountAsk: 'Choose an account',
         readOnly: (account: string) =>
             `The account ${account} is set to read only, so Defender will not be written to. An administrator changes that under Configuration.`,
@@ -355,7 +359,8 @@ export const triage = {
         close: 'Done',
         stop: 'Stop',
         stoppedRow: 'You stopped it before it had answered.',
-        stopped: 'You stopped it. What had begun was carried to its end; what is listed without an outcome was not begun or is not known.',
+        stopped:
+            'You stopped it. What had begun was carried to its end; what is listed without an outcome was not begun or is not known.',
         again: (count: number) => `Try ${many(count, 'again', 'again')}`,
         undo: 'Undo',
         undoTitle: 'Undo',
@@ -370,7 +375,7 @@ export const triage = {
         batch: 'Batch',
         request: 'Request id for Microsoft support',
         noChange: 'no change',
-        comment: 'comment added',
+        comment: 'Comment',
         columns: { object: 'Object', outcome: 'Outcome', change: 'Change', message: 'What happened, what to do' },
         from: (before: string, after: string) => `${before} → ${after}`,
     },
@@ -397,7 +402,8 @@ export const triage = {
             conflict: 'Somebody was faster. Look at what they set; overrule only if you still disagree.',
             not_found: 'Defender does not have it any more, or the account is of another tenant. Check the account.',
             invalid: 'Change what was asked, as the message says.',
-            forbidden: 'The account lacks the permission, or is read only. An administrator tests it under Configuration.',
+            forbidden:
+                'The account lacks the permission, or is read only. An administrator tests it under Configuration.',
             failed: 'Try again. If it stays so, the message and request id are what Microsoft support or your administrator need.',
         } as Record<string, string>,
         unverified: 'Defender accepted it, but did not show it yet. Compare again in a minute.',

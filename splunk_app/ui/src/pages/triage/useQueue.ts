@@ -66,22 +66,20 @@ async function found(
     search = QUEUE_SEARCH[subject],
 ): Promise<Item[]> {
     const { rows } = await run(search, { earliest, latest: 'now', signal, onState });
-    const events = rows.map(
-        (row): Event => ({
-            raw: one(row, '_raw'),
-            source: one(row, 'source'),
-            index: one(row, 'index') || null,
-        }),
-    );
+    const events = rows.map((row): Event => ({
+        raw: one(row, '_raw'),
+        source: one(row, 'source'),
+        index: one(row, 'index') || null,
+    }));
     return newest(events, subject);
 }
 
 /** One object, however long ago it last changed. */
 export async function findOne(subject: Subject, id: string, signal: AbortSignal): Promise<Item | null> {
     const [macro, field] =
-        subject === 'alert' ? ['defender_bridge_alerts', 'id'] : ['defender_bridge_incidents', 'incident_id'];
+        subject === 'alert' ? ['defender_bridge_alerts', 'alert_id'] : ['defender_bridge_incidents', 'incident_id'];
     // An id is checked before it comes here: letters, digits and a few signs that end no quotes.
-    const search = `\`${macro}\` ${field}="${id}" | head 200 | fields _time, _raw, source, index`;
+    const search = `\`defender_bridge_index\` \`${macro}\` ${field}="${id}" | head 200 | fields _time, _raw, source, index`;
     const items = await found(subject, '0', signal, () => undefined, search);
     return items.find((item) => item.id === id) ?? null;
 }

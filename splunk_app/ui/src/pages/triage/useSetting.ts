@@ -30,13 +30,18 @@ export function useSetting(queueIsThere: boolean): Setting {
 
     useEffect(() => {
         const stop = new AbortController();
-        const unless = <T,>(use: (value: T) => void) => (value: T) => {
-            if (!stop.signal.aborted) use(value);
-        };
+        const unless =
+            <T>(use: (value: T) => void) =>
+            (value: T) => {
+                if (!stop.signal.aborted) use(value);
+            };
         // Without an answer nothing may be written, which is what a page without rights shows.
         void current(stop.signal).then(unless(setSession), () => undefined);
         void names(stop.signal).then(unless(setMine), () => undefined);
-        void configuredAccounts(stop.signal).then(unless(setConfigured), unless(() => setConfigured([])));
+        void configuredAccounts(stop.signal).then(
+            unless(setConfigured),
+            unless(() => setConfigured([])),
+        );
         void limit(stop.signal).then(unless(setMaxTargets), () => undefined);
         return () => stop.abort();
     }, []);
@@ -46,7 +51,12 @@ export function useSetting(queueIsThere: boolean): Setting {
         const stop = new AbortController();
         const known = (health: ReturnType<typeof healthOf>[]) => {
             if (stop.signal.aborted) return;
-            setAccounts(new Accounts(configured, health.flatMap((one) => (one === null ? [] : [one]))));
+            setAccounts(
+                new Accounts(
+                    configured,
+                    health.flatMap((one) => (one === null ? [] : [one])),
+                ),
+            );
         };
         run(HEALTH_SEARCH, { earliest: '-7d', signal: stop.signal }).then(
             ({ rows }) => known(rows.map((row) => healthOf(one(row, '_raw')))),

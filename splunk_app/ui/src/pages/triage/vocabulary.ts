@@ -21,12 +21,7 @@ export const DETERMINATIONS: Record<string, readonly string[]> = {
         'unwantedSoftware',
         'other',
     ],
-    informationalExpectedActivity: [
-        'securityTesting',
-        'lineOfBusinessApplication',
-        'confirmedActivity',
-        'other',
-    ],
+    informationalExpectedActivity: ['securityTesting', 'lineOfBusinessApplication', 'confirmedActivity', 'other'],
     falsePositive: ['notMalicious', 'notEnoughDataToValidate', 'other'],
 };
 
