@@ -16,7 +16,7 @@ interface Props {
 
 export function Outcomes({ endings, items, onOverrule }: Props) {
     const say = strings.act;
-    const telling = endings.some((ending) => !isWell(ending) || ending.advice !== '');
+    const telling = endings.some((ending) => !isWell(ending) || ending.advice !== '' || ending.stays !== '');
     return (
         <>
             <Row style={{ marginBottom: 10 }} aria-live="polite" data-test="tally">
@@ -104,11 +104,12 @@ function Changes({ changes }: { changes: readonly Change[] }) {
 /** What is well needs no words: its change stands beside it. */
 function Telling({ ending, onOverrule }: { ending: Ending; onOverrule: ((ending: Ending) => void) | undefined }) {
     const say = strings.act;
-    if (isWell(ending) && ending.advice === '') return null;
+    if (isWell(ending) && ending.advice === '' && ending.stays === '') return null;
     return (
         <Whole>
             {!isWell(ending) && <div>{ending.message}</div>}
             {ending.advice !== '' && <Strong as="div">{ending.advice}</Strong>}
+            {ending.stays !== '' && <div>{say.stays(ending.stays)}</div>}
             {ending.outcome === 'conflict' && onOverrule !== undefined && (
                 <Link onClick={() => onOverrule(ending)} title={say.overruleHelp}>
                     {say.overrule}

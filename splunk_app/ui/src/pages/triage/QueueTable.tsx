@@ -33,6 +33,9 @@ const Frame = styled.div`
     }
     background: ${variables.backgroundColorSection};
     overflow-x: auto;
+    > div {
+        min-width: 1080px;
+    }
 `;
 
 const COLUMNS: [Column | 'affected', number | 'auto'][] = [
@@ -57,7 +60,6 @@ export function QueueTable(props: Props) {
                 aria-label={say.label(strings.subjects[props.subject])}
                 headType="inline"
                 resizableFillLayout
-                tableStyle={{ minWidth: 1080 }}
                 primaryColumnIndex={1}
                 {...(selectable ? { rowSelection, onRequestToggleAllRows: props.onTogglePage } : {})}
             >

@@ -38,6 +38,8 @@ export interface Ending {
     verified: boolean | null;
     requestId: string;
     batch: string;
+    /** What an undo leaves as it is. */
+    stays: string;
     /** What Defender said when it was read back. */
     after: Record<string, string> | null;
 }
@@ -59,6 +61,7 @@ export function endingOf(row: ResultRow): Ending {
         verified: verified === '' ? null : verified === '1',
         requestId: cell(row, 'defender_request_id'),
         batch: cell(row, 'defender_batch'),
+        stays: cell(row, 'defender_not_undone'),
         after: stateOf(cell(row, 'defender_after')),
     };
 }
@@ -74,6 +77,7 @@ export function missing(id: string, why: string, begun: boolean): Ending {
         verified: null,
         requestId: '',
         batch: '',
+        stays: '',
         after: null,
     };
 }

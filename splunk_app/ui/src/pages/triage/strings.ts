@@ -368,6 +368,7 @@ export const triage = {
             `Put back ${many(count, 'object', 'objects')} to what they were before? Comments stay in Defender; they cannot be taken back. What somebody changed since is left alone and shown as a conflict.`,
         undoGo: 'Put back',
         undone: 'Put back',
+        stays: (what: string) => `Stays as it is: ${what}`,
         overrule: 'Overrule',
         overruleHelp: 'Writes your verdict over what the colleague set.',
         failed: 'The search that carries this out failed. Your entries are still here.',
