@@ -1,31 +1,31 @@
 //! Started by splunkd when an alert fires, by `sendalert`, or ad hoc from
 //! Enterprise Security: the rows' verdicts go to Defender, each outcome to the
 //! index and to the response-action log.
-//!
-//! A user who cannot read the accounts' secrets, or from whom splunkd takes no
-//! events, writes through the app's REST endpoint, where it is served.
 
-use super::ledger::Delivery;
+use super::course::Course;
 use super::permission::Caller;
-use super::triage::{self, Cell, Job, Kind};
+use super::told::Told;
+use super::triage::{self, Cell, DEADLINE, Job, JobError, Kind, cells};
+use super::way::Way;
 use super::{account, exit, home, log, runtime};
 use crate::splunk::alert::Payload;
 use crate::splunk::modular_action::{ModularActionLog, RowId};
 use crate::splunk::results;
-use crate::splunk::splunkd::{Splunkd, SplunkdError};
-use crate::triage::{Entry, Exit, Ledger, Outcome, PARAMETERS, Summary};
+use crate::splunk::splunkd::Splunkd;
+use crate::triage::{Exit, Outcome, PARAMETERS, Summary};
 use anyhow::bail;
-use serde::Deserialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::process::ExitCode;
 
 pub fn run(action: &str) -> ExitCode {
+    // What comes before the first row counts too: splunkd's patience has begun.
+    let course = Course::of(DEADLINE);
     log::about(action);
     let runtime = match runtime::start() {
         Ok(runtime) => runtime,
         Err(code) => return code,
     };
-    match runtime.block_on(act(action)) {
+    match runtime.block_on(act(action, &course)) {
         Ok(summary) => {
             tracing::info!("{summary}");
             match summary.exit() {
@@ -42,7 +42,7 @@ pub fn run(action: &str) -> ExitCode {
     }
 }
 
-async fn act(action: &str) -> anyhow::Result<Summary> {
+async fn act(action: &str, course: &Course) -> anyhow::Result<Summary> {
     let subject = match action {
         "defender_update_alert" => Kind::Alert,
         "defender_update_incident" => Kind::Incident,
@@ -58,130 +58,40 @@ async fn act(action: &str) -> anyhow::Result<Summary> {
         );
     };
     let splunkd = account::splunkd(uri, key, account::PATIENCE)?;
-    let caller = Caller::of(&splunkd).await?;
+    let caller = Caller::who_may_write(&splunkd).await?;
     let rows = rows(&payload)?;
     let mut responses = Responses::open(action, &payload, &rows);
     responses.invoke();
+    let cells = rows.iter().map(cells).collect();
     let job = Job {
-        action: action.to_owned(),
-        subject,
-        form: parameters(&payload),
-        rows: rows.iter().map(cells).collect(),
         batch: Some(batch(action, &payload)),
         sid: payload.sid.clone(),
         search_name: payload.search_name.clone(),
+        ..Job::new(action, subject, parameters(&payload), cells)
     };
-    if caller.reads_secrets() && caller.sends_events() {
-        return directly(job, &payload, &caller, &splunkd, responses).await;
-    }
-    match through_endpoint(&job, &splunkd).await {
-        Ok(Some(answer)) => {
-            tracing::debug!("carried out by the app's REST endpoint");
-            Ok(answer.relayed(responses))
-        }
-        Ok(None) => {
-            tracing::warn!("{}", lacking(&caller));
-            directly(job, &payload, &caller, &splunkd, responses).await
-        }
-        // Splunkd's own words say why, and it would say the same again.
-        Err(error) if error.refused() => {
-            responses.failed(&error.to_string());
-            Err(error.into())
-        }
-        // The endpoint may still be at it: beginning again could do things twice.
-        Err(error) => {
-            let why = format!("{error}; what was carried out stands in the ledger");
-            tracing::error!("{why}");
-            responses.failed(&why);
-            let rows = rows.iter().map(|_| Outcome::Failed).collect();
-            Ok(Summary { rows })
-        }
-    }
-}
-
-/// What the user's roles would have to hold where no endpoint stands in.
-fn lacking(caller: &Caller) -> String {
-    let capability = match (caller.reads_secrets(), caller.sends_events()) {
-        (true, _) => "edit_tcp to index outcomes",
-        (false, true) => "list_storage_passwords to read the account's secret",
-        (false, false) => {
-            "list_storage_passwords to read the account's secret and edit_tcp to index outcomes"
-        }
-    };
-    format!(
-        "this splunkd does not carry out the action through the app's REST endpoint, so a role of user \"{}\" needs {capability}",
-        caller.user
-    )
-}
-
-async fn directly(
-    job: Job,
-    payload: &Payload,
-    caller: &Caller,
-    splunkd: &Splunkd,
-    responses: Responses,
-) -> anyhow::Result<Summary> {
-    let actor = payload.user.as_ref().or(payload.owner.as_ref());
-    let actor = actor.unwrap_or(&caller.user).clone();
-    let mut outcomes = Outcomes {
-        delivery: Delivery::begin(splunkd).await,
-        responses,
-    };
-    let carried_out = triage::carry_out(job, &actor, splunkd, splunkd, &mut outcomes).await;
+    let carried_out = carry_out(job, &payload, caller, splunkd, course, &mut responses).await;
     if let Err(error) = &carried_out {
-        outcomes.responses.failed(&error.to_string());
+        responses.failed(&error.to_string());
     }
     Ok(carried_out?)
 }
 
-/// What the endpoint answers.
-#[derive(Deserialize)]
-struct Answer {
-    rows: Vec<String>,
-    outcomes: Vec<Outlined>,
-}
-
-/// As much of a ledger's entry as the response-action log takes.
-#[derive(Deserialize)]
-struct Outlined {
-    row: usize,
-    outcome: String,
-    message: String,
-    #[serde(default)]
-    target: Option<String>,
-}
-
-/// `None` if this splunkd does not serve the endpoint.
-async fn through_endpoint(job: &Job, splunkd: &Splunkd) -> Result<Option<Answer>, SplunkdError> {
-    let unintelligible = |why| SplunkdError::Unintelligible {
-        what: "carry out a triage".to_owned(),
-        why,
+async fn carry_out(
+    job: Job,
+    payload: &Payload,
+    caller: Caller,
+    splunkd: Splunkd,
+    course: &Course,
+    responses: &mut Responses,
+) -> Result<Summary, JobError> {
+    let mut way = Way::of(splunkd, caller).await?;
+    let actor = payload.user.as_ref().or(payload.owner.as_ref());
+    let actor = actor.map_or_else(|| way.user().to_owned(), String::clone);
+    let mut tell = |told: Told| {
+        let target = told.target.as_deref();
+        responses.outcome(told.row, target, told.outcome, &told.message);
     };
-    let body = serde_json::to_vec(job).map_err(|_| unintelligible("a row is no JSON"))?;
-    let Some(answer) = splunkd.triage(body.into(), triage::LONGEST).await? else {
-        return Ok(None);
-    };
-    serde_json::from_slice(&answer)
-        .map(Some)
-        .map_err(|_| unintelligible("it is no list of outcomes; what was done stands in the index"))
-}
-
-impl Answer {
-    fn relayed(self, mut responses: Responses) -> Summary {
-        for outlined in &self.outcomes {
-            let target = outlined.target.as_deref();
-            let outcome = outcome(&outlined.outcome);
-            responses.outcome(outlined.row, target, outcome, &outlined.message);
-        }
-        Summary {
-            rows: self.rows.iter().map(|row| outcome(row)).collect(),
-        }
-    }
-}
-
-fn outcome(name: &str) -> Outcome {
-    let known = Outcome::ALL.into_iter().find(|one| one.as_str() == name);
-    known.unwrap_or(Outcome::Failed)
+    way.carry_out(job, &actor, course, &mut tell).await
 }
 
 /// The action's own parameters: Splunk puts some of its own beside them, and
@@ -192,15 +102,7 @@ fn parameters(payload: &Payload) -> BTreeMap<String, Cell> {
         .configuration
         .iter()
         .filter(|(name, _)| ours(name))
-        .map(|(name, text)| (name.clone(), Cell::from([text.clone()].as_slice())))
-        .collect()
-}
-
-fn cells(row: &results::Row) -> BTreeMap<String, Cell> {
-    row.iter()
-        // An event's whole text decides nothing, and would be most of the job.
-        .filter(|(name, _)| *name != "_raw")
-        .map(|(name, values)| (name.to_owned(), Cell::from(values)))
+        .map(|(name, text)| (name.clone(), Cell::from(text.as_str())))
         .collect()
 }
 
@@ -230,6 +132,8 @@ fn batch(action: &str, payload: &Payload) -> String {
 struct Responses {
     log: Option<ModularActionLog>,
     ids: Vec<RowId>,
+    /// Rows with a line about how they ended.
+    ended: HashSet<usize>,
 }
 
 impl Responses {
@@ -249,7 +153,11 @@ impl Responses {
                 .collect(),
             None => Vec::new(),
         };
-        Self { log, ids }
+        Self {
+            log,
+            ids,
+            ended: HashSet::new(),
+        }
     }
 
     fn invoke(&mut self) {
@@ -262,20 +170,24 @@ impl Responses {
         }
     }
 
-    /// Every row that was taken on ended, and not well.
+    /// Every row that was taken on and has not ended yet did, and not well.
     fn failed(&mut self, why: &str) {
         let Some(log) = &mut self.log else {
             return;
         };
         let now = jiff::Timestamp::now();
         let line = format!("failed: {why}");
-        let mut lines = self.ids.iter().map(|id| log.outcome(now, id, &line, false));
+        let open = self.ids.iter().zip(1..);
+        let mut lines = open
+            .filter(|(_, row)| !self.ended.contains(row))
+            .map(|(id, _)| log.outcome(now, id, &line, false));
         if let Some(error) = lines.find_map(Result::err) {
             tracing::warn!("the response-action log cannot be written: {error}");
         }
     }
 
     fn outcome(&mut self, row: usize, target: Option<&str>, outcome: Outcome, message: &str) {
+        self.ended.insert(row);
         let line = format!("{outcome} {}: {message}", target.unwrap_or("no target"));
         if let (Some(log), Some(id)) = (&mut self.log, self.ids.get(row.saturating_sub(1)))
             && let Err(error) = log.outcome(jiff::Timestamp::now(), id, &line, outcome.is_well())
@@ -287,20 +199,5 @@ impl Responses {
         } else {
             tracing::warn!("row {row}: {line}");
         }
-    }
-}
-
-/// Where outcomes go as they happen.
-struct Outcomes<'s> {
-    delivery: Delivery<'s>,
-    responses: Responses,
-}
-
-impl Ledger for Outcomes<'_> {
-    async fn record(&mut self, entry: &Entry) {
-        self.delivery.deliver(entry).await;
-        let target = entry.target.as_deref();
-        self.responses
-            .outcome(entry.row, target, entry.outcome, &entry.message);
     }
 }

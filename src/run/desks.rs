@@ -12,14 +12,15 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 
 /// The accounts that one user of Splunk may use.
-pub struct Accounts<'s> {
-    splunkd: &'s Splunkd,
-    settings: &'s Settings,
+pub struct Accounts {
+    splunkd: Splunkd,
+    settings: Settings,
     opened: RefCell<HashMap<(String, Api), Client>>,
 }
 
-impl<'s> Accounts<'s> {
-    pub fn new(splunkd: &'s Splunkd, settings: &'s Settings) -> Self {
+impl Accounts {
+    /// `splunkd` is asked for the accounts and their secrets.
+    pub fn new(splunkd: Splunkd, settings: Settings) -> Self {
         Self {
             splunkd,
             settings,
@@ -37,7 +38,7 @@ impl<'s> Accounts<'s> {
             Api::Mde => Family::Mde,
             Api::Xdr => Family::Xdr,
         };
-        let account = account::account(self.splunkd, self.settings, name).await?;
+        let account = account::account(&self.splunkd, &self.settings, name).await?;
         let client = Client::new(&account, family, home::state().as_deref())?;
         self.opened.borrow_mut().insert(key, client.clone());
         Ok(client)
@@ -50,7 +51,7 @@ fn wordings(account: &str, api: Api) -> Option<PathBuf> {
     Some(home::state()?.join(format!("wordings-{account}-{api}.json")))
 }
 
-impl Desks for Accounts<'_> {
+impl Desks for Accounts {
     type Desk = FamilyDesk;
 
     async fn open(&self, name: &str, api: Api) -> Result<FamilyDesk, DeskFault> {

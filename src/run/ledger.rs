@@ -23,8 +23,8 @@ const CATCHING_UP: time::Duration = time::Duration::from_secs(20);
 const PATIENCE: time::Duration = time::Duration::from_secs(40);
 
 /// Takes the outcomes of one run.
-pub struct Delivery<'s> {
-    splunkd: &'s Splunkd,
+pub struct Delivery {
+    splunkd: Splunkd,
     spool: Option<Spool>,
     /// splunkd did not take one: the others of this run do not wait for it again.
     refused: bool,
@@ -34,23 +34,25 @@ pub struct Delivery<'s> {
     spent: time::Duration,
 }
 
-impl<'s> Delivery<'s> {
-    /// Hands over what earlier runs kept, as far as splunkd takes it.
-    pub async fn begin(splunkd: &'s Splunkd) -> Self {
-        Self::with(splunkd, folder()).await
+impl Delivery {
+    pub fn new(splunkd: &Splunkd) -> Self {
+        Self::with(splunkd, folder())
     }
 
-    async fn with(splunkd: &'s Splunkd, folder: Option<PathBuf>) -> Self {
-        let spool = folder.map(Spool::new);
-        if let Some(spool) = &spool {
-            catch_up(spool, splunkd).await;
-        }
+    fn with(splunkd: &Splunkd, folder: Option<PathBuf>) -> Self {
         Self {
-            splunkd,
-            spool,
+            splunkd: splunkd.clone(),
+            spool: folder.map(Spool::new),
             refused: false,
             lost: false,
             spent: time::Duration::ZERO,
+        }
+    }
+
+    /// Hands over what earlier runs kept, as far as splunkd takes it.
+    pub async fn catch_up(&self) {
+        if let Some(spool) = &self.spool {
+            catch_up(spool, &self.splunkd).await;
         }
     }
 
@@ -62,7 +64,7 @@ impl<'s> Delivery<'s> {
         };
         if !self.refused {
             let begun = time::Instant::now();
-            let sent = send(self.splunkd, &json).await;
+            let sent = send(&self.splunkd, &json).await;
             self.spent += begun.elapsed();
             if self.spent > PATIENCE {
                 self.refused = true;

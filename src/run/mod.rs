@@ -7,6 +7,7 @@ mod alert_action;
 mod by_hand;
 mod check;
 mod cli;
+mod course;
 mod demo;
 mod desks;
 mod examination;
@@ -25,8 +26,10 @@ mod runtime;
 mod sandbox;
 mod search_command;
 mod stop;
+mod told;
 mod triage;
 mod validation;
+mod way;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

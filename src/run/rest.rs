@@ -5,17 +5,19 @@
 //! splunkd starts it once and asks again and again, one request after the
 //! other. An answer never holds a secret, a token or a session key.
 
-use super::ledger::Delivery;
+mod verdicts;
+
 use super::permission::{Caller, Denied};
-use super::triage::{self, Job, JobError};
+use super::triage::JobError;
 use super::{account, exit, log, runtime};
 use crate::splunk::NAME;
 use crate::splunk::persist::{self, Reply, Request, RequestError};
-use crate::splunk::splunkd::SplunkdError;
-use crate::triage::{Entry, Ledger, Summary};
-use serde_json::{Value, json};
+use crate::splunk::splunkd::{Errand, Splunkd, SplunkdError};
+use secrecy::SecretString;
+use serde_json::json;
 use std::io;
 use std::process::ExitCode;
+use verdicts::Verdicts;
 
 /// Whether `restmap.conf` names this role by `driver.env`: with which number
 /// `driver.arg` begins is not documented, and a splunkd that begins with
@@ -38,8 +40,9 @@ pub fn run() -> ExitCode {
             return exit::own_fault();
         }
     };
+    let mut endpoint = Endpoint::default();
     let served = persist::serve(io::stdin().lock(), io::BufWriter::new(out), |request| {
-        runtime.block_on(answer(request))
+        runtime.block_on(endpoint.answer(request))
     });
     match served {
         Ok(()) => exit::WELL,
@@ -50,90 +53,90 @@ pub fn run() -> ExitCode {
     }
 }
 
-async fn answer(request: Result<Request, RequestError>) -> Reply {
-    let answered = match request {
-        Ok(request) => route(request).await,
-        Err(error) => Err(Refusal::new(error.status(), error)),
-    };
-    answered.unwrap_or_else(|refusal| {
-        tracing::warn!("refused ({}): {}", refusal.status, refusal.why);
-        Reply::refused(refusal.status, &refusal.why)
-    })
+/// What one process keeps from one request to the next: no answer, no secret.
+#[derive(Default)]
+struct Endpoint {
+    verdicts: Verdicts,
 }
 
-async fn route(request: Request) -> Result<Reply, Refusal> {
-    match (request.path.as_str(), request.method.as_str()) {
-        ("ping", "GET") => Ok(Reply::well(json!({
-            "app": NAME,
-            "version": env!("CARGO_PKG_VERSION"),
-            "user": request.user,
-        }))),
-        ("triage", "POST") => carry_out(request).await,
-        (known @ ("ping" | "triage"), _) => {
-            let method = if known == "ping" { "GET" } else { "POST" };
-            let why = format!("{NAME}/{known} takes {method}");
-            Err(Refusal::new(405, why))
+impl Endpoint {
+    async fn answer(&mut self, request: Result<Request, RequestError>) -> Reply {
+        let answered = match request {
+            Ok(request) => self.route(request).await,
+            Err(error) => Err(Refusal::new(error.status(), error)),
+        };
+        answered.unwrap_or_else(|refusal| {
+            tracing::warn!("refused ({}): {}", refusal.status, refusal.why);
+            Reply::refused(refusal.status, &refusal.why)
+        })
+    }
+
+    async fn route(&mut self, request: Request) -> Result<Reply, Refusal> {
+        const TRIAGE: &str = Errand::Triage.path();
+        match (request.path.as_str(), request.method.as_str()) {
+            ("ping", "GET") => Ok(Reply::well(json!({
+                "app": NAME,
+                "version": env!("CARGO_PKG_VERSION"),
+                "user": request.user,
+            }))),
+            (TRIAGE, "POST") => {
+                let asked = Asked::by(request)?;
+                self.verdicts.carry_out(asked).await
+            }
+            (known @ ("ping" | TRIAGE), _) => {
+                let method = if known == "ping" { "GET" } else { "POST" };
+                let why = format!("{NAME}/{known} takes {method}");
+                Err(Refusal::new(405, why))
+            }
+            _ => Err(Refusal::new(
+                404,
+                format!("there is GET {NAME}/ping and POST {NAME}/{TRIAGE}"),
+            )),
         }
-        _ => Err(Refusal::new(
-            404,
-            format!("there is GET {NAME}/ping and POST {NAME}/triage"),
-        )),
     }
 }
 
-async fn carry_out(request: Request) -> Result<Reply, Refusal> {
-    let handed = |what: &str| {
-        let why = format!(
-            "splunkd handed over no {what}: restmap.conf [script:{NAME}] must be as this app ships it"
-        );
-        Refusal::new(500, why)
-    };
-    let uri = request.server_uri.ok_or_else(|| handed("address"))?;
-    let own = request.session_key.ok_or_else(|| handed("session"))?;
-    let system = request
-        .system_key
-        .ok_or_else(|| handed("system session (passSystemAuth)"))?;
-    let connect = |key| {
-        account::splunkd(&uri, key, account::PATIENCE)
-            .map_err(|error| Refusal::new(500, format!("{error:#}")))
-    };
-    let own = connect(own)?;
-    let caller = Caller::of(&own).await?;
-    // Its words quote what it did not understand, which the caller sent.
-    let job: Job = serde_json::from_slice(&request.body)
-        .map_err(|error| Refusal::new(400, format!("the body is no job: {error}")))?;
-    let system = connect(system)?;
-    let mut answered = Answered {
-        delivery: Delivery::begin(&system).await,
-        entries: Vec::new(),
-    };
-    let summary = triage::carry_out(job, &caller.user, &own, &system, &mut answered).await?;
-    tracing::info!("for {}: {summary}", caller.user);
-    Ok(Reply::well(document(&summary, answered.entries)))
+/// A request with splunkd on behalf of both: of whoever asks, and of splunkd
+/// itself, which may read secrets.
+struct Asked {
+    own: Splunkd,
+    system: Splunkd,
+    body: Vec<u8>,
 }
 
-fn document(summary: &Summary, outcomes: Vec<Value>) -> Value {
-    let rows: Vec<&str> = summary.rows.iter().map(|row| row.as_str()).collect();
-    json!({
-        "summary": summary.to_string(),
-        "rows": rows,
-        "outcomes": outcomes,
-    })
-}
+impl Asked {
+    fn by(request: Request) -> Result<Self, Refusal> {
+        let handed = |what: &str| {
+            let why = format!(
+                "splunkd handed over no {what}: restmap.conf [script:{NAME}] must be as this app ships it"
+            );
+            Refusal::new(500, why)
+        };
+        let uri = request.server_uri.ok_or_else(|| handed("address"))?;
+        let own = request.session_key.ok_or_else(|| handed("session"))?;
+        let system = request
+            .system_key
+            .ok_or_else(|| handed("system session (passSystemAuth)"))?;
+        let connect = |key: SecretString| {
+            account::splunkd(&uri, key, account::PATIENCE)
+                .map_err(|error| Refusal::new(500, format!("{error:#}")))
+        };
+        Ok(Self {
+            own: connect(own)?,
+            system: connect(system)?,
+            body: request.body,
+        })
+    }
 
-/// The outcomes, each to the index at once and all of them to the caller.
-struct Answered<'s> {
-    delivery: Delivery<'s>,
-    entries: Vec<Value>,
-}
+    /// Whoever asks must hold the capability, whatever splunkd let through.
+    async fn caller(&self) -> Result<Caller, Refusal> {
+        Ok(Caller::who_may_write(&self.own).await?)
+    }
 
-impl Ledger for Answered<'_> {
-    async fn record(&mut self, entry: &Entry) {
-        self.delivery.deliver(entry).await;
-        match serde_json::to_value(entry) {
-            Ok(json) => self.entries.push(json),
-            Err(error) => tracing::error!("row {}: {error}", entry.row),
-        }
+    fn read<'b, T: serde::Deserialize<'b>>(&'b self, what: &str) -> Result<T, Refusal> {
+        // Its words quote what it did not understand, which the caller sent.
+        serde_json::from_slice(&self.body)
+            .map_err(|error| Refusal::new(400, format!("the body is no {what}: {error}")))
     }
 }
 
@@ -158,7 +161,7 @@ impl Refusal {
 impl From<Denied> for Refusal {
     fn from(denied: Denied) -> Self {
         match denied {
-            Denied::Capability { .. } => Self::new(403, denied),
+            Denied::Capability { .. } | Denied::Reading { .. } => Self::new(403, denied),
             Denied::Unknown(error) => Self::from(error),
         }
     }

@@ -118,13 +118,17 @@ struct Session {
 
 impl Session {
     async fn open(call: &Invocation) -> anyhow::Result<Self> {
-        let (Some(uri), Some(key)) = (call.splunkd_uri.as_deref(), call.session_key.clone()) else {
-            return Err(anyhow!(
-                "splunkd passed no address and session key of its own: the account cannot be asked for"
-            ));
-        };
-        let splunkd = account::splunkd(uri, key, account::PATIENCE)?;
+        let splunkd = splunkd(call)?;
         let settings = account::settings(&splunkd).await?;
         Ok(Self { splunkd, settings })
     }
+}
+
+fn splunkd(call: &Invocation) -> anyhow::Result<Splunkd> {
+    let (Some(uri), Some(key)) = (call.splunkd_uri.as_deref(), call.session_key.clone()) else {
+        return Err(anyhow!(
+            "splunkd passed no address and session key of its own: the account cannot be asked for"
+        ));
+    };
+    account::splunkd(uri, key, account::PATIENCE)
 }

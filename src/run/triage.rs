@@ -1,24 +1,22 @@
-//! What the alert actions and the REST endpoint share: the job as it is asked
-//! for, its limits, its clock.
+//! One job of triage: as it is asked for, by whichever way in, and what it is
+//! carried out with.
 
 use super::account::{self, ACCOUNTS, BadLimit};
+use super::course::{Course, GRACE};
 use super::desks::Accounts;
+use crate::splunk::results;
 use crate::splunk::splunkd::{Splunkd, SplunkdError};
 use crate::triage::{
-    self, Action, Clock, Form, FormError, Ledger, Limits, Row, Subject, Summary, TriageError,
+    self, Action, Form, FormError, Ledger, Limits, Row, Subject, Summary, TriageError,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// splunkd kills an action after `maxtime` (5 minutes, as shipped), and other
 /// alerts wait for it meanwhile.
-const DEADLINE: Duration = Duration::from_secs(150);
-const GRACE: Duration = Duration::from_secs(60);
-
-/// How long a whole triage may take, with what is before and after it.
-pub const LONGEST: Duration = Duration::from_secs(240);
+pub const DEADLINE: Duration = Duration::from_secs(150);
 
 /// One call for triage, as it is also written to the REST endpoint. Whoever
 /// carries it out adds who asked.
@@ -39,6 +37,17 @@ pub struct Job {
     pub sid: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub search_name: Option<String>,
+    /// The rows' numbers, one each, where they are a part of more rows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub numbers: Vec<usize>,
+    /// For so many seconds something new may be begun; never for longer than
+    /// an alert action may.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<u64>,
+    /// Rows the time did not suffice for are named in the answer and recorded
+    /// nowhere: whoever asked will ask again.
+    #[serde(default)]
+    pub hand_back: bool,
 }
 
 /// What the rows are about.
@@ -54,6 +63,15 @@ impl From<Kind> for Subject {
         match kind {
             Kind::Alert => Self::Alert,
             Kind::Incident => Self::Incident,
+        }
+    }
+}
+
+impl From<Subject> for Kind {
+    fn from(subject: Subject) -> Self {
+        match subject {
+            Subject::Alert => Self::Alert,
+            Subject::Incident => Self::Incident,
         }
     }
 }
@@ -81,6 +99,21 @@ impl Cell {
     }
 }
 
+/// A row of a search's results as a job takes it.
+pub fn cells(row: &results::Row) -> BTreeMap<String, Cell> {
+    row.iter()
+        // An event's whole text decides nothing, and would be most of the job.
+        .filter(|(name, _)| *name != "_raw")
+        .map(|(name, values)| (name.to_owned(), Cell::from(values)))
+        .collect()
+}
+
+impl From<&str> for Cell {
+    fn from(text: &str) -> Self {
+        Self::One(Value::from(text))
+    }
+}
+
 impl From<&[String]> for Cell {
     fn from(values: &[String]) -> Self {
         match values {
@@ -99,10 +132,22 @@ pub enum JobError {
     Several(String),
     #[error("there is no row to act on")]
     NoRow,
+    #[error("numbers must hold one number for each row, each of 1 or more and once")]
+    Numbers,
     #[error(transparent)]
     Form(#[from] FormError),
     #[error(transparent)]
     Triage(#[from] TriageError),
+    #[error(
+        "{error} from row {first} on; {earlier} targets of the rows before were already looked at"
+    )]
+    TooManyTargets {
+        error: TriageError,
+        first: usize,
+        earlier: usize,
+    },
+    #[error("the rows cannot be sent to the app's REST endpoint: {0}")]
+    Unsendable(serde_json::Error),
     #[error(transparent)]
     MaxTargets(#[from] BadLimit),
     #[error(transparent)]
@@ -126,38 +171,108 @@ pub fn batch(of: Option<String>) -> String {
     id.simple().to_string()
 }
 
-/// Carries out a job on the caller's behalf. `caller` is asked which accounts
-/// the caller may use, `splunkd` for everything else, secrets among it.
-///
-/// # Errors
-/// If nothing was read, written or recorded.
-pub async fn carry_out<L: Ledger>(
-    job: Job,
-    actor: &str,
-    caller: &Splunkd,
-    splunkd: &Splunkd,
-    ledger: &mut L,
-) -> Result<Summary, JobError> {
-    let clock = Wall(Instant::now());
-    let settings = account::settings(splunkd).await?;
-    let limits = Limits {
-        max_targets: settings.max_targets()?,
-        deadline: DEADLINE,
-        grace: GRACE,
-    };
-    let accounts = caller.conf_stanzas(ACCOUNTS).await?;
-    let accounts: BTreeSet<String> = accounts.into_iter().map(|(name, _)| name).collect();
-    let (action, rows) = job.into_action(actor, accounts, limits)?;
-    let desks = Accounts::new(splunkd, &settings);
-    Ok(triage::triage(&action, &rows, &desks, ledger, &clock).await?)
+/// What the jobs of one caller are carried out with.
+pub struct Bench {
+    accounts: BTreeSet<String>,
+    /// Most distinct targets of one call, as the settings have it.
+    max_targets: usize,
+    desks: Accounts,
+}
+
+impl Bench {
+    /// `caller` is asked which accounts the caller may use, `splunkd` for
+    /// everything else, secrets among it.
+    pub async fn of(caller: &Splunkd, splunkd: &Splunkd) -> Result<Self, JobError> {
+        let settings = account::settings(splunkd).await?;
+        let accounts = caller.conf_stanzas(ACCOUNTS).await?;
+        Ok(Self {
+            accounts: accounts.into_iter().map(|(name, _)| name).collect(),
+            max_targets: settings.max_targets()?,
+            desks: Accounts::new(splunkd.clone(), settings),
+        })
+    }
+
+    /// What a job means, on behalf of `actor`.
+    pub fn order(&self, job: Job, actor: &str) -> Result<Order, JobError> {
+        let (action, rows) = job.into_action(actor, self.accounts.clone(), self.max_targets)?;
+        Ok(Order { action, rows })
+    }
+
+    /// Writes each outcome into the ledger as it happens.
+    ///
+    /// # Errors
+    /// If nothing was read, written or recorded.
+    pub async fn carry_out<L: Ledger>(
+        &self,
+        order: &Order,
+        course: &Course,
+        ledger: &mut L,
+    ) -> Result<Summary, JobError> {
+        let action = Action {
+            limits: course.limits(order.action.limits.max_targets),
+            ..order.action.clone()
+        };
+        Ok(triage::triage(&action, &order.rows, &self.desks, ledger, course).await?)
+    }
+}
+
+/// A job that was understood.
+#[derive(Debug)]
+pub struct Order {
+    pub action: Action,
+    pub rows: Vec<Row>,
+}
+
+impl Order {
+    /// Most distinct targets it may have.
+    pub fn max_targets(&self) -> usize {
+        let asked = self.action.form.max_targets().unwrap_or(usize::MAX);
+        self.action.limits.max_targets.min(asked)
+    }
 }
 
 impl Job {
+    pub fn new(
+        action: &str,
+        subject: Kind,
+        form: BTreeMap<String, Cell>,
+        rows: Vec<BTreeMap<String, Cell>>,
+    ) -> Self {
+        Self {
+            action: action.to_owned(),
+            subject,
+            form,
+            rows,
+            batch: None,
+            sid: None,
+            search_name: None,
+            numbers: Vec::new(),
+            seconds: None,
+            hand_back: false,
+        }
+    }
+
+    /// The same job of no rows.
+    pub fn without_rows(&self) -> Self {
+        Self {
+            batch: self.batch.clone(),
+            sid: self.sid.clone(),
+            search_name: self.search_name.clone(),
+            ..Self::new(&self.action, self.subject, self.form.clone(), Vec::new())
+        }
+    }
+
+    /// How long something new may be begun for it.
+    pub fn time(&self) -> Duration {
+        self.seconds
+            .map_or(DEADLINE, |asked| Duration::from_secs(asked).min(DEADLINE))
+    }
+
     fn into_action(
         self,
         actor: &str,
         accounts: BTreeSet<String>,
-        limits: Limits,
+        max_targets: usize,
     ) -> Result<(Action, Vec<Row>), JobError> {
         if self.rows.is_empty() {
             return Err(JobError::NoRow);
@@ -184,15 +299,34 @@ impl Job {
             batch,
             actor: actor.to_owned(),
             form,
-            limits,
-            sid: self.sid,
-            search_name: self.search_name,
+            limits: Limits {
+                max_targets,
+                deadline: DEADLINE,
+                grace: GRACE,
+            },
+            sid: self.sid.map(|sid| line(&sid)),
+            search_name: self.search_name.map(|name| line(&name)),
         };
-        let row = |fields: BTreeMap<String, Cell>| {
-            Row::new(fields.into_iter().map(|(name, cell)| (name, cell.values())))
-        };
-        Ok((action, self.rows.into_iter().map(row).collect()))
+        let rows = numbered(self.rows, self.numbers)?;
+        Ok((action, rows))
     }
+}
+
+fn numbered(rows: Vec<BTreeMap<String, Cell>>, numbers: Vec<usize>) -> Result<Vec<Row>, JobError> {
+    let row = |fields: BTreeMap<String, Cell>| {
+        Row::new(fields.into_iter().map(|(name, cell)| (name, cell.values())))
+    };
+    if numbers.is_empty() {
+        return Ok(rows.into_iter().map(row).collect());
+    }
+    let distinct: BTreeSet<usize> = numbers.iter().copied().collect();
+    if numbers.len() != rows.len() || distinct.len() != rows.len() || distinct.contains(&0) {
+        return Err(JobError::Numbers);
+    }
+    let pairs = rows.into_iter().zip(numbers);
+    Ok(pairs
+        .map(|(fields, number)| row(fields).numbered(number))
+        .collect())
 }
 
 /// Both become part of what others read: an event's source, a comment's marker.
@@ -206,41 +340,23 @@ fn named(what: &'static str, name: String) -> Result<String, JobError> {
 }
 
 fn shown(name: &str) -> String {
-    let visible = name.chars().filter(|c| !c.is_control());
-    visible.take(64).collect()
+    line(name).chars().take(64).collect()
 }
 
-/// Real time.
-struct Wall(Instant);
-
-impl Clock for Wall {
-    fn now(&self) -> jiff::Timestamp {
-        jiff::Timestamp::now()
-    }
-
-    fn elapsed(&self) -> Duration {
-        self.0.elapsed()
-    }
-
-    async fn sleep(&self, pause: Duration) {
-        tokio::time::sleep(pause).await;
-    }
+/// Others' words as one line of a reasonable length.
+fn line(text: &str) -> String {
+    let visible = text.chars().filter(|c| !c.is_control());
+    visible.take(1024).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const LIMITS: Limits = Limits {
-        max_targets: 1,
-        deadline: Duration::ZERO,
-        grace: Duration::ZERO,
-    };
-
     fn action(json: &str) -> Result<(Action, Vec<Row>), String> {
         let job: Job = serde_json::from_str(json).map_err(|error| error.to_string())?;
         let accounts = BTreeSet::from(["contoso".to_owned()]);
-        job.into_action("ann", accounts, LIMITS)
+        job.into_action("ann", accounts, 1)
             .map_err(|error| error.to_string())
     }
 

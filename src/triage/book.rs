@@ -4,8 +4,10 @@
 use crate::triage::gap::Field;
 use crate::triage::outcome::{Entry, Outcome, Summary};
 use crate::triage::plan::{Refused, Task};
+use crate::triage::row::Row;
 use crate::triage::{Action, Api, Clock, DeskError, Ledger, State};
 use futures::lock::Mutex;
+use std::collections::HashMap;
 use std::time::Duration;
 
 pub(super) struct Book<'a, L, C> {
@@ -16,6 +18,8 @@ pub(super) struct Book<'a, L, C> {
 
 struct Open<'a, L> {
     ledger: &'a mut L,
+    /// By a row's number, its place among these rows.
+    places: HashMap<usize, usize>,
     /// The worst outcome of each row so far.
     rows: Vec<Option<Outcome>>,
 }
@@ -61,13 +65,18 @@ impl Settled {
 }
 
 impl<'a, L: Ledger, C: Clock> Book<'a, L, C> {
-    pub fn open(action: &'a Action, rows: usize, ledger: &'a mut L, clock: &'a C) -> Self {
+    pub fn open(action: &'a Action, rows: &[Row], ledger: &'a mut L, clock: &'a C) -> Self {
         Self {
             action,
             clock,
             open: Mutex::new(Open {
                 ledger,
-                rows: vec![None; rows],
+                places: rows
+                    .iter()
+                    .enumerate()
+                    .map(|(place, row)| (row.number.unwrap_or(place + 1), place))
+                    .collect(),
+                rows: vec![None; rows.len()],
             }),
         }
     }
@@ -156,8 +165,8 @@ impl<'a, L: Ledger, C: Clock> Book<'a, L, C> {
 
     async fn record(&self, entry: Entry) {
         let mut open = self.open.lock().await;
-        let row = entry.row.checked_sub(1);
-        if let Some(row) = row.and_then(|row| open.rows.get_mut(row)) {
+        let place = open.places.get(&entry.row).copied();
+        if let Some(row) = place.and_then(|place| open.rows.get_mut(place)) {
             *row = (*row).max(Some(entry.outcome));
         }
         open.ledger.record(&entry).await;

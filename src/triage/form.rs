@@ -100,6 +100,11 @@ impl Form {
         self.dry_run
     }
 
+    /// How many distinct targets it allows, if it says.
+    pub const fn max_targets(&self) -> Option<usize> {
+        self.max_targets
+    }
+
     /// What the rows are about.
     pub const fn subject(&self) -> Subject {
         self.rules.subject

@@ -39,6 +39,7 @@ use crate::triage::vocabulary::{Classification, Determination, Status};
 use futures::future::join_all;
 use futures::stream::{self, StreamExt as _};
 use serde::{Serialize, Serializer};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::future::Future;
 use std::time::Duration;
@@ -86,6 +87,19 @@ pub enum TriageError {
     TooManyTargets { targets: usize, max: usize },
 }
 
+/// The distinct targets that rows name, each with its account: for a caller
+/// that hands over the rows of one search part by part and counts them all.
+pub fn targets(form: &Form, rows: &[Row]) -> BTreeSet<(String, Target)> {
+    let groups = Plan::of(form, rows).groups.into_iter();
+    groups
+        .flat_map(|group| {
+            let account = group.account;
+            let targets = group.tasks.into_iter().map(|task| task.target);
+            targets.map(move |target| (account.clone(), target))
+        })
+        .collect()
+}
+
 /// Carries out an action on its rows. Whatever Defender does, every row ends
 /// with one outcome, and no row stops another; each outcome is in the ledger
 /// as soon as it is known.
@@ -106,7 +120,7 @@ pub async fn triage<D: Desks, L: Ledger, C: Clock>(
     if targets > max {
         return Err(TriageError::TooManyTargets { targets, max });
     }
-    let book = Book::open(action, rows.len(), ledger, clock);
+    let book = Book::open(action, rows, ledger, clock);
     stream::iter(plan.refused)
         .for_each(|refused| book.refuse(refused))
         .await;

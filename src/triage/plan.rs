@@ -66,7 +66,8 @@ impl Plan {
         let mut plan = Self::default();
         let mut wishes: Vec<Wish> = Vec::new();
         let mut places: HashMap<(String, Target), usize> = HashMap::new();
-        for (row, number) in rows.iter().zip(1..) {
+        for (row, place) in rows.iter().zip(1..) {
+            let number = row.number.unwrap_or(place);
             let request = match Request::of(form, number, row) {
                 Ok(request) => request,
                 Err(why) => {

@@ -5,13 +5,24 @@ use crate::triage::vocabulary::quoted;
 /// One row as it came, field by field, each with one value or more.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Row {
+    /// Its number among all rows of its search, where these are a part of them.
+    pub(super) number: Option<usize>,
     fields: Vec<(String, Vec<String>)>,
 }
 
 impl Row {
     pub fn new(fields: impl IntoIterator<Item = (String, Vec<String>)>) -> Self {
         Self {
+            number: None,
             fields: fields.into_iter().collect(),
+        }
+    }
+
+    /// Counted from 1; no two rows of one call may have the same number.
+    pub fn numbered(self, number: usize) -> Self {
+        Self {
+            number: Some(number),
+            ..self
         }
     }
 

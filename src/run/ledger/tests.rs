@@ -92,7 +92,8 @@ fn entry(row: usize) -> Entry {
 }
 
 async fn run(splunkd: &Splunkd, folder: &std::path::Path, rows: &[usize]) {
-    let mut delivery = Delivery::with(splunkd, Some(folder.to_owned())).await;
+    let mut delivery = Delivery::with(splunkd, Some(folder.to_owned()));
+    delivery.catch_up().await;
     for row in rows {
         delivery.deliver(&entry(*row)).await;
     }

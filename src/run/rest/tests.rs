@@ -2,6 +2,7 @@ use super::*;
 use axum::Router;
 use axum::extract::Request as Asked;
 use axum::http::StatusCode;
+use serde_json::Value;
 use std::sync::{Arc, Mutex};
 
 const ANALYST: &str = "key-of-an-analyst";
@@ -75,7 +76,7 @@ impl Splunkd {
     }
 
     async fn triage(&self, key: &str, body: &str) -> Reply {
-        answer(self.request(key, body)).await
+        Endpoint::default().answer(self.request(key, body)).await
     }
 }
 
@@ -197,7 +198,9 @@ async fn what_is_asked_for_wrongly_is_refused_and_recorded_nowhere() {
 }
 
 async fn asked(json: &str) -> Reply {
-    answer(Request::read(json.as_bytes())).await
+    Endpoint::default()
+        .answer(Request::read(json.as_bytes()))
+        .await
 }
 
 #[tokio::test]

@@ -4,30 +4,22 @@
 use super::arguments::Arguments;
 use super::get::subject;
 use super::talk::{Halt, Talk};
-use super::{Session, account};
-use crate::run::desks::Accounts;
-use crate::run::ledger::Delivery;
+use crate::run::course::Course;
 use crate::run::permission::Caller;
+use crate::run::told::Told;
+use crate::run::triage::{self, Cell, Job, cells};
+use crate::run::way::Way;
 use crate::splunk::chunked::{Invocation, Level, Message, Table, Values};
-use crate::triage::{
-    self, Action, Clock, Entry, Form, Ledger, Limits, Outcome, PARAMETERS, Row, Subject, Summary,
-};
-use anyhow::anyhow;
-use std::cell::OnceCell;
-use std::collections::{BTreeSet, HashSet};
+use crate::triage::{Form, Outcome, PARAMETERS, Subject, Summary};
+use serde_json::Value;
+use std::collections::BTreeSet;
 use std::io::Write;
-use std::time::{Duration, Instant};
-use tokio::sync::watch;
+use std::time::Duration;
 
 const COMMAND: &str = "defenderupdate";
 
 /// How long one chunk of rows may take; a search has no time limit of its own.
 const DEADLINE: Duration = Duration::from_secs(1800);
-const GRACE: Duration = Duration::from_secs(60);
-
-/// How long what has begun is waited for once the search is cancelled; splunkd
-/// does not wait for ever either.
-const HURRY: Duration = Duration::from_secs(10);
 
 /// As the columns come behind the rows' own.
 const COLUMNS: [&str; 9] = [
@@ -46,7 +38,6 @@ const COLUMNS: [&str; 9] = [
 pub struct Wish {
     subject: Subject,
     parameters: Arguments,
-    max_targets: Option<usize>,
 }
 
 impl Wish {
@@ -57,19 +48,13 @@ impl Wish {
         let subject = subject(parameters.take("subject").as_deref())?;
         let wish = Self {
             subject,
-            max_targets: parameters
-                .get("max_targets")
-                .and_then(|text| text.parse().ok()),
             parameters,
         };
         // Which accounts there are is asked for with the first rows.
         let named = wish.parameters.get("account").map(str::to_owned);
-        wish.form(named.into_iter().collect())?;
+        let accounts: BTreeSet<String> = named.into_iter().collect();
+        Form::parse(subject, accounts, wish.parameters.iter())?;
         Ok(wish)
-    }
-
-    fn form(&self, accounts: BTreeSet<String>) -> anyhow::Result<Form> {
-        Ok(Form::parse(self.subject, accounts, self.parameters.iter())?)
     }
 
     pub async fn carry_out<W: Write>(
@@ -77,9 +62,8 @@ impl Wish {
         call: &Invocation,
         talk: &mut Talk<W>,
     ) -> Result<(), Halt> {
-        let (opened, kept) = (OnceCell::new(), OnceCell::new());
+        let mut opened = None;
         let mut total = Summary::default();
-        let mut targets = HashSet::new();
         let mut previewed = false;
         loop {
             let chunk = talk.next().await?;
@@ -88,46 +72,32 @@ impl Wish {
             if call.preview || chunk.preview {
                 previewed = true;
             } else if !table.is_empty() {
-                let open: &Open = match opened.get() {
-                    Some(open) => open,
-                    None => {
-                        let open = talk.unless_gone(self.open(call)).await??;
-                        opened.get_or_init(|| open)
+                let course = Course::of(DEADLINE).until(talk.gone());
+                let mut way = match opened.take() {
+                    Some(way) => way,
+                    None => talk.unless_gone(way(call)).await??,
+                };
+                let job = self.job(call, &table);
+                let batch = job.batch.clone().unwrap_or_default();
+                let before = total.rows.len();
+                let mut told: Vec<Vec<Told>> = table.rows().map(|_| Vec::new()).collect();
+                let mut tell = |one: Told| {
+                    let place = one.row.checked_sub(before + 1);
+                    if let Some(row) = place.and_then(|place| told.get_mut(place)) {
+                        row.push(one);
                     }
                 };
-                let Session { splunkd, settings } = &open.session;
-                let desks = kept.get_or_init(|| Accounts::new(splunkd, settings));
-                let action = Action {
-                    limits: open.limits(self.max_targets, targets.len()),
-                    ..open.action.clone()
-                };
-                let rows: Vec<Row> = table.rows().map(row).collect();
-                let mut ledger = Outcomes {
-                    delivery: Delivery::begin(splunkd).await,
-                    before: total.rows.len(),
-                    rows: rows.iter().map(|_| Ending::default()).collect(),
-                };
-                let clock = Course {
-                    begun: Instant::now(),
-                    gone: talk.gone(),
-                };
-                let summary = triage::triage(&action, &rows, desks, &mut ledger, &clock)
+                let actor = way.user().to_owned();
+                let summary = way
+                    .carry_out(job, &actor, &course, &mut tell)
                     .await
-                    .map_err(|error| match targets.len() {
-                        0 => anyhow!(error),
-                        earlier => anyhow!(
-                            "{error} from row {} on; {earlier} targets of the rows before were already looked at",
-                            total.rows.len() + 1
-                        ),
-                    })?;
-                cells = ledger
-                    .rows
-                    .iter()
-                    .map(|ending| ending.cells(&action.batch))
+                    .map_err(anyhow::Error::from)?;
+                let rows = summary.rows.iter().zip(&told);
+                cells = rows
+                    .map(|(outcome, told)| columns(*outcome, told, &batch))
                     .collect();
-                let named = ledger.rows.into_iter().flat_map(|ending| ending.targets);
-                targets.extend(named);
                 total.rows.extend(summary.rows);
+                opened = Some(way);
             }
             let messages = match (chunk.finished, previewed) {
                 (false, _) => Vec::new(),
@@ -135,7 +105,7 @@ impl Wish {
                     Level::Info,
                     "defenderupdate: this is a preview, nothing was written",
                 )],
-                (true, false) => vec![told(&total)],
+                (true, false) => vec![said(&total)],
             };
             talk.answer(chunk.finished, &messages, &table.widened(&COLUMNS, &cells)?)?;
             if chunk.finished {
@@ -145,63 +115,35 @@ impl Wish {
         }
     }
 
-    async fn open(&self, call: &Invocation) -> anyhow::Result<Open> {
-        let session = Session::open(call).await?;
-        let caller = Caller::of(&session.splunkd).await?;
-        let accounts = session.splunkd.conf_stanzas(account::ACCOUNTS).await?;
-        let form = self.form(accounts.into_iter().map(|(name, _)| name).collect())?;
-        let action = Action {
-            name: COMMAND.to_owned(),
-            batch: self.batch(call),
-            actor: caller.user,
-            form,
-            limits: Limits {
-                max_targets: session.settings.max_targets()?,
-                deadline: DEADLINE,
-                grace: GRACE,
-            },
+    fn job(&self, call: &Invocation, table: &Table) -> Job {
+        let form = self.parameters.iter();
+        let form = form.map(|(name, value)| (name.to_owned(), Cell::from(value)));
+        let rows = table.rows().map(|row| cells(&row)).collect();
+        Job {
+            batch: Some(self.batch(call)),
             sid: call.sid.clone(),
-            search_name: None,
-        };
-        Ok(Open { session, action })
+            ..Job::new(COMMAND, self.subject.into(), form.collect(), rows)
+        }
     }
 
     /// The same for the same words in the same search, so that a repeated
     /// command knows its own comments.
     fn batch(&self, call: &Invocation) -> String {
-        let sid = call.sid.as_ref();
-        crate::run::triage::batch(
-            sid.map(|sid| format!("{COMMAND}\n{sid}\n{}", call.args.join("\n"))),
-        )
+        let sid = call.sid.as_ref().map(|sid| {
+            let words = call.args.join("\n");
+            format!("{COMMAND}\n{sid}\n{words}")
+        });
+        triage::batch(sid)
     }
 }
 
-/// What is the same for all chunks of a search.
-struct Open {
-    session: Session,
-    action: Action,
+async fn way(call: &Invocation) -> anyhow::Result<Way> {
+    let splunkd = super::splunkd(call)?;
+    let caller = Caller::who_may_write(&splunkd).await?;
+    Ok(Way::of(splunkd, caller).await?)
 }
 
-impl Open {
-    /// The limit holds for the search, not for each of its chunks.
-    fn limits(&self, asked: Option<usize>, used: usize) -> Limits {
-        let most = self.action.limits.max_targets;
-        let most = asked.map_or(most, |asked| asked.min(most));
-        Limits {
-            max_targets: most.saturating_sub(used),
-            ..self.action.limits.clone()
-        }
-    }
-}
-
-fn row(row: crate::splunk::results::Row) -> Row {
-    Row::new(
-        row.iter()
-            .map(|(name, values)| (name.to_owned(), values.to_vec())),
-    )
-}
-
-fn told(total: &Summary) -> Message {
+fn said(total: &Summary) -> Message {
     let well = total.rows.iter().all(|row| row.is_well());
     let (level, advice) = match well {
         true => (Level::Info, ""),
@@ -210,110 +152,29 @@ fn told(total: &Summary) -> Message {
     Message::new(level, format!("{COMMAND}: {total}{advice}"))
 }
 
-/// How one row ended so far.
-#[derive(Debug, Default)]
-struct Ending {
-    outcome: Option<Outcome>,
-    /// Those Defender was asked about.
-    targets: Vec<String>,
-    entries: Vec<Entry>,
-}
-
-impl Ending {
-    fn cells(&self, batch: &str) -> Vec<Values> {
-        let several = self.entries.len() > 1;
-        let each = |part: &dyn Fn(&Entry) -> Option<String>| -> Values {
-            let values = self.entries.iter().map(part);
-            match several {
-                // The values of each column stay in the targets' order.
-                true => values.map(Option::unwrap_or_default).collect(),
-                false => values.flatten().collect(),
-            }
-        };
-        let json = |state: &Option<triage::State>| {
-            let state = state.as_ref()?;
-            serde_json::to_string(state).ok()
-        };
-        vec![
-            self.outcome.iter().map(Outcome::to_string).collect(),
-            each(&|entry| Some(entry.message.clone())),
-            each(&|entry| entry.target.clone()),
-            each(&|entry| {
-                let fields = serde_json::to_value(&entry.changed).ok()?;
-                let words: Vec<&str> = fields
-                    .as_array()?
-                    .iter()
-                    .filter_map(|f| f.as_str())
-                    .collect();
-                (!words.is_empty()).then(|| words.join(","))
-            }),
-            each(&|entry| json(&entry.before)),
-            each(&|entry| json(&entry.after)),
-            each(&|entry| entry.verified.map(|yes| u8::from(yes).to_string())),
-            each(&|entry| entry.request_id.clone()),
-            vec![batch.to_owned()],
-        ]
-    }
-}
-
-/// Where outcomes go as they happen: to the index, and into the rows.
-struct Outcomes<'s> {
-    delivery: Delivery<'s>,
-    /// Rows of earlier chunks.
-    before: usize,
-    rows: Vec<Ending>,
-}
-
-impl Ledger for Outcomes<'_> {
-    async fn record(&mut self, entry: &Entry) {
-        let place = entry.row.checked_sub(1);
-        if let Some(ending) = place.and_then(|place| self.rows.get_mut(place)) {
-            ending.outcome = ending.outcome.max(Some(entry.outcome));
-            if entry.account.is_some() {
-                ending.targets.extend(entry.target.clone());
-            }
-            ending.entries.push(entry.clone());
+/// What goes behind a row's own columns.
+fn columns(outcome: Outcome, told: &[Told], batch: &str) -> Vec<Values> {
+    let several = told.len() > 1;
+    let each = |part: &dyn Fn(&Told) -> Option<String>| -> Values {
+        let values = told.iter().map(part);
+        match several {
+            // The values of each column stay in the targets' order.
+            true => values.map(Option::unwrap_or_default).collect(),
+            false => values.flatten().collect(),
         }
-        // In the index, rows are counted from the search's first one.
-        let entry = Entry {
-            row: entry.row + self.before,
-            ..entry.clone()
-        };
-        self.delivery.deliver(&entry).await;
-    }
-}
-
-/// Real time, which is over once nobody wants the answer: nothing more is begun,
-/// and what has begun is soon seen to its end.
-struct Course {
-    begun: Instant,
-    gone: watch::Receiver<bool>,
-}
-
-impl Clock for Course {
-    fn now(&self) -> jiff::Timestamp {
-        jiff::Timestamp::now()
-    }
-
-    fn elapsed(&self) -> Duration {
-        let elapsed = self.begun.elapsed();
-        match *self.gone.borrow() {
-            true => elapsed.max(DEADLINE),
-            false => elapsed,
-        }
-    }
-
-    async fn sleep(&self, pause: Duration) {
-        let mut gone = self.gone.clone();
-        let hurried = async {
-            match gone.wait_for(|gone| *gone).await {
-                Ok(_) => tokio::time::sleep(HURRY).await,
-                Err(_) => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            () = tokio::time::sleep(pause) => {}
-            () = hurried => {}
-        }
-    }
+    };
+    vec![
+        vec![outcome.to_string()],
+        each(&|told| Some(told.message.clone())),
+        each(&|told| told.target.clone()),
+        each(&|told| {
+            let words: Vec<&str> = told.changed.iter().filter_map(|f| f.as_str()).collect();
+            (!words.is_empty()).then(|| words.join(","))
+        }),
+        each(&|told| told.before.as_ref().map(Value::to_string)),
+        each(&|told| told.after.as_ref().map(Value::to_string)),
+        each(&|told| told.verified.map(|yes| u8::from(yes).to_string())),
+        each(&|told| told.request_id.clone()),
+        vec![batch.to_owned()],
+    ]
 }

@@ -2,36 +2,83 @@
 //! that one holds splunkd's own session key and may what its caller may not.
 
 use super::super::NAME;
-use super::{Call, Failure, Splunkd, SplunkdError};
+use super::{Call, Splunkd, SplunkdError};
 use bytes::Bytes;
 use reqwest::Method;
 use std::time::Duration;
 
 const TRIAGE: &str = "a role of this user needs the capability defender_triage";
 
+/// What the endpoint can be asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Errand {
+    /// Verdicts carried out.
+    Triage,
+    /// What Defender says now.
+    Live,
+    /// The rows of a hunting query.
+    Hunt,
+    /// What stands between an account and its use.
+    Check,
+}
+
+impl Errand {
+    /// Its place below the endpoint.
+    pub const fn path(self) -> &'static str {
+        match self {
+            Self::Triage => "triage",
+            Self::Live => "live",
+            Self::Hunt => "hunt",
+            Self::Check => "check",
+        }
+    }
+
+    const fn what(self) -> &'static str {
+        match self {
+            Self::Triage => "carry out a triage",
+            Self::Live => "read what Defender says now",
+            Self::Hunt => "hunt",
+            Self::Check => "test an account",
+        }
+    }
+}
+
 impl Splunkd {
-    /// Has the endpoint carry out a triage; `None` if this splunkd serves no
-    /// such endpoint. `patience` is how long the whole triage may take.
+    /// Has the endpoint do something; `None` if this splunkd serves no such
+    /// endpoint. `within` is how long it may take. What splunkd did not take
+    /// (429, 503) is asked again; what it took is asked once only.
     ///
     /// # Errors
     /// If it was refused, or nothing is known of how it went.
-    pub async fn triage(
+    pub async fn have_done(
         &self,
+        errand: Errand,
         body: Bytes,
-        patience: Duration,
+        within: Duration,
     ) -> Result<Option<Bytes>, SplunkdError> {
-        let call = Call {
-            what: "carry out a triage".to_owned(),
-            advice: TRIAGE,
+        self.ask(Call {
             method: Method::POST,
-            path: format!("services/{NAME}/triage"),
-            query: Vec::new(),
-            form: Vec::new(),
             body: Some(body),
-        };
-        // Once only: another attempt would wait as long again.
-        self.ask_within(&call, Some(patience))
-            .await
-            .map_err(|Failure { error, .. }| error)
+            within: Some(within),
+            ..Call::get(
+                format!("services/{NAME}/{}", errand.path()),
+                errand.what().to_owned(),
+                TRIAGE,
+            )
+        })
+        .await
+    }
+
+    /// Whether the endpoint is served to this user.
+    ///
+    /// # Errors
+    /// If splunkd does not say.
+    pub async fn serves_endpoint(&self) -> Result<bool, SplunkdError> {
+        let call = Call::get(
+            format!("services/{NAME}/ping"),
+            "say whether it serves the app's REST endpoint".to_owned(),
+            TRIAGE,
+        );
+        Ok(self.ask(call).await?.is_some())
     }
 }

@@ -53,9 +53,22 @@ impl SplunkdError {
     pub fn refused(&self) -> bool {
         match self {
             Self::SessionEnded { .. } | Self::Forbidden { .. } => true,
-            Self::Refused { status, .. } => (400..500).contains(status),
+            Self::Refused { status, .. } => (400..500).contains(status) && !self.busy(),
             _ => false,
         }
+    }
+
+    /// Whether it would take the same in smaller parts.
+    pub const fn too_large(&self) -> bool {
+        matches!(self, Self::Refused { status: 413, .. })
+    }
+
+    /// Whether nothing was taken yet, because there is too much to do.
+    pub const fn busy(&self) -> bool {
+        matches!(
+            self,
+            Self::NotReady { .. } | Self::Refused { status: 429, .. }
+        )
     }
 
     /// Whether the same call may go well a little later.

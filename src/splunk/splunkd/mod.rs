@@ -9,6 +9,7 @@ mod error;
 mod tests;
 
 pub use connection::Tls;
+pub use endpoint::Errand;
 pub use error::SplunkdError;
 
 use super::NAME;
@@ -80,7 +81,7 @@ pub struct Addressing<'a> {
 }
 
 /// splunkd, on behalf of the owner of one session key.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Splunkd {
     client: Client,
     base: Url,
@@ -97,6 +98,8 @@ struct Call<'c> {
     query: Vec<(&'static str, &'c str)>,
     form: Vec<(&'static str, &'c str)>,
     body: Option<Bytes>,
+    /// How long the answer may take, where it is work.
+    within: Option<Duration>,
 }
 
 impl<'c> Call<'c> {
@@ -109,6 +112,7 @@ impl<'c> Call<'c> {
             query: Vec::new(),
             form: Vec::new(),
             body: None,
+            within: None,
         }
     }
 }
@@ -249,6 +253,7 @@ impl Splunkd {
             query,
             form: Vec::new(),
             body: Some(body),
+            within: None,
         })
         .await
     }
@@ -273,6 +278,7 @@ impl Splunkd {
             query: Vec::new(),
             form: vec![("name", name), ("value", text), ("severity", severity)],
             body: None,
+            within: None,
         })
         .await
     }
@@ -327,14 +333,6 @@ impl Splunkd {
     }
 
     async fn ask_once(&self, call: &Call<'_>) -> Result<Option<Bytes>, Failure> {
-        self.ask_within(call, None).await
-    }
-
-    async fn ask_within(
-        &self,
-        call: &Call<'_>,
-        patience: Option<Duration>,
-    ) -> Result<Option<Bytes>, Failure> {
         let mut request = self
             .client
             .request(call.method.clone(), self.url(&call.path)?)
@@ -347,8 +345,8 @@ impl Splunkd {
         if let Some(body) = &call.body {
             request = request.body(body.clone());
         }
-        if let Some(patience) = patience {
-            request = request.timeout(patience);
+        if let Some(within) = call.within {
+            request = request.timeout(within);
         }
         let answer = request.send().await.map_err(|error| self.failed(error))?;
         let status = answer.status();
@@ -362,7 +360,10 @@ impl Splunkd {
         let what = call.what.clone();
         let said = said(&body, self.session_key.expose_secret());
         Err(Failure {
-            again: status == StatusCode::SERVICE_UNAVAILABLE,
+            again: matches!(
+                status,
+                StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS
+            ),
             error: match status {
                 StatusCode::UNAUTHORIZED => SplunkdError::SessionEnded { what },
                 StatusCode::FORBIDDEN => SplunkdError::Forbidden {

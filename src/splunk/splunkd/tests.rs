@@ -493,7 +493,9 @@ async fn the_apps_own_endpoint_answers_refuses_or_is_not_there() {
         })
         .await;
         let client = splunkd.client();
-        client.triage("{}".into(), Duration::from_secs(20)).await
+        client
+            .have_done(Errand::Triage, "{}".into(), Duration::from_secs(20))
+            .await
     };
     assert_eq!(triage(200).await.unwrap().unwrap(), r#"{"rows":[]}"#);
     assert!(triage(404).await.unwrap().is_none());

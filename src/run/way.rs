@@ -1,0 +1,341 @@
+//! Which way a job goes: carried out by this process, or, for a user who
+//! cannot read the accounts' secrets or from whom splunkd takes no events,
+//! through the app's REST endpoint. Where that is not served, this process
+//! tries nevertheless, and says what the user's role lacks.
+//!
+//! Through the endpoint a job goes in parts that each end soon, so that a
+//! search that is cancelled is noticed between two of them and no answer is
+//! waited for very long. What a part had no time for is handed back and goes
+//! with the next one.
+
+use super::course::{Course, GRACE};
+use super::ledger::Delivery;
+use super::permission::{Caller, EVENTS, SECRETS};
+use super::told::{Answer, Told};
+use super::triage::{Bench, Job, JobError, Order, batch};
+use crate::splunk::splunkd::{Errand, Splunkd};
+use crate::triage::{Entry, Ledger, Outcome, Summary, Target, TriageError, targets};
+use std::collections::HashSet;
+use std::time::Duration;
+
+/// How long a part of a job may begin new things.
+const PART: Duration = Duration::from_secs(60);
+
+/// What a part may take beyond it: what has begun, and what is before and after.
+const BEYOND: Duration = GRACE.saturating_add(Duration::from_secs(30));
+
+/// Bytes of a part: far below what splunkd and the endpoint take, unless an
+/// administrator set less.
+const LARGEST: usize = 24 << 20;
+
+const LOST: &str = "what was carried out stands in the ledger";
+
+/// One caller's way to Defender, for all the rows of one run.
+pub struct Way {
+    splunkd: Splunkd,
+    caller: Caller,
+    bench: Bench,
+    delivery: Delivery,
+    /// Outcomes of earlier runs were handed over.
+    caught_up: bool,
+    through_endpoint: bool,
+    /// Bytes the endpoint takes at once, as far as is known.
+    largest: usize,
+    rows: usize,
+    targets: HashSet<(String, Target)>,
+}
+
+impl Way {
+    /// The way of one who may write; `splunkd` is asked with the caller's own key.
+    ///
+    /// # Errors
+    /// If the settings cannot be read.
+    pub async fn of(splunkd: Splunkd, caller: Caller) -> Result<Self, JobError> {
+        Ok(Self {
+            through_endpoint: !(caller.reads_secrets() && caller.sends_events()),
+            bench: Bench::of(&splunkd, &splunkd).await?,
+            delivery: Delivery::new(&splunkd),
+            caught_up: false,
+            largest: LARGEST,
+            rows: 0,
+            targets: HashSet::new(),
+            caller,
+            splunkd,
+        })
+    }
+
+    /// Who asks.
+    pub fn user(&self) -> &str {
+        &self.caller.user
+    }
+
+    /// Carries out the next rows of the run. Rows are counted from its first
+    /// one on, and the limit of targets holds for all of them. `tell` hears
+    /// each outcome.
+    ///
+    /// # Errors
+    /// If none of these rows was carried out, or the endpoint, asked for the
+    /// last of them, would not.
+    pub async fn carry_out(
+        &mut self,
+        mut job: Job,
+        actor: &str,
+        course: &Course,
+        tell: &mut dyn FnMut(Told),
+    ) -> Result<Summary, JobError> {
+        let first = self.rows + 1;
+        let all = job.rows.len();
+        self.rows += all;
+        job.numbers = (first..=self.rows).collect();
+        job.batch.get_or_insert_with(|| batch(None));
+        let mut order = self.bench.order(job.clone(), actor)?;
+        self.count(&order, first)?;
+        let mut rows = Rows {
+            outcomes: vec![None; all],
+            left: (0..all).collect(),
+            first,
+        };
+        if self.through_endpoint {
+            self.through(&job, actor, course, &mut rows, tell).await?;
+        }
+        if !rows.left.is_empty() {
+            if rows.left.len() < all {
+                order = self.bench.order(rows.part(&job, rows.left.len()), actor)?;
+            }
+            self.directly(&order, course, &mut rows, tell).await?;
+        }
+        Ok(rows.summary())
+    }
+
+    /// The limit holds for the run, not for each of its parts.
+    fn count(&mut self, order: &Order, first: usize) -> Result<(), JobError> {
+        let earlier = self.targets.len();
+        self.targets
+            .extend(targets(&order.action.form, &order.rows));
+        let (all, max) = (self.targets.len(), order.max_targets());
+        if all <= max {
+            return Ok(());
+        }
+        let error = TriageError::TooManyTargets { targets: all, max };
+        Err(match earlier {
+            0 => error.into(),
+            earlier => JobError::TooManyTargets {
+                error,
+                first,
+                earlier,
+            },
+        })
+    }
+
+    async fn directly(
+        &mut self,
+        order: &Order,
+        course: &Course,
+        rows: &mut Rows,
+        tell: &mut dyn FnMut(Told),
+    ) -> Result<(), JobError> {
+        if !std::mem::replace(&mut self.caught_up, true) {
+            self.delivery.catch_up().await;
+        }
+        let mut ledger = Outcomes {
+            delivery: &mut self.delivery,
+            tell,
+        };
+        let summary = self.bench.carry_out(order, course, &mut ledger).await?;
+        let places = std::mem::take(&mut rows.left);
+        for (place, outcome) in places.into_iter().zip(summary.rows) {
+            rows.end(place, outcome);
+        }
+        Ok(())
+    }
+
+    /// Leaves the rows that are to be carried out, or recorded, directly.
+    async fn through(
+        &mut self,
+        job: &Job,
+        actor: &str,
+        course: &Course,
+        rows: &mut Rows,
+        tell: &mut dyn FnMut(Told),
+    ) -> Result<(), JobError> {
+        let mut idle = false;
+        loop {
+            let left = course.left();
+            if rows.left.is_empty() || left.is_zero() {
+                break;
+            }
+            let (count, part, body) = self.part(job, rows, left, idle)?;
+            let within = part.time().saturating_add(BEYOND);
+            let asked = self.splunkd.have_done(Errand::Triage, body.into(), within);
+            let error = match asked.await {
+                Ok(Some(answer)) => match Answer::read(&answer, count) {
+                    Ok(answer) => {
+                        let before = rows.left.len();
+                        rows.took(count, answer, tell);
+                        // Whatever keeps it from beginning would do so again.
+                        idle = rows.left.len() == before;
+                        continue;
+                    }
+                    Err(error) => error,
+                },
+                Ok(None) => {
+                    self.not_served();
+                    return Ok(());
+                }
+                Err(error) => error,
+            };
+            if error.too_large() && count > 1 {
+                self.largest = body_of(&part)?.len() / 2;
+            } else if error.too_large() {
+                let why = format!("this row has too many or too large fields: {error}");
+                rows.lost(1, &why, tell);
+            } else if error.busy() && self.caller.reads_secrets() {
+                tracing::warn!("{error}; carried out without the app's REST endpoint");
+                return Ok(());
+            } else if error.busy() {
+                tracing::warn!("{error}");
+                break;
+            } else if error.refused() {
+                // In splunkd's own words, and it would say the same again.
+                return Err(error.into());
+            } else {
+                // The endpoint may still be at it: beginning again could do
+                // things twice.
+                let why = format!("{error}; {LOST}");
+                tracing::error!("{why}");
+                rows.lost(count, &why, tell);
+                break;
+            }
+        }
+        if !rows.left.is_empty() {
+            // Recorded as not begun.
+            let order = self.bench.order(rows.part(job, rows.left.len()), actor)?;
+            let over = Course::of(Duration::ZERO);
+            self.directly(&order, &over, rows, tell).await?;
+        }
+        Ok(())
+    }
+
+    /// As many of the rows left as go at once, and the request for them.
+    fn part(
+        &self,
+        job: &Job,
+        rows: &Rows,
+        left: Duration,
+        idle: bool,
+    ) -> Result<(usize, Job, Vec<u8>), JobError> {
+        let mut count = rows.left.len();
+        loop {
+            let part = Job {
+                seconds: Some(left.min(PART).as_secs().max(1)),
+                hand_back: left > PART && !idle,
+                ..rows.part(job, count)
+            };
+            let body = body_of(&part)?;
+            if body.len() <= self.largest || count <= 1 {
+                return Ok((count, part, body));
+            }
+            count = count.div_ceil(2);
+        }
+    }
+
+    fn not_served(&mut self) {
+        self.through_endpoint = false;
+        tracing::warn!("{}", lacking(&self.caller));
+    }
+}
+
+fn body_of(part: &Job) -> Result<Vec<u8>, JobError> {
+    serde_json::to_vec(part).map_err(JobError::Unsendable)
+}
+
+/// Which rows were carried out, and how they ended.
+struct Rows {
+    outcomes: Vec<Option<Outcome>>,
+    /// Places of those still to be carried out, in order.
+    left: Vec<usize>,
+    /// The number of the row at place 0.
+    first: usize,
+}
+
+impl Rows {
+    /// The job of so many of the rows left.
+    fn part(&self, job: &Job, count: usize) -> Job {
+        let places = || self.left.iter().take(count);
+        Job {
+            rows: places()
+                .filter_map(|place| job.rows.get(*place).cloned())
+                .collect(),
+            numbers: places().map(|place| place + self.first).collect(),
+            ..job.without_rows()
+        }
+    }
+
+    fn end(&mut self, place: usize, outcome: Outcome) {
+        if let Some(end) = self.outcomes.get_mut(place) {
+            *end = Some(outcome);
+        }
+    }
+
+    /// The endpoint's answer about the first rows left.
+    fn took(&mut self, count: usize, answer: Answer, tell: &mut dyn FnMut(Told)) {
+        let back: HashSet<usize> = answer.handed_back.into_iter().collect();
+        let asked: Vec<usize> = self.left.drain(..count).collect();
+        let mut again = Vec::new();
+        for (place, outcome) in asked.into_iter().zip(answer.rows) {
+            if back.contains(&(place + self.first)) {
+                again.push(place);
+            } else {
+                self.end(place, outcome);
+            }
+        }
+        again.append(&mut self.left);
+        self.left = again;
+        let told = answer.outcomes.into_iter();
+        told.filter(|told| !back.contains(&told.row)).for_each(tell);
+    }
+
+    /// Nobody knows how the first rows left ended.
+    fn lost(&mut self, count: usize, why: &str, tell: &mut dyn FnMut(Told)) {
+        let count = count.min(self.left.len());
+        for place in self.left.drain(..count).collect::<Vec<_>>() {
+            self.end(place, Outcome::Failed);
+            tell(Told::failed(place + self.first, why));
+        }
+    }
+
+    fn summary(self) -> Summary {
+        let rows = self.outcomes.into_iter();
+        Summary {
+            rows: rows.map(|row| row.unwrap_or(Outcome::Failed)).collect(),
+        }
+    }
+}
+
+/// Where outcomes go as they happen.
+struct Outcomes<'o> {
+    delivery: &'o mut Delivery,
+    tell: &'o mut dyn FnMut(Told),
+}
+
+impl Ledger for Outcomes<'_> {
+    async fn record(&mut self, entry: &Entry) {
+        self.delivery.deliver(entry).await;
+        (self.tell)(Told::from(entry));
+    }
+}
+
+/// What the user's roles would have to hold where no endpoint stands in.
+fn lacking(caller: &Caller) -> String {
+    let capability = match (caller.reads_secrets(), caller.sends_events()) {
+        (true, _) => format!("{EVENTS} to index outcomes"),
+        (false, true) => format!("{SECRETS} to read the account's secret"),
+        (false, false) => {
+            format!("{SECRETS} to read the account's secret and {EVENTS} to index outcomes")
+        }
+    };
+    format!(
+        "this splunkd does not serve the app's REST endpoint, so a role of user \"{}\" needs {capability}",
+        caller.user
+    )
+}
