@@ -102,7 +102,7 @@ function Ledger(props: Props) {
                     {asked === null && batches === null && error === null && <WaitSpinner size="medium" />}
                     {asked === null && batches?.length === 0 && <p>{say.empty}</p>}
                     {asked === null && batches !== null && batches.length > 0 && (
-                        <Table aria-label={say.title} resizableFillLayout>
+                        <Table aria-label={say.title} tableStyle={{ tableLayout: 'fixed', width: '100%' }}>
                             <Table.Head>
                                 <Table.HeadCell width={110}>{say.columns.time}</Table.HeadCell>
                                 <Table.HeadCell width={140}>{say.columns.actor}</Table.HeadCell>

@@ -25,7 +25,7 @@ export function Outcomes({ endings, items, onOverrule }: Props) {
                 ))}
             </Row>
             <div style={{ maxHeight: '48vh', overflowY: 'auto' }} tabIndex={0} role="region" aria-label={say.doneTitle}>
-                <Table resizableFillLayout aria-label={say.doneTitle}>
+                <Table tableStyle={{ tableLayout: 'fixed', width: '100%' }} aria-label={say.doneTitle}>
                     <Table.Head>
                         <Table.HeadCell width={240}>{say.columns.object}</Table.HeadCell>
                         <Table.HeadCell width={130}>{say.columns.outcome}</Table.HeadCell>

@@ -28,6 +28,9 @@ const Frame = styled.div`
     tr[data-current='true'] > td {
         background: ${variables.interactiveColorOverlaySelected};
     }
+    tr[data-current='true'] span:not([data-tag]) {
+        color: ${variables.contentColorActive};
+    }
     tr[data-current='true'] > td:first-child {
         box-shadow: inset 3px 0 0 ${variables.focusColor};
     }
@@ -55,11 +58,10 @@ export function QueueTable(props: Props) {
     const rowSelection = chosen === 0 ? 'none' : chosen === items.length ? 'all' : 'some';
     const several = new Set(items.map((item) => item.tenant)).size > 1;
     return (
-        <Frame>
+        <Frame role="region" aria-label={say.label(strings.subjects[props.subject])}>
             <Table
-                aria-label={say.label(strings.subjects[props.subject])}
                 headType="inline"
-                resizableFillLayout
+                tableStyle={{ tableLayout: 'fixed', width: '100%' }}
                 primaryColumnIndex={1}
                 {...(selectable ? { rowSelection, onRequestToggleAllRows: props.onTogglePage } : {})}
             >

@@ -54,11 +54,7 @@ export function VerdictForm({ subject, verdict, onVerdict, faults, mine, account
                 style={{ maxWidth: 'none' }}
                 help={determinations.length === 0 ? say.determinationHelp : undefined}
             >
-                <Select
-                    value={verdict.determination}
-                    disabled={determinations.length === 0}
-                    onChange={(_, { value }) => set('determination')(String(value))}
-                >
+                <Select value={verdict.determination} onChange={(_, { value }) => set('determination')(String(value))}>
                     <Select.Option value={UNCHANGED} label={say.unchanged} />
                     {determinations.map((word) => (
                         <Select.Option key={word} value={word} label={strings.determinations[word] ?? word} />

@@ -22,7 +22,9 @@ const shape = (nodes: readonly TreeNode[]): unknown[] =>
 
 describe('the process tree', () => {
     test('reads from the root down, in the order the processes started', () => {
-        const evidence = evidenceOf({ evidence: [process(4, 2, 'd.exe'), process(3, 2, 'c.exe'), process(2, 1, 'b.exe')] });
+        const evidence = evidenceOf({
+            evidence: [process(4, 2, 'd.exe'), process(3, 2, 'c.exe'), process(2, 1, 'b.exe')],
+        });
         expect(shape(processTree(evidence))).toEqual([['parent of b.exe', ['b.exe', ['c.exe'], ['d.exe']]]]);
     });
 
@@ -33,13 +35,25 @@ describe('the process tree', () => {
 
     test('takes the same number on another device, or at another time, for another process', () => {
         const evidence = evidenceOf({
-            evidence: [process(2, 1, 'b.exe'), process(2, 1, 'x.exe', { mdeDeviceId: 'd2' }), process(2, 1, 'y.exe', { processCreationDateTime: '2026-01-02T00:00:00Z' })],
+            evidence: [
+                process(2, 1, 'b.exe'),
+                process(2, 1, 'x.exe', { mdeDeviceId: 'd2' }),
+                process(2, 1, 'y.exe', { processCreationDateTime: '2026-01-02T00:00:00Z' }),
+            ],
         });
-        expect(shape(processTree(evidence)).flat(9).sort()).toEqual(['b.exe', 'parent of b.exe', 'parent of x.exe', 'x.exe', 'y.exe']);
+        expect(shape(processTree(evidence)).flat(9).sort()).toEqual([
+            'b.exe',
+            'parent of b.exe',
+            'parent of x.exe',
+            'x.exe',
+            'y.exe',
+        ]);
     });
 
     test('ends where evidence says that two processes started each other', () => {
-        const evidence = evidenceOf({ evidence: [process(1, 2, 'a.exe'), process(2, 1, 'b.exe'), process(3, 3, 'c.exe')] });
+        const evidence = evidenceOf({
+            evidence: [process(1, 2, 'a.exe'), process(2, 1, 'b.exe'), process(3, 3, 'c.exe')],
+        });
         expect(shape(processTree(evidence)).flat(9).sort()).toEqual(['a.exe', 'b.exe', 'c.exe']);
     });
 
@@ -67,15 +81,24 @@ describe('evidence', () => {
         ['ip', { ipAddress: '203.0.113.9', countryLetterCode: 'NL' }, 'address', '203.0.113.9'],
         ['url', { url: 'https://evil.example/' }, 'url', 'https://evil.example/'],
         ['registryValue', { registryHive: 'HKLM', registryKey: 'Run', registryValue: 'x' }, 'registry', 'HKLM\\Run'],
-        ['analyzedMessage', { subject: 'Pay <b>now</b>', p2Sender: { emailAddress: 'a@b.example' } }, 'mail', 'Pay <b>now</b>'],
+        [
+            'analyzedMessage',
+            { subject: 'Pay <b>now</b>', p2Sender: { emailAddress: 'a@b.example' } },
+            'mail',
+            'Pay <b>now</b>',
+        ],
         ['cloudApplication', { displayName: 'Exchange' }, 'cloudApp', 'Exchange'],
         ['user', { userAccount: { accountName: 'kim', domainName: 'CONTOSO' } }, 'user', 'CONTOSO\\kim'],
     ])('of the type %s is told by what matters', (name, fields, kind, title) => {
-        expect(evidenceOf({ evidence: [{ '@odata.type': type(name), ...fields }] as never })).toMatchObject([{ kind, title }]);
+        expect(evidenceOf({ evidence: [{ '@odata.type': type(name), ...fields }] as never })).toMatchObject([
+            { kind, title },
+        ]);
     });
 
     test('of a type nobody has heard of is shown with the fields it has', () => {
-        const [one] = evidenceOf({ evidence: [{ '@odata.type': type('kubernetesPod'), name: 'web-1', namespaceId: 7, deep: { a: 1 } }] });
+        const [one] = evidenceOf({
+            evidence: [{ '@odata.type': type('kubernetesPod'), name: 'web-1', namespaceId: 7, deep: { a: 1 } }],
+        });
         expect(one).toMatchObject({ kind: 'other', title: 'Kubernetes pod: web-1' });
         expect(one?.facts).toEqual([
             { name: 'Name', value: 'web-1' },
@@ -88,7 +111,8 @@ describe('links', () => {
     test('a technique leads to MITRE, what is none leads nowhere', () => {
         expect(techniqueLink('T1059.001')).toBe('https://attack.mitre.org/techniques/T1059/001/');
         expect(techniqueLink('T1078')).toBe('https://attack.mitre.org/techniques/T1078/');
-        for (const other of ['', 'TA0001', 'T1059.001/../..', 'javascript:alert(1)']) expect(techniqueLink(other)).toBeNull();
+        for (const other of ['', 'TA0001', 'T1059.001/../..', 'javascript:alert(1)'])
+            expect(techniqueLink(other)).toBeNull();
     });
 
     test.each([
@@ -100,10 +124,14 @@ describe('links', () => {
         'javascript:alert(1)//security.microsoft.com',
         'no link',
     ])('%s is not followed: the link is built from the id', (said) => {
-        expect(portalLink(said, 'alert', 'a/b', 't', 'gcc_high')).toBe('https://security.microsoft.us/alerts/a%2Fb?tid=t');
+        expect(portalLink(said, 'alert', 'a/b', 't', 'gcc_high')).toBe(
+            'https://security.microsoft.us/alerts/a%2Fb?tid=t',
+        );
     });
 
     test('the portal’s own link is followed', () => {
-        expect(portalLink('https://security.microsoft.com/incidents/7?tid=t', 'incident', '7', 't')).toBe('https://security.microsoft.com/incidents/7?tid=t');
+        expect(portalLink('https://security.microsoft.com/incidents/7?tid=t', 'incident', '7', 't')).toBe(
+            'https://security.microsoft.com/incidents/7?tid=t',
+        );
     });
 });

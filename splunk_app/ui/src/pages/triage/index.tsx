@@ -57,13 +57,13 @@ export function Triage() {
     const draft = useRef<{ of: string; verdict: Verdict } | null>(null);
 
     // The one in sight first, then the inputs, then the other one: a user may run few searches at once.
-    const there = useRef(false);
-    const alerts = useQueue('alert', earliest, subject === 'alert' || there.current);
-    const incidents = useQueue('incident', earliest, subject === 'incident' || there.current);
+    const [there, setThere] = useState(false);
+    const alerts = useQueue('alert', earliest, subject === 'alert' || there);
+    const incidents = useQueue('incident', earliest, subject === 'incident' || there);
     const queue = subject === 'alert' ? alerts : incidents;
     const answered = queue.at !== null || queue.error !== null || queue.cancelled;
     const setting = useSetting(answered);
-    if (setting.accounts !== null) there.current = true;
+    useEffect(() => setThere((before) => before || setting.accounts !== null), [setting.accounts]);
     const accounts = setting.accounts ?? NOWHERE;
     const mayWrite = setting.session !== null && triages(setting.session);
 

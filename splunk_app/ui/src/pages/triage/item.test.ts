@@ -10,7 +10,9 @@ const source = 'defender_bridge:alerts:b3c1b5fc-828c-45fa-a1e1-10d74f6d6e9c';
 const event = (raw: string, from = source) => ({ raw, source: from, index: 'defender' });
 const graph = read('graph_alerts_v2.ndjson').split('\n')[0]!;
 const mde = (JSON.parse(read('mde_alerts.json')) as { value: unknown[] }).value.map((one) => JSON.stringify(one));
-const incident = JSON.stringify((JSON.parse(read('graph_incidents_expand_alerts.json')) as { value: unknown[] }).value[0]);
+const incident = JSON.stringify(
+    (JSON.parse(read('graph_incidents_expand_alerts.json')) as { value: unknown[] }).value[0],
+);
 const alert = (fields: object): Item => itemOf(event(JSON.stringify({ ...JSON.parse(graph), ...fields })), 'alert')!;
 
 describe('what Microsoft prints becomes one model', () => {
@@ -68,8 +70,20 @@ describe('what Microsoft prints becomes one model', () => {
     });
 
     test('an incident and a nested alert of Defender XDR', () => {
-        const xdr = { incidentId: 924565, incidentName: 'Phish', lastUpdateTime: '2026-01-01T00:00:00Z', severity: 'Medium', status: 'Resolved', assignedTo: null };
-        expect(itemOf(event(JSON.stringify(xdr)), 'incident')).toMatchObject({ id: '924565', title: 'Phish', status: 'resolved', api: 'xdr' });
+        const xdr = {
+            incidentId: 924565,
+            incidentName: 'Phish',
+            lastUpdateTime: '2026-01-01T00:00:00Z',
+            severity: 'Medium',
+            status: 'Resolved',
+            assignedTo: null,
+        };
+        expect(itemOf(event(JSON.stringify(xdr)), 'incident')).toMatchObject({
+            id: '924565',
+            title: 'Phish',
+            status: 'resolved',
+            api: 'xdr',
+        });
         const nested = {
             alertId: 'fa1',
             incidentId: 924565,
@@ -90,26 +104,45 @@ describe('what Microsoft prints becomes one model', () => {
         });
     });
 
-    test.each(['', 'null', '[]', '{"id":"a"}', '{"id":{},"lastUpdateDateTime":7}', '{"evidence":[null,3,{}]}', '{"id":"a","lastUpdateDateTime":"x","evidence":{"a":1},"comments":"no"}'])(
-        'nothing is thrown over %s',
-        (raw) => {
-            expect(() => itemOf(event(raw), 'alert')).not.toThrow();
-        },
-    );
+    test.each([
+        '',
+        'null',
+        '[]',
+        '{"id":"a"}',
+        '{"id":{},"lastUpdateDateTime":7}',
+        '{"evidence":[null,3,{}]}',
+        '{"id":"a","lastUpdateDateTime":"x","evidence":{"a":1},"comments":"no"}',
+    ])('nothing is thrown over %s', (raw) => {
+        expect(() => itemOf(event(raw), 'alert')).not.toThrow();
+    });
 });
 
 describe('the queue', () => {
     test('holds the newest state of each object, down to 100 ns, whatever the order', () => {
         const old = JSON.stringify({ id: 'a', lastUpdateDateTime: '2026-01-01T00:00:00.1234567Z', status: 'new' });
-        const late = JSON.stringify({ id: 'a', lastUpdateDateTime: '2026-01-01T00:00:00.1234568Z', status: 'resolved' });
-        for (const events of [[old, late], [late, old]]) {
-            expect(newest(events.map((raw) => event(raw)), 'alert').map((item) => item.status)).toEqual(['resolved']);
+        const late = JSON.stringify({
+            id: 'a',
+            lastUpdateDateTime: '2026-01-01T00:00:00.1234568Z',
+            status: 'resolved',
+        });
+        for (const events of [
+            [old, late],
+            [late, old],
+        ]) {
+            expect(
+                newest(
+                    events.map((raw) => event(raw)),
+                    'alert',
+                ).map((item) => item.status),
+            ).toEqual(['resolved']);
         }
     });
 
     test('keeps the same id of two tenants apart', () => {
         const raw = JSON.stringify({ id: 'a', lastUpdateDateTime: '2026-01-01T00:00:00Z' });
-        expect(newest([event(raw, 'defender_bridge:alerts:t1'), event(raw, 'defender_bridge:alerts:t2')], 'alert')).toHaveLength(2);
+        expect(
+            newest([event(raw, 'defender_bridge:alerts:t1'), event(raw, 'defender_bridge:alerts:t2')], 'alert'),
+        ).toHaveLength(2);
     });
 
     test('narrows by status, severity, product, owner and words', () => {
@@ -118,7 +151,8 @@ describe('the queue', () => {
             alert({ id: '2', severity: 'high', assignedTo: 'Kim@Contoso.com' }),
             alert({ id: '3', title: 'Mimikatz on DC1' }),
         ];
-        const ids = (by: object): string[] => narrowed(items, { ...EVERYTHING, ...by }, ['kim@contoso.com']).map((item) => item.id);
+        const ids = (by: object): string[] =>
+            narrowed(items, { ...EVERYTHING, ...by }, ['kim@contoso.com']).map((item) => item.id);
         expect(ids(OPEN_ONES)).toEqual(['2', '3']);
         expect(ids({ status: 'resolved' })).toEqual(['1']);
         expect(ids({ severity: 'high' })).toEqual(['2']);
@@ -136,13 +170,23 @@ describe('the queue', () => {
             alert({ id: 'none', severity: 'unknown' }),
             alert({ id: 'high-new', severity: 'high', lastUpdateDateTime: '2026-01-02T00:00:00Z' }),
         ];
-        expect(sorted(items, { by: 'severity', descending: true }).map((item) => item.id)).toEqual(['high-new', 'high-old', 'low', 'none']);
+        expect(sorted(items, { by: 'severity', descending: true }).map((item) => item.id)).toEqual([
+            'high-new',
+            'high-old',
+            'low',
+            'none',
+        ]);
     });
 });
 
 test('a state Defender has just shown stands until an event is newer, and the next verdict is judged by it', () => {
     const item = alert({ status: 'new', lastUpdateDateTime: '2026-01-01T00:00:00Z' });
-    const state = { status: 'resolved', classification: 'falsePositive', determination: 'notMalicious', updated: '2026-01-02T00:00:00Z' };
+    const state = {
+        status: 'resolved',
+        classification: 'falsePositive',
+        determination: 'notMalicious',
+        updated: '2026-01-02T00:00:00Z',
+    };
     expect(withState(item, state)).toMatchObject({
         status: 'resolved',
         updated: '2026-01-02T00:00:00Z',

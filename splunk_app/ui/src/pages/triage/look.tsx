@@ -116,7 +116,11 @@ const Label = styled.span<{ $tone: Tone }>`
 `;
 
 export function Tag({ tone = 'plain', children }: { tone?: Tone; children: ReactNode }) {
-    return <Label $tone={tone}>{children}</Label>;
+    return (
+        <Label $tone={tone} data-tag>
+            {children}
+        </Label>
+    );
 }
 
 const STATUS_TONES: Record<string, Tone> = {

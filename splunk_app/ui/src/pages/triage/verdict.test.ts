@@ -10,7 +10,13 @@ import { answered, faults, isEmpty, NOTHING, parameters } from './verdict';
 
 const item = itemOf(
     {
-        raw: JSON.stringify({ id: 'da1_-1', lastUpdateDateTime: '2026-01-01T00:00:00Z', status: 'new', classification: 'unknown', assignedTo: null }),
+        raw: JSON.stringify({
+            id: 'da1_-1',
+            lastUpdateDateTime: '2026-01-01T00:00:00Z',
+            status: 'new',
+            classification: 'unknown',
+            assignedTo: null,
+        }),
         source: 'defender_bridge:alerts:t1',
         index: 'defender',
     },
@@ -74,7 +80,9 @@ describe('what is sent', () => {
     test('what was typed never becomes a piece of the search', () => {
         const [row] = rowsOf([item], { comment: '"] | delete `x` [ "' }, () => 'contoso');
         const search = updateSearch([row!], 'alert', true);
-        expect(search).toMatch(/^\| makeresults format=json data="(?:[^"\\|`]|\\.)*" \| defenderupdate subject=alert dry_run=1$/);
+        expect(search).toMatch(
+            /^\| makeresults format=json data="(?:[^"\\|`]|\\.)*" \| defenderupdate subject=alert dry_run=1$/,
+        );
         expect(search).not.toContain('delete `');
     });
 
@@ -122,13 +130,31 @@ describe('outcomes', () => {
             { field: 'tags', before: 'a, b', after: '+ c − a' },
             { field: 'comment', before: '', after: 'dup' },
         ]);
-        const updated = endingOf({ id: 'a', defender_outcome: 'updated', defender_changed: 'status', defender_before: before, defender_after: '{"status":"resolved","updated":"2026-01-02T00:00:00Z"}', defender_verified: '0' });
-        expect(updated).toMatchObject({ changes: [{ after: 'resolved' }], advice: strings.outcome.unverified, after: { updated: '2026-01-02T00:00:00Z' } });
+        const updated = endingOf({
+            id: 'a',
+            defender_outcome: 'updated',
+            defender_changed: 'status',
+            defender_before: before,
+            defender_after: '{"status":"resolved","updated":"2026-01-02T00:00:00Z"}',
+            defender_verified: '0',
+        });
+        expect(updated).toMatchObject({
+            changes: [{ after: 'resolved' }],
+            advice: strings.outcome.unverified,
+            after: { updated: '2026-01-02T00:00:00Z' },
+        });
     });
 
     test('the worst stand first, and only what may pass is tried again', () => {
-        const endings = ['updated', 'conflict', 'throttled', 'forbidden'].map((outcome, at) => endingOf({ id: `${at}`, defender_outcome: outcome, defender_batch: 'b1' }));
-        expect(worstFirst(endings).map(({ outcome }) => outcome)).toEqual(['forbidden', 'conflict', 'throttled', 'updated']);
+        const endings = ['updated', 'conflict', 'throttled', 'forbidden'].map((outcome, at) =>
+            endingOf({ id: `${at}`, defender_outcome: outcome, defender_batch: 'b1' }),
+        );
+        expect(worstFirst(endings).map(({ outcome }) => outcome)).toEqual([
+            'forbidden',
+            'conflict',
+            'throttled',
+            'updated',
+        ]);
         expect(tally(endings)[0]).toEqual(['forbidden', 1]);
         expect(endings.filter(mayPass).map(({ outcome }) => outcome)).toEqual(['throttled']);
         expect(batchesOf(endings)).toEqual(['b1']);
@@ -145,7 +171,10 @@ describe('the account of a row', () => {
     });
 
     test('is found through the inputs where it names a domain or may not be read', () => {
-        const health = [{ account: 'a', tenant: 't1' }, { account: 'gone', tenant: 't1' }];
+        const health = [
+            { account: 'a', tenant: 't1' },
+            { account: 'gone', tenant: 't1' },
+        ];
         expect(new Accounts([account('a', 'contoso.com'), account('b', 't2')], health).of('t1')).toEqual(['a']);
         expect(new Accounts([], health.slice(0, 1)).of('t1')).toEqual(['a']);
         expect(new Accounts([], []).of('t1')).toEqual([]);
@@ -154,7 +183,16 @@ describe('the account of a row', () => {
 
 describe('the ledger', () => {
     const entry = (fields: object): string =>
-        JSON.stringify({ time: '2026-01-01T00:00:00Z', batch: 'b1', subject: 'alert', target: 'a', outcome: 'updated', actor: 'kim', requested: { status: 'resolved' }, ...fields });
+        JSON.stringify({
+            time: '2026-01-01T00:00:00Z',
+            batch: 'b1',
+            subject: 'alert',
+            target: 'a',
+            outcome: 'updated',
+            actor: 'kim',
+            requested: { status: 'resolved' },
+            ...fields,
+        });
 
     test('is told call by call, dry runs left out', () => {
         const batches = batchesIn([

@@ -23,7 +23,10 @@ test('so are the statuses, and the words Defender says but does not take', () =>
     const all = part('pub const fn all(subject', 'pub const fn of');
     const named = (variant: string): string => variant.charAt(0).toLowerCase() + variant.slice(1);
     for (const subject of ['alert', 'incident'] as const) {
-        const arm = new RegExp(`Subject::${subject.charAt(0).toUpperCase()}${subject.slice(1)} => &\\[(.*?)\\]`).exec(all)?.[1] ?? '';
+        const arm =
+            new RegExp(`Subject::${subject.charAt(0).toUpperCase()}${subject.slice(1)} => &\\[(.*?)\\]`).exec(
+                all,
+            )?.[1] ?? '';
         expect([...arm.matchAll(/Self::(\w+)/g)].map((match) => named(match[1]!))).toEqual(STATUSES[subject]);
     }
     for (const word of [...words(part('const WITHDRAWN', ';\n')), 'redirected', 'awaitingAction']) {
