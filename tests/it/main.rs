@@ -22,6 +22,7 @@ mod change_while_reading;
 mod crash;
 mod embedded_tenant;
 mod exactness;
+mod forms;
 mod hostile_input;
 mod house;
 mod idle;

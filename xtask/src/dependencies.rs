@@ -42,10 +42,7 @@ struct Ban {
 }
 
 pub fn check(workspace: &Workspace) -> Result<()> {
-    let path = workspace.root.join("deny.toml");
-    let text =
-        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    let policy: Policy = toml::from_str(&text).context("deny.toml")?;
+    let policy = Policy::read(workspace)?;
     let packages = workspace.foreign()?;
     let mut problems = Vec::new();
     for package in &packages {
@@ -61,7 +58,22 @@ pub fn check(workspace: &Workspace) -> Result<()> {
     Ok(())
 }
 
+/// A library that is no crate, but shipped all the same, is held against the same list.
+pub fn allowed(workspace: &Workspace, name: &str, expression: &str) -> Result<()> {
+    if !Policy::read(workspace)?.allows(name, expression)? {
+        bail!("{name} has a licence not in deny.toml: {expression}");
+    }
+    Ok(())
+}
+
 impl Policy {
+    fn read(workspace: &Workspace) -> Result<Self> {
+        let path = workspace.root.join("deny.toml");
+        let text =
+            fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        toml::from_str(&text).context("deny.toml")
+    }
+
     fn objections(&self, package: &Package) -> Result<Vec<String>> {
         let mut objections = Vec::new();
         let called = format!("{} {}", package.name, package.version);

@@ -1,4 +1,4 @@
-//! The licence texts of every library in the executable, for the package.
+//! The licence texts of every library that is shipped, for the package.
 
 use crate::dependencies::licence;
 use anyhow::{Context, Result, bail};
@@ -7,7 +7,7 @@ use spdx::Expression;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// How deep below a crate's root texts are looked for: bundled C sources bring their own.
 const DEPTH: usize = 4;
@@ -15,27 +15,79 @@ const DEPTH: usize = 4;
 const RULE: &str =
     "================================================================================";
 
-/// One document: the list of libraries, then each text once with the libraries it holds for.
-pub fn document(packages: &[&Package]) -> Result<String> {
-    let mut list = String::new();
-    let mut texts: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for package in packages {
-        let called = format!("{} {}", package.name, package.version);
-        let expression = licence(package).with_context(|| format!("{called} names no licence"))?;
-        writeln!(list, "{called}\n    {expression}")?;
-        if let Some(source) = &package.repository {
-            writeln!(list, "    {source}")?;
+/// A library that is shipped.
+pub struct Library {
+    pub name: String,
+    pub version: String,
+    /// An SPDX expression.
+    pub licence: String,
+    pub source: Option<String>,
+    /// Where its files lie.
+    pub folder: PathBuf,
+}
+
+impl Library {
+    pub fn of_crate(package: &Package) -> Result<Self> {
+        let folder = package
+            .manifest_path
+            .parent()
+            .context("a manifest without a folder")?;
+        Ok(Self {
+            name: package.name.to_string(),
+            version: package.version.to_string(),
+            licence: licence(package)
+                .with_context(|| format!("{} names no licence", package.name))?,
+            source: package.repository.clone(),
+            folder: folder.into(),
+        })
+    }
+
+    fn called(&self) -> String {
+        format!("{} {}", self.name, self.version)
+    }
+
+    /// The texts it brings; where it brings none, those its licence names.
+    fn texts(&self) -> Result<Vec<String>> {
+        let mut texts = Vec::new();
+        collect(&self.folder, DEPTH, &mut texts)?;
+        if texts.is_empty() {
+            for requirement in Expression::parse(&self.licence)?.requirements() {
+                match requirement.req.license.id() {
+                    Some(id) => texts.push(tidy(id.text())),
+                    None => bail!("no text known for {}", requirement.req),
+                }
+            }
         }
-        for text in texts_of(package, &expression).with_context(|| called.clone())? {
-            let holders = texts.entry(text).or_default();
-            if !holders.contains(&called) {
-                holders.push(called.clone());
+        Ok(texts)
+    }
+}
+
+/// One document: the libraries of each shipped part, then each text once with those it holds for.
+pub fn document(parts: &[(&str, Vec<&Library>)]) -> Result<String> {
+    let mut document = String::new();
+    let mut texts: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (part, libraries) in parts {
+        if !document.is_empty() {
+            document.push('\n');
+        }
+        write!(
+            document,
+            "Libraries in {part}, with their licences and sources.\n\n"
+        )?;
+        for library in libraries {
+            let called = library.called();
+            writeln!(document, "{called}\n    {}", library.licence)?;
+            if let Some(source) = &library.source {
+                writeln!(document, "    {source}")?;
+            }
+            for text in library.texts().with_context(|| called.clone())? {
+                let holders = texts.entry(text).or_default();
+                if !holders.contains(&called) {
+                    holders.push(called.clone());
+                }
             }
         }
     }
-    let mut document = format!(
-        "Libraries in the executable defender_bridge, with their licences and sources.\n\n{list}"
-    );
     let mut ordered: Vec<_> = texts.into_iter().collect();
     ordered.sort_by(|a, b| a.1.cmp(&b.1).then_with(|| a.0.cmp(&b.0)));
     for (text, holders) in ordered {
@@ -49,25 +101,6 @@ pub fn document(packages: &[&Package]) -> Result<String> {
     Ok(document)
 }
 
-/// The texts a crate ships; where it ships none, those its licence expression names.
-fn texts_of(package: &Package, expression: &str) -> Result<Vec<String>> {
-    let root = package
-        .manifest_path
-        .parent()
-        .context("a manifest without a folder")?;
-    let mut texts = Vec::new();
-    collect(root.as_std_path(), DEPTH, &mut texts)?;
-    if texts.is_empty() {
-        for requirement in Expression::parse(expression)?.requirements() {
-            match requirement.req.license.id() {
-                Some(id) => texts.push(tidy(id.text())),
-                None => bail!("no text known for {}", requirement.req),
-            }
-        }
-    }
-    Ok(texts)
-}
-
 fn collect(folder: &Path, depth: usize, texts: &mut Vec<String>) -> Result<()> {
     let mut entries = fs::read_dir(folder)
         .with_context(|| format!("cannot list {}", folder.display()))?
@@ -76,6 +109,10 @@ fn collect(folder: &Path, depth: usize, texts: &mut Vec<String>) -> Result<()> {
     for entry in entries {
         let path = entry.path();
         let kind = entry.file_type()?;
+        // What lies there is a library of its own.
+        if kind.is_dir() && entry.file_name() == "node_modules" {
+            continue;
+        }
         if kind.is_dir() && depth > 1 {
             collect(&path, depth - 1, texts)?;
         } else if kind.is_file() && is_licence(&entry.file_name().to_string_lossy()) {
@@ -89,7 +126,9 @@ fn collect(folder: &Path, depth: usize, texts: &mut Vec<String>) -> Result<()> {
 
 fn is_licence(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
-    let code = [".rs", ".c", ".h", ".py", ".toml", ".sh", ".go"];
+    let code = [
+        ".rs", ".c", ".h", ".py", ".toml", ".sh", ".go", ".js", ".ts", ".map",
+    ];
     [
         "license",
         "licence",
@@ -119,6 +158,7 @@ mod tests {
         assert!(is_licence("COPYING"));
         assert!(is_licence("NOTICE.txt"));
         assert!(!is_licence("license.rs"));
+        assert!(!is_licence("LicenseCog.d.ts"));
         assert!(!is_licence("README.md"));
     }
 

@@ -15,6 +15,7 @@ mod sbom;
 mod smoke;
 mod steps;
 mod tool;
+mod web;
 mod workspace;
 
 use anyhow::Result;
@@ -64,6 +65,8 @@ enum Work {
     Conf,
     /// Licences, banned crates and sources of all dependencies, by deny.toml
     Dependencies,
+    /// The pages in Splunk Web: types, unit tests, the script, journeys in Chromium, dashboards
+    Web,
     /// CPU, memory and time of the modular input beside curl fetching the same bytes
     Bench(bench::Arguments),
     /// Starts the executable out of a package as splunkd would
@@ -125,6 +128,7 @@ impl Work {
             Self::Bench(arguments) => bench::run(workspace, &arguments),
             Self::Conf => conf::check(workspace),
             Self::Dependencies => dependencies::check(workspace),
+            Self::Web => steps::web(workspace),
             Self::Smoke { package } => {
                 smoke::start(workspace, &package::or_released(workspace, package)?)
             }

@@ -1,8 +1,11 @@
 //! The bill of materials: CycloneDX 1.6, the same bytes for the same lock file.
 
-use crate::dependencies::licence;
+use crate::licences::Library;
+use crate::web::Bundled;
 use crate::workspace::{NAME, Workspace};
 use anyhow::{Context, Result};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use cargo_metadata::{Metadata, Package};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -21,7 +24,12 @@ struct Locked {
     checksum: Option<String>,
 }
 
-pub fn document(workspace: &Workspace, packages: &[&Package]) -> Result<String> {
+/// The crates in the executable and the libraries in the pages' script.
+pub fn document(
+    workspace: &Workspace,
+    packages: &[&Package],
+    script: &[Bundled],
+) -> Result<String> {
     let lock = fs::read_to_string(workspace.root.join("Cargo.lock")).context("Cargo.lock")?;
     let lock: Lock = toml::from_str(&lock).context("Cargo.lock")?;
     let checksums: BTreeMap<(String, String), String> = lock
@@ -31,10 +39,15 @@ pub fn document(workspace: &Workspace, packages: &[&Package]) -> Result<String> 
         .collect();
 
     let product = workspace.product()?;
-    let components = packages
+    let mut components = packages
         .iter()
         .map(|package| component(package, &checksums))
         .collect::<Result<Vec<_>>>()?;
+    for bundled in script {
+        components.push(script_component(bundled)?);
+    }
+    let mut dependencies = dependencies(&workspace.metadata, product, packages);
+    dependencies.extend(script_dependencies(script));
     let document = json!({
         "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
         "bomFormat": "CycloneDX",
@@ -51,7 +64,7 @@ pub fn document(workspace: &Workspace, packages: &[&Package]) -> Result<String> 
             },
         },
         "components": components,
-        "dependencies": dependencies(&workspace.metadata, product, packages),
+        "dependencies": dependencies,
     });
     Ok(format!("{document:#}\n"))
 }
@@ -61,7 +74,7 @@ fn component(package: &Package, checksums: &BTreeMap<(String, String), String>) 
     let checksum = checksums
         .get(&key)
         .with_context(|| format!("Cargo.lock has no checksum of {} {}", key.0, key.1))?;
-    let expression = licence(package).with_context(|| format!("{} names no licence", key.0))?;
+    let expression = Library::of_crate(package)?.licence;
     Ok(json!({
         "type": "library",
         "bom-ref": reference(package),
@@ -73,7 +86,51 @@ fn component(package: &Package, checksums: &BTreeMap<(String, String), String>) 
     }))
 }
 
-/// Who uses whom, among what is shipped.
+fn script_component(bundled: &Bundled) -> Result<Value> {
+    let library = &bundled.library;
+    let content = bundled
+        .integrity
+        .strip_prefix("sha512-")
+        .and_then(hex)
+        .with_context(|| format!("{}: {} is no SHA-512", library.name, bundled.integrity))?;
+    Ok(json!({
+        "type": "library",
+        "bom-ref": script_reference(bundled),
+        "name": library.name,
+        "version": library.version,
+        "purl": script_reference(bundled),
+        "hashes": [{ "alg": "SHA-512", "content": content }],
+        "licenses": [{ "expression": library.licence }],
+    }))
+}
+
+fn script_dependencies(script: &[Bundled]) -> impl Iterator<Item = Value> {
+    script.iter().map(move |bundled| {
+        let used: BTreeSet<String> = script
+            .iter()
+            .filter(|other| bundled.uses.contains(&other.library.name))
+            .map(script_reference)
+            .collect();
+        json!({ "ref": script_reference(bundled), "dependsOn": used })
+    })
+}
+
+fn script_reference(bundled: &Bundled) -> String {
+    let library = &bundled.library;
+    format!(
+        "pkg:npm/{}@{}",
+        library.name.replace('@', "%40"),
+        library.version
+    )
+}
+
+/// The bytes that base64 stands for, in hexadecimal digits.
+fn hex(base64: &str) -> Option<String> {
+    let bytes = STANDARD.decode(base64).ok()?;
+    Some(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// Who uses whom, among what is in the executable.
 fn dependencies(metadata: &Metadata, product: &Package, packages: &[&Package]) -> Vec<Value> {
     let mut all: Vec<&Package> = packages.to_vec();
     all.insert(0, product);
@@ -98,4 +155,17 @@ fn dependencies(metadata: &Metadata, product: &Package, packages: &[&Package]) -
 
 fn reference(package: &Package) -> String {
     format!("pkg:cargo/{}@{}", package.name, package.version)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_file_s_checksum_is_written_as_the_bill_has_it() {
+        assert_eq!(hex("").as_deref(), Some(""));
+        assert_eq!(hex("AP8=").as_deref(), Some("00ff"));
+        assert_eq!(hex("Zm9vYmFy").as_deref(), Some("666f6f626172"));
+        assert_eq!(hex("no!"), None);
+    }
 }

@@ -1,6 +1,7 @@
 //! Everything CI runs, in an order that fails early: what takes a second first,
 //! the release build last. The first step that fails ends it.
 
+use crate::web::Project;
 use crate::workspace::Workspace;
 use crate::{appinspect, conf, dependencies, executable, package, smoke, tool};
 use anyhow::{Context, Result};
@@ -42,6 +43,7 @@ pub fn test(workspace: &Workspace) -> Result<()> {
     steps.step("tests", || {
         cargo(workspace, &["test", "--workspace", "--locked"])
     })?;
+    steps.web(workspace)?;
     let package = steps.step("package", || {
         package::release(workspace, &executable::release(workspace)?)
     })?;
@@ -53,6 +55,11 @@ pub fn test(workspace: &Workspace) -> Result<()> {
     Ok(())
 }
 
+/// What the pages need alone.
+pub fn web(workspace: &Workspace) -> Result<()> {
+    Steps { passed: 0 }.web(workspace)
+}
+
 fn cargo(workspace: &Workspace, arguments: &[&str]) -> Result<()> {
     tool::run(tool::cargo().args(arguments).current_dir(&workspace.root))
 }
@@ -62,6 +69,19 @@ struct Steps {
 }
 
 impl Steps {
+    fn web(&mut self, workspace: &Workspace) -> Result<()> {
+        let pages = self.step("pages: tools", || Project::pages(workspace))?;
+        self.step("pages: types", || pages.types())?;
+        let executable = executable::development(workspace)?;
+        self.step("pages: unit tests", || pages.units(&executable))?;
+        self.step("pages: script", || pages.bundle(workspace).map(drop))?;
+        self.step("pages: journeys", || pages.journeys(workspace, &executable))?;
+        if let Some(dashboards) = Project::dashboards(workspace)? {
+            self.step("dashboards", || dashboards.tests())?;
+        }
+        Ok(())
+    }
+
     fn step<T>(&mut self, name: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
         println!("\n=== {name}");
         let started = Instant::now();

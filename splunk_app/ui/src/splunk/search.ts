@@ -55,7 +55,7 @@ export async function run(search: string, wish: Wish = {}): Promise<Found> {
 async function begin(search: string, wish: Wish): Promise<string> {
     const answer = await call('POST', jobs(), {
         form: {
-            search: search.trimStart().startsWith('|') ? search : `search ${search}`,
+            search: /^\s*(\||search\s)/.test(search) ? search : `search ${search}`,
             exec_mode: 'normal',
             earliest_time: wish.earliest ?? '-1m',
             latest_time: wish.latest ?? 'now',

@@ -1,5 +1,257 @@
-import Heading from '@splunk/react-ui/Heading';
+// The page Inputs: what is read, how it goes, and everything that can be done about it.
+
+import { useEffect, useRef, useState } from 'react';
+import Button from '@splunk/react-ui/Button';
+import Link from '@splunk/react-ui/Link';
+import Message from '@splunk/react-ui/Message';
+import Modal from '@splunk/react-ui/Modal';
+import Plus from '@splunk/react-icons/Plus';
+import { Failed } from '../../parts/Failed';
+import { Empty, Loading, LookOnly, Notice, PageHead, Row } from '../../parts/Page';
+import { relative } from '../../parts/time';
+import { useLoaded } from '../../parts/useLoaded';
+import * as conf from '../../splunk/conf';
+import { SplunkFailure } from '../../splunk/failure';
+import { newest, type Health } from '../../splunk/health';
+import * as inputs from '../../splunk/inputs';
+import type { Input } from '../../splunk/inputs';
+import { info } from '../../splunk/server';
+import { current, setsUpInputs } from '../../splunk/session';
+import { page, searchPage } from '../../splunk/web';
+import { strings } from '../../strings';
+import { InputDialog, type Opened } from './InputDialog';
+import { Elsewhere, InputTable } from './InputTable';
+import { cloned, draft } from './input';
+import { whereToRun } from './place';
+
+const words = strings.inputs;
+const LOG = searchPage('`defender_bridge_log`');
+/** Milliseconds after which the page looks again by itself. */
+const AGAIN = 60_000;
 
 export function Inputs() {
-    return <Heading level={1}>Inputs</Heading>;
+    const session = useLoaded(current);
+    const loaded = useLoaded((signal) => inputs.list(signal));
+    const health = useLoaded(newest);
+    const server = useLoaded((signal) => info(signal).catch(() => undefined));
+    // Undefined where this user may not list them.
+    const accounts = useLoaded(async (signal) => (await conf.list('defender_bridge_account', signal)).map(({ name }) => name).sort());
+    const [opened, setOpened] = useState<Opened>();
+    const [removing, setRemoving] = useState<Input>();
+    const [switching, setSwitching] = useState<string>();
+    const [notSwitched, setNotSwitched] = useState<{ title: string; error: unknown }>();
+    const opener = useRef<HTMLElement | null>(null);
+
+    const refresh = () => {
+        loaded.again();
+        health.again();
+    };
+    const again = useRef(refresh);
+    again.current = refresh;
+    useEffect(() => {
+        const timer = setInterval(() => document.visibilityState === 'visible' && again.current(), AGAIN);
+        return () => clearInterval(timer);
+    }, []);
+
+    const mayEdit = session.value !== undefined && setsUpInputs(session.value);
+    const list = loaded.value ?? [];
+    const names = list.map(({ name }) => name);
+    const remember = () => {
+        opener.current = document.activeElement as HTMLElement | null;
+    };
+    const returnFocus = () => (opener.current?.isConnected === true ? opener.current : document.querySelector<HTMLElement>('[data-add-input]'))?.focus();
+    const open = (what: Opened) => {
+        remember();
+        setOpened(what);
+    };
+    const first = accounts.value?.length === 1 ? accounts.value[0]! : '';
+
+    const turn = async (input: Input) => {
+        setSwitching(input.name);
+        setNotSwitched(undefined);
+        try {
+            await (input.enabled ? inputs.disable : inputs.enable)(input.name);
+        } catch (error) {
+            setNotSwitched({ title: (input.enabled ? words.enabling.failedOff : words.enabling.failedOn)(input.name), error });
+        }
+        setSwitching(undefined);
+        loaded.again();
+    };
+
+    const head = (
+        <PageHead title={words.title} description={words.description}>
+            {loaded.value !== undefined && (
+                <>
+                    <Button appearance="secondary" onClick={refresh} label={words.refresh} />
+                    {mayEdit && list.length > 0 && (
+                        <Button appearance="primary" icon={<Plus />} label={words.add} data-add-input onClick={() => open({ draft: { ...draft(), account: first }, saved: false })} />
+                    )}
+                </>
+            )}
+        </PageHead>
+    );
+    const failed = session.error ?? (loaded.value === undefined ? loaded.error : undefined);
+    if (failed !== undefined) {
+        const missing = failed instanceof SplunkFailure && failed.kind === 'missing';
+        return (
+            <>
+                {head}
+                <Failed
+                    title={words.failed}
+                    error={missing ? `${words.unknownScheme} ${words.notExposed}` : failed}
+                    again={() => {
+                        session.again();
+                        loaded.again();
+                    }}
+                />
+            </>
+        );
+    }
+    if (session.value === undefined || loaded.value === undefined) {
+        return (
+            <>
+                {head}
+                <Loading />
+            </>
+        );
+    }
+
+    const now = Date.now() / 1000;
+    const going = new Map<string, Health>((health.value ?? []).map((one) => [one.name, one]));
+    const failing = list.filter((input) => input.enabled && going.get(input.name)?.outcome === 'error');
+    const elsewhere = (health.value ?? []).filter((one) => !names.includes(one.name));
+    const hint = whereToRun(server.value);
+    return (
+        <>
+            {head}
+            {!mayEdit && <LookOnly why={strings.rights.inputs} />}
+            {mayEdit && hint !== undefined && (
+                <Notice>
+                    <Message type={hint.type} appearance="fill">
+                        {hint.text}
+                    </Message>
+                </Notice>
+            )}
+            {notSwitched !== undefined && (
+                <Notice>
+                    <Failed {...notSwitched} />
+                </Notice>
+            )}
+            {health.error !== undefined && (
+                <Notice>
+                    <Failed title={words.healthFailed} error={health.error} again={health.again} />
+                </Notice>
+            )}
+            {server.value?.place === 'forwarder' && list.length > 0 && (
+                <Notice>
+                    <Message type="info">{words.healthElsewhere}</Message>
+                </Notice>
+            )}
+            {failing.map((input) => {
+                const of = going.get(input.name)!;
+                return (
+                    <Notice key={input.name}>
+                        <Message type="error" appearance="fill">
+                            <Message.Title>{words.failing.title(input.name, relative(of.begun, now))}</Message.Title>
+                            <div style={{ overflowWrap: 'anywhere' }}>{of.error}</div>
+                            <Row style={{ marginTop: 8, gap: 16 }}>
+                                {mayEdit && <Button appearance="secondary" label={words.failing.edit} aria-label={strings.action.of(words.failing.edit, input.name)} onClick={() => open({ draft: draft(input), saved: true })} />}
+                                <Link to={LOG} openInNewContext>
+                                    {words.failing.log}
+                                </Link>
+                            </Row>
+                        </Message>
+                    </Notice>
+                );
+            })}
+            {list.length === 0 && mayEdit && accounts.value?.length === 0 && (
+                <Empty title={words.noAccount.title} text={words.noAccount.text}>
+                    <Button appearance="primary" to={page('configuration')} label={words.noAccount.go} />
+                </Empty>
+            )}
+            {list.length === 0 && mayEdit && accounts.value?.length !== 0 && (
+                <Empty title={words.empty.title} text={words.empty.text}>
+                    <Button appearance="primary" icon={<Plus />} label={words.empty.add} data-add-input onClick={() => open({ draft: { ...draft(), account: first }, saved: false })} />
+                </Empty>
+            )}
+            {list.length === 0 && !mayEdit && <Empty title={words.empty.title} text={words.empty.lookOnly} />}
+            {list.length > 0 && (
+                <>
+                    <InputTable
+                        inputs={list}
+                        health={going}
+                        now={now}
+                        mayEdit={mayEdit}
+                        switching={switching}
+                        onSwitch={(input) => void turn(input)}
+                        onEdit={(input) => open({ draft: draft(input), saved: true })}
+                        onClone={(input) => open({ draft: cloned(input, names), saved: false })}
+                        onDelete={(input) => {
+                            remember();
+                            setRemoving(input);
+                        }}
+                    />
+                    <Row style={{ marginTop: 12, gap: 16 }}>
+                        <Link to={page('health')}>{words.health}</Link>
+                        <Link to={LOG} openInNewContext>
+                            {words.log}
+                        </Link>
+                    </Row>
+                </>
+            )}
+            {elsewhere.length > 0 && <Elsewhere health={elsewhere} now={now} />}
+            <InputDialog
+                opened={opened}
+                accounts={accounts.value}
+                names={names}
+                server={server.value}
+                onSaved={refresh}
+                onClose={() => setOpened(undefined)}
+                returnFocus={returnFocus}
+            />
+            <Remove input={removing} onClose={() => setRemoving(undefined)} onRemoved={refresh} returnFocus={returnFocus} />
+        </>
+    );
+}
+
+function Remove({ input, onClose, onRemoved, returnFocus }: { input: Input | undefined; onClose: () => void; onRemoved: () => void; returnFocus: () => void }) {
+    const [error, setError] = useState<unknown>();
+    const [working, setWorking] = useState(false);
+    const close = () => {
+        setError(undefined);
+        onClose();
+    };
+    const go = async (name: string) => {
+        setWorking(true);
+        setError(undefined);
+        try {
+            await inputs.remove(name);
+            onRemoved();
+            close();
+        } catch (failure) {
+            setError(failure);
+        }
+        setWorking(false);
+    };
+    return (
+        <Modal open={input !== undefined} onRequestClose={close} returnFocus={returnFocus} style={{ width: 'min(520px, calc(100vw - 40px))' }}>
+            {input !== undefined && (
+                <>
+                    <Modal.Header title={words.remove.title(input.name)} />
+                    <Modal.Body>
+                        {error !== undefined && (
+                            <Notice>
+                                <Failed title={words.remove.failed} error={error} />
+                            </Notice>
+                        )}
+                        <p style={{ margin: 0 }}>{words.remove.text}</p>
+                    </Modal.Body>
+                    <Modal.Footer>
+                        <Button appearance="secondary" onClick={close} label={strings.action.cancel} />
+                        <Button appearance="destructive" disabled={working} onClick={() => void go(input.name)} label={working ? strings.action.deleting : words.remove.button} />
+                    </Modal.Footer>
+                </>
+            )}
+        </Modal>
+    );
 }

@@ -1,0 +1,243 @@
+// All accounts, and what can be done with each.
+
+import { useMemo, useRef, useState } from 'react';
+import Button from '@splunk/react-ui/Button';
+import Chip from '@splunk/react-ui/Chip';
+import Message from '@splunk/react-ui/Message';
+import Modal from '@splunk/react-ui/Modal';
+import Table from '@splunk/react-ui/Table';
+import Plus from '@splunk/react-icons/Plus';
+import { Act } from '../../parts/Act';
+import { Failed } from '../../parts/Failed';
+import { Bar, Empty, Loading, LookOnly, Muted, Notice, Row } from '../../parts/Page';
+import { useLoaded } from '../../parts/useLoaded';
+import { markConfigured } from '../../splunk/app';
+import * as conf from '../../splunk/conf';
+import * as inputs from '../../splunk/inputs';
+import { setsUpAccounts, setsUpInputs, type Session } from '../../splunk/session';
+import { strings } from '../../strings';
+import { CONF, account, cloned, daysLeft, draft, expiresSoon, needsSecret, type Account } from './account';
+import { AccountDialog, type Opened } from './AccountDialog';
+import { remove, type Removed } from './keep';
+
+const words = strings.accounts;
+
+export function Accounts({ session }: { session: Session }) {
+    const mayEdit = setsUpAccounts(session);
+    const loaded = useLoaded(async (signal) => {
+        const stanzas = await conf.list(CONF, signal);
+        return stanzas.map(({ name, settings }) => account(name, settings)).sort((a, b) => a.name.localeCompare(b.name));
+    });
+    // Only to warn and to offer inputs: without it everything else works.
+    const used = useLoaded((signal) => inputs.list(signal).catch(() => undefined));
+    const [opened, setOpened] = useState<Opened>();
+    const [removing, setRemoving] = useState<Account>();
+    const opener = useRef<HTMLElement | null>(null);
+    const accounts = loaded.value ?? [];
+    const now = Date.now();
+    const expiring = useMemo(() => accounts.filter((one) => expiresSoon(one, Date.now())).map(({ name }) => name), [accounts]);
+
+    const open = (what: Opened) => {
+        opener.current = document.activeElement as HTMLElement | null;
+        setOpened(what);
+    };
+    const returnFocus = () => (opener.current?.isConnected === true ? opener.current : document.querySelector<HTMLElement>('[data-add-account]'))?.focus();
+    const readers = (name: string) => used.value?.filter((input) => input.settings.account === name).map((input) => input.name);
+
+    if (loaded.value === undefined) return loaded.error === undefined ? <Loading /> : <Failed error={loaded.error} again={loaded.again} title={words.failed} />;
+    const add = (label: string) => (
+        <Button appearance="primary" icon={<Plus />} label={label} data-add-account onClick={() => open({ step: 'form', draft: draft() })} />
+    );
+    return (
+        <>
+            {!mayEdit && <LookOnly why={strings.rights.secrets} />}
+            {loaded.error !== undefined && (
+                <Notice>
+                    <Failed error={loaded.error} again={loaded.again} title={words.failed} />
+                </Notice>
+            )}
+            {expiring.length > 0 && (
+                <Notice>
+                    <Message type="warning" appearance="fill">
+                        {words.expiring(expiring)}
+                    </Message>
+                </Notice>
+            )}
+            {accounts.length === 0 && mayEdit && (
+                <Empty title={words.empty.title} text={words.empty.text}>
+                    <Permissions />
+                    {add(words.empty.add)}
+                </Empty>
+            )}
+            {accounts.length === 0 && !mayEdit && <Empty title={words.hidden.title} text={words.hidden.text} />}
+            {accounts.length > 0 && (
+                <>
+                    <Bar>
+                        <p>{words.intro}</p>
+                        {mayEdit && add(words.add)}
+                    </Bar>
+                    <Table stripeRows>
+                        <Table.Head>
+                            <Table.HeadCell>{words.column.name}</Table.HeadCell>
+                            <Table.HeadCell>{words.column.tenant}</Table.HeadCell>
+                            <Table.HeadCell>{words.column.auth}</Table.HeadCell>
+                            <Table.HeadCell>{words.column.cloud}</Table.HeadCell>
+                            <Table.HeadCell>{words.column.access}</Table.HeadCell>
+                            <Table.HeadCell>{words.column.credential}</Table.HeadCell>
+                            <Table.HeadCell width={340}>{words.column.actions}</Table.HeadCell>
+                        </Table.Head>
+                        <Table.Body>
+                            {accounts.map((one) => (
+                                <Table.Row key={one.name}>
+                                    <Table.Cell>
+                                        <strong>{one.name}</strong>
+                                    </Table.Cell>
+                                    <Table.Cell>{one.tenant_id === '' ? <Muted>{strings.none}</Muted> : one.tenant_id}</Table.Cell>
+                                    <Table.Cell>{words.auth[one.auth]}</Table.Cell>
+                                    <Table.Cell>{words.cloud[one.cloud]}</Table.Cell>
+                                    <Table.Cell>{one.read_only ? words.readOnly : words.readWrite}</Table.Cell>
+                                    <Table.Cell>
+                                        <Credential of={one} now={now} />
+                                    </Table.Cell>
+                                    <Table.Cell>
+                                        <Row style={{ flexWrap: 'nowrap' }}>
+                                            <Act what={words.test} to={one.name} appearance="secondary" onClick={() => open({ step: 'check', draft: draft(one), before: one })} />
+                                            {mayEdit && (
+                                                <>
+                                                    <Act what={strings.action.edit} to={one.name} onClick={() => open({ step: 'form', draft: draft(one), before: one })} />
+                                                    <Act
+                                                        what={strings.action.clone}
+                                                        to={one.name}
+                                                        onClick={() => open({ step: 'form', draft: cloned(one, accounts.map(({ name }) => name)) })}
+                                                    />
+                                                    <Act
+                                                        what={strings.action.delete}
+                                                        to={one.name}
+                                                        onClick={() => {
+                                                            opener.current = document.activeElement as HTMLElement | null;
+                                                            setRemoving(one);
+                                                        }}
+                                                    />
+                                                </>
+                                            )}
+                                        </Row>
+                                    </Table.Cell>
+                                </Table.Row>
+                            ))}
+                        </Table.Body>
+                    </Table>
+                </>
+            )}
+            <AccountDialog
+                opened={opened}
+                names={accounts.map(({ name }) => name)}
+                isUsed={(name) => used.value === undefined || (readers(name) ?? []).length > 0}
+                mayEdit={mayEdit}
+                mayAddInputs={setsUpInputs(session)}
+                onSaved={() => {
+                    loaded.again();
+                    // So that Splunk stops calling the app not set up; it works without.
+                    if (session.can('edit_local_apps')) void markConfigured().catch(() => undefined);
+                }}
+                onInputs={used.again}
+                onClose={() => {
+                    setOpened(undefined);
+                    loaded.again();
+                }}
+                returnFocus={returnFocus}
+            />
+            <Remove
+                account={removing}
+                readers={removing === undefined ? [] : readers(removing.name)}
+                onClose={() => setRemoving(undefined)}
+                onRemoved={loaded.again}
+                returnFocus={returnFocus}
+            />
+        </>
+    );
+}
+
+function Credential({ of, now }: { of: Account; now: number }) {
+    const said = words.credential;
+    if (!needsSecret(of.auth)) return <Muted>{said.noneNeeded}</Muted>;
+    const stored = of.secret_stored === '' ? said.elsewhere : said.stored(of.secret_stored.slice(0, 10));
+    const days = daysLeft(of, now);
+    return (
+        <Row>
+            {days !== undefined && days < 0 && <Chip appearance="error">{said.ended(of.secret_expires)}</Chip>}
+            {days !== undefined && days >= 0 && days <= 30 && <Chip appearance="warning">{said.endsIn(days)}</Chip>}
+            <span>{days !== undefined && days > 30 ? `${stored}, ${said.ends(of.secret_expires)}` : stored}</span>
+        </Row>
+    );
+}
+
+function Permissions() {
+    return (
+        <Table style={{ width: 560, textAlign: 'left', marginBottom: 12 }}>
+            <Table.Head>
+                <Table.HeadCell>{words.empty.purpose}</Table.HeadCell>
+                <Table.HeadCell>{words.empty.needed}</Table.HeadCell>
+            </Table.Head>
+            <Table.Body>
+                {words.empty.permissions.map(([permission, purpose]) => (
+                    <Table.Row key={permission}>
+                        <Table.Cell>{permission}</Table.Cell>
+                        <Table.Cell>{purpose}</Table.Cell>
+                    </Table.Row>
+                ))}
+            </Table.Body>
+        </Table>
+    );
+}
+
+interface RemoveProps {
+    account: Account | undefined;
+    readers: string[] | undefined;
+    onClose: () => void;
+    onRemoved: () => void;
+    returnFocus: () => void;
+}
+
+function Remove({ account: of, readers, onClose, onRemoved, returnFocus }: RemoveProps) {
+    const [result, setResult] = useState<Removed>();
+    const [working, setWorking] = useState(false);
+    const close = () => {
+        setResult(undefined);
+        onClose();
+    };
+    const go = async (name: string) => {
+        setWorking(true);
+        const removed = await remove(name);
+        setWorking(false);
+        onRemoved();
+        if (removed.done === 'all') close();
+        else setResult(removed);
+    };
+    return (
+        <Modal open={of !== undefined} onRequestClose={close} returnFocus={returnFocus} style={{ width: 'min(520px, calc(100vw - 40px))' }}>
+            {of !== undefined && (
+                <>
+                    <Modal.Header title={words.remove.title(of.name)} />
+                    <Modal.Body>
+                        {result !== undefined && result.done !== 'all' && (
+                            <Notice>
+                                <Failed title={result.done === 'nothing' ? words.remove.halfSecret : words.remove.halfConf} error={result.error} />
+                            </Notice>
+                        )}
+                        <p style={{ marginTop: 0 }}>{words.remove.text}</p>
+                        {readers === undefined && <Message type="warning">{words.remove.unknown}</Message>}
+                        {readers !== undefined && readers.length > 0 && (
+                            <Message type="warning" appearance="fill">
+                                {words.remove.used(readers)}
+                            </Message>
+                        )}
+                    </Modal.Body>
+                    <Modal.Footer>
+                        <Button appearance="secondary" onClick={close} label={strings.action.cancel} />
+                        <Button appearance="destructive" disabled={working} onClick={() => void go(of.name)} label={working ? strings.action.deleting : words.remove.button} />
+                    </Modal.Footer>
+                </>
+            )}
+        </Modal>
+    );
+}

@@ -1,0 +1,127 @@
+// The connection of one account, point by point: what works, what does not, what to do.
+
+import { useEffect, useRef, useState } from 'react';
+import CheckCircle from '@splunk/react-icons/CheckCircle';
+import CrossCircle from '@splunk/react-icons/CrossCircle';
+import ExclamationTriangle from '@splunk/react-icons/ExclamationTriangle';
+import Message from '@splunk/react-ui/Message';
+import WaitSpinner from '@splunk/react-ui/WaitSpinner';
+import variables from '@splunk/themes/variables';
+import styled from 'styled-components';
+import { Failed } from '../../parts/Failed';
+import { Muted, Notice, Row } from '../../parts/Page';
+import { check, worst, type Point, type Verdict } from '../../splunk/check';
+import type { State } from '../../splunk/search';
+import { strings } from '../../strings';
+
+const words = strings.check;
+
+const Points = styled.ul`
+    list-style: none;
+    margin: 0;
+    padding: 0;
+    border: 1px solid ${variables.neutral100};
+    border-radius: 6px;
+    li {
+        display: grid;
+        grid-template-columns: 24px 92px 1fr;
+        gap: 4px;
+        padding: 10px 12px;
+    }
+    li + li {
+        border-top: 1px solid ${variables.neutral100};
+    }
+`;
+
+const Mark = styled.span<{ $verdict: Verdict }>`
+    display: inline-flex;
+    padding-top: 1px;
+    color: ${({ $verdict, ...props }) =>
+        ({
+            ok: variables.statusColorNormal,
+            warning: variables.statusColorMedium,
+            failed: variables.statusColorCritical,
+        })[$verdict](props)};
+`;
+
+const Remedy = styled.div`
+    margin-top: 4px;
+    overflow-wrap: anywhere;
+`;
+
+const ICON = { ok: CheckCircle, warning: ExclamationTriangle, failed: CrossCircle };
+
+type Found = { points: Point[] } | { error: unknown } | undefined;
+
+/** `round` asks again when it changes; `onDone` hears how it ended. */
+export function Check({ account, round, onDone }: { account: string; round: number; onDone: (worst: Verdict | undefined) => void }) {
+    const [found, setFound] = useState<Found>();
+    const [state, setState] = useState<State>('running');
+    const done = useRef(onDone);
+    done.current = onDone;
+    useEffect(() => {
+        const stop = new AbortController();
+        setFound(undefined);
+        setState('running');
+        check(account, { signal: stop.signal, onState: setState }).then(
+            (points) => {
+                if (stop.signal.aborted) return;
+                setFound({ points });
+                done.current(points.length === 0 ? undefined : worst(points));
+            },
+            (error: unknown) => {
+                if (stop.signal.aborted) return;
+                setFound({ error });
+                done.current(undefined);
+            },
+        );
+        return () => stop.abort();
+    }, [account, round]);
+
+    if (found === undefined) {
+        return (
+            <Row role="status" style={{ padding: '24px 0' }}>
+                <WaitSpinner size="medium" />
+                {state === 'queued' ? words.queued : words.running}
+            </Row>
+        );
+    }
+    if ('error' in found) return <Failed error={found.error} title={words.broken} />;
+    if (found.points.length === 0) return <Failed error={words.empty} title={words.broken} />;
+    const verdict = worst(found.points);
+    return (
+        <div>
+            <Notice role="status">
+                <Message type={verdict === 'ok' ? 'success' : verdict === 'warning' ? 'warning' : 'error'} appearance="fill">
+                    {verdict === 'ok' ? words.well : verdict === 'warning' ? words.warned : words.failed}
+                </Message>
+            </Notice>
+            <Points>
+                {found.points.map((point) => (
+                    <PointRow key={point.point} {...point} />
+                ))}
+            </Points>
+        </div>
+    );
+}
+
+function PointRow({ point, verdict, permission, cause, remedy }: Point) {
+    const Icon = ICON[verdict];
+    return (
+        <li data-verdict={verdict}>
+            <Mark $verdict={verdict}>
+                <Icon aria-hidden="true" width={18} height={18} />
+            </Mark>
+            <span>{words.verdict[verdict]}</span>
+            <div>
+                <strong>{words.point[point] ?? point}</strong>{' '}
+                {cause === permission ? <Muted>{permission}</Muted> : <Muted style={{ overflowWrap: 'anywhere' }}>{cause}</Muted>}
+                {verdict !== 'ok' && remedy !== '' && (
+                    <Remedy>
+                        <strong>{words.remedy}:</strong> {remedy}
+                    </Remedy>
+                )}
+            </div>
+        </li>
+    );
+}

@@ -1,0 +1,63 @@
+// How one input goes: its last run, the newest object it brought, its next run.
+
+import Chip from '@splunk/react-ui/Chip';
+import { Muted, Row } from '../../parts/Page';
+import { full, instant, relative, span } from '../../parts/time';
+import type { Health } from '../../splunk/health';
+import { strings } from '../../strings';
+import { pause } from './input';
+
+const words = strings.inputs;
+
+interface Props {
+    health: Health | undefined;
+    /** Seconds since 1970. */
+    now: number;
+}
+
+export function When({ time, now }: { time: number; now: number }) {
+    return (
+        <time dateTime={new Date(time * 1000).toISOString()} title={full(time)}>
+            {relative(time, now)}
+        </time>
+    );
+}
+
+export function LastRun({ health, now, enabled }: Props & { enabled: boolean }) {
+    if (health === undefined) return <Muted>{enabled ? words.noRun : words.noRunYet}</Muted>;
+    const look = { ok: 'success', stopped: 'info', error: 'error' } as const;
+    return (
+        <div>
+            <Row>
+                <Chip appearance={look[health.outcome]}>{words.outcome[health.outcome]}</Chip>
+                <When time={health.begun} now={now} />
+            </Row>
+            <Muted>{words.events(health.events)}</Muted>
+            {health.openGaps > 0 && <div>{words.gaps(health.openGaps)}</div>}
+            {health.throttles > 0 && <div>{words.throttled(health.throttles)}</div>}
+        </div>
+    );
+}
+
+export function Newest({ health, now }: Props) {
+    const time = instant(health?.watermark ?? '');
+    return time === undefined ? <Muted>{strings.none}</Muted> : <When time={time} now={now} />;
+}
+
+export function NextRun({ health, now, interval, enabled }: Props & { interval: string; enabled: boolean }) {
+    const every = pause(interval);
+    if (!enabled) return <div>{strings.none}</div>;
+    if (every === undefined) return <div>{words.bySchedule}</div>;
+    if (health === undefined) return <div>{strings.none}</div>;
+    const next = health.begun + health.took + every;
+    // A run in progress leaves its summary at its end, so a little late is not late.
+    const grace = Math.max(120, every);
+    if (next >= now) {
+        return (
+            <div>
+                <When time={next} now={now} />
+            </div>
+        );
+    }
+    return next + grace >= now ? <div>{words.due}</div> : <Chip appearance="warning">{words.overdue(span(now - next))}</Chip>;
+}

@@ -1,0 +1,142 @@
+// All inputs of this server, and those of others that leave events in the index.
+
+import Switch from '@splunk/react-ui/Switch';
+import Table from '@splunk/react-ui/Table';
+import Heading from '@splunk/react-ui/Heading';
+import { Act } from '../../parts/Act';
+import { Bar, Muted, Row } from '../../parts/Page';
+import type { Health } from '../../splunk/health';
+import type { Input } from '../../splunk/inputs';
+import { strings } from '../../strings';
+import { LastRun, Newest, NextRun } from './Going';
+import { pause } from './input';
+import { span } from '../../parts/time';
+
+const words = strings.inputs;
+
+interface Props {
+    inputs: Input[];
+    health: Map<string, Health>;
+    now: number;
+    mayEdit: boolean;
+    /** The one being switched on or off. */
+    switching: string | undefined;
+    onSwitch: (input: Input) => void;
+    onEdit: (input: Input) => void;
+    onClone: (input: Input) => void;
+    onDelete: (input: Input) => void;
+}
+
+function what(feed: string, api: string): string {
+    return `${words.feed[feed] ?? feed}, ${words.api[api] ?? api}`;
+}
+
+function every(interval: string): string {
+    const seconds = pause(interval);
+    return seconds === undefined ? words.cron(interval) : words.every(span(seconds));
+}
+
+function Name({ name, what: reads }: { name: string; what: string }) {
+    return (
+        <div>
+            <div>
+                <strong>{name}</strong>
+            </div>
+            <Muted>{reads}</Muted>
+        </div>
+    );
+}
+
+export function InputTable({ inputs, health, now, mayEdit, switching, onSwitch, onEdit, onClone, onDelete }: Props) {
+    return (
+        <Table stripeRows>
+            <Table.Head>
+                <Table.HeadCell>{words.column.name}</Table.HeadCell>
+                <Table.HeadCell>{words.column.account}</Table.HeadCell>
+                <Table.HeadCell>{words.column.index}</Table.HeadCell>
+                <Table.HeadCell>{words.column.last}</Table.HeadCell>
+                <Table.HeadCell>{words.column.newest}</Table.HeadCell>
+                <Table.HeadCell>{words.column.next}</Table.HeadCell>
+                <Table.HeadCell width={92}>{words.column.enabled}</Table.HeadCell>
+                {mayEdit ? <Table.HeadCell width={210}>{words.column.actions}</Table.HeadCell> : null}
+            </Table.Head>
+            <Table.Body>
+                {inputs.map((input) => {
+                    const of = health.get(input.name);
+                    const { feed = 'alerts', api = 'graph', interval = '60' } = input.settings;
+                    return (
+                        <Table.Row key={input.name}>
+                            <Table.Cell>
+                                <Name name={input.name} what={what(feed, api)} />
+                            </Table.Cell>
+                            <Table.Cell>{input.settings.account}</Table.Cell>
+                            <Table.Cell>{input.settings.index}</Table.Cell>
+                            <Table.Cell>
+                                <LastRun health={of} now={now} enabled={input.enabled} />
+                            </Table.Cell>
+                            <Table.Cell>
+                                <Newest health={of} now={now} />
+                            </Table.Cell>
+                            <Table.Cell>
+                                <div>
+                                    <NextRun health={of} now={now} interval={interval} enabled={input.enabled} />
+                                    {input.enabled && <Muted>{every(interval)}</Muted>}
+                                </div>
+                            </Table.Cell>
+                            <Table.Cell>
+                                <Switch appearance="toggle" selected={input.enabled} disabled={!mayEdit || switching === input.name} onClick={() => onSwitch(input)} aria-label={words.enable(input.name)} />
+                            </Table.Cell>
+                            {mayEdit ? (
+                                <Table.Cell>
+                                    <Row style={{ flexWrap: 'nowrap', gap: 0 }}>
+                                        <Act what={strings.action.edit} to={input.name} onClick={() => onEdit(input)} />
+                                        <Act what={strings.action.clone} to={input.name} onClick={() => onClone(input)} />
+                                        <Act what={strings.action.delete} to={input.name} onClick={() => onDelete(input)} />
+                                    </Row>
+                                </Table.Cell>
+                            ) : null}
+                        </Table.Row>
+                    );
+                })}
+            </Table.Body>
+        </Table>
+    );
+}
+
+export function Elsewhere({ health, now }: { health: Health[]; now: number }) {
+    const text = words.elsewhere;
+    return (
+        <section style={{ marginTop: 32 }}>
+            <Heading level={2}>{text.title}</Heading>
+            <Bar>
+                <p>{text.text}</p>
+            </Bar>
+            <Table stripeRows>
+                <Table.Head>
+                    <Table.HeadCell>{words.column.name}</Table.HeadCell>
+                    <Table.HeadCell>{text.host}</Table.HeadCell>
+                    <Table.HeadCell>{words.column.account}</Table.HeadCell>
+                    <Table.HeadCell>{words.column.last}</Table.HeadCell>
+                    <Table.HeadCell>{words.column.newest}</Table.HeadCell>
+                </Table.Head>
+                <Table.Body>
+                    {health.map((of) => (
+                        <Table.Row key={of.name}>
+                            <Table.Cell>
+                                <Name name={of.name} what={what(of.feed, of.api)} />
+                            </Table.Cell>
+                            <Table.Cell>{of.host}</Table.Cell>
+                            <Table.Cell>{of.account}</Table.Cell>
+                            <Table.Cell>
+                                <LastRun health={of} now={now} enabled />
+                            </Table.Cell>
+                            <Table.Cell>
+                                <Newest health={of} now={now} />
+                            </Table.Cell>
+                        </Table.Row>
+                    ))}
+                </Table.Body>
+            </Table>
+        </section>
+    );
+}

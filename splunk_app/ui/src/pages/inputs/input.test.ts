@@ -1,0 +1,56 @@
+import { describe, expect, test } from 'vitest';
+import { apis, changed, cloned, draft, pause, refusedAt, settings, wrong, type Draft } from './input';
+
+const good: Draft = { ...draft(), name: 'contoso_alerts', account: 'contoso' };
+
+describe('what is typed for an input', () => {
+    test('is well when complete', () => expect(wrong(good, true, ['other'])).toEqual({}));
+
+    test.each([
+        ['name', { name: '' }],
+        ['name', { name: 'a b' }],
+        ['name', { name: 'a/b' }],
+        ['name', { name: 'taken' }],
+        ['account', { account: '' }],
+        ['index', { index: ' ' }],
+        ['interval', { interval: '' }],
+        ['interval', { interval: '0' }],
+        ['interval', { interval: 'hourly' }],
+    ] as [keyof Draft, Partial<Draft>][])('is refused at %s for %o', (key, change) => {
+        expect(Object.keys(wrong({ ...good, ...change }, true, ['taken']))).toEqual([key]);
+    });
+
+    test('takes seconds and cron schedules', () => {
+        expect(wrong({ ...good, interval: '*/5 * * * *' }, true, [])).toEqual({});
+        expect([pause('90'), pause('*/5 * * * *')]).toEqual([90, undefined]);
+    });
+
+    test('drops an API the chosen feed does not have', () => {
+        expect(changed({ ...good, api: 'mde' }, { feed: 'incidents' }).api).toBe('graph');
+        expect(changed(good, { api: 'mde' }).api).toBe('mde');
+        expect(apis('incidents')).toEqual(['graph', 'xdr']);
+    });
+
+    test('saves no filter its API does not have', () => {
+        const filtered = { ...good, min_severity: 'high', service_sources: ['microsoftDefenderForEndpoint'] };
+        expect(settings(filtered)).toMatchObject({ min_severity: 'high', service_sources: 'microsoftDefenderForEndpoint' });
+        expect(settings({ ...filtered, api: 'mde' })).toMatchObject({ min_severity: 'high', service_sources: '' });
+        expect(settings({ ...filtered, feed: 'incidents', api: 'xdr' })).toMatchObject({ min_severity: '', service_sources: '' });
+    });
+});
+
+test('a clone has a free name', () => {
+    const of = { name: 'a', enabled: true, app: 'defender_bridge', settings: { account: 'contoso', start: '-1d' } };
+    expect(cloned(of, ['a', 'a_copy'])).toMatchObject({ name: 'a_copy2', account: 'contoso', start: '-1d' });
+});
+
+test.each([
+    ['start: "last week" is neither an instant such as 2026-11-01T00:00:00Z nor an age such as -7d', 'start'],
+    ['overlap: "ten" is no span of time such as 60s, 15m, 6h or 7d', 'overlap'],
+    ['account "nobody" is unknown: create it in defender_bridge_account.conf (known: none)', 'account'],
+    ['account contoso: secret: there is none: store the client secret’s Value for this account', 'account'],
+    ['feed: the Defender for Endpoint API has no list of incidents', 'feed'],
+    ['The index foo does not exist', 'index'],
+    ['sign-in at https://x failed with 401 invalid_client', undefined],
+    ['GET https://graph/… answered 403; grant the app the application permission', undefined],
+] as [string, keyof Draft | undefined][])('%s is shown at %s', (said, field) => expect(refusedAt(said)).toBe(field));

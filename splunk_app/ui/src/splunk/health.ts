@@ -1,0 +1,58 @@
+// How each input goes, from the summaries its runs leave in the index.
+
+import * as search from './search';
+import { APP } from './web';
+
+export interface Health {
+    /** Of the input, without its scheme. */
+    name: string;
+    host: string;
+    account: string;
+    feed: string;
+    api: string;
+    outcome: 'ok' | 'stopped' | 'error';
+    /** Why, where the newest run failed. */
+    error: string;
+    /** When the newest run began, in seconds since 1970, and how long it took. */
+    begun: number;
+    took: number;
+    /** Last update of the newest object delivered. */
+    watermark: string;
+    /** Within the time looked at. */
+    events: number;
+    throttles: number;
+    openGaps: number;
+}
+
+/** How far back is looked; older runs say little about now. */
+export const LOOKED_AT = '-24h';
+
+const SEARCH =
+    'search `defender_bridge_index` `defender_bridge_health`' +
+    ' | eval begun=_time' +
+    ' | stats latest(outcome) as outcome latest(error) as error latest(begun) as begun latest(duration_ms) as took' +
+    ' latest(watermark) as watermark sum(events) as events sum(throttles) as throttles latest(open_gaps) as open_gaps' +
+    ' latest(account) as account latest(feed) as feed latest(api) as api latest(host) as host by stanza';
+
+export async function newest(signal?: AbortSignal): Promise<Health[]> {
+    const { rows } = await search.run(SEARCH, { earliest: LOOKED_AT, signal });
+    return rows.map((row) => {
+        const text = (field: string) => search.one(row, field);
+        const outcome = text('outcome') === 'ok' || text('outcome') === 'stopped' ? (text('outcome') as 'ok') : 'error';
+        return {
+            name: text('stanza').replace(new RegExp(`^${APP}://`), ''),
+            host: text('host'),
+            account: text('account'),
+            feed: text('feed'),
+            api: text('api'),
+            outcome,
+            error: outcome === 'error' ? text('error') : '',
+            begun: Number(text('begun')),
+            took: Number(text('took')) / 1000,
+            watermark: text('watermark'),
+            events: Number(text('events') || 0),
+            throttles: Number(text('throttles') || 0),
+            openGaps: Number(text('open_gaps') || 0),
+        };
+    });
+}
