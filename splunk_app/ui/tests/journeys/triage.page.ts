@@ -34,8 +34,13 @@ export class Triage {
 
     /** Opened, and answered by the first searches. */
     static async open(browser: Browser, splunk: StandIn, query = ''): Promise<Triage> {
-        const page = await browser.newPage({ viewport: { width: 1440, height: 900 } });
-        page.setDefaultTimeout(20_000);
+        const page = await browser.newPage({
+            viewport: { width: 1440, height: 900 },
+            reducedMotion: 'reduce',
+            locale: 'en-US',
+            timezoneId: 'UTC',
+        });
+        page.setDefaultTimeout(60_000);
         const triage = new Triage(page, splunk);
         await page.goto(splunk.page('triage', query));
         await page.getByRole('heading', { level: 1, name: 'Triage' }).waitFor();

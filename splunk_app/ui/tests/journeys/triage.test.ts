@@ -69,6 +69,7 @@ describe('an analyst who may triage and reads no secret', () => {
     });
 
     test('resolves fifty alerts at once, each with an outcome', async () => {
+        await triage.page.keyboard.press(']');
         await triage.page.getByRole('checkbox', { name: 'No rows selected' }).first().click();
         await triage.page.locator('[data-test=bulk]').getByText('50 selected').waitFor();
         await triage.page.locator('[data-test=bulk]').getByRole('button', { name: 'Resolve' }).click();
@@ -77,13 +78,14 @@ describe('an analyst who may triage and reads no secret', () => {
         await triage.phase('plan').waitFor();
         expect(await triage.tally()).toBe('50 will change');
         await triage.press('Write to 50 alerts');
-        await triage.phase('done').waitFor();
+        // Microsoft's quota, which the executable keeps to, spreads so many calls over a minute or two.
+        await triage.phase('done').waitFor({ timeout: 240_000 });
         expect(await triage.tally()).toBe('50 updated');
         const rows = triage.page.locator('[data-test=outcome-row]');
         expect(await rows.count()).toBe(50);
         await triage.press('Done');
         expect(await triage.page.locator('[data-test=bulk]').count()).toBe(0);
-    });
+    }, 400_000);
 
     test('is told when a colleague was faster, and overrules only on purpose', async () => {
         const row = triage.rows.nth(1);
@@ -181,6 +183,7 @@ describe('an analyst who may triage and reads no secret', () => {
     test('works by keyboard alone, and never loses the focus', async () => {
         const keyboard = triage.page.keyboard;
         const current = () => triage.page.locator('tr[data-current=true]').getAttribute('data-key');
+        await keyboard.press(']');
         await keyboard.press(']');
         await keyboard.press('j');
         const first = await current();

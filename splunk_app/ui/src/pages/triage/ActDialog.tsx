@@ -418,9 +418,23 @@ export function Waiting({ phase, progress: [done, of] }: { phase: string; progre
                 <span>{text}</span>
                 {of > 1 && done > 0 && <Small>{say.progress(done, of)}</Small>}
             </Row>
+            {minutes(phase, of) > 0 && (
+                <Small as="div" style={{ marginTop: 8 }}>
+                    {say.patience(minutes(phase, of))}
+                </Small>
+            )}
             {done > 0 ? <Progress percentage={Math.round((100 * done) / of)} /> : <Progress indeterminate />}
         </div>
     );
+}
+
+/** Microsoft Graph takes 150 calls a minute for the alerts of a tenant; a write is also read before and after. */
+const CALLS_A_MINUTE = 150;
+
+/** Less than half of one is not worth a word. */
+function minutes(phase: string, count: number): number {
+    const calls = phase === 'examining' ? 1 : 3;
+    return Math.round((count * calls) / CALLS_A_MINUTE);
 }
 
 /** The next step takes the focus when its turn comes: the element that had it is gone. */

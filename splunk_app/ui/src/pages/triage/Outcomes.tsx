@@ -1,5 +1,5 @@
 // How each row would end or has ended: the worst first, each with what to do.
-import Link from '@splunk/react-ui/Link';
+import Button from '@splunk/react-ui/Button';
 import Table from '@splunk/react-ui/Table';
 import styled from 'styled-components';
 import type { Item } from './item';
@@ -111,9 +111,7 @@ function Telling({ ending, onOverrule }: { ending: Ending; onOverrule: ((ending:
             {ending.advice !== '' && <Strong as="div">{ending.advice}</Strong>}
             {ending.stays !== '' && <div>{say.stays(ending.stays)}</div>}
             {ending.outcome === 'conflict' && onOverrule !== undefined && (
-                <Link onClick={() => onOverrule(ending)} title={say.overruleHelp}>
-                    {say.overrule}
-                </Link>
+                <Button label={say.overrule} title={say.overruleHelp} onClick={() => onOverrule(ending)} />
             )}
             {!isWell(ending) && ending.requestId !== '' && (
                 <Small as="div">

@@ -349,6 +349,8 @@ export const triage = {
         examining: 'Reading the current state in Defender…',
         writing: 'Writing to Defender…',
         undoing: 'Taking back…',
+        patience: (minutes: number) =>
+            `Microsoft takes a limited number of calls a minute, so this lasts about ${many(minutes, 'minute', 'minutes')}. You may stop it: what has begun is carried to its end.`,
         progress: (done: number, of: number) => `${done.toLocaleString('en')} of ${of.toLocaleString('en')}`,
         planTitle: 'Preview',
         planText: 'Nothing has been written yet. This is what Defender would be asked to change.',
