@@ -22,9 +22,9 @@ interface Common {
     onChange: (value: string) => void;
 }
 
-function Group({ label, help, error, required, children }: Omit<Common, 'value' | 'onChange' | 'disabled'> & { children: ReactNode }) {
+function Group({ label, help, error, required, layout, children }: Omit<Common, 'value' | 'onChange' | 'disabled'> & { layout?: 'stack'; children: ReactNode }) {
     return (
-        <ControlGroup label={label} help={help} error={error ?? false} required={required ?? false} labelPosition="left" labelWidth={170}>
+        <ControlGroup label={label} help={help} error={error ?? false} required={required ?? false} labelPosition="left" labelWidth={170} controlsLayout={layout}>
             {children}
         </ControlGroup>
     );
@@ -50,38 +50,40 @@ export function TextField({ placeholder, password, ...field }: Common & { placeh
 
 /** A PEM text: pasted, or taken from a file. */
 export function PemField(field: Common) {
+    return (
+        <Group {...field} layout="stack">
+            <TextArea
+                value={field.value}
+                onChange={(_, { value }) => field.onChange(value)}
+                disabled={field.disabled}
+                error={field.error !== undefined}
+                rowsMin={3}
+                rowsMax={3}
+                spellCheck={false}
+                autoComplete="off"
+            />
+            <FromFile field={field} />
+        </Group>
+    );
+}
+
+function FromFile({ field }: { field: Common }) {
     const file = useRef<HTMLInputElement>(null);
     return (
-        <Group {...field}>
-            <div>
-                <TextArea
-                    value={field.value}
-                    onChange={(_, { value }) => field.onChange(value)}
-                    disabled={field.disabled}
-                    error={field.error !== undefined}
-                    rowsMin={3}
-                    rowsMax={3}
-                    spellCheck={false}
-                    autoComplete="off"
-                />
-                <Row style={{ marginTop: 4 }}>
-                    <Button appearance="secondary" disabled={field.disabled} onClick={() => file.current?.click()} aria-label={`${strings.accounts.form.chooseFile}: ${field.label}`}>
-                        {strings.accounts.form.chooseFile}
-                    </Button>
-                </Row>
-                <input
-                    ref={file}
-                    type="file"
-                    hidden
-                    accept=".pem,.key,.crt,.cer,text/plain"
-                    onChange={(event) => {
-                        const chosen = event.target.files?.[0];
-                        event.target.value = '';
-                        void chosen?.text().then(field.onChange);
-                    }}
-                />
-            </div>
-        </Group>
+        <Row>
+            <Button appearance="secondary" disabled={field.disabled} onClick={() => file.current?.click()} label={strings.accounts.form.chooseFile} aria-label={`${strings.accounts.form.chooseFile}: ${field.label}`} />
+            <input
+                ref={file}
+                type="file"
+                hidden
+                accept=".pem,.key,.crt,.cer,text/plain"
+                onChange={(event) => {
+                    const chosen = event.target.files?.[0];
+                    event.target.value = '';
+                    void chosen?.text().then(field.onChange);
+                }}
+            />
+        </Row>
     );
 }
 

@@ -1,0 +1,125 @@
+import { expect, test } from 'vitest';
+import { button, choose, field, typeIndex, visitors } from './visit';
+
+const visit = visitors();
+const alerts = { account: 'contoso', feed: 'alerts', index: 'defender' };
+
+test('the form shows what the feed needs, and the executable’s refusal where it belongs', async () => {
+    const at = await visit({ tenant: ['--alerts', '10'], account: 'contoso' });
+    const { page, splunk } = at;
+    await at.go('inputs');
+    await button(page, 'Create the first input').click();
+    // The only account is chosen already.
+    expect(await page.getByRole('combobox', { name: 'Account' }).innerText()).toBe('contoso');
+    await page.getByText('Only alerts these products raised').waitFor();
+    await choose(page, 'Feed', 'Incidents');
+    expect(await page.getByText('Only alerts these products raised').count()).toBe(0);
+    await choose(page, 'API', 'Defender XDR');
+    await page.getByText('Microsoft ends this API in February 2027').waitFor();
+    expect(await page.getByRole('combobox', { name: 'Severity' }).count()).toBe(0);
+    await choose(page, 'Feed', 'Alerts');
+    expect(await page.getByRole('combobox', { name: 'API' }).innerText()).toBe('Microsoft Graph');
+
+    await field(page, 'Begin with').fill('last week');
+    await button(page, 'Save').click();
+    await page.getByText('Give it a name').waitFor();
+    await field(page, 'Name').fill('contoso_alerts');
+    await button(page, 'Save').click();
+    await page.getByText('"last week" is neither an instant').waitFor();
+    expect(await field(page, 'Begin with').evaluate((input) => input === document.activeElement)).toBe(true);
+    expect(await field(page, 'Name').inputValue()).toBe('contoso_alerts');
+    await field(page, 'Begin with').fill('-3d');
+    await typeIndex(page, 'defender');
+    await button(page, 'Save').click();
+    await page.getByRole('row', { name: /contoso_alerts/ }).waitFor();
+    expect(splunk.splunkd.confs.stanza('inputs', 'defender_bridge://contoso_alerts')).toMatchObject({ start: '-3d', index: 'defender', api: 'graph' });
+});
+
+test('is switched, edited, cloned and deleted', async () => {
+    const at = await visit({ tenant: ['--alerts', '10'], account: 'contoso' });
+    const { page, splunk } = at;
+    splunk.addInput('contoso_alerts', alerts);
+    await at.go('inputs');
+    await page.getByRole('switch', { name: 'Enable contoso_alerts' }).click();
+    await expect.poll(() => splunk.splunkd.confs.stanza('inputs', 'defender_bridge://contoso_alerts')?.disabled).toBe('1');
+    await expect.poll(() => page.getByRole('switch', { name: 'Enable contoso_alerts' }).getAttribute('aria-checked')).toBe('false');
+
+    await button(page, 'Edit contoso_alerts').click();
+    // What was read is remembered for this feed.
+    expect(await page.getByRole('combobox', { name: 'Feed' }).isDisabled()).toBe(true);
+    await field(page, 'Interval').fill('300');
+    await button(page, 'Save').click();
+    await expect.poll(() => splunk.splunkd.confs.stanza('inputs', 'defender_bridge://contoso_alerts')?.interval).toBe('300');
+
+    await button(page, 'Clone contoso_alerts').click();
+    await choose(page, 'Feed', 'Incidents');
+    await field(page, 'Name').fill('contoso_incidents');
+    await button(page, 'Save').click();
+    await page.getByRole('row', { name: /contoso_incidents/ }).waitFor();
+    expect(splunk.splunkd.confs.stanza('inputs', 'defender_bridge://contoso_incidents')).toMatchObject({ feed: 'incidents', interval: '300', service_sources: '' });
+
+    await button(page, 'Delete contoso_alerts').click();
+    await button(page, 'Delete input').click();
+    await page.getByRole('row', { name: /contoso_alerts/ }).waitFor({ state: 'detached' });
+    expect(splunk.splunkd.confs.names('inputs')).not.toContain('defender_bridge://contoso_alerts');
+});
+
+test('a failing input is told with its cause; another server’s are shown apart', async () => {
+    const at = await visit({ tenant: ['--alerts', '10'], account: 'contoso' });
+    const { page, splunk } = at;
+    splunk.addInput('contoso_alerts', alerts);
+    splunk.addInput('fabrikam_alerts', { ...alerts, account: 'fabrikam' });
+    await splunk.splunkd.runInputs();
+    const { time } = splunk.splunkd.events[0]!;
+    expect(time).toBeGreaterThan(0);
+    splunk.splunkd.events.push({
+        time: Date.now() / 1000 - 90,
+        index: 'defender',
+        sourcetype: 'defender_bridge:health',
+        source: 'defender_bridge:alerts:x',
+        host: 'hf7',
+        raw: JSON.stringify({ stanza: 'defender_bridge://emea_alerts', account: 'emea', feed: 'alerts', api: 'graph', outcome: 'ok', events: 12, open_gaps: 1, throttles: 3, duration_ms: 900 }),
+    });
+    await at.go('inputs');
+    await page.getByText(/fabrikam_alerts failed .* ago/).waitFor();
+    await page.getByText('account "fabrikam" is unknown').waitFor();
+    expect(await page.getByRole('row', { name: /contoso_alerts/ }).innerText()).toContain('10 events in 24 h');
+    const other = await page.getByRole('row', { name: /emea_alerts/ }).innerText();
+    expect(other).toContain('hf7');
+    expect(other).toContain('1 open gap');
+    await button(page, 'Edit input fabrikam_alerts').click();
+    await page.getByRole('heading', { name: 'Edit input fabrikam_alerts' }).waitFor();
+});
+
+test('without an account it leads to one; on a search head it says where inputs belong', async () => {
+    const at = await visit({ roles: ['search_head', 'kv_store'] });
+    const { page } = at;
+    await at.go('inputs');
+    await page.getByRole('heading', { name: 'First an account' }).waitFor();
+    await page.getByText('Inputs belong on a heavy forwarder').waitFor();
+    await page.getByRole('link', { name: 'Go to Configuration' }).click();
+    await page.getByRole('heading', { name: 'No account yet' }).waitFor();
+});
+
+test('a list that cannot be had is said, and asked for again', async () => {
+    const at = await visit({ account: undefined });
+    const { page, splunk } = at;
+    splunk.addInput('contoso_alerts', alerts);
+    splunk.splunkd.fault = (_, path) => (path.startsWith('data/inputs') ? { status: 404, body: { messages: [{ type: 'ERROR', text: 'Not Found' }] } } : undefined);
+    await at.go('inputs');
+    await page.getByText('Splunk does not know inputs of Defender Bridge').waitFor();
+    splunk.splunkd.fault = undefined;
+    await button(page, 'Try again').click();
+    await page.getByRole('row', { name: /contoso_alerts/ }).waitFor();
+});
+
+test('how inputs go may be unknown without hiding them', async () => {
+    const at = await visit();
+    const { page, splunk } = at;
+    splunk.addInput('contoso_alerts', alerts);
+    splunk.splunkd.fault = (method, path) => (method === 'POST' && path === 'search/jobs' ? { status: 503, body: { messages: [{ type: 'WARN', text: 'The maximum number of concurrent searches has been reached.' }] } } : undefined);
+    await at.go('inputs');
+    await page.getByText('How the inputs go cannot be shown').waitFor();
+    await page.getByText('The maximum number of concurrent searches').waitFor();
+    await page.getByRole('row', { name: /contoso_alerts/ }).waitFor();
+});
