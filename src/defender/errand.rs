@@ -11,6 +11,7 @@ use crate::defender::error::Error;
 use crate::defender::http::{Answer, Quota};
 use crate::defender::learnt::Term;
 use crate::defender::spelling;
+use crate::triage::vocabulary::{Classification, Determination};
 use crate::triage::{Change, Desk, DeskError, Failing, Owner, Receipt, State, Subject, Target};
 use futures::StreamExt;
 use reqwest::Method;
@@ -110,6 +111,13 @@ impl<'a> Errand<'a> {
     /// are those that stand.
     pub fn wordings(&self, change: &Change, tags: Vec<String>) -> Result<Vec<Wording>, DeskFault> {
         let (family, subject) = (self.family(), self.target.subject);
+        let withdraws = change.classification == Some(Classification::Unset)
+            || change.determination == Some(Determination::Unset);
+        if withdraws && family != Family::Graph {
+            return Err(DeskFault::Unoffered(
+                "only Microsoft Graph takes a classification or determination back",
+            ));
+        }
         let mut fields = Map::new();
         if let Some(status) = change.status {
             let word = spelling::status(family, subject, status);

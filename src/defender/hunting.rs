@@ -253,16 +253,33 @@ struct Described {
     r#type: String,
 }
 
+impl Answered {
+    /// An answer another process asked for.
+    pub fn relayed(body: Vec<u8>, warning: Option<String>) -> Self {
+        Self {
+            body,
+            request_id: None,
+            warning,
+        }
+    }
+
+    /// Microsoft's JSON, as it came.
+    pub fn body(&self) -> &[u8] {
+        self.body
+            .as_slice()
+            .strip_prefix(b"\xef\xbb\xbf")
+            .unwrap_or(&self.body)
+    }
+}
+
 impl<'a> Found<'a> {
     /// Reads the answer.
     ///
     /// # Errors
     /// If it is none.
     pub fn read(answer: &'a Answered) -> Result<Self, HuntError> {
-        let body = answer.body.as_slice();
-        let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
         let document: Document<'a> =
-            serde_json::from_slice(body).map_err(|error| HuntError::Unreadable {
+            serde_json::from_slice(answer.body()).map_err(|error| HuntError::Unreadable {
                 error,
                 request_id: answer.request_id.clone(),
             })?;

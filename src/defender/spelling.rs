@@ -32,6 +32,9 @@ pub(super) fn classification(family: Family, classification: Classification) -> 
         Classification::InformationalExpectedActivity => "InformationalExpectedActivity",
         Classification::FalsePositive if graph => "falsePositive",
         Classification::FalsePositive => "FalsePositive",
+        Classification::Unset if graph => "unknown",
+        // How the older APIs print it; their pages do not say that they take it.
+        Classification::Unset => "Unknown",
     }
 }
 
@@ -55,6 +58,7 @@ pub(super) fn determinations(
             D::NotMalicious => &["notMalicious"],
             D::NotEnoughDataToValidate => &["notEnoughDataToValidate"],
             D::Other => &["other"],
+            D::Unset => &["unknown"],
         },
         (Family::Mde, D::CompromisedAccount) => &["CompromisedUser", "CompromisedAccount"],
         (Family::Xdr, D::CompromisedAccount) => &["CompromisedAccount", "CompromisedUser"],
@@ -74,6 +78,7 @@ pub(super) fn determinations(
         (_, D::SecurityTesting) => &["SecurityTesting"],
         (_, D::LineOfBusinessApplication) => &["LineOfBusinessApplication"],
         (_, D::Other) => &["Other"],
+        (_, D::Unset) => &["NotAvailable"],
     }
 }
 

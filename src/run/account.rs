@@ -84,20 +84,7 @@ pub async fn account(
     name: &str,
 ) -> anyhow::Result<Account> {
     let Some(stanza) = splunkd.conf(ACCOUNTS, name).await? else {
-        let known: Vec<String> = match splunkd.conf_stanzas(ACCOUNTS).await {
-            Ok(known) => known.into_iter().map(|(name, _)| name).collect(),
-            Err(error) => {
-                bail!("account \"{name}\" is unknown, and the others cannot be listed: {error}")
-            }
-        };
-        bail!(
-            "account \"{name}\" is unknown: create it in {ACCOUNTS}.conf (known: {})",
-            if known.is_empty() {
-                "none".to_owned()
-            } else {
-                known.join(", ")
-            }
-        );
+        return Err(unknown(splunkd, name).await);
     };
     let text = |key: &str| stanza.get(key).cloned().unwrap_or_default();
     if matches!(text("disabled").trim(), "1" | "true") {
@@ -135,6 +122,26 @@ pub async fn account(
     remind(name, &text("secret_expires"));
     Account::parse(name, &written, |variable| std::env::var(variable).ok())
         .map_err(|refusal| anyhow!("{ACCOUNTS}.conf [{name}] {}: {}", refusal.key, refusal.why))
+}
+
+/// Why an account that is not there cannot be used.
+pub async fn unknown(splunkd: &Splunkd, name: &str) -> anyhow::Error {
+    let known: Vec<String> = match splunkd.conf_stanzas(ACCOUNTS).await {
+        Ok(known) => known.into_iter().map(|(name, _)| name).collect(),
+        Err(error) => {
+            return anyhow!(
+                "account \"{name}\" is unknown, and the others cannot be listed: {error}"
+            );
+        }
+    };
+    anyhow!(
+        "account \"{name}\" is unknown: create it in {ACCOUNTS}.conf (known: {})",
+        if known.is_empty() {
+            "none".to_owned()
+        } else {
+            known.join(", ")
+        }
+    )
 }
 
 /// Nobody can ask Microsoft when a secret ends; the stanza may say it.

@@ -74,7 +74,7 @@ fn show(points: &[Point], json: bool) -> io::Result<()> {
 async fn examine(arguments: Arguments) -> Vec<Point> {
     let mut points = Vec::new();
     if let (Some(uri), Some(file)) = (&arguments.splunkd, &arguments.session_key_file) {
-        points.push(splunkd(uri, file).await);
+        points.extend(splunkd(uri, file).await);
     }
     match arguments.account.account() {
         Err(error) => points.push(Point::failed("account", format!("{error:#}"))),
@@ -83,16 +83,13 @@ async fn examine(arguments: Arguments) -> Vec<Point> {
     points
 }
 
-async fn splunkd(uri: &str, file: &PathBuf) -> Point {
-    let asked = async {
+async fn splunkd(uri: &str, file: &PathBuf) -> Vec<Point> {
+    let opened = || {
         let key = SecretString::from(std::fs::read_to_string(file)?.trim().to_owned());
-        let splunkd = account::splunkd(uri, key, PATIENCE)?;
-        let info = splunkd.server_info().await?;
-        let context = splunkd.current_context().await?;
-        anyhow::Ok((info, context))
+        account::splunkd(uri, key, PATIENCE)
     };
-    match asked.await {
-        Err(error) => Point::failed("splunkd", format!("{error:#}")),
-        Ok((info, context)) => examination::splunkd(&info, &context),
+    match opened() {
+        Err(error) => vec![Point::failed("splunkd", format!("{error:#}"))],
+        Ok(splunkd) => examination::splunkd(&splunkd).await,
     }
 }

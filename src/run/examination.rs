@@ -1,14 +1,19 @@
 //! What stands between this machine and a working account, point by point: what
 //! was found, and what to do about it.
 
+mod ways;
+
+use super::account::{self, Settings};
 use super::home;
 use crate::defender::hunting::PERMISSION as HUNT;
 use crate::defender::{Account, Client, Error, Family, Feed, FeedSource, What};
 use crate::ingest::{Ask, Instant, Source};
-use crate::splunk::splunkd::{Context, ServerInfo};
-use serde::Serialize;
+use crate::splunk::splunkd::Splunkd;
+use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;
 use std::time::Duration;
+
+pub use ways::splunkd;
 
 /// How long one point may take.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -18,7 +23,7 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 const SKEW: i64 = 60;
 
 /// How a point turned out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     Ok,
@@ -39,7 +44,7 @@ impl Verdict {
 }
 
 /// One point that was looked at.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Point {
     pub point: String,
     pub verdict: Verdict,
@@ -100,18 +105,25 @@ impl Point {
     }
 }
 
-/// Whether the owner of a session key can use this app's accounts.
-pub fn splunkd(info: &ServerInfo, context: &Context) -> Point {
-    const SECRETS: &str = "list_storage_passwords";
-    let who = format!("Splunk {} as {}", info.version, context.username);
-    let point = if context.can(SECRETS) {
-        Point::new("splunkd", Verdict::Ok, who)
-    } else {
-        Point::failed("splunkd", format!("{who}, who may not read secrets")).remedy(format!(
-            "a role of this user needs the capability {SECRETS} to read the account's secret"
-        ))
-    };
-    point.permission(SECRETS)
+/// Whose points the endpoint is to look at.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Named {
+    pub account: String,
+}
+
+/// And what it found.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Points {
+    pub points: Vec<Point>,
+}
+
+/// Everything that can be tried with the account of this name.
+pub async fn account(splunkd: &Splunkd, settings: &Settings, name: &str) -> Vec<Point> {
+    match account::account(splunkd, settings, name).await {
+        Ok(account) => defender(&account).await,
+        Err(error) => vec![Point::failed("account", format!("{error:#}"))],
+    }
 }
 
 /// Everything that can be tried with an account: sign-in, permissions, one call

@@ -128,6 +128,19 @@ fn folder() -> Option<PathBuf> {
     Some(home::state()?.join("spool"))
 }
 
+/// Outcomes with this text in them that still wait to be handed over.
+pub fn waiting(text: &str) -> Vec<String> {
+    let Some(spool) = folder().map(Spool::new) else {
+        return Vec::new();
+    };
+    let mut waiting = spool.waiting().unwrap_or_else(|error| {
+        tracing::warn!("outcomes that still wait cannot be looked at: {error}");
+        Vec::new()
+    });
+    waiting.retain(|json| json.contains(text));
+    waiting
+}
+
 async fn catch_up(spool: &Spool, splunkd: &Splunkd) {
     let begun = time::Instant::now();
     let mut sent = 0_usize;

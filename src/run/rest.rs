@@ -1,10 +1,11 @@
 //! Started by splunkd as the app's REST endpoint, `/services/defender_bridge/…`:
-//! a role with the capability `defender_triage` writes through it without ever
-//! reading an account's secret.
+//! a role with the capability `defender_triage` reads and writes through it
+//! without ever reading an account's secret.
 //!
 //! splunkd starts it once and asks again and again, one request after the
 //! other. An answer never holds a secret, a token or a session key.
 
+mod readings;
 mod verdicts;
 
 use super::permission::{Caller, Denied};
@@ -73,24 +74,29 @@ impl Endpoint {
 
     async fn route(&mut self, request: Request) -> Result<Reply, Refusal> {
         const TRIAGE: &str = Errand::Triage.path();
+        const LIVE: &str = Errand::Live.path();
+        const HUNT: &str = Errand::Hunt.path();
+        const CHECK: &str = Errand::Check.path();
         match (request.path.as_str(), request.method.as_str()) {
-            ("ping", "GET") => Ok(Reply::well(json!({
+            ("ping", "GET") => Ok(Reply::well(&json!({
                 "app": NAME,
                 "version": env!("CARGO_PKG_VERSION"),
                 "user": request.user,
             }))),
-            (TRIAGE, "POST") => {
-                let asked = Asked::by(request)?;
-                self.verdicts.carry_out(asked).await
-            }
-            (known @ ("ping" | TRIAGE), _) => {
+            (TRIAGE, "POST") => self.verdicts.carry_out(Asked::by(request)?).await,
+            (LIVE, "POST") => readings::live(Asked::by(request)?).await,
+            (HUNT, "POST") => readings::hunt(Asked::by(request)?).await,
+            (CHECK, "POST") => readings::check(Asked::by(request)?).await,
+            (known @ ("ping" | TRIAGE | LIVE | HUNT | CHECK), _) => {
                 let method = if known == "ping" { "GET" } else { "POST" };
                 let why = format!("{NAME}/{known} takes {method}");
                 Err(Refusal::new(405, why))
             }
             _ => Err(Refusal::new(
                 404,
-                format!("there is GET {NAME}/ping and POST {NAME}/{TRIAGE}"),
+                format!(
+                    "there is GET {NAME}/ping, and POST {NAME}/{TRIAGE}, {LIVE}, {HUNT} and {CHECK}"
+                ),
             )),
         }
     }

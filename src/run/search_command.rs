@@ -5,14 +5,16 @@ mod arguments;
 mod check;
 mod get;
 mod hunt;
+mod reconcile;
 mod talk;
 #[cfg(test)]
 mod tests;
+mod undo;
 mod update;
 
-use super::account::{self, Settings};
+use super::reading::Reading;
 use super::stop::Stop;
-use super::{exit, home, log, runtime};
+use super::{account, exit, home, log, runtime};
 use crate::splunk::chunked::{Invocation, Kind};
 use crate::splunk::splunkd::Splunkd;
 use anyhow::{anyhow, bail};
@@ -50,7 +52,9 @@ pub fn run(name: &str) -> ExitCode {
 /// What a command was asked to do, its arguments understood.
 enum Wish {
     Update(update::Wish),
+    Undo(undo::Wish),
     Get(get::Wish),
+    Reconcile(Box<reconcile::Wish>),
     Hunt(hunt::Wish),
     Check(check::Wish),
 }
@@ -59,11 +63,13 @@ impl Wish {
     fn read(name: &str, call: &Invocation) -> anyhow::Result<Self> {
         Ok(match name {
             "defenderupdate" => Self::Update(update::Wish::read(&call.args)?),
+            "defenderundo" => Self::Undo(undo::Wish::read(&call.args)?),
             "defenderget" => Self::Get(get::Wish::read(&call.args)?),
+            "defenderreconcile" => Self::Reconcile(Box::new(reconcile::Wish::read(&call.args)?)),
             "defenderhunt" => Self::Hunt(hunt::Wish::read(&call.args)?),
             "defendercheck" => Self::Check(check::Wish::read(&call.args)?),
             _ => bail!(
-                "there is no search command \"{}\"; there are defenderupdate, defenderget, defenderhunt, defendercheck",
+                "there is no search command \"{}\"; there are defenderupdate, defenderundo, defenderget, defenderreconcile, defenderhunt, defendercheck",
                 name.escape_debug()
             ),
         })
@@ -72,7 +78,9 @@ impl Wish {
     async fn carry_out<W: Write>(&self, call: &Invocation, talk: &mut Talk<W>) -> Result<(), Halt> {
         match self {
             Self::Update(wish) => wish.carry_out(call, talk).await,
+            Self::Undo(wish) => wish.carry_out(call, talk).await,
             Self::Get(wish) => wish.carry_out(call, talk).await,
+            Self::Reconcile(wish) => wish.carry_out(call, talk).await,
             Self::Hunt(wish) => wish.carry_out(call, talk).await,
             Self::Check(wish) => wish.carry_out(call, talk).await,
         }
@@ -94,7 +102,7 @@ async fn converse<W: Write>(name: &str, talk: &mut Talk<W>) -> ExitCode {
 async fn conversation<W: Write>(name: &str, talk: &mut Talk<W>) -> Result<(), Halt> {
     let call = talk.first().await?;
     let kind = match name {
-        "defenderhunt" | "defendercheck" => Kind::GENERATING,
+        "defenderundo" | "defenderhunt" | "defendercheck" => Kind::GENERATING,
         _ => Kind::STREAMING,
     };
     match Wish::read(name, &call) {
@@ -110,20 +118,11 @@ async fn conversation<W: Write>(name: &str, talk: &mut Talk<W>) -> Result<(), Ha
     }
 }
 
-/// splunkd on behalf of the user who searches, and this app's settings.
-struct Session {
-    splunkd: Splunkd,
-    settings: Settings,
+async fn reading(call: &Invocation) -> anyhow::Result<Reading> {
+    Reading::of(splunkd(call)?).await
 }
 
-impl Session {
-    async fn open(call: &Invocation) -> anyhow::Result<Self> {
-        let splunkd = splunkd(call)?;
-        let settings = account::settings(&splunkd).await?;
-        Ok(Self { splunkd, settings })
-    }
-}
-
+/// splunkd on behalf of the user who searches.
 fn splunkd(call: &Invocation) -> anyhow::Result<Splunkd> {
     let (Some(uri), Some(key)) = (call.splunkd_uri.as_deref(), call.session_key.clone()) else {
         return Err(anyhow!(

@@ -1,12 +1,12 @@
 //! Just enough of splunkd for the demo: it knows one account and its secret,
-//! and keeps the events sent to it. On loopback and without TLS, as no one but
+//! keeps the events sent to it, and finds them again. On loopback and without TLS, as no one but
 //! this machine may ask.
 
 use axum::body::Bytes;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::{get, post};
-use axum::{Json, Router};
+use axum::{Form, Json, Router};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -63,6 +63,10 @@ pub async fn start(known: Known) -> std::io::Result<Splunkd> {
             get(current_context),
         )
         .route("/services/receivers/simple", post(receive))
+        .route(
+            "/servicesNS/{user}/defender_bridge/search/jobs",
+            post(search),
+        )
         .with_state(shared.clone());
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let uri = format!("http://{}", listener.local_addr()?);
@@ -214,4 +218,79 @@ async fn receive(
         .unwrap_or_else(PoisonError::into_inner)
         .push(event);
     Ok((StatusCode::OK, Json(json!({}))))
+}
+
+async fn search(
+    State(shared): State<Arc<Shared>>,
+    headers: HeaderMap,
+    Form(form): Form<BTreeMap<String, String>>,
+) -> Result<Answer, Answer> {
+    shared.admit(&headers)?;
+    let text = form.get("search").map(String::as_str).unwrap_or_default();
+    let Some(terms) = terms(text) else {
+        let why = "only `search <field>=<value> … | fields _raw` is understood here";
+        return Err(said(StatusCode::BAD_REQUEST, why));
+    };
+    let received = shared
+        .received
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
+    let results: Vec<Value> = received
+        .iter()
+        .rev()
+        .filter(|event| terms.iter().all(|(field, value)| event.says(field, value)))
+        .map(|event| json!({"_raw": event.body}))
+        .collect();
+    let answer = json!({"preview": false, "messages": [], "results": results});
+    Ok((StatusCode::OK, Json(answer)))
+}
+
+/// `search a=b c="d" | fields _raw` as its pairs; none if it is another search.
+fn terms(text: &str) -> Option<Vec<(&str, &str)>> {
+    let terms = text
+        .strip_prefix("search ")?
+        .strip_suffix(" | fields _raw")?;
+    let pair = |term| {
+        let (field, value): (&str, &str) = str::split_once(term, '=')?;
+        let bare = value
+            .strip_prefix('"')
+            .and_then(|rest| rest.strip_suffix('"'));
+        Some((field, bare.unwrap_or(value)))
+    };
+    terms.split(' ').map(pair).collect()
+}
+
+impl Received {
+    /// Every index is one, and fields are those of the JSON text.
+    fn says(&self, field: &str, value: &str) -> bool {
+        match field {
+            "index" => true,
+            "sourcetype" => self.sourcetype == value,
+            field => serde_json::from_str::<Value>(&self.body)
+                .is_ok_and(|event| event.get(field).and_then(Value::as_str) == Some(value)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_search_finds_what_all_its_terms_say() {
+        let event = Received {
+            sourcetype: "s".to_owned(),
+            body: r#"{"batch":"b","row":1}"#.to_owned(),
+        };
+        let finds = |text: &str| {
+            let terms = terms(text)?;
+            Some(terms.iter().all(|(field, value)| event.says(field, value)))
+        };
+        let found = r#"search index=* sourcetype="s" batch="b" | fields _raw"#;
+        assert_eq!(finds(found), Some(true));
+        assert_eq!(finds(&found.replace("\"b\"", "\"c\"")), Some(false));
+        assert_eq!(finds(&found.replace("\"s\"", "\"t\"")), Some(false));
+        assert_eq!(finds("search x | fields _raw"), None);
+        assert_eq!(finds("| makeresults"), None);
+    }
 }

@@ -83,7 +83,9 @@ pub fn serve(
                 return Ok(());
             }
             begun = true;
-            to.write_all(b"0\n").map_err(PersistError::Unwritable)?;
+            // At once: splunkd may wait for it before it sends the request.
+            let said = to.write_all(b"0\n").and_then(|()| to.flush());
+            said.map_err(PersistError::Unwritable)?;
         }
         if opcode & BLOCK != 0 {
             if !begun {

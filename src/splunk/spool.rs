@@ -109,6 +109,27 @@ impl Spool {
         due().map_err(|cause| SpoolError::Folder { at, cause })
     }
 
+    /// The outcomes that wait, those among them that another run still writes.
+    ///
+    /// # Errors
+    /// If the folder is there but cannot be read.
+    pub fn waiting(&self) -> Result<Vec<String>, SpoolError> {
+        let at = self.folder.clone();
+        let files = self
+            .files()
+            .map_err(|cause| SpoolError::Folder { at, cause })?;
+        let mut waiting = Vec::new();
+        for path in files {
+            // One that is gone meanwhile has been handed over.
+            if let Ok(mut file) = File::open(&path)
+                && let Ok(lines) = lines(&mut file)
+            {
+                waiting.extend(lines.into_iter().map(|line| line.json));
+            }
+        }
+        Ok(waiting)
+    }
+
     fn files(&self) -> io::Result<Vec<PathBuf>> {
         let entries = match fs::read_dir(&self.folder) {
             Ok(entries) => entries,
@@ -314,6 +335,20 @@ mod tests {
         assert_eq!(hand_over(&folder, 9), all);
         assert_eq!(count(&folder), 0);
         assert!(hand_over(&folder, 9).is_empty());
+    }
+
+    #[test]
+    fn what_waits_can_be_looked_at_while_it_is_written_and_stays() {
+        let (_keep, folder) = folder();
+        let mut spool = Spool::new(folder.clone());
+        assert!(spool.waiting().unwrap().is_empty());
+        spool.keep("{1}").unwrap();
+        assert_eq!(Spool::new(folder.clone()).waiting().unwrap(), ["{1}"]);
+        spool.close();
+        keeping(&folder, &["{2}"]);
+        assert_eq!(spool.waiting().unwrap().len(), 2);
+        assert_eq!(hand_over(&folder, 1).len(), 1);
+        assert_eq!(spool.waiting().unwrap().len(), 1);
     }
 
     #[test]

@@ -204,7 +204,13 @@ impl<D: Desk, L: Ledger, C: Clock> Hand<'_, '_, D, L, C> {
                 ..Settled::new(outcome, message)
             })
         };
+        let undoing = self.action.form.undoes.is_some();
         if let Some(into) = &before.merged_into {
+            // What the batch did to this one says nothing of its successor.
+            if undoing {
+                let message = format!("it was merged into {into} since: undo it there by hand");
+                return settled(Outcome::Conflict, message, Vec::new(), before);
+            }
             if task.merged.is_empty() {
                 return Decision::Follow(into.clone());
             }
@@ -213,9 +219,14 @@ impl<D: Desk, L: Ledger, C: Clock> Hand<'_, '_, D, L, C> {
         }
         let marker = Marker::of(&self.action.batch, &task.change);
         let fields = gap(&before, &task.change, &marker);
-        if fields.is_empty() || self.only_repeats(task, &before, &fields) {
-            let message = "it already is as asked".to_owned();
-            return settled(Outcome::Unchanged, message, Vec::new(), before);
+        // An undo that restores nothing is not worth a comment.
+        let idle = fields.is_empty() || (undoing && fields == [Field::Comment]);
+        if idle || self.only_repeats(task, &before, &fields) {
+            let message = match undoing {
+                true => "it already is as it was before the batch",
+                false => "it already is as asked",
+            };
+            return settled(Outcome::Unchanged, message.to_owned(), Vec::new(), before);
         }
         // Several revisions of one object may be among the rows: the newest
         // that was seen is what somebody decided about.

@@ -86,8 +86,11 @@ impl<'a, L: Ledger, C: Clock> Book<'a, L, C> {
         let Some((first, _)) = task.asked.first() else {
             return;
         };
-        for (row, _) in &task.asked {
+        for (row, seen) in &task.asked {
             let mut message = settled.message.clone();
+            if let Some(stays) = &seen.stays {
+                message = format!("{message}; not undone: {stays}");
+            }
             if row != first {
                 message = format!("{message} (together with row {first})");
             }
@@ -158,6 +161,7 @@ impl<'a, L: Ledger, C: Clock> Book<'a, L, C> {
             latency_ms: None,
             verified: None,
             dry_run: action.form.dry_run(),
+            undoes: action.form.undoes.clone(),
             sid: action.sid.clone(),
             search_name: action.search_name.clone(),
         }

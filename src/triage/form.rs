@@ -22,6 +22,9 @@ pub const PARAMETERS: [&str; 12] = [
     "max_targets",
 ];
 
+/// Names the batch a call undoes; its rows say what had to stand and what stays.
+pub const UNDOES: &str = "undoes";
+
 /// One parameter as the form gives it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Setting<T> {
@@ -49,6 +52,10 @@ pub struct Form {
     pub(super) tags_remove: Setting<Vec<String>>,
     pub(super) dry_run: bool,
     pub(super) max_targets: Option<usize>,
+    /// The batch that is undone. No parameter of people's: [`Undo`] says it.
+    ///
+    /// [`Undo`]: crate::triage::Undo
+    pub(super) undoes: Option<String>,
 }
 
 /// Why a form cannot be carried out, whatever the rows hold.
@@ -125,6 +132,7 @@ impl Form {
             tags_remove: Setting::Unset,
             dry_run: false,
             max_targets: None,
+            undoes: None,
         }
     }
 
@@ -158,6 +166,9 @@ impl Form {
             // What keeps a hand from slipping must not be lost with a token.
             "dry_run" => {
                 self.dry_run = guard("dry_run", text, parameter::flag)?.unwrap_or(false);
+            }
+            UNDOES => {
+                self.undoes = guard(UNDOES, text, parameter::batch)?;
             }
             "max_targets" => self.max_targets = guard("max_targets", text, parameter::count)?,
             _ => return Err(FormError::Parameter(name.to_owned())),

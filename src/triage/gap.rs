@@ -3,13 +3,13 @@
 
 use crate::triage::form::same_tag;
 use crate::triage::marker::Marker;
-use crate::triage::vocabulary::{Classification, Determination, Status};
+use crate::triage::vocabulary::{Classification, Determination, Status, said};
 use crate::triage::{Change, Owner, State};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// A field of a change, under its parameter's name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Field {
     Status,
@@ -35,31 +35,27 @@ impl fmt::Display for Field {
 
 /// The fields in which the state is not yet what the change asks for.
 pub(super) fn gap(state: &State, change: &Change, marker: &Marker) -> Vec<Field> {
-    let differs =
-        |wish: Option<&str>, stands: Option<&str>| wish.is_some_and(|wish| stands != Some(wish));
+    let differs = |wish: Option<&str>, stands: &str| wish.is_some_and(|wish| stands != wish);
     let missing = [
         (
             Field::Status,
             differs(
                 change.status.map(Status::as_str),
-                state.status.as_deref().map(Status::spelling),
+                said(state.status.as_deref(), Status::spelling),
             ),
         ),
         (
             Field::Classification,
             differs(
                 change.classification.map(Classification::as_str),
-                state
-                    .classification
-                    .as_deref()
-                    .map(Classification::spelling),
+                said(state.classification.as_deref(), Classification::spelling),
             ),
         ),
         (
             Field::Determination,
             differs(
                 change.determination.map(Determination::as_str),
-                state.determination.as_deref().map(Determination::spelling),
+                said(state.determination.as_deref(), Determination::spelling),
             ),
         ),
         (Field::AssignedTo, owner_differs(state, change)),

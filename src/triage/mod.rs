@@ -20,25 +20,29 @@ mod merged;
 mod outcome;
 mod parameter;
 mod plan;
+mod reconcile;
 mod request;
 mod row;
 mod seen;
 #[cfg(test)]
 mod tests;
+mod undo;
 pub mod vocabulary;
 
-pub use form::{Form, FormError, PARAMETERS};
+pub use form::{Form, FormError, PARAMETERS, UNDOES};
 pub use gap::Field;
 pub use outcome::{Entry, Exit, Outcome, Summary};
-pub use parameter::{COMMENT_MAX, ParameterError};
+pub use parameter::{COMMENT_MAX, ParameterError, batch};
+pub use reconcile::{Ahead, Reconciled, Reconciler};
 pub use row::Row;
+pub use undo::{Restoration, Undo};
 
 use crate::triage::book::Book;
 use crate::triage::plan::Plan;
 use crate::triage::vocabulary::{Classification, Determination, Status};
 use futures::future::join_all;
 use futures::stream::{self, StreamExt as _};
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::future::Future;
@@ -141,7 +145,7 @@ pub struct Target {
     pub id: String,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Subject {
     Alert,
@@ -158,7 +162,7 @@ impl fmt::Display for Subject {
 }
 
 /// Through which of Defender's APIs, by the name the parameter `api` takes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Api {
     Graph,
@@ -224,7 +228,7 @@ impl Owner {
     pub const fn as_str(&self) -> &str {
         match self {
             Self::User(name) => name.as_str(),
-            Self::Nobody => "none",
+            Self::Nobody => vocabulary::NONE,
         }
     }
 }
@@ -237,7 +241,8 @@ impl Serialize for Owner {
 
 /// What Defender says now. Text in Graph spelling; what the vocabulary does
 /// not know is kept as Defender said it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct State {
     pub status: Option<String>,
     pub classification: Option<String>,

@@ -2,12 +2,12 @@
 
 use crate::triage::gap::Field;
 use crate::triage::{Api, Change, Failing, State, Subject};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// How a row, or one target of a row, ended. Ordered from well to bad: a row
 /// with several targets ends as its worst.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// It already was as asked; nothing was written.
@@ -141,6 +141,9 @@ pub struct Entry {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verified: Option<bool>,
     pub dry_run: bool,
+    /// The batch that is undone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub undoes: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sid: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -2,7 +2,9 @@
 //! row, behind a command. Text in, meaning out, or a refusal that says what
 //! would do.
 
-use crate::triage::vocabulary::{Classification, Determination, Status, VocabularyError, quoted};
+use crate::triage::vocabulary::{
+    Classification, Determination, NONE, Status, VocabularyError, quoted,
+};
 use crate::triage::{Api, Owner, Subject};
 use std::collections::BTreeSet;
 
@@ -13,6 +15,7 @@ const ID_MAX: usize = 128;
 /// A user principal name: 64 before the sign, 255 after it.
 const OWNER_MAX: usize = 320;
 const TAG_MAX: usize = 128;
+const BATCH_MAX: usize = 64;
 
 /// Why a parameter's text was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -52,6 +55,8 @@ pub enum ParameterError {
     Flag(String),
     #[error("{} is no number of 1 or more", quoted(.0))]
     Count(String),
+    #[error("{} is no batch id: 64 letters, digits, _ and - at most", quoted(.0))]
+    Batch(String),
     #[error("it has {count} different values where one is meant: {values}")]
     Several { count: usize, values: String },
 }
@@ -194,6 +199,26 @@ pub(super) fn flag(text: &str) -> Result<bool, ParameterError> {
     }
 }
 
+/// A batch id becomes part of a search: nothing in it may mean something there.
+pub fn batch(text: &str) -> Result<String, ParameterError> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    if text.is_empty() || text.len() > BATCH_MAX || !text.bytes().all(plain) {
+        return Err(ParameterError::Batch(text.to_owned()));
+    }
+    Ok(text.to_owned())
+}
+
+/// Whoever had it before, name or not: it is Defender's own word.
+pub(super) fn former_owner(text: &str) -> Result<Owner, ParameterError> {
+    if text.eq_ignore_ascii_case(NONE) {
+        return Ok(Owner::Nobody);
+    }
+    if text.chars().count() > OWNER_MAX || text.chars().any(char::is_control) {
+        return Err(ParameterError::Owner(text.to_owned()));
+    }
+    Ok(Owner::User(text.to_owned()))
+}
+
 pub(super) fn count(text: &str) -> Result<usize, ParameterError> {
     match text.parse() {
         Ok(count) if count > 0 => Ok(count),
@@ -297,6 +322,8 @@ mod tests {
                 assigned_to(&text).err(),
                 comment(&text).err(),
                 flag(&text).err(),
+                batch(&text).err(),
+                former_owner(&text).err(),
                 count(&text).err(),
             ].into_iter().flatten() {
                 prop_assert!(!refusal.to_string().chars().any(char::is_control));

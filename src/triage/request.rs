@@ -11,8 +11,8 @@ use crate::triage::form::{Form, Setting, apart};
 use crate::triage::parameter::{self, ParameterError};
 use crate::triage::row::Row;
 use crate::triage::seen::Seen;
-use crate::triage::vocabulary::quoted;
-use crate::triage::{Api, Change, Subject, Target};
+use crate::triage::vocabulary::{Classification, Determination, NONE, quoted};
+use crate::triage::{Api, Change, Owner, Subject, Target};
 
 /// A row that can be carried out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,19 +79,17 @@ impl Request {
             .one("account", &form.account, |t| rules.account(t))?
             .ok_or_else(|| reader.together(rules.no_account()))?;
         let api = reader.one("api", &form.api, |t| rules.api(t))?;
+        let undoing = form.undoes.is_some();
+        let verdict = Verdict { undoing };
         let change = Change {
             status: reader.one("status", &form.status, |t| rules.status(t))?,
-            classification: reader.one(
-                "classification",
-                &form.classification,
-                parameter::classification,
-            )?,
-            determination: reader.one(
-                "determination",
-                &form.determination,
-                parameter::determination,
-            )?,
-            assigned_to: reader.one("assigned_to", &form.assigned_to, parameter::assigned_to)?,
+            classification: reader.one("classification", &form.classification, |t| {
+                verdict.classification(t)
+            })?,
+            determination: reader.one("determination", &form.determination, |t| {
+                verdict.determination(t)
+            })?,
+            assigned_to: reader.one("assigned_to", &form.assigned_to, |t| verdict.owner(t))?,
             comment: reader.one("comment", &form.comment, parameter::comment)?,
             tags_add: reader
                 .all("tags_add", &form.tags_add, |t| rules.tags(t))?
@@ -106,7 +104,7 @@ impl Request {
                 .map_err(|error| reader.together(error.into()))?;
         }
         apart(&change.tags_add, &change.tags_remove).map_err(|error| reader.together(error))?;
-        if change == Change::default() {
+        if change == Change::default() && !undoing {
             return Err(Invalid::NothingToChange {
                 row: number,
                 more: match rules.subject {
@@ -116,6 +114,11 @@ impl Request {
             });
         }
         let dry_run = reader.one("dry_run", &Setting::Unset, parameter::flag)?;
+        let mut seen = Seen::of(row, rules.subject);
+        if undoing {
+            let stays = row.values("defender_stays");
+            seen.stays = (!stays.is_empty()).then(|| stays.join("; "));
+        }
         Ok(Self {
             row: number,
             targets: reader.targets(form)?,
@@ -124,8 +127,38 @@ impl Request {
             api: api.unwrap_or(Api::Graph),
             // A row can ask for less, never for more than the form allows.
             dry_run: form.dry_run || dry_run.unwrap_or(false),
-            seen: Seen::of(row, rules.subject),
+            seen,
         })
+    }
+}
+
+/// How a verdict is read: an undo may ask for what nobody else may, because it
+/// was there before.
+#[derive(Clone, Copy)]
+struct Verdict {
+    undoing: bool,
+}
+
+impl Verdict {
+    fn classification(self, text: &str) -> Result<Classification, ParameterError> {
+        match self.undoing && text == NONE {
+            true => Ok(Classification::Unset),
+            false => parameter::classification(text),
+        }
+    }
+
+    fn determination(self, text: &str) -> Result<Determination, ParameterError> {
+        match self.undoing && text == NONE {
+            true => Ok(Determination::Unset),
+            false => parameter::determination(text),
+        }
+    }
+
+    fn owner(self, text: &str) -> Result<Owner, ParameterError> {
+        match self.undoing {
+            true => parameter::former_owner(text),
+            false => parameter::assigned_to(text),
+        }
     }
 }
 
@@ -250,8 +283,7 @@ fn plain(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::triage::Owner;
-    use crate::triage::vocabulary::{Classification, Determination, Status};
+    use crate::triage::vocabulary::Status;
     use proptest::prelude::*;
 
     fn row(fields: &[(&str, &[&str])]) -> Row {

@@ -1,14 +1,23 @@
 //! What the row showed when somebody decided, so that a verdict does not
 //! silently overrule a colleague who was faster.
+//!
+//! A row can also say outright what has to stand, as those of an undo do: a
+//! field `defender_expected_<parameter>`. Then no last update is compared.
 
+use crate::triage::gap::Field;
 use crate::triage::row::Row;
-use crate::triage::vocabulary::{Classification, Determination, Status};
+use crate::triage::vocabulary::{Classification, Determination, NONE, Status, quoted, said};
 use crate::triage::{Change, Owner, State, Subject};
 use jiff::Timestamp;
+use std::cmp::Ordering;
 
 /// The fields of a row that came from Defender, where the row has them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Seen {
+    /// What has to stand where the change is about to write.
+    expected: Vec<(Field, String)>,
+    /// What an undo leaves as it is, in words.
+    pub stays: Option<String>,
     updated: Option<Timestamp>,
     status: Option<String>,
     classification: Option<String>,
@@ -36,7 +45,43 @@ impl Seen {
             classification: shown("classification"),
             determination: shown("determination"),
             assigned_to: shown("assignedTo"),
+            expected: EXPECTED
+                .iter()
+                .filter_map(|(field, name)| Some((*field, shown(name)?)))
+                .collect(),
+            stays: None,
         }
+    }
+
+    /// The fields in which Defender says something else than the row shows: what
+    /// the row says, then what stands.
+    pub fn differing(&self, state: &State) -> Vec<(Field, String, String)> {
+        let nothing = Change::default();
+        aspects(state, &nothing)
+            .iter()
+            .filter_map(|aspect| {
+                let shown = self.shown(aspect)?;
+                let differs = !aspect.stands.eq_ignore_ascii_case(shown);
+                differs.then(|| (aspect.field, shown.to_owned(), aspect.stands.to_owned()))
+            })
+            .collect()
+    }
+
+    /// The row's last update against Defender's, where both say one.
+    pub fn against(&self, state: &State) -> Option<Ordering> {
+        let now: Timestamp = state.updated.as_deref()?.parse().ok()?;
+        Some(self.updated?.cmp(&now))
+    }
+
+    fn shown(&self, aspect: &Aspect<'_>) -> Option<&str> {
+        let shown = match aspect.field {
+            Field::Status => &self.status,
+            Field::Classification => &self.classification,
+            Field::Determination => &self.determination,
+            Field::AssignedTo => &self.assigned_to,
+            Field::Comment | Field::Tags => return None,
+        };
+        Some((aspect.spelled)(shown.as_deref()?))
     }
 
     /// Whether Defender has moved past the row in something the change is
@@ -44,49 +89,47 @@ impl Seen {
     /// evidence that grows moves it too. A row without a last update has seen
     /// nothing and overrules everything.
     pub fn overruled(&self, state: &State, change: &Change) -> Option<String> {
+        self.touched(state, change)
+            .or_else(|| self.overtaken(state, change))
+    }
+
+    /// Whether something else stands than what had to, and than what is asked.
+    fn touched(&self, state: &State, change: &Change) -> Option<String> {
+        let aspects = aspects(state, change);
+        let touched: Vec<String> = self
+            .expected
+            .iter()
+            .filter_map(|(field, expected)| {
+                let aspect = aspects.iter().find(|aspect| aspect.field == *field)?;
+                let expected = (aspect.spelled)(expected);
+                let moved = !aspect.stands.eq_ignore_ascii_case(expected) && !aspect.is_there()?;
+                moved.then(|| {
+                    let (expected, stands) = (quoted(expected), quoted(aspect.stands));
+                    format!("{field} had to stand at {expected} and is {stands} now")
+                })
+            })
+            .collect();
+        (!touched.is_empty()).then(|| {
+            format!(
+                "somebody has changed it since: {}; nothing was written",
+                touched.join(", ")
+            )
+        })
+    }
+
+    fn overtaken(&self, state: &State, change: &Change) -> Option<String> {
         let shown = self.updated?;
         let now: Timestamp = state.updated.as_deref()?.parse().ok()?;
         if now <= shown {
             return None;
         }
-        let touched = [
-            (
-                "status",
-                change.status.map(Status::as_str),
-                spelled(&self.status, Status::spelling),
-                spelled(&state.status, Status::spelling),
-            ),
-            (
-                "classification",
-                change.classification.map(Classification::as_str),
-                spelled(&self.classification, Classification::spelling),
-                spelled(&state.classification, Classification::spelling),
-            ),
-            (
-                "determination",
-                change.determination.map(Determination::as_str),
-                spelled(&self.determination, Determination::spelling),
-                spelled(&state.determination, Determination::spelling),
-            ),
-            (
-                "assigned_to",
-                change.assigned_to.as_ref().map(Owner::as_str),
-                spelled(&self.assigned_to, |said| said),
-                spelled(&state.assigned_to, |said| said),
-            ),
-        ];
-        let moved: Vec<String> = touched
-            .into_iter()
-            .filter(|(_, wish, shown, stands)| {
-                let (Some(wish), Some(shown)) = (wish, shown) else {
-                    return false;
-                };
-                let stands = stands.unwrap_or(UNSET);
-                !stands.eq_ignore_ascii_case(shown) && !stands.eq_ignore_ascii_case(wish)
-            })
-            .map(|(field, _, shown, stands)| {
-                let (shown, stands) = (shown.unwrap_or(UNSET), stands.unwrap_or(UNSET));
-                format!("{field} was {shown} in the row and is {stands} now")
+        let moved: Vec<String> = aspects(state, change)
+            .iter()
+            .filter_map(|aspect| {
+                let (shown, stands) = (self.shown(aspect)?, aspect.stands);
+                let moved = !stands.eq_ignore_ascii_case(shown) && !aspect.is_there()?;
+                let field = aspect.field;
+                moved.then(|| format!("{field} was {shown} in the row and is {stands} now"))
             })
             .collect();
         (!moved.is_empty()).then(|| {
@@ -98,16 +141,62 @@ impl Seen {
     }
 }
 
-/// How nothing is called; also the word that clears an owner.
-const UNSET: &str = "none";
+/// Where a row says what has to stand.
+const EXPECTED: [(Field, &str); 4] = [
+    (Field::Status, "defender_expected_status"),
+    (Field::Classification, "defender_expected_classification"),
+    (Field::Determination, "defender_expected_determination"),
+    (Field::AssignedTo, "defender_expected_assigned_to"),
+];
 
-/// Graph spelling; `null` and `unknown` are how the APIs and their events say "not set".
-fn spelled(said: &Option<String>, spelling: fn(&str) -> &str) -> Option<&str> {
-    let said = said.as_deref()?;
-    let unset = ["", "null", "unknown", "notavailable"]
-        .iter()
-        .any(|word| said.eq_ignore_ascii_case(word));
-    Some(if unset { UNSET } else { spelling(said) })
+/// One field: what the change asks for, if it does, and what stands.
+struct Aspect<'a> {
+    field: Field,
+    wish: Option<&'a str>,
+    stands: &'a str,
+    spelled: fn(&str) -> &str,
+}
+
+impl Aspect<'_> {
+    /// Whether what is asked for already stands.
+    fn is_there(&self) -> Option<bool> {
+        Some(self.stands.eq_ignore_ascii_case(self.wish?))
+    }
+}
+
+fn aspects<'a>(state: &'a State, change: &'a Change) -> [Aspect<'a>; 4] {
+    let aspect = |field, wish, stands: &'a Option<String>, spelled: fn(&str) -> &str| Aspect {
+        field,
+        wish,
+        stands: stands.as_deref().map_or(NONE, spelled),
+        spelled,
+    };
+    [
+        aspect(
+            Field::Status,
+            change.status.map(Status::as_str),
+            &state.status,
+            |word| said(Some(word), Status::spelling),
+        ),
+        aspect(
+            Field::Classification,
+            change.classification.map(Classification::as_str),
+            &state.classification,
+            |word| said(Some(word), Classification::spelling),
+        ),
+        aspect(
+            Field::Determination,
+            change.determination.map(Determination::as_str),
+            &state.determination,
+            |word| said(Some(word), Determination::spelling),
+        ),
+        aspect(
+            Field::AssignedTo,
+            change.assigned_to.as_ref().map(Owner::as_str),
+            &state.assigned_to,
+            |word| said(Some(word), |owner| owner),
+        ),
+    ]
 }
 
 #[cfg(test)]
@@ -173,6 +262,30 @@ mod tests {
             ..Change::default()
         };
         assert_eq!(seen.overruled(&now, &comment), None);
+    }
+
+    #[test]
+    fn what_has_to_stand_is_looked_at_whatever_the_last_update() {
+        let seen = seen(&[
+            ("defender_expected_status", "resolved"),
+            ("defender_expected_assigned_to", "none"),
+        ]);
+        let reopen = Change {
+            status: Some(Status::New),
+            ..Change::default()
+        };
+        let mut now = state("Resolved", "2026-11-21T10:00:00Z");
+        assert_eq!(seen.overruled(&now, &reopen), None);
+        // Nothing is asked of the owner, so nobody cares who it is.
+        now.assigned_to = Some("you@contoso.com".to_owned());
+        assert_eq!(seen.overruled(&now, &reopen), None);
+        now.status = Some("new".to_owned());
+        assert_eq!(seen.overruled(&now, &reopen), None);
+        now.status = Some("inProgress".to_owned());
+        insta::assert_snapshot!(
+            seen.overruled(&now, &reopen).unwrap(),
+            @r#"somebody has changed it since: status had to stand at "resolved" and is "inProgress" now; nothing was written"#
+        );
     }
 
     #[test]

@@ -29,6 +29,8 @@ pub enum Classification {
     TruePositive,
     InformationalExpectedActivity,
     FalsePositive,
+    /// No verdict: only an undo asks for it, and only Graph takes it.
+    Unset,
 }
 
 /// What it was, or why it was not.
@@ -46,6 +48,8 @@ pub enum Determination {
     NotMalicious,
     NotEnoughDataToValidate,
     Other,
+    /// None: only an undo asks for it, and only Graph takes it.
+    Unset,
 }
 
 /// Why a word, or a pair of words, cannot be written to Defender.
@@ -150,7 +154,7 @@ impl Status {
 }
 
 impl Classification {
-    /// Every classification, in the portal's order.
+    /// Every classification a verdict can have, in the portal's order.
     pub const ALL: [Self; 3] = [
         Self::TruePositive,
         Self::InformationalExpectedActivity,
@@ -188,15 +192,17 @@ impl Classification {
                 D::Other,
             ],
             Self::FalsePositive => &[D::NotMalicious, D::NotEnoughDataToValidate, D::Other],
+            Self::Unset => &[D::Unset],
         }
     }
 
-    /// Graph spelling.
+    /// Graph spelling; [`NONE`] for none.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::TruePositive => "truePositive",
             Self::InformationalExpectedActivity => "informationalExpectedActivity",
             Self::FalsePositive => "falsePositive",
+            Self::Unset => NONE,
         }
     }
 
@@ -220,7 +226,7 @@ impl Classification {
 }
 
 impl Determination {
-    /// Every determination that can be written.
+    /// Every determination a verdict can have.
     pub const ALL: [Self; 12] = [
         Self::MultiStagedAttack,
         Self::MaliciousUserActivity,
@@ -256,6 +262,7 @@ impl Determination {
     /// Names what would go.
     pub fn check(self, beside: Option<Classification>) -> Result<(), VocabularyError> {
         match beside {
+            Some(_) if self == Self::Unset => Ok(()),
             None => Err(VocabularyError::Alone {
                 determination: self,
                 valid: list(
@@ -275,7 +282,7 @@ impl Determination {
         }
     }
 
-    /// Graph spelling.
+    /// Graph spelling; [`NONE`] for none.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::MultiStagedAttack => "multiStagedAttack",
@@ -290,6 +297,7 @@ impl Determination {
             Self::NotMalicious => "notMalicious",
             Self::NotEnoughDataToValidate => "notEnoughDataToValidate",
             Self::Other => "other",
+            Self::Unset => NONE,
         }
     }
 
@@ -316,6 +324,19 @@ impl Determination {
                     .find(|(name, _)| *name == folded)
                     .map(|(_, determination)| *determination)
             })
+    }
+}
+
+/// How nothing is called: no owner, no classification, no determination.
+pub const NONE: &str = "none";
+
+/// What Defender says of a field, as `spelling` writes it; [`NONE`] under every
+/// name the APIs and their events have for "not set".
+pub(super) fn said<'s>(said: Option<&'s str>, spelling: fn(&'s str) -> &'s str) -> &'s str {
+    let unset = ["", "null", "unknown", "notavailable", NONE];
+    match said {
+        Some(said) if !unset.iter().any(|word| said.eq_ignore_ascii_case(word)) => spelling(said),
+        _ => NONE,
     }
 }
 

@@ -8,9 +8,9 @@ use crate::counterpart::{Feed, Object, Splunkd, Tenant};
 use serde_json::{Value, json};
 use std::time::Duration;
 
-const FEED: Feed = Feed::GraphAlerts;
+pub const FEED: Feed = Feed::GraphAlerts;
 
-const CLOSE: [&str; 5] = [
+pub const CLOSE: [&str; 5] = [
     "account=contoso",
     "status=resolved",
     "classification=falsePositive",
@@ -18,7 +18,7 @@ const CLOSE: [&str; 5] = [
     "comment=closed, \"for good\"",
 ];
 
-fn open(count: usize) -> (Tenant, Vec<Object>, Splunkd) {
+pub fn open(count: usize) -> (Tenant, Vec<Object>, Splunkd) {
     let mut objects = recent(FEED, count);
     for object in &mut objects {
         for status in ["resolved", "inProgress"] {
@@ -31,7 +31,7 @@ fn open(count: usize) -> (Tenant, Vec<Object>, Splunkd) {
     (tenant, objects, splunkd)
 }
 
-fn search<'a>(command: &'a str, args: &'a [&'a str]) -> Search<'a> {
+pub fn search<'a>(command: &'a str, args: &'a [&'a str]) -> Search<'a> {
     Search {
         command,
         args,
@@ -41,7 +41,7 @@ fn search<'a>(command: &'a str, args: &'a [&'a str]) -> Search<'a> {
     }
 }
 
-fn table<'i>(ids: impl IntoIterator<Item = &'i str>) -> String {
+pub fn table<'i>(ids: impl IntoIterator<Item = &'i str>) -> String {
     let mut table = "id,__mv_id,note,__mv_note\r\n".to_owned();
     for id in ids {
         table += &format!("{id},,\"a \"\"note\"\", with\nall\",\r\n");
@@ -49,12 +49,12 @@ fn table<'i>(ids: impl IntoIterator<Item = &'i str>) -> String {
     table
 }
 
-fn column<'a>(answers: &'a [Answer], name: &str) -> Vec<&'a str> {
+pub fn column<'a>(answers: &'a [Answer], name: &str) -> Vec<&'a str> {
     let rows = answers.iter().flat_map(|answer| &answer.rows);
     rows.map(|row| row[name].as_str()).collect()
 }
 
-fn ids(objects: &[Object]) -> Vec<&str> {
+pub fn ids(objects: &[Object]) -> Vec<&str> {
     objects.iter().map(|object| object.id.as_str()).collect()
 }
 
@@ -410,4 +410,175 @@ fn incidents_go_the_same_way_under_their_own_subject() {
             .unwrap()
             .contains(&json!("tier2"))
     );
+}
+
+#[test]
+fn a_target_counts_once_however_many_chunks_name_it() {
+    let (tenant, objects, splunkd) = open(3);
+    let ids = ids(&objects);
+    let args: Vec<&str> = CLOSE.into_iter().chain(["max_targets=3"]).collect();
+    let chunks = [
+        table([ids[0], ids[1]]),
+        table([ids[1], ids[0]]),
+        table([ids[0], ids[2], ids[0]]),
+    ];
+    let chunks: Vec<&str> = chunks.iter().map(String::as_str).collect();
+    let (answers, run) = search("defenderupdate", &args).run(&splunkd, &chunks);
+    run.well();
+    let outcomes = column(&answers, "defender_outcome");
+    assert_eq!(outcomes[..2], ["updated", "updated"]);
+    assert_eq!(outcomes[2..4], ["unchanged", "unchanged"]);
+    assert_eq!(outcomes[4..], ["unchanged", "updated", "unchanged"]);
+    for object in &objects {
+        let now = tenant.object(FEED, &object.id);
+        assert_eq!(now["comments"].as_array().unwrap().len(), 1);
+    }
+}
+
+#[test]
+fn a_message_names_a_row_by_its_number_in_the_whole_search() {
+    let (_tenant, objects, splunkd) = open(1);
+    let id = objects[0].id.as_str();
+    let chunks = [table([id, "no id?"]), table(["../x", id, id])];
+    let chunks: Vec<&str> = chunks.iter().map(String::as_str).collect();
+    let (answers, _) = search("defenderupdate", &CLOSE).run(&splunkd, &chunks);
+    let messages = column(&answers, "defender_message");
+    assert!(messages[1].starts_with("row 2,"), "{messages:?}");
+    assert!(messages[2].starts_with("row 3,"), "{messages:?}");
+    assert!(
+        messages[4].ends_with("(together with row 4)"),
+        "{messages:?}"
+    );
+}
+
+#[test]
+fn outcomes_of_earlier_runs_are_handed_over_once_in_a_search() {
+    let (_tenant, objects, splunkd) = open(3);
+    let ids = ids(&objects);
+    splunkd.fail_receivers(403);
+    let first = table([ids[0]]);
+    search("defenderupdate", &CLOSE).run(&splunkd, &[&first]);
+    let before = offered(&splunkd);
+    let chunks = [table([ids[1]]), table([ids[2]]), table([ids[1]])];
+    let chunks: Vec<&str> = chunks.iter().map(String::as_str).collect();
+    let (answers, _) = search("defenderupdate", &CLOSE).run(&splunkd, &chunks);
+    assert_eq!(column(&answers, "defender_outcome")[..2], ["updated"; 2]);
+    // One of the earlier run's, and the first of this one's.
+    assert_eq!(offered(&splunkd) - before, 2);
+}
+
+fn offered(splunkd: &Splunkd) -> usize {
+    let received = splunkd.received().into_iter();
+    let offered = received.filter(|got| got.path == "/services/receivers/simple");
+    offered.count()
+}
+
+#[test]
+fn a_conversation_in_pieces_of_one_byte_goes_like_a_whole_one() {
+    let (_tenant, objects, splunkd) = open(2);
+    let args: Vec<&str> = CLOSE.into_iter().chain(["dry_run=1"]).collect();
+    let search = search("defenderupdate", &args);
+    let rows = table(ids(&objects));
+    let questions = search.getinfo(&splunkd) + &execute(false, &rows) + &execute(true, "");
+    let mut running = search.start(&splunkd, "");
+    for byte in questions.bytes() {
+        running.write(&[byte]);
+    }
+    let dripped = running.finish().well();
+    let whole = search.start(&splunkd, &questions).finish().well();
+    let rows = |run: &crate::counterpart::process::Run| {
+        let answers = crate::counterpart::chunked::answers(&run.stdout);
+        let outcomes = column(&answers[1..], "defender_outcome");
+        outcomes.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(rows(&dripped), ["planned"; 2]);
+    assert_eq!(rows(&whole), rows(&dripped));
+}
+
+#[test]
+fn an_end_inside_a_chunk_means_that_nobody_wants_it() {
+    let (tenant, objects, splunkd) = open(2);
+    let search = search("defenderupdate", &CLOSE);
+    let info = search.getinfo(&splunkd);
+    let chunk = execute(true, &table(ids(&objects)));
+    let header = chunk.find('\n').unwrap();
+    for cut in [0, 3, header, header + 1, header + 20, chunk.len() - 1] {
+        let mut running = search.start(&splunkd, &(info.clone() + &chunk[..cut]));
+        running.close_stdin();
+        let run = running.finish().well();
+        let answers = crate::counterpart::chunked::answers(&run.stdout);
+        assert_eq!(answers.len(), 1, "{cut}: the introduction alone");
+    }
+    assert!(tenant.calls().is_empty());
+    assert!(splunkd.indexed().is_empty());
+}
+
+#[test]
+fn a_chunk_larger_than_any_is_refused_before_it_is_read() {
+    let (tenant, _, splunkd) = open(1);
+    let search = search("defenderupdate", &CLOSE);
+    let info = search.getinfo(&splunkd);
+    for header in [
+        "chunked 1.0,40,99999999999\n",
+        "chunked 1.0,99999999999,0\n",
+        "chunked 1.0,99999999999999999999999999,0\n",
+        "chunked 1.0,-1,0\n",
+        "chunked 2.0,1,0\n",
+        "GET / HTTP/1.1\r\n",
+        &"x".repeat(200),
+    ] {
+        let run = search.start(&splunkd, &(info.clone() + header)).finish();
+        assert_eq!(run.code(), Some(1), "{header}: {}", run.stderr);
+        let answers = crate::counterpart::chunked::answers(&run.stdout);
+        let last = answers.last().unwrap();
+        assert!(
+            last.finished() && last.messages()[0].starts_with("ERROR "),
+            "{last:?}"
+        );
+    }
+    assert!(tenant.calls().is_empty());
+}
+
+#[test]
+fn head_is_satisfied_with_what_came_and_the_rest_is_not_begun() {
+    let (tenant, objects, splunkd) = open(3);
+    let ids = ids(&objects);
+    let search = search("defenderupdate", &CLOSE);
+    let first = table([ids[0]]);
+    let questions = search.getinfo(&splunkd) + &execute(false, &first);
+    // Hung up behind the first answer, or told that this was all.
+    let mut running = search.start(&splunkd, &questions);
+    assert!(running.wait_for_output(600));
+    running.close_stdin();
+    let run = running.finish().well();
+    assert_eq!(crate::counterpart::chunked::answers(&run.stdout).len(), 2);
+    let told = questions + &execute(true, "");
+    let run = search.start(&splunkd, &told).finish().well();
+    let answers = crate::counterpart::chunked::answers(&run.stdout);
+    assert!(answers[2].finished() && answers[2].rows.is_empty());
+    assert_eq!(tenant.object(FEED, ids[0])["status"], "resolved");
+    assert_eq!(tenant.object(FEED, ids[1])["status"], "new");
+}
+
+#[test]
+fn a_chunk_that_is_a_preview_is_handed_on_and_only_the_real_one_written() {
+    let (tenant, objects, splunkd) = open(1);
+    let search = search("defenderupdate", &CLOSE);
+    let rows = table(ids(&objects));
+    let preview =
+        execute(false, &rows).replace("\"finished\":false", "\"finished\":false,\"preview\":true");
+    let longer = preview.len() - execute(false, &rows).len();
+    let (header, rest) = preview.split_once('\n').unwrap();
+    let (head, body) = header.rsplit_once(',').unwrap();
+    let (version, metadata) = head.rsplit_once(',').unwrap();
+    let metadata: usize = metadata.parse().unwrap();
+    let preview = format!("{version},{},{body}\n{rest}", metadata + longer);
+    let mut running = search.start(&splunkd, &(search.getinfo(&splunkd) + &preview));
+    assert!(running.wait_for_output(300));
+    assert!(tenant.calls().is_empty());
+    running.write(execute(true, &rows).as_bytes());
+    let run = running.finish().well();
+    let answers = crate::counterpart::chunked::answers(&run.stdout);
+    assert_eq!(column(&answers[1..], "defender_outcome"), ["", "updated"]);
+    assert_eq!(splunkd.indexed().len(), 1);
 }

@@ -557,3 +557,137 @@ fn a_change_made_here_comes_back_once_in_the_feed() {
     assert_eq!(events.len(), 1);
     assert_eq!(events[0].data, tenant.objects(Feed::GraphAlerts)[2].text);
 }
+
+#[test]
+fn an_ad_hoc_response_from_incident_review_acts_on_the_notables_alert() {
+    let (tenant, objects, splunkd) = open(Feed::GraphAlerts, 2);
+    // A notable keeps the fields of the correlation search's row beside its own.
+    let header = [
+        "event_id",
+        "rule_id",
+        "orig_sid",
+        "orig_rid",
+        "status",
+        "status_label",
+        "owner",
+        "urgency",
+        "search_name",
+        "id",
+        "lastUpdateDateTime",
+    ];
+    let updated = tenant.object(Feed::GraphAlerts, &objects[0].id)["lastUpdateDateTime"].clone();
+    let notable: Vec<String> = [
+        "6D@@notable@@a1",
+        "6D@@notable@@a1",
+        "scheduler__admin__x__RMD5_at_1_2",
+        "7",
+        "1",
+        "New",
+        "unassigned",
+        "high",
+        "Threat - Malware - Rule",
+        objects[0].id.as_str(),
+        updated.as_str().unwrap(),
+    ]
+    .map(str::to_owned)
+    .into();
+    let rows = [notable];
+    let form = [
+        ("account", "contoso"),
+        ("status", "resolved"),
+        ("_cam", "{}"),
+    ];
+    let instead = [
+        ("sid", "1700000000.99".into()),
+        ("search_name", "".into()),
+        ("search_uri", "".into()),
+        ("owner", "ann".into()),
+        ("user", "ann".into()),
+        ("app", "SplunkEnterpriseSecuritySuite".into()),
+    ];
+    let alert = Alert {
+        form: &form,
+        header: &header,
+        rows: &rows,
+        instead: &instead,
+        ..Alert::default()
+    };
+    ended(&splunkd.alert(&alert), 0);
+    assert_eq!(
+        tenant.object(Feed::GraphAlerts, &objects[0].id)["status"],
+        "resolved"
+    );
+    assert_eq!(
+        tenant.object(Feed::GraphAlerts, &objects[1].id)["status"],
+        "new"
+    );
+    let log = splunkd.log_file("defender_update_alert_modalert.log");
+    let lines: Vec<&str> = log.lines().collect();
+    assert_eq!(lines.len(), 2, "{log}");
+    let same = "action_name=\"defender_update_alert\" sid=\"1700000000.99\" \
+                orig_sid=\"scheduler__admin__x__RMD5_at_1_2\" rid=\"0\" orig_rid=\"7\" \
+                app=\"SplunkEnterpriseSecuritySuite\" user=\"ann\" digest_mode=\"1\" action_mode=\"adhoc\"";
+    assert!(
+        lines[0].contains("signature=\"Invoking modular action\""),
+        "{log}"
+    );
+    assert!(lines[0].ends_with(same), "{log}");
+    assert!(
+        lines[1].ends_with(&format!("{same} action_status=\"success\"")),
+        "{log}"
+    );
+    let outcomes = outcomes(&splunkd);
+    assert_eq!(
+        (&outcomes[0]["actor"], &outcomes[0]["sid"]),
+        (&"ann".into(), &"1700000000.99".into())
+    );
+}
+
+#[test]
+fn an_ad_hoc_run_without_a_results_file_acts_on_the_row_in_the_payload() {
+    let (tenant, objects, splunkd) = open(Feed::GraphAlerts, 1);
+    let form = [
+        ("account", "contoso"),
+        ("status", "resolved"),
+        ("id_field", "$result.alert$"),
+    ];
+    let row = serde_json::json!({"alert": objects[0].id, "rid": "3", "orig_sid": "s0"});
+    let instead = [
+        ("sid", "1.2".into()),
+        ("results_file", Value::Null),
+        ("result", row),
+    ];
+    let alert = Alert {
+        form: &form,
+        instead: &instead,
+        ..Alert::default()
+    };
+    ended(&splunkd.alert(&alert), 0);
+    assert_eq!(
+        tenant.object(Feed::GraphAlerts, &objects[0].id)["status"],
+        "resolved"
+    );
+    let log = splunkd.log_file("defender_update_alert_modalert.log");
+    assert_eq!(log.matches("orig_sid=\"s0\" rid=\"3\"").count(), 2, "{log}");
+}
+
+#[test]
+fn per_result_runs_are_told_apart_in_the_response_action_log() {
+    let (_tenant, objects, splunkd) = open(Feed::GraphAlerts, 2);
+    let form = [("account", "contoso"), ("status", "resolved")];
+    for (number, object) in objects.iter().enumerate() {
+        let row = serde_json::json!({"id": object.id});
+        let instead = [("result_id", number.to_string().into()), ("result", row)];
+        let alert = Alert {
+            form: &form,
+            instead: &instead,
+            ..Alert::default()
+        };
+        ended(&splunkd.alert(&alert), 0);
+    }
+    let log = splunkd.log_file("defender_update_alert_modalert.log");
+    for number in 0..2 {
+        let pair = format!("rid=\"{number}\" app=\"search\" user=\"admin\" digest_mode=\"0\"");
+        assert_eq!(log.matches(&pair).count(), 2, "{log}");
+    }
+}

@@ -86,6 +86,7 @@ fn entry(row: usize) -> Entry {
         latency_ms: None,
         verified: None,
         dry_run: false,
+        undoes: None,
         sid: None,
         search_name: None,
     }

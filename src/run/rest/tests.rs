@@ -63,10 +63,10 @@ impl Splunkd {
         }
     }
 
-    fn request(&self, key: &str, body: &str) -> Result<Request, RequestError> {
+    fn request(&self, key: &str, errand: &str, body: &str) -> Result<Request, RequestError> {
         let json = json!({
             "method": "POST",
-            "rest_path": "/defender_bridge/triage",
+            "rest_path": format!("/defender_bridge/{errand}"),
             "payload": body,
             "session": {"user": "who the request says", "authtoken": key},
             "system_authtoken": SYSTEM,
@@ -76,7 +76,12 @@ impl Splunkd {
     }
 
     async fn triage(&self, key: &str, body: &str) -> Reply {
-        Endpoint::default().answer(self.request(key, body)).await
+        self.ask(key, "triage", body).await
+    }
+
+    async fn ask(&self, key: &str, errand: &str, body: &str) -> Reply {
+        let request = self.request(key, errand, body);
+        Endpoint::default().answer(request).await
     }
 }
 
@@ -120,7 +125,7 @@ async fn a_role_without_the_secret_gets_an_outcome_for_every_row() {
     let splunkd = Splunkd::start().await;
     let reply = splunkd.triage(ANALYST, JOB).await;
     assert_eq!(reply.status(), 200, "{reply:?}");
-    let said = reply.payload();
+    let said = said(&reply);
     assert_eq!(said["rows"], json!(["failed", "invalid"]));
     assert_eq!(said["summary"], "2 rows: 1 invalid, 1 failed");
     let outcomes = said["outcomes"].as_array().unwrap();
@@ -167,11 +172,50 @@ async fn a_role_without_the_capability_is_refused_whatever_splunkd_let_through()
     let reply = splunkd.triage(READER, JOB).await;
     assert_eq!(reply.status(), 403);
     insta::assert_snapshot!(
-        reply.payload()["messages"][0]["text"].as_str().unwrap(),
+        said(&reply)["messages"][0]["text"].as_str().unwrap(),
         @r#"user "rita" (roles user, guest) may not write to Microsoft Defender: a role of this user needs the capability defender_triage; an administrator grants it in Settings > Roles"#,
     );
     let asked = splunkd.asked.lock().unwrap().clone();
     assert_eq!(asked.len(), 1, "nothing but who it is: {asked:?}");
+}
+
+#[tokio::test]
+async fn reading_takes_the_same_capability_and_an_account_open_to_the_caller() {
+    let splunkd = Splunkd::start().await;
+    for (errand, body, wrong) in [
+        (
+            "live",
+            r#"{"account":"contoso","subject":"alert","ids":["da1"]}"#,
+            r#"{"account":"contoso","subject":"alert","api":"xdr","ids":["da1"]}"#,
+        ),
+        (
+            "hunt",
+            r#"{"account":"contoso","query":"T"}"#,
+            r#"{"account":"contoso","query":" "}"#,
+        ),
+        ("check", r#"{"account":"contoso"}"#, r#"{"account":1}"#),
+    ] {
+        let refused = splunkd.ask(READER, errand, body).await;
+        assert_eq!(refused.status(), 403, "{errand}");
+        assert!(refused.payload().contains("defender_triage"), "{errand}");
+        let refused = splunkd.ask(ANALYST, errand, wrong).await;
+        assert_eq!(refused.status(), 400, "{errand} {}", refused.payload());
+        // The account has no tenant, so that nothing leaves this machine.
+        let answered = splunkd.ask(ANALYST, errand, body).await;
+        let status = if errand == "check" { 200 } else { 502 };
+        assert_eq!(answered.status(), status, "{errand} {}", answered.payload());
+        assert!(answered.payload().contains("tenant_id"), "{errand}");
+        assert!(!answered.payload().contains(SECRET), "{errand}");
+        let nowhere = body.replace("contoso", "..");
+        let unknown = splunkd.ask(ANALYST, errand, &nowhere).await;
+        assert_eq!(unknown.status(), 400, "{errand} {}", unknown.payload());
+    }
+    let asked = splunkd.asked.lock().unwrap().clone();
+    let accounts = "conf-defender_bridge_account/contoso";
+    for key in [ANALYST, SYSTEM] {
+        let seen = |(own, path): &(String, String)| own == key && path.ends_with(accounts);
+        assert!(asked.iter().any(seen), "{key}: {asked:?}");
+    }
 }
 
 #[tokio::test]
@@ -197,6 +241,10 @@ async fn what_is_asked_for_wrongly_is_refused_and_recorded_nowhere() {
     assert!(splunkd.events.lock().unwrap().is_empty());
 }
 
+fn said(reply: &Reply) -> Value {
+    serde_json::from_str(reply.payload()).unwrap()
+}
+
 async fn asked(json: &str) -> Reply {
     Endpoint::default()
         .answer(Request::read(json.as_bytes()))
@@ -209,8 +257,8 @@ async fn says_who_it_is_and_what_there_is() {
         asked(r#"{"method":"GET","rest_path":"/defender_bridge/ping","session":{"user":"ann"}}"#)
             .await;
     assert_eq!(ping.status(), 200);
-    assert_eq!(ping.payload()["app"], "defender_bridge");
-    assert_eq!(ping.payload()["user"], "ann");
+    assert_eq!(said(&ping)["app"], "defender_bridge");
+    assert_eq!(said(&ping)["user"], "ann");
     for (json, status) in [
         (
             r#"{"method":"POST","rest_path":"/defender_bridge/ping"}"#,

@@ -37,7 +37,7 @@ impl Verdicts {
         let summary = bench.carry_out(&order, &course, &mut answered).await?;
         tracing::info!("for {}: {summary}", caller.user);
         let handed_back = answered.end().await;
-        Ok(Reply::well(document(
+        Ok(Reply::well(&document(
             &summary,
             answered.entries,
             &handed_back,

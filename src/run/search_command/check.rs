@@ -2,9 +2,11 @@
 
 use super::arguments::Arguments;
 use super::talk::{Halt, Talk};
-use super::{Session, account};
-use crate::run::examination::{self, Point};
+use crate::run::account;
+use crate::run::examination::{self, Named, Point, Points};
+use crate::run::reading::Reading;
 use crate::splunk::chunked::{Invocation, Values};
+use crate::splunk::splunkd::Errand;
 use std::io::Write;
 
 /// As the columns come.
@@ -37,26 +39,29 @@ impl Wish {
         talk: &mut Talk<W>,
     ) -> Result<(), Halt> {
         talk.next().await?;
+        let splunkd = super::splunkd(call)?;
         let opening = async {
-            let session = Session::open(call).await?;
-            let point = splunkd(&session).await;
+            let points = examination::splunkd(&splunkd).await;
             let names = match &self.account {
                 Some(name) => vec![name.clone()],
                 None => {
-                    let stanzas = session.splunkd.conf_stanzas(account::ACCOUNTS).await?;
+                    let stanzas = splunkd.conf_stanzas(account::ACCOUNTS).await?;
                     stanzas.into_iter().map(|(name, _)| name).collect()
                 }
             };
-            anyhow::Ok((session, point, names))
+            anyhow::Ok((points, names))
         };
-        let (session, point, names) = talk.unless_gone(opening).await??;
+        let (points, names) = talk.unless_gone(opening).await??;
         let gone = talk.gone();
         let mut sheet = talk.sheet(call, &COLUMNS);
-        sheet.put(&cells("", &point)).await?;
+        for point in points {
+            sheet.put(&cells("", &point)).await?;
+        }
+        let reading = Reading::of(splunkd).await;
         for name in names {
             let mut gone = gone.clone();
             let points = tokio::select! {
-                points = points(&session, &name) => points,
+                points = of_account(&reading, &name) => points,
                 _ = gone.wait_for(|gone| *gone) => return Err(Halt::Gone),
             };
             for point in points {
@@ -67,21 +72,19 @@ impl Wish {
     }
 }
 
-async fn splunkd(session: &Session) -> Point {
-    let asked = async {
-        let info = session.splunkd.server_info().await?;
-        anyhow::Ok((info, session.splunkd.current_context().await?))
+async fn of_account(reading: &anyhow::Result<Reading>, name: &str) -> Vec<Point> {
+    let failed = |error: &anyhow::Error| vec![Point::failed("account", format!("{error:#}"))];
+    let reading = match reading {
+        Ok(reading) => reading,
+        Err(error) => return failed(error),
     };
-    match asked.await {
-        Ok((info, context)) => examination::splunkd(&info, &context),
-        Err(error) => Point::failed("splunkd", format!("{error:#}")),
-    }
-}
-
-async fn points(session: &Session, name: &str) -> Vec<Point> {
-    match account::account(&session.splunkd, &session.settings, name).await {
-        Ok(account) => examination::defender(&account).await,
-        Err(error) => vec![Point::failed("account", format!("{error:#}"))],
+    let named = Named {
+        account: name.to_owned(),
+    };
+    match reading.by_endpoint::<Points>(Errand::Check, &named).await {
+        Ok(Some(answer)) => answer.points,
+        Ok(None) => examination::account(&reading.splunkd, &reading.settings, name).await,
+        Err(error) => failed(&error),
     }
 }
 

@@ -6,20 +6,22 @@
 
 use super::arguments::Arguments;
 use super::talk::{Halt, Talk};
-use super::{Session, account};
-use crate::defender::{Client, Family, FamilyDesk};
-use crate::run::home;
+use crate::defender::FamilyDesk;
+use crate::run::live::{self, Answer, Live, Question};
+use crate::run::reading::Reading;
 use crate::splunk::chunked::{Invocation, Level, Message, Table, Values};
 use crate::splunk::results::Row;
-use crate::triage::{Api, Desk, DeskError, Outcome, State, Subject, Target};
+use crate::splunk::splunkd::Errand;
+use crate::triage::{Api, Outcome, Subject};
 use anyhow::bail;
+use std::cell::OnceCell;
 use std::collections::{BTreeSet, HashMap};
 use std::io::Write;
 
 const KNOWN: [&str; 4] = ["account", "subject", "api", "id_field"];
 
 /// As the columns come behind the rows' own.
-const COLUMNS: [&str; 11] = [
+pub const COLUMNS: [&str; 11] = [
     "defender_live_id",
     "defender_live_read",
     "defender_live_message",
@@ -33,50 +35,97 @@ const COLUMNS: [&str; 11] = [
     "defender_live_merged_into",
 ];
 
-/// Ids beyond it are no ids of Defender.
-const LONGEST_ID: usize = 128;
+/// Ids read in one request of the endpoint: a few calls, well within its time.
+const AT_ONCE: usize = 100;
 
 #[derive(Debug)]
 pub struct Wish {
-    account: String,
-    subject: Subject,
-    api: Api,
-    id_field: Option<String>,
+    pub account: String,
+    pub subject: Subject,
+    pub api: Api,
+    pub id_field: Option<String>,
 }
 
-/// What is known of a target.
-type Known = Result<State, Unread>;
+/// What Defender says now, each id asked for once in a search.
+pub struct Lookup<'w> {
+    wish: &'w Wish,
+    known: HashMap<String, Live>,
+    /// Opened with the first id.
+    reader: Option<Reader>,
+}
 
-#[derive(Debug, Clone)]
-struct Unread {
-    outcome: Outcome,
-    message: String,
+impl<'w> Lookup<'w> {
+    pub fn new(wish: &'w Wish) -> Self {
+        Self {
+            wish,
+            known: HashMap::new(),
+            reader: None,
+        }
+    }
+
+    /// Asks for what is not known yet.
+    pub async fn read<W: Write>(
+        &mut self,
+        ids: &[Vec<String>],
+        call: &Invocation,
+        talk: &Talk<W>,
+    ) -> Result<(), Halt> {
+        let wanted: BTreeSet<&String> = ids
+            .iter()
+            .flatten()
+            .filter(|id| !self.known.contains_key(*id))
+            .collect();
+        let wanted: Vec<String> = wanted.into_iter().cloned().collect();
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        let reader = match self.reader.take() {
+            Some(reader) => reader,
+            None => talk.unless_gone(open(call)).await??,
+        };
+        let read = talk.unless_gone(self.wish.look(&reader, &wanted)).await??;
+        self.known.extend(wanted.into_iter().zip(read));
+        self.reader = Some(reader);
+        Ok(())
+    }
+
+    pub fn get(&self, id: &str) -> Option<&Live> {
+        self.known.get(id)
+    }
+
+    /// A row's cells of [`COLUMNS`].
+    pub fn cells(&self, ids: &[String]) -> Vec<Values> {
+        cells(ids, &self.known, self.wish.subject)
+    }
+
+    /// What could not be read, said once.
+    pub fn unread(&self, command: &str) -> Vec<Message> {
+        let unread = self.known.values().filter(|live| !live.is_read()).count();
+        if unread == 0 {
+            return Vec::new();
+        }
+        vec![Message::new(
+            Level::Warn,
+            format!(
+                "{command}: {unread} of {} {}s could not be read; defender_live_message says why",
+                self.known.len(),
+                self.wish.subject
+            ),
+        )]
+    }
+}
+
+/// Who reads, and the desk where this process does.
+struct Reader {
+    reading: Reading,
+    desk: OnceCell<FamilyDesk>,
 }
 
 impl Wish {
     pub fn read(words: &[String]) -> anyhow::Result<Self> {
         let mut arguments = Arguments::read(words, &KNOWN)?;
         let subject = subject(arguments.take("subject").as_deref())?;
-        let api = match arguments.get("api") {
-            None => Api::Graph,
-            Some(word) => {
-                let known = [Api::Graph, Api::Mde, Api::Xdr]
-                    .into_iter()
-                    .filter(|api| api.serves(subject));
-                let named = known
-                    .clone()
-                    .find(|api| api.as_str().eq_ignore_ascii_case(word));
-                let Some(api) = named else {
-                    let known: Vec<&str> = known.map(Api::as_str).collect();
-                    bail!(
-                        "api \"{}\" cannot be read for {subject}s; use {}",
-                        word.escape_debug(),
-                        known.join(" or ")
-                    );
-                };
-                api
-            }
-        };
+        let api = live::api(arguments.get("api"), subject)?;
         Ok(Self {
             account: arguments.account()?.to_owned(),
             subject,
@@ -90,38 +139,15 @@ impl Wish {
         call: &Invocation,
         talk: &mut Talk<W>,
     ) -> Result<(), Halt> {
-        let mut known: HashMap<String, Known> = HashMap::new();
-        let mut desk = None;
+        let mut lookup = Lookup::new(self);
         loop {
             let chunk = talk.next().await?;
             let table = Table::read(&chunk.body)?;
             let ids: Vec<Vec<String>> = table.rows().map(|row| self.ids(&row)).collect();
-            let wanted: Vec<Target> = ids
-                .iter()
-                .flatten()
-                .filter(|id| !known.contains_key(*id))
-                .collect::<BTreeSet<_>>()
-                .into_iter()
-                .map(|id| Target {
-                    subject: self.subject,
-                    id: id.clone(),
-                })
-                .collect();
-            if !wanted.is_empty() {
-                let opened = match desk.take() {
-                    Some(open) => open,
-                    None => talk.unless_gone(self.open(call)).await??,
-                };
-                let states = talk.unless_gone(self.look(&opened, &wanted)).await?;
-                known.extend(wanted.into_iter().map(|target| target.id).zip(states));
-                desk = Some(opened);
-            }
-            let cells: Vec<Vec<Values>> = ids
-                .iter()
-                .map(|ids| cells(ids, &known, self.subject))
-                .collect();
+            lookup.read(&ids, call, talk).await?;
+            let cells: Vec<Vec<Values>> = ids.iter().map(|ids| lookup.cells(ids)).collect();
             let messages = match chunk.finished {
-                true => summary(&known, self.subject),
+                true => lookup.unread("defenderget"),
                 false => Vec::new(),
             };
             talk.answer(chunk.finished, &messages, &table.widened(&COLUMNS, &cells)?)?;
@@ -131,52 +157,52 @@ impl Wish {
         }
     }
 
-    async fn open(&self, call: &Invocation) -> anyhow::Result<FamilyDesk> {
-        let session = Session::open(call).await?;
-        let account = account::account(&session.splunkd, &session.settings, &self.account).await?;
-        let family = match self.api {
-            Api::Graph => Family::Graph,
-            Api::Mde => Family::Mde,
-            Api::Xdr => Family::Xdr,
-        };
-        let client = Client::new(&account, family, home::state().as_deref())?;
-        Ok(FamilyDesk::new(client))
+    async fn look(&self, reader: &Reader, wanted: &[String]) -> anyhow::Result<Vec<Live>> {
+        let mut read = Vec::with_capacity(wanted.len());
+        for ids in wanted.chunks(AT_ONCE) {
+            let question = Question {
+                account: self.account.clone(),
+                subject: self.subject.into(),
+                api: Some(self.api.to_string()),
+                ids: ids.to_vec(),
+            };
+            let reading = &reader.reading;
+            match reading
+                .by_endpoint::<Answer>(Errand::Live, &question)
+                .await?
+            {
+                Some(answer) => {
+                    let mut live = answer.live.into_iter();
+                    read.extend(ids.iter().map(|id| {
+                        live.next().unwrap_or_else(|| {
+                            Live::unread(id, Outcome::Failed, "the answer left it out")
+                        })
+                    }));
+                }
+                None => {
+                    let rest = wanted.get(read.len()..).unwrap_or_default();
+                    let desk = self.desk(reader).await?;
+                    read.extend(live::look(desk, self.subject, rest).await);
+                    break;
+                }
+            }
+        }
+        Ok(read)
     }
 
-    async fn look(&self, desk: &FamilyDesk, wanted: &[Target]) -> Vec<Known> {
-        let (sound, unsound): (Vec<_>, Vec<_>) =
-            (0..wanted.len()).partition(|place| wanted.get(*place).is_some_and(is_id));
-        let targets: Vec<Target> = sound
-            .iter()
-            .filter_map(|place| wanted.get(*place).cloned())
-            .collect();
-        let mut states = desk.read_many(&targets).await.into_iter();
-        let mut seen: Vec<(usize, Known)> = sound
-            .into_iter()
-            .map(|place| {
-                let unread = |outcome, message| Unread { outcome, message };
-                let known = match states.next() {
-                    Some(Ok(state)) => Ok(state),
-                    Some(Err(error)) => Err(unread(error.failing().into(), error.to_string())),
-                    None => Err(unread(
-                        Outcome::Failed,
-                        "Defender's answer left it out".to_owned(),
-                    )),
-                };
-                (place, known)
-            })
-            .collect();
-        seen.extend(unsound.into_iter().map(|place| {
-            let message = format!("this is no {} id", self.subject);
-            let outcome = Outcome::Invalid;
-            (place, Err(Unread { outcome, message }))
-        }));
-        seen.sort_by_key(|(place, _)| *place);
-        seen.into_iter().map(|(_, known)| known).collect()
+    async fn desk<'r>(&self, reader: &'r Reader) -> anyhow::Result<&'r FamilyDesk> {
+        if let Some(desk) = reader.desk.get() {
+            return Ok(desk);
+        }
+        let Reading {
+            splunkd, settings, ..
+        } = &reader.reading;
+        let desk = live::desk(splunkd, settings, &self.account, self.api).await?;
+        Ok(reader.desk.get_or_init(|| desk))
     }
 
     /// The row's ids, each once.
-    fn ids(&self, row: &Row) -> Vec<String> {
+    pub fn ids(&self, row: &Row) -> Vec<String> {
         let usual: &[&str] = match self.subject {
             Subject::Alert => &["alert_id", "alertId", "id"],
             Subject::Incident => &["incident_id", "incidentId", "id"],
@@ -211,17 +237,14 @@ pub fn subject(word: Option<&str>) -> anyhow::Result<Subject> {
     }
 }
 
-/// An id becomes part of an address and of a filter: what no id is made of does
-/// not get there.
-fn is_id(target: &Target) -> bool {
-    let sound = |c: char| match target.subject {
-        Subject::Alert => c.is_ascii_alphanumeric() || "-_.:~=+@|".contains(c),
-        Subject::Incident => c.is_ascii_digit(),
-    };
-    target.id.len() <= LONGEST_ID && target.id.chars().all(sound)
+async fn open(call: &Invocation) -> anyhow::Result<Reader> {
+    Ok(Reader {
+        reading: super::reading(call).await?,
+        desk: OnceCell::new(),
+    })
 }
 
-fn cells(ids: &[String], known: &HashMap<String, Known>, subject: Subject) -> Vec<Values> {
+fn cells(ids: &[String], known: &HashMap<String, Live>, subject: Subject) -> Vec<Values> {
     if ids.is_empty() {
         let mut cells = vec![Values::new(); COLUMNS.len()];
         for (place, text) in [
@@ -237,13 +260,10 @@ fn cells(ids: &[String], known: &HashMap<String, Known>, subject: Subject) -> Ve
         }
         return cells;
     }
-    let of = |column: &dyn Fn(&str, &Known) -> Values| -> Values {
+    let of = |column: &dyn Fn(&Live) -> Values| -> Values {
         let mut values: Values = Vec::new();
-        for id in ids {
-            let Some(known) = known.get(id) else {
-                continue;
-            };
-            let own = column(id, known);
+        for live in ids.iter().filter_map(|id| known.get(id)) {
+            let own = column(live);
             // With several ids, the values of each column stay in their order.
             if own.is_empty() && ids.len() > 1 {
                 values.push(String::new());
@@ -252,45 +272,21 @@ fn cells(ids: &[String], known: &HashMap<String, Known>, subject: Subject) -> Ve
         }
         values
     };
-    let state = |part: fn(&State) -> Values| {
-        of(&move |_, known| known.as_ref().map(part).unwrap_or_default())
-    };
+    let said = |text: &Option<String>| -> Values { text.iter().cloned().collect() };
     vec![
-        of(&|id, _| vec![id.to_owned()]),
-        of(&|_, known| match known {
-            Ok(_) => vec!["ok".to_owned()],
-            Err(unread) => vec![unread.outcome.to_string()],
+        of(&|live| vec![live.id.clone()]),
+        of(&|live| vec![live.read.clone()]),
+        of(&|live| said(&live.message)),
+        of(&|live| said(&live.status)),
+        of(&|live| said(&live.classification)),
+        of(&|live| said(&live.determination)),
+        of(&|live| said(&live.assigned_to)),
+        of(&|live| live.tags.clone()),
+        of(&|live| match live.is_read() {
+            true => vec![live.comments.to_string()],
+            false => Vec::new(),
         }),
-        of(&|_, known| match known {
-            Ok(_) => Vec::new(),
-            Err(unread) => vec![unread.message.clone()],
-        }),
-        state(|state| said(&state.status)),
-        state(|state| said(&state.classification)),
-        state(|state| said(&state.determination)),
-        state(|state| said(&state.assigned_to)),
-        state(|state| state.tags.clone()),
-        state(|state| vec![state.comments.len().to_string()]),
-        state(|state| said(&state.updated)),
-        state(|state| said(&state.merged_into)),
+        of(&|live| said(&live.last_update)),
+        of(&|live| said(&live.merged_into)),
     ]
-}
-
-fn said(text: &Option<String>) -> Values {
-    text.iter().cloned().collect()
-}
-
-/// What could not be read, said once.
-fn summary(known: &HashMap<String, Known>, subject: Subject) -> Vec<Message> {
-    let unread = known.values().filter(|known| known.is_err()).count();
-    if unread == 0 {
-        return Vec::new();
-    }
-    vec![Message::new(
-        Level::Warn,
-        format!(
-            "defenderget: {unread} of {} {subject}s could not be read; defender_live_message says why",
-            known.len()
-        ),
-    )]
 }

@@ -3,10 +3,10 @@
 
 use super::arguments::Arguments;
 use super::talk::{Halt, Talk};
-use super::{Session, account};
-use crate::defender::hunting::{Column, Found, Holds, Hunt, Hunter, MOST_DAYS, MOST_ROWS};
-use crate::run::home;
+use crate::defender::hunting::{Answered, Column, Found, Holds, Hunt, MOST_DAYS, MOST_ROWS};
+use crate::run::hunting::{Hunted, Query};
 use crate::splunk::chunked::{Invocation, Level, Message, Values};
+use crate::splunk::splunkd::Errand;
 use std::io::Write;
 
 const KNOWN: [&str; 3] = ["account", "query", "timespan"];
@@ -16,17 +16,21 @@ const TIMES: [&str; 2] = ["Timestamp", "TimeGenerated"];
 
 #[derive(Debug)]
 pub struct Wish {
-    account: String,
+    query: Query,
     hunt: Hunt,
 }
 
 impl Wish {
     pub fn read(words: &[String]) -> anyhow::Result<Self> {
         let arguments = Arguments::read(words, &KNOWN)?;
-        let query = arguments.get("query").unwrap_or_default();
-        Ok(Self {
+        let query = Query {
             account: arguments.account()?.to_owned(),
-            hunt: Hunt::new(query, arguments.get("timespan"))?,
+            query: arguments.get("query").unwrap_or_default().to_owned(),
+            timespan: arguments.get("timespan").map(str::to_owned),
+        };
+        Ok(Self {
+            hunt: query.hunt()?,
+            query,
         })
     }
 
@@ -51,11 +55,16 @@ impl Wish {
         sheet.end(&self.messages(&found, answer.warning.as_deref()))
     }
 
-    async fn ask(&self, call: &Invocation) -> anyhow::Result<crate::defender::hunting::Answered> {
-        let session = Session::open(call).await?;
-        let account = account::account(&session.splunkd, &session.settings, &self.account).await?;
-        let hunter = Hunter::new(&account, home::state().as_deref())?;
-        Ok(hunter.run(&self.hunt).await?)
+    async fn ask(&self, call: &Invocation) -> anyhow::Result<Answered> {
+        let reading = super::reading(call).await?;
+        let hunted = reading.by_endpoint::<Hunted>(Errand::Hunt, &self.query);
+        if let Some(hunted) = hunted.await? {
+            return Ok(hunted.answered());
+        }
+        let asked = self
+            .query
+            .ask(&self.hunt, &reading.splunkd, &reading.settings);
+        asked.await
     }
 
     fn messages(&self, found: &Found<'_>, warning: Option<&str>) -> Vec<Message> {

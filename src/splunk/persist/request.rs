@@ -5,7 +5,8 @@ use super::super::NAME;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use secrecy::SecretString;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
 
 /// Why a request could not be understood. No text of it is quoted: it holds
@@ -86,6 +87,10 @@ impl Request {
     /// # Errors
     /// If it is no such document; what is merely missing is left empty.
     pub fn read(json: &[u8]) -> Result<Self, RequestError> {
+        // A list would be taken for the members in their order.
+        if json.trim_ascii_start().first() != Some(&b'{') {
+            return Err(RequestError::Malformed { line: 1, column: 1 });
+        }
         let written: Written =
             serde_json::from_slice(json).map_err(|error| RequestError::Malformed {
                 line: error.line(),
@@ -128,24 +133,28 @@ fn path(whole: &str, rest: Option<&str>) -> String {
 }
 
 /// The answer to one request.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Reply {
     status: u16,
-    payload: Value,
+    payload: Box<RawValue>,
 }
 
 impl Reply {
     /// 200, with what was asked for.
-    pub const fn well(payload: Value) -> Self {
-        Self {
-            status: 200,
-            payload,
+    pub fn well(payload: &impl Serialize) -> Self {
+        match to_raw_value(payload) {
+            Ok(payload) => Self {
+                status: 200,
+                payload,
+            },
+            Err(error) => Self::refused(500, &format!("the answer cannot be written: {error}")),
         }
     }
 
     /// A refusal, in the shape splunkd's own refusals have.
     pub fn refused(status: u16, why: &str) -> Self {
         let payload = json!({"messages": [{"type": "ERROR", "text": why}]});
+        let payload = to_raw_value(&payload).unwrap_or_else(|_| RawValue::NULL.to_owned());
         Self { status, payload }
     }
 
@@ -153,13 +162,14 @@ impl Reply {
         self.status
     }
 
-    /// What the answer says.
-    pub const fn payload(&self) -> &Value {
-        &self.payload
+    /// What the answer says, as JSON.
+    pub fn payload(&self) -> &str {
+        self.payload.get()
     }
 
     pub(super) fn json(&self) -> String {
-        json!({"status": self.status, "payload": self.payload}).to_string()
+        let (status, payload) = (self.status, self.payload());
+        format!("{{\"status\":{status},\"payload\":{payload}}}")
     }
 }
 

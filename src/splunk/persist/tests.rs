@@ -21,7 +21,7 @@ impl Read for Dripping<'_> {
 
 fn echo(request: Result<Request, RequestError>) -> Reply {
     match request {
-        Ok(request) => Reply::well(json!({
+        Ok(request) => Reply::well(&json!({
             "method": request.method,
             "path": request.path,
             "body": request.body.len(),
@@ -73,7 +73,7 @@ fn one_packet_begins_asks_and_ends() {
     insta::assert_snapshot!(said, @r#"
     0
     64
-    {"payload":{"body":0,"method":"GET","path":"ping"},"status":200}
+    {"status":200,"payload":{"body":0,"method":"GET","path":"ping"}}
     "#);
 }
 
@@ -152,7 +152,7 @@ fn a_request_too_large_is_read_past_and_refused() {
     serve(from, &mut said, echo).unwrap();
     let said = String::from_utf8(said).unwrap();
     assert!(said.contains("\"status\":413"), "{said}");
-    assert!(said.ends_with("\"status\":200}"), "{said}");
+    assert!(said.contains("\"status\":200"), "{said}");
 }
 
 #[test]

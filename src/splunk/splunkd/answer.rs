@@ -66,7 +66,7 @@ struct Message {
 /// What splunkd says about a refusal, ready to stand behind a sentence; empty
 /// if it says nothing that can be read.
 pub(super) fn said(body: &[u8], secret: &str) -> String {
-    const LONGEST: usize = 300;
+    const LONGEST: usize = 1000;
     let messages = serde_json::from_slice::<Refusal>(body).map(|body| body.messages);
     let text = messages
         .unwrap_or_default()

@@ -5,12 +5,14 @@ mod answer;
 mod connection;
 mod endpoint;
 mod error;
+mod search;
 #[cfg(test)]
 mod tests;
 
 pub use connection::Tls;
 pub use endpoint::Errand;
 pub use error::SplunkdError;
+pub use search::{Events, MOST_EVENTS, Search};
 
 use super::NAME;
 use answer::{Answer, Entry, said};

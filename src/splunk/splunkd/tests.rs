@@ -510,3 +510,58 @@ async fn the_apps_own_endpoint_answers_refuses_or_is_not_there() {
         "{denied}"
     );
 }
+
+fn looked_for() -> Search<'static> {
+    Search {
+        what: "find events",
+        user: "kim/../x@contoso.com",
+        text: "search index=main | fields _raw",
+        earliest: "-30d",
+        latest: "now",
+    }
+}
+
+#[tokio::test]
+async fn a_search_is_run_once_in_the_app_and_brings_its_events() {
+    let splunkd = Counterpart::start(|_| {
+        let messages =
+            json!([{"type": "INFO", "text": "fast"}, {"type": "WARN", "text": "a peer is down"}]);
+        let results = json!([{"_raw": "{\"a\":1}", "_time": "x"}, {"_time": "x"}]);
+        (
+            200,
+            json!({"preview": false, "messages": messages, "results": results}),
+        )
+    })
+    .await;
+    let events = splunkd.client().search(looked_for()).await.unwrap();
+    assert_eq!(events.raw, ["{\"a\":1}"]);
+    assert_eq!(events.warnings, ["a peer is down"]);
+    let asked = &splunkd.asked()[0];
+    assert_eq!(asked.method, "POST");
+    assert_eq!(
+        asked.uri,
+        "/servicesNS/kim%2F..%2Fx%40contoso.com/defender_bridge/search/jobs?output_mode=json"
+    );
+    assert_eq!(
+        asked.body,
+        "search=search+index%3Dmain+%7C+fields+_raw&exec_mode=oneshot&count=0&earliest_time=-30d&latest_time=now"
+    );
+}
+
+#[tokio::test]
+async fn a_search_that_ends_with_an_error_brings_no_half_of_its_events() {
+    let splunkd = Counterpart::start(|_| {
+        let messages = json!([{"type": "FATAL", "text": "Unknown search command 'x'."}]);
+        (
+            200,
+            json!({"messages": messages, "results": [{"_raw": "{}"}]}),
+        )
+    })
+    .await;
+    let error = splunkd.client().search(looked_for()).await.unwrap_err();
+    assert!(
+        error.to_string().contains("Unknown search command"),
+        "{error}"
+    );
+    assert_eq!(splunkd.asked().len(), 1);
+}

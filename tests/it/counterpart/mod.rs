@@ -1,6 +1,7 @@
 //! The other sides of the product: what it talks to and what starts it.
 
 pub mod chunked;
+pub mod endpoint;
 pub mod https;
 pub mod instants;
 pub mod objects;

@@ -162,6 +162,14 @@ impl Running {
         true
     }
 
+    /// Writes more to stdin.
+    pub fn write(&mut self, bytes: &[u8]) {
+        let stdin = self.stdin.as_mut().unwrap();
+        // It may have ended by now.
+        stdin.write_all(bytes).ok();
+        stdin.flush().ok();
+    }
+
     /// SIGTERM: please end.
     pub fn terminate(&mut self) {
         let sent = Command::new("kill")

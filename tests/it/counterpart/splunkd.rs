@@ -2,6 +2,7 @@
 //! certificate, and the starting of inputs and alert actions as it does it.
 //! JSON shapes from Splunk's REST reference and SDKs.
 
+use super::endpoint::Served;
 use super::https::{self, Answer, Asked, Authority, Server};
 use super::instants;
 use super::objects::TENANT_ID;
@@ -22,6 +23,8 @@ pub const SESSION_KEY: &str = "Kx7^session_key_of_splunk-system-user_9q";
 pub const ANALYST_KEY: &str = "Kx7^session_key_of_an_analyst_4z";
 /// Key of somebody who may only look.
 pub const READER_KEY: &str = "Kx7^session_key_of_a_reader_9q";
+/// Key of somebody who may triage and list stored passwords, but sends no events.
+pub const KEEPER_KEY: &str = "Kx7^session_key_of_a_keeper_7c";
 
 type Stanza = BTreeMap<String, String>;
 
@@ -45,6 +48,12 @@ struct State {
     /// Answers receivers/simple with this instead.
     receivers_fail: Option<u16>,
     busy: usize,
+    /// The app's REST endpoint, if it is served.
+    endpoint: Option<Arc<Served>>,
+    /// Refuses the endpoint's next requests with these.
+    endpoint_fails: Vec<u16>,
+    /// Bytes of the largest body splunkd takes for the endpoint.
+    largest: Option<usize>,
 }
 
 /// The stand-in, with its home directory.
@@ -63,10 +72,7 @@ impl Splunkd {
         let shared = state.clone();
         let server = Server::start(
             Some(authority.tls.clone()),
-            Arc::new(move |asked| {
-                let response = answer(&mut shared.lock().unwrap(), &asked);
-                Box::pin(async move { response }) as Answer
-            }),
+            Arc::new(move |asked| Box::pin(answer(shared.clone(), asked)) as Answer),
         );
         let home = tempfile::tempdir().unwrap();
         for part in [
@@ -205,6 +211,41 @@ impl Splunkd {
         self.state().busy = requests;
     }
 
+    /// Serves the app's REST endpoint, as restmap.conf has it.
+    pub fn serving(self) -> Self {
+        let (home, environment) = (self.home(), self.environment.clone());
+        let start = move || {
+            let mut command = command_in(&home, &environment);
+            command.arg("rest").env("DEFENDER_BRIDGE_ROLE", "rest");
+            command
+        };
+        self.state().endpoint = Some(Arc::new(Served::by(start)));
+        self
+    }
+
+    /// How many processes the endpoint has had.
+    pub fn endpoint_processes(&self) -> usize {
+        let endpoint = self.state().endpoint.clone();
+        endpoint.map_or(0, |endpoint| endpoint.started())
+    }
+
+    /// Refuses the endpoint's next requests with these, one each.
+    pub fn fail_endpoint(&self, statuses: &[u16]) {
+        self.state().endpoint_fails = statuses.iter().rev().copied().collect();
+    }
+
+    /// Takes no larger body for the endpoint.
+    pub fn take_at_most(&self, bytes: usize) {
+        self.state().largest = Some(bytes);
+    }
+
+    /// Requests to one place below the endpoint.
+    pub fn asked_of_endpoint(&self, place: &str) -> Vec<Received> {
+        let path = format!("/services/{APP}/{place}");
+        let received = self.received().into_iter();
+        received.filter(|got| got.path == path).collect()
+    }
+
     pub fn with_environment(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.to_owned(), value.to_owned()));
         self
@@ -271,20 +312,7 @@ impl Splunkd {
 
     /// The executable in the environment splunkd gives it.
     pub fn command(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_defender_bridge"));
-        command
-            .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-            .env("SPLUNK_HOME", self.home.path())
-            .env("SPLUNK_ETC", self.home.path().join("etc"))
-            .env("SPLUNK_DB", self.home.path().join("var/lib/splunk"))
-            .env("SPLUNK_SERVER_NAME", "sh1")
-            .env("HOME", self.home.path())
-            .current_dir(self.home.path());
-        for (name, value) in &self.environment {
-            command.env(name, value);
-        }
-        command
+        command_in(self.home.path(), &self.environment)
     }
 
     fn head(&self) -> String {
@@ -394,7 +422,7 @@ impl Splunkd {
             .zip(alert.rows.first().map(Vec::as_slice).unwrap_or_default())
             .map(|(name, value)| ((*name).to_owned(), Value::from(value.as_str())))
             .collect();
-        let payload = json!({
+        let mut payload = json!({
             "app": "search",
             "owner": "admin",
             "results_file": file.display().to_string(),
@@ -408,6 +436,9 @@ impl Splunkd {
             "configuration": configuration,
             "result": first,
         });
+        for (name, value) in alert.instead {
+            payload[*name] = value.clone();
+        }
         let mut command = self.command();
         command.args(alert.arguments);
         let mut running = process::start(command, payload.to_string().as_bytes(), Reading::Steady);
@@ -423,6 +454,8 @@ pub struct Alert<'a> {
     pub header: &'a [&'a str],
     pub rows: &'a [Vec<String>],
     pub session_key: &'a str,
+    /// Members of the payload that are otherwise.
+    pub instead: &'a [(&'a str, Value)],
 }
 
 impl Default for Alert<'_> {
@@ -433,8 +466,26 @@ impl Default for Alert<'_> {
             header: &[],
             rows: &[],
             session_key: SESSION_KEY,
+            instead: &[],
         }
     }
+}
+
+fn command_in(home: &std::path::Path, environment: &[(String, String)]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_defender_bridge"));
+    command
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .env("SPLUNK_HOME", home)
+        .env("SPLUNK_ETC", home.join("etc"))
+        .env("SPLUNK_DB", home.join("var/lib/splunk"))
+        .env("SPLUNK_SERVER_NAME", "sh1")
+        .env("HOME", home)
+        .current_dir(home);
+    for (name, value) in environment {
+        command.env(name, value);
+    }
+    command
 }
 
 fn is_budget(path: &std::path::Path) -> bool {
@@ -491,13 +542,89 @@ fn parameter_elements(parameters: &Stanza) -> String {
         .collect()
 }
 
-fn answer(state: &mut State, asked: &Asked) -> hyper::Response<axum::body::Body> {
-    let (status, value) = if state.busy > 0 {
-        state.busy -= 1;
-        said(503, "ERROR", "This splunkd is not ready")
-    } else {
-        route(state, asked)
+async fn answer(state: Arc<Mutex<State>>, asked: Asked) -> hyper::Response<axum::body::Body> {
+    let served = served(&mut state.lock().unwrap(), &asked);
+    let Some(served) = served else {
+        let mut state = state.lock().unwrap();
+        let (status, value) = if state.busy > 0 {
+            state.busy -= 1;
+            said(503, "ERROR", "This splunkd is not ready")
+        } else {
+            route(&mut state, &asked)
+        };
+        return noted(&mut state, &asked, status, &value);
     };
+    // The process asks this splunkd meanwhile.
+    let answered = tokio::task::spawn_blocking(move || {
+        let key = key(&asked).unwrap();
+        let uri = format!("https://{}", asked.header("host").unwrap());
+        let (status, value) = served.answer(&uri, &asked, [who(key).0, key], SESSION_KEY);
+        (asked, status, value)
+    });
+    let (asked, status, value) = answered.await.unwrap();
+    noted(&mut state.lock().unwrap(), &asked, status, &value)
+}
+
+/// The endpoint, for a request splunkd hands on to it.
+fn served(state: &mut State, asked: &Asked) -> Option<Arc<Served>> {
+    let below = asked.path.strip_prefix(&format!("/services/{APP}"))?;
+    let endpoint = state.endpoint.clone()?;
+    let (_, capabilities) = who(key(asked)?);
+    // restmap.conf: capability.post
+    let allowed = asked.method != Method::POST || capabilities.contains(&"defender_triage");
+    let fits = state.largest.is_none_or(|most| asked.body.len() <= most);
+    let goes_on = below.starts_with('/') && allowed && fits && state.endpoint_fails.is_empty();
+    goes_on.then_some(endpoint)
+}
+
+/// What splunkd itself says in the endpoint's place.
+fn endpoint_refusal(state: &mut State, asked: &Asked) -> (u16, Value) {
+    if let Some(status) = state.endpoint_fails.pop() {
+        return said(status, "ERROR", "not now");
+    }
+    if state.largest.is_some_and(|most| asked.body.len() > most) {
+        return said(413, "ERROR", "Content-Length too large");
+    }
+    match state.endpoint {
+        Some(_) => said(403, "ERROR", "requires capability: defender_triage"),
+        None => said(404, "ERROR", "Not Found"),
+    }
+}
+
+fn key(asked: &Asked) -> Option<&str> {
+    let key = asked.header("authorization")?.strip_prefix("Splunk ")?;
+    [SESSION_KEY, ANALYST_KEY, READER_KEY, KEEPER_KEY]
+        .contains(&key)
+        .then_some(key)
+}
+
+/// User and capabilities.
+fn who(key: &str) -> (&'static str, &'static [&'static str]) {
+    match key {
+        ANALYST_KEY => ("analyst", &["search", "defender_triage"]),
+        READER_KEY => ("reader", &["search"]),
+        KEEPER_KEY => (
+            "keeper",
+            &["search", "defender_triage", "list_storage_passwords"],
+        ),
+        _ => (
+            "splunk-system-user",
+            &[
+                "search",
+                "list_storage_passwords",
+                "edit_tcp",
+                "defender_triage",
+            ],
+        ),
+    }
+}
+
+fn noted(
+    state: &mut State,
+    asked: &Asked,
+    status: u16,
+    value: &Value,
+) -> hyper::Response<axum::body::Body> {
     state.received.push(Received {
         method: asked.method.to_string(),
         path: asked.path.clone(),
@@ -506,7 +633,7 @@ fn answer(state: &mut State, asked: &Asked) -> hyper::Response<axum::body::Body>
         body: String::from_utf8_lossy(&asked.body).into_owned(),
         status,
     });
-    https::json(status, &value)
+    https::json(status, value)
 }
 
 fn said(status: u16, kind: &str, text: &str) -> (u16, Value) {
@@ -536,14 +663,11 @@ fn entry(name: &str, content: &Value) -> Value {
 }
 
 fn route(state: &mut State, asked: &Asked) -> (u16, Value) {
-    let analyst = match asked
-        .header("authorization")
-        .and_then(|v| v.strip_prefix("Splunk "))
-    {
-        Some(SESSION_KEY) => false,
-        Some(ANALYST_KEY | READER_KEY) => true,
-        _ => return said(401, "WARN", "call not properly authenticated"),
+    let Some(key) = key(asked) else {
+        return said(401, "WARN", "call not properly authenticated");
     };
+    let (user, capabilities) = who(key);
+    let may = |capability: &str| capabilities.contains(&capability);
     if asked.path != "/services/receivers/simple"
         && asked.parameter("output_mode") != Some("json")
         && !asked
@@ -558,7 +682,7 @@ fn route(state: &mut State, asked: &Asked) -> (u16, Value) {
     let read = asked.method == Method::GET;
     if let Some(rest) = asked.path.strip_prefix(&own) {
         if let Some(rest) = rest.strip_prefix("storage/passwords") {
-            if analyst {
+            if !may("list_storage_passwords") {
                 let text = "You (user=analyst) do not have permission to perform this operation \
                             (requires capability: list_storage_passwords OR admin_all_objects).";
                 return said(403, "ERROR", text);
@@ -577,29 +701,85 @@ fn route(state: &mut State, asked: &Asked) -> (u16, Value) {
                     "server_roles": ["search_head"], "isFree": false, "host": "sh1"}),
         )]),
         "/services/authentication/current-context" if read => {
-            let key = asked.header("authorization").unwrap_or_default();
-            let content = if key.ends_with(READER_KEY) {
-                json!({"username": "reader", "roles": ["user"], "capabilities": ["search"]})
-            } else if analyst {
-                json!({"username": "analyst", "roles": ["soc"],
-                       "capabilities": ["search", "defender_triage"]})
-            } else {
-                json!({"username": "splunk-system-user", "roles": ["splunk-system-role"],
-                       "capabilities": ["search", "list_storage_passwords", "edit_tcp",
-                                        "defender_triage"]})
+            let role = match key {
+                SESSION_KEY => "splunk-system-role",
+                READER_KEY => "user",
+                _ => "soc",
             };
+            let content = json!({"username": user, "roles": [role], "capabilities": capabilities});
             listed(&[entry("context", &content)])
         }
         "/services/receivers/simple" if asked.method == Method::POST => {
             match state.receivers_fail {
+                None if !may("edit_tcp") => said(403, "ERROR", "insufficient permission"),
                 Some(status) => said(status, "ERROR", "insufficient permission"),
                 None if asked.body.is_empty() => said(400, "ERROR", "no data"),
                 None => (200, json!({"results": []})),
             }
         }
+        path if is_search(path) && asked.method == Method::POST => search(state, asked),
+        path if path.starts_with(&format!("/services/{APP}/")) => endpoint_refusal(state, asked),
         "/services/messages" if asked.method == Method::POST => listed(&[]),
         _ => said(404, "ERROR", "Not Found"),
     }
+}
+
+fn is_search(path: &str) -> bool {
+    let user = path.strip_prefix("/servicesNS/");
+    user.and_then(|rest| rest.split_once('/'))
+        .is_some_and(|(_, rest)| rest == format!("{APP}/search/jobs"))
+}
+
+/// One kind of search: the events of a sourcetype in which one JSON field is so,
+/// the newest first, run to its end in this call.
+fn search(state: &State, asked: &Asked) -> (u16, Value) {
+    let form = asked.form();
+    let given = |name: &str| {
+        form.iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
+    };
+    if given("exec_mode") != Some("oneshot") || given("count") != Some("0") {
+        return said(400, "FATAL", "only whole oneshot searches are known here");
+    }
+    let fits = |text: &str| -> Option<(String, String, String, String)> {
+        let rest = text.strip_prefix("search index=")?;
+        let (index, rest) = rest.split_once(' ')?;
+        let (sourcetype, rest) = rest.strip_prefix("sourcetype=\"")?.split_once("\" ")?;
+        let (field, rest) = rest.split_once("=\"")?;
+        let (value, rest) = rest.split_once('"')?;
+        let owned = [index, sourcetype, field, value].map(str::to_owned);
+        let [index, sourcetype, field, value] = owned;
+        (rest == " | fields _raw").then_some((index, sourcetype, field, value))
+    };
+    let Some((index, sourcetype, field, value)) = given("search").and_then(fits) else {
+        return said(
+            400,
+            "FATAL",
+            "Error in 'search' command: unable to parse the search",
+        );
+    };
+    let mut results: Vec<Value> = state
+        .received
+        .iter()
+        .filter(|got| got.path == "/services/receivers/simple" && got.status < 300)
+        .filter(|got| got.query.get("sourcetype") == Some(&sourcetype))
+        .filter(|got| {
+            let into = got.query.get("index").map_or("main", String::as_str);
+            index == "*" || index == into
+        })
+        .flat_map(|got| got.body.lines())
+        .filter(|line| {
+            let event: Value = serde_json::from_str(line).unwrap_or_default();
+            event[&field]
+                .as_str()
+                .is_some_and(|found| found.eq_ignore_ascii_case(&value))
+        })
+        .map(|line| json!({"_raw": line, "_time": "2026-11-21T08:00:00.000+00:00"}))
+        .collect();
+    results.reverse();
+    let answer = json!({"preview": false, "init_offset": 0, "messages": [], "results": results});
+    (200, answer)
 }
 
 fn passwords(state: &State, rest: &str, asked: &Asked) -> (u16, Value) {

@@ -206,6 +206,9 @@ fn check(feed: Feed, changes: &Map<String, Value>) -> Result<(), String> {
     match (text("classification"), text("determination")) {
         (None, None) => Ok(()),
         (None, Some(_)) => Err("A determination needs a classification.".to_owned()),
+        // Microsoft Graph documents `unknown` among the values of both.
+        (Some(classification), None) if graph && classification == "unknown" => Ok(()),
+        (Some(_), Some(determination)) if graph && determination == "unknown" => Ok(()),
         (Some(classification), determination) => {
             let pair = PAIRS.iter().find(|(name, _)| *name == classification);
             match (pair, determination) {

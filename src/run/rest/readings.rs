@@ -1,0 +1,86 @@
+//! `POST live`, `POST hunt`, `POST check`: what Defender says, read with splunkd's
+//! own session key for a caller who never sees the secret.
+
+use super::{Asked, Refusal};
+use crate::defender::hunting::HuntError;
+use crate::run::account::{self, ACCOUNTS};
+use crate::run::examination::{self, Named, Points};
+use crate::run::hunting::{Hunted, Query};
+use crate::run::live;
+use crate::splunk::persist::Reply;
+
+/// More would not be read before the caller's patience ends.
+const MOST_IDS: usize = 1000;
+
+/// Something about Microsoft's side, which the caller cannot mend.
+const BEYOND: u16 = 502;
+
+pub async fn live(asked: Asked) -> Result<Reply, Refusal> {
+    let settings = asked.settings().await?;
+    let question: live::Question = asked.read("question")?;
+    if question.ids.len() > MOST_IDS {
+        let why = format!("at most {MOST_IDS} ids are read at once: ask for fewer");
+        return Err(Refusal::new(413, why));
+    }
+    let subject = question.subject.into();
+    let api = live::api(question.api.as_deref(), subject).map_err(wrong)?;
+    asked.known(&question.account).await?;
+    let desk = live::desk(&asked.system, &settings, &question.account, api)
+        .await
+        .map_err(beyond)?;
+    Ok(Reply::well(&live::Answer {
+        live: live::look(&desk, subject, &question.ids).await,
+    }))
+}
+
+pub async fn hunt(asked: Asked) -> Result<Reply, Refusal> {
+    let settings = asked.settings().await?;
+    let query: Query = asked.read("query")?;
+    let hunt = query.hunt().map_err(wrong)?;
+    asked.known(&query.account).await?;
+    let answered = query.ask(&hunt, &asked.system, &settings).await;
+    let answered = answered.map_err(|error| match error.downcast_ref() {
+        Some(HuntError::Query { .. }) => wrong(error),
+        _ => beyond(error),
+    })?;
+    let hunted = Hunted::of(&answered).map_err(|error| {
+        let why = format!(
+            "Microsoft's answer is no JSON (line {}): narrow the query and try again",
+            error.line()
+        );
+        Refusal::new(BEYOND, why)
+    })?;
+    Ok(Reply::well(&hunted))
+}
+
+pub async fn check(asked: Asked) -> Result<Reply, Refusal> {
+    let settings = asked.settings().await?;
+    let named: Named = asked.read("account")?;
+    asked.known(&named.account).await?;
+    let points = examination::account(&asked.system, &settings, &named.account).await;
+    Ok(Reply::well(&Points { points }))
+}
+
+impl Asked {
+    /// The settings, for one who may ask.
+    async fn settings(&self) -> Result<account::Settings, Refusal> {
+        self.caller().await?;
+        Ok(account::settings(&self.system).await?)
+    }
+
+    /// Only an account whose stanza is open to the caller is used for the caller.
+    async fn known(&self, account: &str) -> Result<(), Refusal> {
+        match self.own.conf(ACCOUNTS, account).await? {
+            Some(_) => Ok(()),
+            None => Err(wrong(account::unknown(&self.own, account).await)),
+        }
+    }
+}
+
+fn wrong(error: impl Into<anyhow::Error>) -> Refusal {
+    Refusal::new(400, format!("{:#}", error.into()))
+}
+
+fn beyond(error: impl Into<anyhow::Error>) -> Refusal {
+    Refusal::new(BEYOND, format!("{:#}", error.into()))
+}

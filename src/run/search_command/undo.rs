@@ -1,0 +1,375 @@
+//! `| defenderundo batch=<id>`: takes back what a batch of verdicts changed and
+//! nobody has touched since, by what the ledger says of it; one row per target.
+
+use super::arguments::Arguments;
+use super::talk::{Halt, Talk};
+use crate::run::course::Course;
+use crate::run::permission::Caller;
+use crate::run::told::Told;
+use crate::run::triage::{self as job, Cell, Job};
+use crate::run::way::Way;
+use crate::run::{account, ledger};
+use crate::splunk::chunked::{Invocation, Level, Message, Values};
+use crate::splunk::sourcetype;
+use crate::splunk::splunkd::{Events, MOST_EVENTS, Search};
+use crate::triage::{
+    self, Form, Outcome, Restoration, Subject, Summary, TriageError, UNDOES, Undo,
+};
+use anyhow::{anyhow, bail};
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::time::Duration;
+
+const COMMAND: &str = "defenderundo";
+
+const KNOWN: [&str; 6] = [
+    "batch",
+    "index",
+    "earliest",
+    "dry_run",
+    "max_targets",
+    "comment",
+];
+
+/// A search has no time limit of its own.
+const DEADLINE: Duration = Duration::from_secs(1800);
+
+/// How far back the ledger is read, unless the caller says.
+const EARLIEST: &str = "-30d";
+/// An outcome carries the clock of the machine that wrote it down.
+const LATEST: &str = "+1d";
+
+const COLUMNS: [&str; 12] = [
+    "defender_subject",
+    "defender_target",
+    "defender_account",
+    "defender_outcome",
+    "defender_message",
+    "defender_not_undone",
+    "defender_changed",
+    "defender_before",
+    "defender_after",
+    "defender_verified",
+    "defender_request_id",
+    "defender_batch",
+];
+
+#[derive(Debug)]
+pub struct Wish {
+    batch: String,
+    index: String,
+    earliest: String,
+    comment: Option<String>,
+    /// Those of them that are the form's.
+    parameters: Vec<(&'static str, String)>,
+}
+
+impl Wish {
+    pub fn read(words: &[String]) -> anyhow::Result<Self> {
+        let mut arguments = Arguments::read(words, &KNOWN)?;
+        let Some(batch) = arguments.take("batch") else {
+            bail!(
+                "batch is missing: write batch=\"<id>\"; rows of defenderupdate have it as defender_batch, the events of sourcetype {} as batch",
+                sourcetype::TRIAGE
+            );
+        };
+        let batch = triage::batch(&batch).map_err(|error| anyhow!("batch: {error}"))?;
+        let index = arguments.take("index").unwrap_or_else(|| "*".to_owned());
+        if !is_index(&index) {
+            bail!(
+                "index: \"{}\" is no index: 80 letters, digits, _, - and * at most",
+                shown(&index)
+            );
+        }
+        let earliest = arguments.take("earliest");
+        let earliest = earliest.unwrap_or_else(|| EARLIEST.to_owned());
+        if !is_time(&earliest) {
+            bail!(
+                "earliest: \"{}\" is no time Splunk knows: write for example -7d, -24h@h or 2026-01-31T00:00:00Z",
+                shown(&earliest)
+            );
+        }
+        let parameters = ["dry_run", "max_targets"]
+            .into_iter()
+            .filter_map(|name| Some((name, arguments.take(name)?)))
+            .collect();
+        let wish = Self {
+            batch,
+            index,
+            earliest,
+            comment: arguments.take("comment"),
+            parameters,
+        };
+        wish.form()?;
+        // Judged here once; it goes only to rows that restore something.
+        if let Some(comment) = &wish.comment {
+            let comment = [("comment", comment.as_str())];
+            Form::parse(Subject::Alert, BTreeSet::new(), comment)?;
+        }
+        Ok(wish)
+    }
+
+    fn parameters(&self) -> impl Iterator<Item = (&str, &str)> {
+        let parameters = self.parameters.iter();
+        let parameters = parameters.map(|(name, text)| (*name, text.as_str()));
+        parameters.chain([(UNDOES, self.batch.as_str())])
+    }
+
+    /// The rows say the accounts.
+    fn form(&self) -> anyhow::Result<Form> {
+        let form = Form::parse(Subject::Alert, BTreeSet::new(), self.parameters());
+        Ok(form?)
+    }
+
+    pub async fn carry_out<W: Write>(
+        &self,
+        call: &Invocation,
+        talk: &mut Talk<W>,
+    ) -> Result<(), Halt> {
+        let preview = talk.next().await?.preview;
+        if call.preview || preview {
+            let text = "defenderundo: this is a preview, nothing was written";
+            return talk.answer(true, &[Message::new(Level::Info, text)], &[]);
+        }
+        let mut open = talk.unless_gone(self.open(call)).await??;
+        let mut messages = self.remarks(&open);
+        if open.undo.restorations.is_empty() {
+            messages.push(Message::new(Level::Info, self.nothing(&open.undo)));
+            return talk.answer(true, &messages, &[]);
+        }
+        let course = Course::of(DEADLINE).until(talk.gone());
+        let (total, told) = self.undo(call, &mut open, &course).await?;
+        tracing::info!("batch {}: {total}", self.batch);
+        messages.push(self.told(&open.undo, &total));
+        let mut sheet = talk.sheet(call, &COLUMNS);
+        let batch = self.own_batch(call);
+        let restorations = open.undo.restorations.iter();
+        for ((restoration, outcome), told) in restorations.zip(&total.rows).zip(&told) {
+            let cells = cells(restoration, *outcome, told.as_ref(), &batch);
+            sheet.put(&cells).await?;
+        }
+        sheet.end(&messages)
+    }
+
+    /// Everything that is read before anything is written.
+    async fn open(&self, call: &Invocation) -> anyhow::Result<Open> {
+        let splunkd = super::splunkd(call)?;
+        let caller = Caller::who_may_write(&splunkd).await?;
+        // Before the search: what is handed over meanwhile is found there.
+        let waiting = ledger::waiting(&self.batch);
+        let text = format!(
+            "search index={} sourcetype=\"{}\" batch=\"{}\" | fields _raw",
+            self.index,
+            sourcetype::TRIAGE,
+            self.batch
+        );
+        let search = Search {
+            what: "find the outcomes of a batch",
+            user: &caller.user,
+            text: &text,
+            earliest: &self.earliest,
+            latest: LATEST,
+        };
+        let events = splunkd.search(search).await?;
+        let all = events.raw.iter().chain(&waiting).map(String::as_str);
+        let mut undo = Undo::read(&self.batch, all);
+        if undo.outcomes.is_empty() && undo.unreadable == 0 {
+            bail!(
+                "no outcome of batch \"{}\" is in index={} since {}: check the id (the field batch of sourcetype {}), index and earliest, and that a role of user \"{}\" may search that index; outcomes can be found some seconds after they are written",
+                self.batch,
+                self.index,
+                self.earliest,
+                sourcetype::TRIAGE,
+                shown(&caller.user)
+            );
+        }
+        // What an incident does to its alerts must not come after them.
+        undo.restorations
+            .sort_by_key(|restoration| restoration.subject == Subject::Alert);
+        self.judge(undo.restorations.len(), &account::settings(&splunkd).await?)?;
+        Ok(Open {
+            way: Way::of(splunkd, caller).await?,
+            events,
+            undo,
+        })
+    }
+
+    /// The limit holds for alerts and incidents together.
+    fn judge(&self, targets: usize, settings: &account::Settings) -> anyhow::Result<()> {
+        let asked = self.form()?.max_targets().unwrap_or(usize::MAX);
+        let max = settings.max_targets()?.min(asked);
+        if targets > max {
+            bail!(TriageError::TooManyTargets { targets, max });
+        }
+        Ok(())
+    }
+
+    /// Returns how every target ended, and what was told of it.
+    async fn undo(
+        &self,
+        call: &Invocation,
+        open: &mut Open,
+        course: &Course,
+    ) -> anyhow::Result<(Summary, Vec<Option<Told>>)> {
+        let restorations = &open.undo.restorations;
+        let actor = open.way.user().to_owned();
+        let mut total = Summary::default();
+        let mut all: Vec<Option<Told>> = vec![None; restorations.len()];
+        let mut tell = |told: Told| {
+            let place = told.row.checked_sub(1);
+            if let Some(place) = place.and_then(|place| all.get_mut(place)) {
+                *place = Some(told);
+            }
+        };
+        for part in restorations.chunk_by(|one, other| one.subject == other.subject) {
+            let Some(first) = part.first() else { continue };
+            let job = self.job(call, first.subject, part);
+            let carried_out = open.way.carry_out(job, &actor, course, &mut tell);
+            total.rows.extend(carried_out.await?.rows);
+        }
+        Ok((total, all))
+    }
+
+    fn job(&self, call: &Invocation, subject: Subject, part: &[Restoration]) -> Job {
+        let form = self.parameters();
+        let form = form.map(|(name, value)| (name.to_owned(), Cell::from(value)));
+        let row = |restoration: &Restoration| {
+            let fields = restoration.fields(self.comment.as_deref()).into_iter();
+            let cell = |(name, values): (String, Vec<String>)| (name, Cell::from(&*values));
+            fields.map(cell).collect()
+        };
+        let rows = part.iter().map(row).collect();
+        Job {
+            batch: Some(self.own_batch(call)),
+            sid: call.sid.clone(),
+            ..Job::new(COMMAND, subject.into(), form.collect(), rows)
+        }
+    }
+
+    /// The same for the same words in the same search, so that a repeated
+    /// command knows its own comments.
+    fn own_batch(&self, call: &Invocation) -> String {
+        let sid = call.sid.as_ref();
+        job::batch(sid.map(|sid| format!("{COMMAND}\n{sid}\n{}", call.args.join("\n"))))
+    }
+
+    /// What keeps the ledger from telling all.
+    fn remarks(&self, open: &Open) -> Vec<Message> {
+        let Open { events, undo, .. } = open;
+        let mut remarks = Vec::new();
+        let mut warn = |text: String| {
+            remarks.push(Message::new(Level::Warn, format!("{COMMAND}: {text}")));
+        };
+        for warning in &events.warnings {
+            warn(format!("the ledger may be read in part only: {warning}"));
+        }
+        if events.raw.len() >= MOST_EVENTS {
+            warn(format!(
+                "the batch has {MOST_EVENTS} outcomes or more, and no search returns more: the others are not undone"
+            ));
+        }
+        if undo.unreadable > 0 {
+            warn(format!(
+                "{} events of the batch are no outcomes this version understands: they are passed over",
+                undo.unreadable
+            ));
+        }
+        if !undo.unknown.is_empty() {
+            const SHOWN: usize = 10;
+            let targets: Vec<&str> = undo
+                .unknown
+                .iter()
+                .take(SHOWN)
+                .map(String::as_str)
+                .collect();
+            warn(format!(
+                "whether the batch changed {} targets was never known, and they are left alone: look at {}{}",
+                undo.unknown.len(),
+                targets.join(", "),
+                if undo.unknown.len() > SHOWN {
+                    ", …"
+                } else {
+                    ""
+                }
+            ));
+        }
+        remarks
+    }
+
+    fn nothing(&self, undo: &Undo) -> String {
+        let counts = undo.outcomes.iter();
+        let counts: Vec<String> = counts
+            .map(|(outcome, count)| format!("{count} {outcome}"))
+            .collect();
+        format!(
+            "{COMMAND}: batch {} changed nothing ({}), so there is nothing to undo",
+            self.batch,
+            counts.join(", ")
+        )
+    }
+
+    fn told(&self, undo: &Undo, total: &Summary) -> Message {
+        let well = total.rows.iter().all(|row| row.is_well());
+        let staying = undo.restorations.iter();
+        let staying = staying.filter(|one| !one.stays.is_empty()).count();
+        let mut text = format!("{COMMAND}: batch {}: {total}", self.batch);
+        if staying > 0 {
+            text += &format!("; of {staying} something stays: defender_not_undone says what");
+        }
+        match well {
+            true => Message::new(Level::Info, text),
+            false => Message::new(Level::Warn, text + "; defender_message says why"),
+        }
+    }
+}
+
+/// What is known before anything is written.
+struct Open {
+    way: Way,
+    events: Events,
+    undo: Undo,
+}
+
+/// An index, or a pattern for some: nothing that ends its field in a search.
+fn is_index(text: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-*".contains(&byte);
+    text.len() <= 80 && text.bytes().all(plain)
+}
+
+fn is_time(text: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"+-@:.".contains(&byte);
+    text.len() <= 40 && text.bytes().all(plain)
+}
+
+fn shown(text: &str) -> String {
+    text.chars().take(80).flat_map(char::escape_debug).collect()
+}
+
+fn cells(
+    restoration: &Restoration,
+    outcome: Outcome,
+    told: Option<&Told>,
+    batch: &str,
+) -> Vec<Values> {
+    let each = |part: &dyn Fn(&Told) -> Option<String>| -> Values {
+        told.and_then(part).into_iter().collect()
+    };
+    vec![
+        vec![restoration.subject.to_string()],
+        vec![restoration.target.clone()],
+        vec![restoration.account.clone()],
+        vec![outcome.to_string()],
+        each(&|told| Some(told.message.clone())),
+        restoration.stays.clone(),
+        each(&|told| {
+            let words: Vec<&str> = told.changed.iter().filter_map(|f| f.as_str()).collect();
+            (!words.is_empty()).then(|| words.join(","))
+        }),
+        each(&|told| told.before.as_ref().map(Value::to_string)),
+        each(&|told| told.after.as_ref().map(Value::to_string)),
+        each(&|told| told.verified.map(|yes| u8::from(yes).to_string())),
+        each(&|told| told.request_id.clone()),
+        vec![batch.to_owned()],
+    ]
+}

@@ -1,0 +1,118 @@
+//! A search of the caller's own, begun and ended in one call (`exec_mode=oneshot`).
+
+use super::super::NAME;
+use super::{Call, Splunkd, SplunkdError, segment};
+use reqwest::Method;
+use serde::Deserialize;
+use std::time::Duration;
+
+const SEARCH: &str =
+    "a role of this user needs the capability search, and the index among those it may search";
+
+/// A search may wait for its turn, and then look through months.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Where splunkd stops, unless limits.conf `maxresultrows` says otherwise.
+pub const MOST_EVENTS: usize = 50_000;
+
+/// What is looked for. Nothing in `text` may come from a person unchecked.
+#[derive(Debug, Clone, Copy)]
+pub struct Search<'s> {
+    /// In words, for an error: `find the outcomes of a batch`.
+    pub what: &'s str,
+    /// Whose search it is: the session key's owner.
+    pub user: &'s str,
+    /// In Splunk's search language.
+    pub text: &'s str,
+    pub earliest: &'s str,
+    pub latest: &'s str,
+}
+
+/// What was found.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Events {
+    /// The text of each event.
+    pub raw: Vec<String>,
+    /// What splunkd says about its completeness.
+    pub warnings: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    #[serde(default)]
+    results: Vec<Found>,
+    #[serde(default)]
+    messages: Vec<Message>,
+}
+
+#[derive(Deserialize)]
+struct Found {
+    #[serde(rename = "_raw")]
+    raw: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Message {
+    #[serde(rename = "type", default)]
+    kind: String,
+    #[serde(default)]
+    text: String,
+}
+
+impl Splunkd {
+    /// Runs a search in this app, so that its fields are known there, and waits
+    /// for its events.
+    ///
+    /// # Errors
+    /// If it was refused, or ended with an error.
+    pub async fn search(&self, search: Search<'_>) -> Result<Events, SplunkdError> {
+        let call = Call {
+            what: search.what.to_owned(),
+            advice: SEARCH,
+            method: Method::POST,
+            path: format!("servicesNS/{}/{NAME}/search/jobs", segment(search.user)),
+            query: Vec::new(),
+            form: vec![
+                ("search", search.text),
+                ("exec_mode", "oneshot"),
+                // All of them; without it the first hundred.
+                ("count", "0"),
+                ("earliest_time", search.earliest),
+                ("latest_time", search.latest),
+            ],
+            body: None,
+            within: Some(PATIENCE),
+        };
+        let refused = |status, said| SplunkdError::Refused {
+            what: search.what.to_owned(),
+            status,
+            said,
+        };
+        let body = self.ask(call).await?;
+        let body = body.ok_or_else(|| refused(404, String::new()))?;
+        let answer: Answer =
+            serde_json::from_slice(&body).map_err(|_| SplunkdError::Unintelligible {
+                what: search.what.to_owned(),
+                why: "it is no list of results",
+            })?;
+        let mut events = Events {
+            raw: answer
+                .results
+                .into_iter()
+                .filter_map(|found| found.raw)
+                .collect(),
+            warnings: Vec::new(),
+        };
+        for Message { kind, text } in answer.messages {
+            match kind.as_str() {
+                "FATAL" | "ERROR" => {
+                    let short: String = text.chars().take(300).collect();
+                    return Err(refused(200, format!(", saying \"{short}\"")));
+                }
+                "WARN" => events.warnings.push(text),
+                _ => {}
+            }
+        }
+        Ok(events)
+    }
+}

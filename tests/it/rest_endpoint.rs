@@ -1,0 +1,366 @@
+//! The REST endpoint speaks splunkd's persistent protocol, byte by byte, and
+//! does nothing for whoever lacks the capability.
+
+use crate::counterpart::endpoint::{BLOCK, Driver, END, INIT, command, request, string, whole};
+use crate::counterpart::signin::CLIENT_SECRET;
+use crate::counterpart::splunkd::{ANALYST_KEY, READER_KEY, SESSION_KEY};
+use crate::counterpart::{Feed, Splunkd, Tenant};
+use crate::search_commands::{FEED, ids, open};
+use serde_json::{Value, json};
+
+const ANALYST: [&str; 2] = ["analyst", ANALYST_KEY];
+
+fn driver(splunkd: &Splunkd) -> Driver {
+    let mut command = splunkd.command();
+    command.arg("rest").env("DEFENDER_BRIDGE_ROLE", "rest");
+    Driver::start(command)
+}
+
+fn post(splunkd: &Splunkd, errand: &str, body: &Value) -> Value {
+    let path = format!("/defender_bridge/{errand}");
+    let body = body.to_string();
+    request(
+        &splunkd.url(),
+        "POST",
+        &path,
+        body.as_bytes(),
+        ANALYST,
+        SESSION_KEY,
+    )
+}
+
+fn get(splunkd: &Splunkd, path: &str) -> Value {
+    request(&splunkd.url(), "GET", path, b"", ANALYST, SESSION_KEY)
+}
+
+fn job(ids: &[&str]) -> Value {
+    let rows: Vec<Value> = ids.iter().map(|id| json!({"id": id})).collect();
+    json!({"action": "queue", "subject": "alert", "batch": "b1",
+           "form": {"account": "contoso", "status": "resolved", "comment": "done"}, "rows": rows})
+}
+
+/// Ends well, and nothing it said holds a secret.
+#[track_caller]
+fn ends_well(driver: Driver) {
+    let (code, rest, errors) = driver.end();
+    assert_eq!((code, rest), (Some(0), Vec::new()), "{errors}");
+    holds_no_secret(&errors);
+}
+
+#[track_caller]
+fn holds_no_secret(text: &str) {
+    for secret in [CLIENT_SECRET, SESSION_KEY, ANALYST_KEY, READER_KEY] {
+        assert!(!text.contains(secret), "{text}");
+    }
+}
+
+#[track_caller]
+fn said(answer: &Value) -> &str {
+    answer["payload"]["messages"][0]["text"].as_str().unwrap()
+}
+
+#[test]
+fn a_request_in_pieces_of_one_byte_is_answered_like_a_whole_one() {
+    let splunkd = Splunkd::new();
+    let mut driver = driver(&splunkd);
+    let ping = get(&splunkd, "/defender_bridge/ping");
+    let at_once = driver.ask(&ping);
+    assert_eq!(at_once["status"], 200, "{at_once}");
+    assert_eq!(at_once["payload"]["user"], "analyst");
+    for byte in whole(&ping) {
+        driver.send(&[byte]);
+    }
+    driver.begun();
+    assert_eq!(driver.answer(), at_once);
+    ends_well(driver);
+}
+
+#[test]
+fn one_process_answers_one_request_after_the_other_however_they_are_packed() {
+    let splunkd = Splunkd::new();
+    let mut driver = driver(&splunkd);
+    let ping = string(
+        get(&splunkd, "/defender_bridge/ping")
+            .to_string()
+            .as_bytes(),
+    );
+    // Begun once, asked three times, ended; line ends between mean nothing.
+    driver.send(&[b"\n\n".to_vec(), vec![INIT], command()].concat());
+    driver.begun();
+    for _ in 0..3 {
+        driver.send(&[b"\n".to_vec(), vec![BLOCK], b"\n".to_vec(), ping.clone()].concat());
+        assert_eq!(driver.answer()["status"], 200);
+    }
+    driver.send(&[END]);
+    // Two whole conversations in one write.
+    let packet = [vec![INIT | BLOCK | END], command(), ping].concat();
+    driver.send(&packet.repeat(2));
+    for _ in 0..2 {
+        driver.begun();
+        assert_eq!(driver.answer()["status"], 200);
+    }
+    ends_well(driver);
+}
+
+#[test]
+fn stdin_may_end_between_two_requests_and_inside_one() {
+    let splunkd = Splunkd::new();
+    let packet = whole(&get(&splunkd, "/defender_bridge/ping"));
+    let begun = 1 + command().len();
+    for cut in [0, 1, 4, begun, begun + 2, packet.len() - 1] {
+        let mut driver = driver(&splunkd);
+        driver.send(&packet[..cut]);
+        let (code, said, errors) = driver.end();
+        assert_eq!(code, Some(0), "{cut}: {errors}");
+        let expected = if cut >= begun { "0\n" } else { "" };
+        assert_eq!(String::from_utf8_lossy(&said), expected, "{cut}");
+    }
+}
+
+#[test]
+fn what_is_no_packet_ends_the_process_with_a_reason() {
+    let splunkd = Splunkd::new();
+    let endless = [vec![INIT], b"1\n".to_vec(), vec![b'9'; 100]].concat();
+    let many_words = [vec![INIT], b"1000000\n".to_vec()].concat();
+    let huge_word = [vec![INIT], b"1\n9999999999\n".to_vec()].concat();
+    for bytes in [
+        b"GET / HTTP/1.1\r\n\r\n".to_vec(),
+        endless,
+        many_words,
+        huge_word,
+    ] {
+        let mut driver = driver(&splunkd);
+        driver.send(&bytes);
+        let (code, said, errors) = driver.end();
+        assert_eq!((code, said), (Some(3), Vec::new()), "{errors}");
+        assert!(errors.starts_with("ERROR "), "{errors}");
+    }
+}
+
+#[test]
+fn a_request_too_large_is_refused_and_the_next_one_answered() {
+    let splunkd = Splunkd::new();
+    let mut driver = driver(&splunkd);
+    let size = 97 << 20;
+    driver.send(
+        &[
+            vec![INIT | BLOCK | END],
+            command(),
+            format!("{size}\n").into_bytes(),
+        ]
+        .concat(),
+    );
+    driver.begun();
+    let piece = vec![b'x'; 1 << 20];
+    for _ in 0..97 {
+        driver.send(&piece);
+    }
+    let answer = driver.answer();
+    assert_eq!(answer["status"], 413, "{answer}");
+    assert!(said(&answer).contains("fewer rows"), "{answer}");
+    let ping = get(&splunkd, "/defender_bridge/ping");
+    assert_eq!(driver.ask(&ping)["status"], 200);
+    ends_well(driver);
+}
+
+#[test]
+fn a_request_that_is_no_json_is_refused_without_a_word_of_it() {
+    let splunkd = Splunkd::new();
+    let mut driver = driver(&splunkd);
+    let whole = get(&splunkd, "/defender_bridge/ping").to_string();
+    let key_in_a_list = whole.replace(
+        &format!("\"{ANALYST_KEY}\""),
+        &format!("[\"{ANALYST_KEY}\"]"),
+    );
+    for json in [
+        &whole[..whole.len() - 1],
+        "",
+        "[]",
+        "null",
+        "\u{0}",
+        &key_in_a_list,
+    ] {
+        driver.send(&[vec![INIT | BLOCK | END], command(), string(json.as_bytes())].concat());
+        driver.begun();
+        let answer = driver.answer();
+        assert_eq!(answer["status"], 400, "{json}: {answer}");
+        holds_no_secret(&answer.to_string());
+    }
+    let mut post = post(&splunkd, "triage", &job(&["da1"]));
+    for body in ["no base64!", "AAA", "e30"] {
+        post["payload_base64"] = body.into();
+        let answer = driver.ask(&post);
+        assert_eq!(answer["status"], 400, "{body}: {answer}");
+    }
+    ends_well(driver);
+}
+
+#[test]
+fn what_there_is_not_is_not_found_and_a_wrong_method_named() {
+    let splunkd = Splunkd::new();
+    let mut driver = driver(&splunkd);
+    for path in [
+        "/defender_bridge",
+        "/defender_bridge/",
+        "/defender_bridge/triage/../../storage/passwords",
+        "/defender_bridge/ping%2f..",
+        "/defender_bridge/TRIAGE",
+        "/storage/passwords",
+        "",
+    ] {
+        let answer = driver.ask(&get(&splunkd, path));
+        assert_eq!(answer["status"], 404, "{path}: {answer}");
+        assert!(said(&answer).contains("ping"), "{answer}");
+    }
+    for errand in ["triage", "live", "hunt", "check"] {
+        for method in ["GET", "PUT", "DELETE", "post", ""] {
+            let mut asked = get(&splunkd, &format!("/defender_bridge/{errand}"));
+            asked["method"] = method.into();
+            let answer = driver.ask(&asked);
+            assert_eq!(answer["status"], 405, "{method} {errand}: {answer}");
+            assert!(said(&answer).ends_with("takes POST"), "{answer}");
+        }
+    }
+    ends_well(driver);
+    assert!(splunkd.received().is_empty());
+}
+
+#[test]
+fn without_splunkds_own_session_nothing_is_done_and_the_setting_is_named() {
+    let (tenant, objects, splunkd) = open(1);
+    let mut driver = driver(&splunkd);
+    let asked = post(&splunkd, "triage", &job(&ids(&objects)));
+    for (key, words) in [
+        ("system_authtoken", "passSystemAuth"),
+        ("session", "no session"),
+        ("server", "no address"),
+    ] {
+        let mut asked = asked.clone();
+        asked.as_object_mut().unwrap().remove(key);
+        let answer = driver.ask(&asked);
+        assert_eq!(answer["status"], 500, "{answer}");
+        assert!(
+            said(&answer).contains(words) && said(&answer).contains("restmap.conf"),
+            "{answer}"
+        );
+    }
+    ends_well(driver);
+    assert!(splunkd.received().is_empty() && tenant.calls().is_empty());
+}
+
+#[test]
+fn only_the_capability_opens_it_whatever_splunkd_let_through() {
+    let (tenant, objects, splunkd) = open(2);
+    let mut driver = driver(&splunkd);
+    let id = objects[0].id.as_str();
+    let bodies = [
+        ("triage", job(&[id])),
+        (
+            "live",
+            json!({"account": "contoso", "subject": "alert", "ids": [id]}),
+        ),
+        ("hunt", json!({"account": "contoso", "query": "T"})),
+        ("check", json!({"account": "contoso"})),
+    ];
+    for (errand, body) in &bodies {
+        for (key, status) in [(READER_KEY, 403), ("a key that has ended", 401)] {
+            let mut asked = post(&splunkd, errand, body);
+            // Who asks is what splunkd says of the key.
+            asked["session"] = json!({"user": "admin", "authtoken": key});
+            let answer = driver.ask(&asked);
+            assert_eq!(answer["status"], status, "{errand}: {answer}");
+            holds_no_secret(&answer.to_string());
+        }
+    }
+    assert!(tenant.calls().is_empty());
+    let read = |got: &crate::counterpart::splunkd::Received| got.path.contains("passwords");
+    assert!(!splunkd.received().iter().any(read));
+    for (errand, body) in &bodies {
+        let answer = driver.ask(&post(&splunkd, errand, body));
+        assert_eq!(answer["status"], 200, "{errand}: {answer}");
+        holds_no_secret(&answer.to_string());
+    }
+    assert_eq!(tenant.object(FEED, id)["status"], "resolved");
+    ends_well(driver);
+}
+
+#[test]
+fn a_second_process_beside_a_busy_one_shares_nothing_but_the_tenant() {
+    let (tenant, objects, splunkd) = open(4);
+    let ids = ids(&objects);
+    let mut first = driver(&splunkd);
+    let mut second = driver(&splunkd);
+    first.send(&whole(&post(&splunkd, "triage", &job(&ids[..3]))));
+    second.send(&whole(&post(&splunkd, "triage", &job(&ids[1..]))));
+    for driver in [&mut first, &mut second] {
+        driver.begun();
+        let answer = driver.answer();
+        assert_eq!(answer["status"], 200, "{answer}");
+        for outcome in answer["payload"]["rows"].as_array().unwrap() {
+            assert!(outcome == "updated" || outcome == "unchanged", "{answer}");
+        }
+    }
+    for id in ids {
+        assert_eq!(tenant.object(FEED, id)["status"], "resolved");
+    }
+    assert_eq!(splunkd.indexed().len(), 6);
+    ends_well(first);
+    ends_well(second);
+}
+
+#[test]
+fn rows_are_numbered_as_asked_and_what_there_was_no_time_for_is_handed_back() {
+    let (tenant, objects, splunkd) = open(2);
+    let ids = ids(&objects);
+    let mut driver = driver(&splunkd);
+    let mut job = job(&[ids[0], "../x", ids[1]]);
+    job["numbers"] = json!([7, 9, 12]);
+    job["seconds"] = 0.into();
+    job["hand_back"] = true.into();
+    let answer = driver.ask(&post(&splunkd, "triage", &job));
+    let payload = &answer["payload"];
+    assert_eq!(
+        payload["rows"],
+        json!(["deferred", "invalid", "deferred"]),
+        "{answer}"
+    );
+    assert_eq!(payload["handed_back"], json!([7, 12]), "{answer}");
+    assert_eq!(payload["outcomes"][0]["row"], 9, "{answer}");
+    assert!(
+        payload["outcomes"][0]["message"]
+            .as_str()
+            .unwrap()
+            .starts_with("row 9,")
+    );
+    assert_eq!(
+        splunkd.indexed().len(),
+        1,
+        "what comes again is not recorded yet"
+    );
+    assert!(tenant.calls().is_empty());
+    job["hand_back"] = false.into();
+    let answer = driver.ask(&post(&splunkd, "triage", &job));
+    assert_eq!(answer["payload"]["handed_back"], Value::Null);
+    assert_eq!(splunkd.indexed().len(), 4);
+    job["numbers"] = json!([1, 1, 2]);
+    assert_eq!(driver.ask(&post(&splunkd, "triage", &job))["status"], 400);
+    ends_well(driver);
+}
+
+#[test]
+fn incidents_are_read_and_written_too() {
+    let objects = crate::counterpart::tenant::recent(Feed::GraphIncidents, 1);
+    let tenant = Tenant::holding(Feed::GraphIncidents, objects.clone());
+    let splunkd = Splunkd::new().account("contoso", &tenant);
+    let mut driver = driver(&splunkd);
+    let id = objects[0].id.as_str();
+    let body = json!({"account": "contoso", "subject": "incident", "ids": [id, "x", ""]});
+    let answer = driver.ask(&post(&splunkd, "live", &body));
+    let live = &answer["payload"]["live"];
+    assert_eq!(live[0]["read"], "ok", "{answer}");
+    assert_eq!(
+        (&live[1]["read"], &live[2]["read"]),
+        (&json!("invalid"), &json!("invalid"))
+    );
+    ends_well(driver);
+}
