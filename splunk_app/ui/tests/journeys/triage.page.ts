@@ -1,11 +1,8 @@
 // The triage page as a person handles it, and what a journey asks about it.
 
-import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import type { Browser, Locator, Page } from 'playwright-core';
+import { rows } from '../../src/splunk/spl';
 import { startStandIn, type StandIn, type Wish } from '../stand-in';
-
-const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
 /** A Splunk whose inputs have just read a tenant with this many alerts. */
 export async function filled(wish: Wish = {}, alerts = 120): Promise<StandIn> {
@@ -88,24 +85,10 @@ export class Triage {
             return at === null || at === document.body ? 'lost' : (at.getAttribute('data-test') ?? at.tagName.toLowerCase());
         })()`) as Promise<string>;
     }
-
-    /** Findings of axe that hurt somebody: serious and critical ones. */
-    async barriers(): Promise<string[]> {
-        // Colours are judged once what slides and fades has come to rest.
-        await this.page.waitForFunction('document.getAnimations().every((one) => one.playState !== "running")');
-        await this.page.evaluate(AXE);
-        return this.page.evaluate(`(async () => {
-            const { violations } = await axe.run(document, { resultTypes: ['violations'] });
-            return violations
-                .filter(({ impact }) => impact === 'serious' || impact === 'critical')
-                .flatMap(({ id, nodes }) => nodes.map(({ html, failureSummary }) => id + ': ' + html.slice(0, 160) + ' ' + failureSummary));
-        })()`) as Promise<string[]>;
-    }
 }
 
 /** What Defender itself says of an alert, asked by a search of the administrator. */
 export async function inDefender(splunk: StandIn, ids: string[]): Promise<Record<string, string | string[]>[]> {
-    const { rows } = await import('../../src/splunk/spl');
     const job = splunk.splunkd.jobs.begin(
         splunk.splunkd.users.named('admin'),
         `${rows(ids.map((id) => ({ id })))} | defenderget account="contoso" subject=alert`,
@@ -118,7 +101,6 @@ export async function inDefender(splunk: StandIn, ids: string[]): Promise<Record
 
 /** A colleague writes to Defender behind the page's back. */
 export async function colleague(splunk: StandIn, id: string, verdict: Record<string, string>): Promise<void> {
-    const { rows } = await import('../../src/splunk/spl');
     const asked = Object.fromEntries(Object.entries(verdict).map(([name, value]) => [`defender_${name}`, value]));
     const job = splunk.splunkd.jobs.begin(
         splunk.splunkd.users.named('admin'),

@@ -3,7 +3,9 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { Browser } from 'playwright-core';
 import { launch } from './browser';
+import { expectPicture } from './picture';
 import { colleague, filled, inDefender, Triage } from './triage.page';
+import { barriers } from './visit';
 import { startStandIn, type StandIn } from '../stand-in';
 
 let browser: Browser;
@@ -410,41 +412,63 @@ describe('what the page says where there is little to show', () => {
     });
 });
 
-describe.each(['light', 'dark'] as const)('nobody is kept out, %s', (theme) => {
-    test('of the queue, the details, the form, the preview, the outcomes, the history and the help', async () => {
-        const splunk = await filled({ user: 'analyst', theme });
+describe.each(['light', 'dark'] as const)('in the %s theme', (theme) => {
+    test('everything is as it was looked at, and nobody is kept out', async () => {
+        const splunk = await filled({ user: 'analyst', theme }, 300);
         const triage = await Triage.open(browser, splunk);
         await triage.settled();
-        const keyboard = triage.page.keyboard;
-        const check = async (where: string): Promise<void> =>
-            expect([where, await triage.barriers()]).toEqual([where, []]);
+        const { page } = triage;
+        const { keyboard } = page;
+        const look = async (name: string): Promise<void> => {
+            await expectPicture(page, `triage-${name}-${theme}`);
+            expect(await barriers(page), name).toEqual([]);
+        };
+        await look('queue');
         await keyboard.press('j');
         await keyboard.press('x');
-        await check('queue');
-        await keyboard.press('Enter');
+        await keyboard.press('j');
+        await keyboard.press('x');
+        await look('selected');
+        await triage.rows.filter({ hasText: 'Suspicious PowerShell' }).first().click();
         await triage.details.waitFor();
-        await check('details');
+        await look('details');
+        await triage.details
+            .getByRole('heading', { name: 'MITRE ATT&CK' })
+            .evaluate((heading) => heading.scrollIntoView());
+        await look('evidence');
         await keyboard.press('Escape');
         await triage.details.waitFor({ state: 'detached' });
         await keyboard.press('r');
         await triage.phase('form').waitFor();
-        await check('form');
+        await triage.dialog.getByRole('radio', { name: 'False positive' }).click();
+        await triage.dialog
+            .getByRole('textbox', { name: 'Comment' })
+            .fill('Approved test of the red team, ticket 4711.');
+        await look('form');
         await triage.press('Preview changes');
         await triage.phase('plan').waitFor();
-        await check('preview');
-        await triage.press('Write to 1 alert');
+        await look('preview');
+        await triage.press(/^Write to/);
         await triage.phase('done').waitFor();
-        await check('outcomes');
+        await look('outcomes');
         await triage.press('Done');
         await triage.dialog.waitFor({ state: 'detached' });
         await keyboard.press('u');
-        await triage.page.locator('[data-test=batch-row]').first().waitFor();
-        await check('history');
+        await page.locator('[data-test=batch-row]').first().waitFor();
+        await look('history');
         await keyboard.press('Escape');
+        await triage.dialog.waitFor({ state: 'detached' });
+        await page.getByRole('tab', { name: /Incidents/ }).click();
+        await page.getByRole('region', { name: 'Queue of Incidents' }).waitFor();
+        await triage.rows.first().click();
+        await triage.details.waitFor();
+        await look('incident');
+        await keyboard.press('Escape');
+        await triage.details.waitFor({ state: 'detached' });
         await keyboard.press('?');
-        await triage.page.getByText('Recent verdicts and undo').waitFor();
-        await check('help');
+        await page.getByText('Recent verdicts and undo').waitFor();
+        await look('help');
         await triage.close();
         await splunk.close();
-    });
+    }, 400_000);
 });

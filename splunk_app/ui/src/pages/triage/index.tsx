@@ -3,7 +3,8 @@ import { useCallback, useEffect, useMemo, useRef, useState } from 'react';
 import Button from '@splunk/react-ui/Button';
 import Heading from '@splunk/react-ui/Heading';
 import Message from '@splunk/react-ui/Message';
-import Paginator from '@splunk/react-ui/Paginator';
+import ChevronLeft from '@splunk/react-icons/ChevronLeft';
+import ChevronRight from '@splunk/react-icons/ChevronRight';
 import TabBar from '@splunk/react-ui/TabBar';
 import WaitSpinner from '@splunk/react-ui/WaitSpinner';
 import { setsUpAccounts, triages } from '../../splunk/session';
@@ -346,11 +347,21 @@ export function Triage() {
                             )}
                         </Small>
                         {pages > 1 && (
-                            <Paginator
-                                current={shownPage}
-                                totalPages={pages}
-                                onChange={(_, data) => setPage(data.page)}
-                            />
+                            <Row $gap={4}>
+                                <Button
+                                    icon={<ChevronLeft />}
+                                    aria-label={strings.table.previousPage}
+                                    disabled={shownPage === 1 ? 'dimmed' : false}
+                                    onClick={() => setPage(Math.max(1, shownPage - 1))}
+                                />
+                                <Small>{strings.table.page(shownPage, pages)}</Small>
+                                <Button
+                                    icon={<ChevronRight />}
+                                    aria-label={strings.table.nextPage}
+                                    disabled={shownPage === pages ? 'dimmed' : false}
+                                    onClick={() => setPage(Math.min(pages, shownPage + 1))}
+                                />
+                            </Row>
                         )}
                     </Row>
                 </>

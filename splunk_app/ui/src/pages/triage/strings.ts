@@ -112,11 +112,11 @@ export const triage = {
         more: (count: number) => `+${count}`,
         shown: (from: number, to: number, of: number) =>
             `${from.toLocaleString('en')}–${to.toLocaleString('en')} of ${of.toLocaleString('en')}`,
-        pageSelected: (count: number) => `All ${count} on this page are selected.`,
         selectAll: (count: number) => `Select all ${count.toLocaleString('en')} in this list`,
+        page: (page: number, of: number) => `Page ${page} of ${of}`,
+        previousPage: 'Previous page',
+        nextPage: 'Next page',
         incident: (id: string) => `Incident ${id}`,
-        selectRow: (title: string) => `Select ${title}`,
-        openRow: (title: string) => `Open ${title}`,
     },
 
     bulk: {
