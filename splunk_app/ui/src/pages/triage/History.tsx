@@ -1,0 +1,185 @@
+// What was written from this Splunk lately, by whom, and the way to take it back.
+import { useEffect, useRef, useState } from 'react';
+import Button from '@splunk/react-ui/Button';
+import Modal from '@splunk/react-ui/Modal';
+import Table from '@splunk/react-ui/Table';
+import WaitSpinner from '@splunk/react-ui/WaitSpinner';
+import { told } from '../../splunk/failure';
+import { one, run } from '../../splunk/search';
+import { Focused, Notice, Waiting } from './ActDialog';
+import { batchesIn, isUndoable, LEDGER_SEARCH, type Batch } from './batch';
+import { takeBack } from './carry_out';
+import type { Item } from './item';
+import { OutcomeTag, Row, Sheet, Small, Strong, Tag, When, worded } from './look';
+import type { Ending } from './outcome';
+import { Outcomes } from './Outcomes';
+import { triage as strings } from './strings';
+
+interface Props {
+    open: boolean;
+    earliest: string;
+    onClose: () => void;
+    onEndings: (endings: readonly Ending[]) => void;
+    returnFocus: () => void;
+    mayWrite: boolean;
+    titleOf: ReadonlyMap<string, Item>;
+    now: number;
+}
+
+export function History(props: Props) {
+    return (
+        <Modal
+            open={props.open}
+            onRequestClose={props.onClose}
+            returnFocus={props.returnFocus}
+            style={{ width: 'min(1040px, 94vw)' }}
+        >
+            {props.open && <Ledger {...props} />}
+        </Modal>
+    );
+}
+
+function Ledger(props: Props) {
+    const say = strings.history;
+    const [batches, setBatches] = useState<Batch[] | null>(null);
+    const [error, setError] = useState<unknown>(null);
+    const [asked, setAsked] = useState<Batch | null>(null);
+    const [progress, setProgress] = useState<[number, number] | null>(null);
+    const [endings, setEndings] = useState<readonly Ending[] | null>(null);
+    const stop = useRef(new AbortController());
+
+    useEffect(() => {
+        const course = new AbortController();
+        stop.current = course;
+        run(LEDGER_SEARCH, { earliest: props.earliest, signal: course.signal }).then(
+            ({ rows }) => setBatches(batchesIn(rows.map((row) => one(row, '_raw')))),
+            (reason: unknown) => {
+                if (!course.signal.aborted) setError(reason);
+            },
+        );
+        return () => stop.current.abort();
+    }, [props.earliest]);
+
+    const undo = async (batch: Batch): Promise<void> => {
+        stop.current = new AbortController();
+        setError(null);
+        setProgress([0, 1]);
+        try {
+            const found = await takeBack([batch.id], {
+                signal: stop.current.signal,
+                onProgress: (done, of) => setProgress([done, of]),
+            });
+            setEndings(found);
+            setBatches(
+                (before) => before?.map((one) => (one.id === batch.id ? { ...one, undoneBy: '…' } : one)) ?? null,
+            );
+            props.onEndings(found);
+        } catch (reason) {
+            setError(reason);
+        }
+        setProgress(null);
+    };
+
+    const back = (): void => {
+        setAsked(null);
+        setEndings(null);
+        setError(null);
+    };
+    return (
+        <>
+            <Modal.Header
+                title={asked === null ? say.title : strings.act.undoTitle}
+                subtitle={asked === null ? say.text : undefined}
+                hideCloseButton={progress !== null}
+            />
+            <Modal.Body>
+                <Sheet data-test="history">
+                    {error !== null && (
+                        <Notice type="error" title={asked === null ? say.failed : strings.act.failed}>
+                            {told(error)}
+                        </Notice>
+                    )}
+                    {asked === null && batches === null && error === null && <WaitSpinner size="medium" />}
+                    {asked === null && batches?.length === 0 && <p>{say.empty}</p>}
+                    {asked === null && batches !== null && batches.length > 0 && (
+                        <Table aria-label={say.title} tableStyle={{ tableLayout: 'fixed', width: '100%' }}>
+                            <Table.Head>
+                                <Table.HeadCell width={110}>{say.columns.time}</Table.HeadCell>
+                                <Table.HeadCell width={140}>{say.columns.actor}</Table.HeadCell>
+                                <Table.HeadCell width="auto">{say.columns.what}</Table.HeadCell>
+                                <Table.HeadCell width={200}>{say.columns.outcomes}</Table.HeadCell>
+                                <Table.HeadCell width={130}>{say.columns.undo}</Table.HeadCell>
+                            </Table.Head>
+                            <Table.Body>
+                                {batches.map((batch) => (
+                                    <Table.Row key={batch.id} data-test="batch-row" data-batch={batch.id}>
+                                        <Table.Cell>
+                                            <When at={batch.time} now={props.now} />
+                                        </Table.Cell>
+                                        <Table.Cell>{batch.actor}</Table.Cell>
+                                        <Table.Cell>
+                                            <What batch={batch} titleOf={props.titleOf} />
+                                        </Table.Cell>
+                                        <Table.Cell>
+                                            <Row $gap={4}>
+                                                {[...batch.outcomes].map(([outcome, count]) => (
+                                                    <OutcomeTag key={outcome} outcome={outcome} count={count} />
+                                                ))}
+                                            </Row>
+                                        </Table.Cell>
+                                        <Table.Cell>
+                                            {batch.undoneBy !== null && <Tag>{say.undone}</Tag>}
+                                            {props.mayWrite && isUndoable(batch) && (
+                                                <Button label={strings.act.undo} onClick={() => setAsked(batch)} />
+                                            )}
+                                        </Table.Cell>
+                                    </Table.Row>
+                                ))}
+                            </Table.Body>
+                        </Table>
+                    )}
+                    {asked !== null && progress === null && endings === null && (
+                        <>
+                            <p>{strings.act.undoAsk(asked.outcomes.get('updated') ?? 0)}</p>
+                            <What batch={asked} titleOf={props.titleOf} />
+                        </>
+                    )}
+                    {progress !== null && <Waiting phase="undoing" progress={progress} />}
+                    {endings !== null && <Outcomes endings={endings} items={props.titleOf} />}
+                </Sheet>
+            </Modal.Body>
+            <Modal.Footer>
+                {asked !== null && progress === null && <Button label={strings.act.back} onClick={back} />}
+                {asked !== null && progress === null && endings === null && (
+                    <Focused>
+                        {(ref) => (
+                            <Button
+                                appearance="primary"
+                                elementRef={ref}
+                                label={strings.act.undoGo}
+                                onClick={() => void undo(asked)}
+                            />
+                        )}
+                    </Focused>
+                )}
+                {progress === null && (asked === null || endings !== null) && (
+                    <Button appearance="primary" label={strings.act.close} onClick={props.onClose} />
+                )}
+            </Modal.Footer>
+        </>
+    );
+}
+
+/** Which objects, and what was asked of them. */
+function What({ batch, titleOf }: { batch: Batch; titleOf: ReadonlyMap<string, Item> }) {
+    const [first] = batch.targets;
+    const title = first === undefined ? undefined : titleOf.get(first)?.title;
+    const which = batch.targets.length === 1 ? (title ?? first) : strings.named[batch.subject](batch.targets.length);
+    const asked = batch.requested.map(([field, value]) => `${strings.fields[field] ?? field}: ${worded(field, value)}`);
+    return (
+        <div style={{ overflowWrap: 'anywhere' }}>
+            <Strong>{which}</Strong>
+            <Small as="div">{batch.undoes === null ? asked.join(' · ') : strings.history.isUndo(batch.undoes)}</Small>
+        </div>
+    );
+}

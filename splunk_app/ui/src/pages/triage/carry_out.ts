@@ -1,0 +1,71 @@
+// Carries rows out, one search after the other, and says how far it is. Whatever breaks off in
+// between, every row ends with something that can be told: what was begun, what was not.
+import { one, run, type ResultRow } from '../../splunk/search';
+import { told } from '../../splunk/failure';
+import { endingOf, missing, type Ending } from './outcome';
+import { portions, undoSearch, updateSearch, type Row } from './sending';
+import { triage as strings } from './strings';
+import type { Subject } from './vocabulary';
+
+export interface Course {
+    signal: AbortSignal;
+    onProgress: (done: number, of: number) => void;
+}
+
+/** An error only where nothing was begun: a dry run, or a call that was wrong from the start. */
+export async function carryOut(
+    rows: readonly Row[],
+    subject: Subject,
+    dryRun: boolean,
+    course: Course,
+): Promise<Ending[]> {
+    const endings: Ending[] = [];
+    const all = portions(rows);
+    for (const [place, portion] of all.entries()) {
+        course.onProgress(endings.length, rows.length);
+        try {
+            const { rows: found } = await run(updateSearch(portion, subject, dryRun), {
+                signal: course.signal,
+            });
+            endings.push(...endingsOf(portion, found));
+        } catch (error) {
+            const stopped = course.signal.aborted;
+            if (dryRun || (place === 0 && !stopped)) throw error;
+            const why = stopped ? strings.act.stoppedRow : told(error);
+            endings.push(...portion.map((row) => missing(row.id ?? '', why, true)));
+            const rest = all.slice(place + 1).flat();
+            endings.push(...rest.map((row) => missing(row.id ?? '', why, false)));
+            break;
+        }
+    }
+    course.onProgress(rows.length, rows.length);
+    return endings;
+}
+
+/** Rows come back with their ids, but nothing says they all do. */
+function endingsOf(portion: readonly Row[], found: readonly ResultRow[]): Ending[] {
+    const byId = new Map(found.map((row) => [one(row, 'id'), row]));
+    return portion.map((row) => {
+        const id = row.id ?? '';
+        const result = byId.get(id);
+        return result === undefined ? missing(id, strings.outcome.unsaid, true) : endingOf(result);
+    });
+}
+
+/** Takes batches back, the newest first. */
+export async function takeBack(batches: readonly string[], course: Course): Promise<Ending[]> {
+    const endings: Ending[] = [];
+    for (const [place, batch] of [...batches].reverse().entries()) {
+        course.onProgress(place, batches.length);
+        try {
+            const { rows } = await run(undoSearch(batch), { signal: course.signal });
+            endings.push(...rows.map(endingOf));
+        } catch (error) {
+            if (endings.length === 0) throw error;
+            endings.push(missing(batch, told(error), true));
+            break;
+        }
+    }
+    course.onProgress(batches.length, batches.length);
+    return endings;
+}
