@@ -50,7 +50,6 @@ mod thousand_rows;
 mod throttling;
 mod ties;
 mod triage;
-mod triage_cut;
 mod triage_story;
 mod two_actions;
 mod undo;
