@@ -9,7 +9,7 @@ import Table from '@splunk/react-ui/Table';
 import Plus from '@splunk/react-icons/Plus';
 import { Act } from '../../parts/Act';
 import { Failed } from '../../parts/Failed';
-import { Bar, Empty, Loading, LookOnly, Muted, Notice, Row } from '../../parts/Page';
+import { Bar, Empty, Loading, LookOnly, Muted, Notice, OneLine, Row } from '../../parts/Page';
 import { useLoaded } from '../../parts/useLoaded';
 import { markConfigured } from '../../splunk/app';
 import * as conf from '../../splunk/conf';
@@ -81,7 +81,6 @@ export function Accounts({ session }: { session: Session }) {
                             <Table.HeadCell>{words.column.name}</Table.HeadCell>
                             <Table.HeadCell>{words.column.tenant}</Table.HeadCell>
                             <Table.HeadCell>{words.column.auth}</Table.HeadCell>
-                            <Table.HeadCell>{words.column.cloud}</Table.HeadCell>
                             <Table.HeadCell>{words.column.access}</Table.HeadCell>
                             <Table.HeadCell>{words.column.credential}</Table.HeadCell>
                             <Table.HeadCell width={340}>{words.column.actions}</Table.HeadCell>
@@ -90,12 +89,20 @@ export function Accounts({ session }: { session: Session }) {
                             {accounts.map((one) => (
                                 <Table.Row key={one.name}>
                                     <Table.Cell>
-                                        <strong>{one.name}</strong>
+                                        <OneLine as="strong" title={one.name}>
+                                            {one.name}
+                                        </OneLine>
                                     </Table.Cell>
-                                    <Table.Cell>{one.tenant_id === '' ? <Muted>{strings.none}</Muted> : one.tenant_id}</Table.Cell>
+                                    <Table.Cell>
+                                        <div>
+                                            <div>{one.tenant_id === '' ? strings.none : one.tenant_id}</div>
+                                            <Muted>{words.inCloud[one.cloud]}</Muted>
+                                        </div>
+                                    </Table.Cell>
                                     <Table.Cell>{words.auth[one.auth]}</Table.Cell>
-                                    <Table.Cell>{words.cloud[one.cloud]}</Table.Cell>
-                                    <Table.Cell>{one.read_only ? words.readOnly : words.readWrite}</Table.Cell>
+                                    <Table.Cell>
+                                        <OneLine>{one.read_only ? words.readOnly : words.readWrite}</OneLine>
+                                    </Table.Cell>
                                     <Table.Cell>
                                         <Credential of={one} now={now} />
                                     </Table.Cell>
@@ -166,7 +173,10 @@ function Credential({ of, now }: { of: Account; now: number }) {
         <Row>
             {days !== undefined && days < 0 && <Chip appearance="error">{said.ended(of.secret_expires)}</Chip>}
             {days !== undefined && days >= 0 && days <= 30 && <Chip appearance="warning">{said.endsIn(days)}</Chip>}
-            <span>{days !== undefined && days > 30 ? `${stored}, ${said.ends(of.secret_expires)}` : stored}</span>
+            <div>
+                <div>{stored}</div>
+                {days !== undefined && days > 30 && <Muted>{said.ends(of.secret_expires)}</Muted>}
+            </div>
         </Row>
     );
 }

@@ -115,7 +115,7 @@ export function FirstInputs({ account, onCreated, onClose }: { account: string; 
                     </div>
                 ))}
                 {created.length < rows.length && (
-                    <>
+                    <div style={{ marginTop: 20 }}>
                         <SuggestField label={strings.wizard.index} help={words.indexHelp} value={index} disabled={working} onChange={setIndex} options={known.value ?? []} />
                         <ChoiceField
                             label={words.start}
@@ -124,7 +124,7 @@ export function FirstInputs({ account, onCreated, onClose }: { account: string; 
                             onChange={setStart}
                             options={Object.entries(words.starts).map(([value, label]) => ({ value, label }))}
                         />
-                    </>
+                    </div>
                 )}
                 {created.length > 0 && open.length === 0 && <Message type="success">{words.done}</Message>}
             </Modal.Body>
