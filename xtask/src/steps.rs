@@ -108,10 +108,8 @@ impl Steps {
         self.step("pages: unit tests", || pages.units(&executable))?;
         self.step("pages: script", || pages.bundle(workspace).map(drop))?;
         self.step("pages: journeys", || pages.journeys(workspace, &executable))?;
-        if let Some(dashboards) = Project::dashboards(workspace)? {
-            self.step("dashboards", || dashboards.tests())?;
-        }
-        Ok(())
+        let dashboards = self.step("dashboards: tools", || Project::dashboards(workspace))?;
+        self.step("dashboards", || dashboards.tests())
     }
 
     fn step<T>(&mut self, name: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {

@@ -33,10 +33,9 @@ impl Project {
         Self::open(workspace.root.join("splunk_app/ui"))
     }
 
-    /// The dashboards' own checks, which need other tools; none where there are no dashboards.
-    pub fn dashboards(workspace: &Workspace) -> Result<Option<Self>> {
-        let folder = workspace.root.join("splunk_app/ui/studio");
-        folder.is_dir().then(|| Self::open(folder)).transpose()
+    /// The dashboards' own checks, which need other tools.
+    pub fn dashboards(workspace: &Workspace) -> Result<Self> {
+        Self::open(workspace.root.join("splunk_app/ui/studio"))
     }
 
     fn open(folder: PathBuf) -> Result<Self> {
