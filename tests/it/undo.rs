@@ -482,6 +482,10 @@ fn a_comment_alone_is_nothing_that_can_be_undone() {
     run.well();
     assert_eq!(column(&answers, "defender_outcome"), ["unchanged"; 2]);
     assert!(column(&answers, "defender_not_undone")[0].contains("\"seen\""));
+    assert_eq!(
+        column(&answers, "defender_message")[0],
+        "nothing of it can be taken back; not undone: the comment \"seen\", as Defender deletes none"
+    );
     assert_eq!(tenant.write_calls().len(), written);
 }
 
