@@ -77,12 +77,24 @@ pub async fn settings(splunkd: &Splunkd) -> Result<Settings, SplunkdError> {
     })
 }
 
+/// An account, and what its stanza says for people.
+pub struct Kept {
+    pub account: Account,
+    /// The day its secret ends, as it is written there.
+    pub secret_expires: Option<String>,
+}
+
 /// The account of this name, its secret included.
 pub async fn account(
     splunkd: &Splunkd,
     settings: &Settings,
     name: &str,
 ) -> anyhow::Result<Account> {
+    Ok(kept(splunkd, settings, name).await?.account)
+}
+
+/// The account of this name, and the day its secret ends.
+pub async fn kept(splunkd: &Splunkd, settings: &Settings, name: &str) -> anyhow::Result<Kept> {
     let Some(stanza) = splunkd.conf(ACCOUNTS, name).await? else {
         return Err(unknown(splunkd, name).await);
     };
@@ -119,9 +131,15 @@ pub async fn account(
         no_proxy: proxy("no_proxy"),
         auth,
     };
-    remind(name, &text("secret_expires"));
-    Account::parse(name, &written, |variable| std::env::var(variable).ok())
-        .map_err(|refusal| anyhow!("{ACCOUNTS}.conf [{name}] {}: {}", refusal.key, refusal.why))
+    let expires = text("secret_expires").trim().to_owned();
+    remind(name, &expires);
+    let account = Account::parse(name, &written, |variable| std::env::var(variable).ok());
+    Ok(Kept {
+        account: account.map_err(|refusal| {
+            anyhow!("{ACCOUNTS}.conf [{name}] {}: {}", refusal.key, refusal.why)
+        })?,
+        secret_expires: (has_secret && !expires.is_empty()).then_some(expires),
+    })
 }
 
 /// Why an account that is not there cannot be used.
@@ -147,7 +165,6 @@ pub async fn unknown(splunkd: &Splunkd, name: &str) -> anyhow::Error {
 /// Nobody can ask Microsoft when a secret ends; the stanza may say it.
 fn remind(account: &str, expires: &str) {
     const DAYS: i32 = 30;
-    let expires = expires.trim();
     if expires.is_empty() {
         return;
     }

@@ -52,7 +52,7 @@ impl Bench {
             ..order.action.clone()
         };
         // A turn that does not come in time leaves no time either: the rows are deferred.
-        let _turn = turn::wait(&action.batch, course.left()).await;
+        let _turn = turn::wait(&action.batch, course).await;
         Ok(triage::triage(&action, &order.rows, &self.desks, ledger, course).await?)
     }
 }

@@ -14,6 +14,8 @@ use anyhow::Context;
 pub struct Feeding {
     pub input: Input,
     pub tenant: String,
+    /// The day the account's secret ends, where its stanza says so.
+    pub secret_expires: Option<String>,
     pub source: FeedSource,
     pub client: Client,
 }
@@ -27,11 +29,15 @@ impl Feeding {
             account::PATIENCE,
         )?;
         let shared = account::settings(&splunkd).await?;
-        let account = account::account(&splunkd, &shared, &settings.account).await?;
+        let account::Kept {
+            account,
+            secret_expires,
+        } = account::kept(&splunkd, &shared, &settings.account).await?;
         let state = home::state();
         let client = Client::new(&account, settings.feed.family(), state.as_deref())?;
         Ok(Self {
             tenant: account.tenant_id,
+            secret_expires,
             source: FeedSource::new(client.clone(), settings.feed.clone()),
             client,
             input: settings,

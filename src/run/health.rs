@@ -44,6 +44,9 @@ pub struct Health {
 struct Fed {
     account: String,
     tenant: String,
+    /// As the account has it: an account of a forwarder is seen nowhere else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    secret_expires: Option<String>,
     feed: &'static str,
     api: &'static str,
     events: u64,
@@ -97,6 +100,7 @@ impl Health {
             fed: Some(Fed {
                 account: feeding.input.account.clone(),
                 tenant: feeding.tenant.clone(),
+                secret_expires: feeding.secret_expires.clone(),
                 feed: feeding.input.feed_name(),
                 api: feeding.input.feed.family().name(),
                 events: tally.events(),

@@ -2,12 +2,14 @@
 //! `where`, `project`, `take`, `count`, `summarize count()` and `sort by`. What
 //! it does not know it refuses in the service's words; it never guesses.
 
+mod condition;
 mod tokens;
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use super::instant::Ticks;
+use condition::Test;
 use tokens::{Token, tokens};
 
 /// Most rows of an answer.
@@ -75,61 +77,6 @@ impl Fault {
 const UNRECOGNISED: Fault = Fault::Syntax("A recognition error occurred.");
 const NO_OPERATOR: Fault = Fault::Syntax("Query operator expected.");
 const INCOMPLETE: Fault = Fault::Syntax("The incomplete fragment is unexpected");
-
-/// What a row must fulfil.
-#[derive(Debug)]
-enum Test {
-    Any(Vec<Test>),
-    All(Vec<Test>),
-    Compare(usize, &'static str, Vec<Cell>),
-}
-
-impl Test {
-    fn holds(&self, row: &[Cell]) -> bool {
-        match self {
-            Self::Any(tests) => tests.iter().any(|test| test.holds(row)),
-            Self::All(tests) => tests.iter().all(|test| test.holds(row)),
-            Self::Compare(column, sign, values) => row
-                .get(*column)
-                .is_some_and(|cell| compares(cell, sign, values)),
-        }
-    }
-}
-
-fn compares(cell: &Cell, sign: &str, values: &[Cell]) -> bool {
-    let Some(value) = values.first() else {
-        return false;
-    };
-    let lower = |cell: &Cell| match cell {
-        Cell::Text(text) => text.to_lowercase(),
-        _ => String::new(),
-    };
-    let order = cell.cmp(value);
-    match sign {
-        "==" => cell == value,
-        "!=" => cell != value,
-        "=~" => lower(cell) == lower(value),
-        "!~" => lower(cell) != lower(value),
-        "in" => values.contains(cell),
-        "contains" => lower(cell).contains(&lower(value)),
-        "startswith" => lower(cell).starts_with(&lower(value)),
-        "has" => has(&lower(cell), &lower(value)),
-        ">" => order == Ordering::Greater,
-        ">=" => order != Ordering::Less,
-        "<" => order == Ordering::Less,
-        _ => order != Ordering::Greater,
-    }
-}
-
-/// Whether the term stands in the text as a whole word.
-fn has(text: &str, term: &str) -> bool {
-    let part = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
-    text.match_indices(term).any(|(at, _)| {
-        let before = text.get(..at).and_then(|head| head.chars().next_back());
-        let after = text.get(at + term.len()..);
-        !part(before) && !part(after.and_then(|tail| tail.chars().next()))
-    })
-}
 
 struct Reader {
     tokens: std::vec::IntoIter<Token>,

@@ -29,6 +29,13 @@ pub(super) struct Due<'t> {
 }
 
 impl Due<'_> {
+    /// What its incident has already changed, whatever comes of the rest.
+    pub fn brought(&self) -> Vec<Field> {
+        let mut brought = self.fields.clone();
+        brought.retain(|field| !self.missing.contains(field));
+        brought
+    }
+
     /// What has to be alike for one call to carry both. What a member of the
     /// lot needs is sent to all of it; but a comment, and tags, which are
     /// replaced as a whole, reach only those that lack them.
@@ -131,6 +138,7 @@ pub(super) fn decide<'t>(
             });
         }
         let mut message = match undoing {
+            true if *change == Change::default() => "nothing of it can be taken back",
             true => "it already is as it was before the batch",
             false => "it already is as asked",
         }

@@ -236,6 +236,7 @@ impl<'a, 'b, D: Desk, L: Ledger, C: Clock> Hand<'a, 'b, D, L, C> {
         if begun >= limits.deadline {
             for due in lot {
                 let settled = Settled {
+                    changed: due.brought(),
                     before: Some(due.before),
                     ..Settled::new(Outcome::Deferred, NO_TIME)
                 };
@@ -342,6 +343,7 @@ impl<'a, 'b, D: Desk, L: Ledger, C: Clock> Hand<'a, 'b, D, L, C> {
 
     /// Settles a target whose write was sent; `missing` is what did not show.
     async fn conclude(&self, one: Sent<'_>, missing: Vec<Field>) {
+        let brought = one.due.brought();
         let Due {
             task,
             before,
@@ -383,7 +385,10 @@ impl<'a, 'b, D: Desk, L: Ledger, C: Clock> Hand<'a, 'b, D, L, C> {
             },
             Err(refused) => {
                 let mut stands = fields;
-                stands.retain(|field| one.after.is_some() && !missing.contains(field));
+                stands.retain(|field| match one.after {
+                    Some(_) => !missing.contains(field),
+                    None => brought.contains(field),
+                });
                 let message = if stands.is_empty() {
                     refused.message
                 } else {

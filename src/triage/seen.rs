@@ -79,7 +79,10 @@ impl Seen {
                 .collect(),
             expected: EXPECTED
                 .iter()
-                .filter_map(|(field, name)| Some((*field, shown(name)?)))
+                .map(|(field, name)| (*field, row.values(name)))
+                .filter(|(_, values)| !values.is_empty())
+                // Several cannot all stand: a guard that is unclear holds.
+                .map(|(field, values)| (field, values.join(", ")))
                 .collect(),
             stays: None,
         }
@@ -347,6 +350,19 @@ mod tests {
             seen.overruled(&now, &reopen, false).unwrap(),
             @r#"somebody has changed it since: status had to stand at "resolved" and is "inProgress" now; nothing was written"#
         );
+    }
+
+    #[test]
+    fn what_has_to_stand_is_not_forgotten_where_a_row_says_it_twice() {
+        let values = ["resolved", "new"].map(str::to_owned).to_vec();
+        let row = Row::new([("defender_expected_status".to_owned(), values)]);
+        let reopen = Change {
+            status: Some(Status::InProgress),
+            ..Change::default()
+        };
+        let now = state("resolved", "2026-11-21T10:00:00Z");
+        let seen = Seen::of(&row, Subject::Alert);
+        assert!(seen.overruled(&now, &reopen, false).is_some());
     }
 
     #[test]

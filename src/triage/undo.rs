@@ -104,6 +104,10 @@ impl Restoration {
         };
         let mut fields = vec![
             (id.to_owned(), vec![self.target.clone()]),
+            (
+                "defender_subject".to_owned(),
+                vec![self.subject.to_string()],
+            ),
             ("defender_account".to_owned(), vec![self.account.clone()]),
             ("defender_api".to_owned(), vec![self.api.to_string()]),
         ];
@@ -438,6 +442,7 @@ mod tests {
         )]);
         insta::assert_snapshot!(told(&undo), @r#"
         incident_id=7
+        defender_subject=incident
         defender_account=contoso
         defender_api=graph
         defender_assigned_to=none
@@ -467,6 +472,7 @@ mod tests {
         assert_eq!(undo.outcomes[&Outcome::Updated], 2);
         insta::assert_snapshot!(told(&undo), @"
         alert_id=da1
+        defender_subject=alert
         defender_account=contoso
         defender_api=graph
         defender_status=new
@@ -515,6 +521,7 @@ mod tests {
                           "determination": "malware"}});
         insta::assert_snapshot!(told(&read(&[entry("10:00:00", &verdict)])), @r#"
         alert_id=da1
+        defender_subject=alert
         defender_account=contoso
         defender_api=mde
         defender_status=new
@@ -563,6 +570,7 @@ mod tests {
         let comment = json!({"changed": ["comment"], "requested": {"comment": "seen\nit"}});
         insta::assert_snapshot!(told(&read(&[entry("10:00:00", &comment)])), @r#"
         alert_id=da1
+        defender_subject=alert
         defender_account=contoso
         defender_api=graph
         defender_stays=the comment "seen\nit", as Defender deletes none

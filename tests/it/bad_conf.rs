@@ -151,6 +151,25 @@ fn a_missing_secret_is_refused_and_says_where_to_put_it() {
 }
 
 #[test]
+fn the_day_a_secret_ends_stands_in_the_health_event_also_when_it_has_ended() {
+    let tenant = tenant();
+    let splunkd = Splunkd::reading(&tenant, FEED);
+    let said = || {
+        let run = splunkd.run();
+        let health: serde_json::Value = serde_json::from_str(&run.health()[0].data).unwrap();
+        (
+            health["outcome"].clone(),
+            health.get("secret_expires").cloned(),
+        )
+    };
+    assert_eq!(said(), ("ok".into(), None));
+    splunkd.set("account", "contoso", "secret_expires", " 2027-03-31 ");
+    assert_eq!(said(), ("ok".into(), Some("2027-03-31".into())));
+    splunkd.set_password("contoso", "no longer the secret");
+    assert_eq!(said(), ("error".into(), Some("2027-03-31".into())));
+}
+
+#[test]
 fn a_wrong_secret_is_refused_with_the_code_and_what_to_do() {
     let tenant = tenant();
     let splunkd = well_run(&tenant);

@@ -233,6 +233,73 @@ fn incidents_go_back_with_owner_and_tags_and_say_what_their_alerts_keep() {
 }
 
 #[test]
+fn alerts_get_back_their_own_owners_though_their_incident_gets_back_another() {
+    let said = |object: &mut Object, fields: &[(&str, Value)]| {
+        let mut value: Value = serde_json::from_str(&object.text).unwrap();
+        for (field, said) in fields {
+            value[*field] = said.clone();
+        }
+        object.text = value.to_string();
+    };
+    let mut incident = recent(Feed::GraphIncidents, 1);
+    let mut alerts = recent(Feed::GraphAlerts, 2);
+    let id = json!(incident[0].id);
+    let ann = json!("ann@contoso.com");
+    said(
+        &mut incident[0],
+        &[("status", json!("active")), ("assignedTo", ann)],
+    );
+    for (alert, owner) in alerts
+        .iter_mut()
+        .zip([json!("bob@contoso.com"), json!(null)])
+    {
+        said(
+            alert,
+            &[
+                ("incidentId", id.clone()),
+                ("status", json!("new")),
+                ("assignedTo", owner),
+            ],
+        );
+    }
+    let tenant = Tenant::holding(Feed::GraphAlerts, alerts.clone());
+    tenant.add(Feed::GraphIncidents, incident.clone());
+    let splunkd = Splunkd::new().account("contoso", &tenant);
+    let all = || {
+        [
+            standing(&tenant, Feed::GraphIncidents, &incident),
+            standing(&tenant, Feed::GraphAlerts, &alerts),
+        ]
+    };
+    let before = all();
+    let mut rows = "id,defender_subject\r\n".to_owned();
+    for (subject, object) in [("alert", &alerts[0]), ("alert", &alerts[1])]
+        .into_iter()
+        .chain([("incident", &incident[0])])
+    {
+        rows += &format!("{},{subject}\r\n", object.id);
+    }
+    let args = [
+        "account=contoso",
+        "status=resolved",
+        "assigned_to=kim@contoso.com",
+    ];
+    let (answers, run) = search("defenderupdate", &args).run(&splunkd, &[&rows]);
+    run.well();
+    let batch = column(&answers, "defender_batch")[0].to_owned();
+    assert_ne!(all(), before);
+    let (answers, run) = undo(&splunkd, &batch, &[]);
+    let run = run.well();
+    assert_eq!(
+        column(&answers, "defender_outcome"),
+        ["updated"; 3],
+        "{answers:?} {}",
+        run.stderr
+    );
+    assert_eq!(all(), before);
+}
+
+#[test]
 fn an_older_api_takes_back_what_it_can_and_says_which_verdict_stays() {
     let feed = Feed::MdeAlerts;
     let (tenant, objects, splunkd) = open(feed, 6);
@@ -415,6 +482,10 @@ fn a_comment_alone_is_nothing_that_can_be_undone() {
     run.well();
     assert_eq!(column(&answers, "defender_outcome"), ["unchanged"; 2]);
     assert!(column(&answers, "defender_not_undone")[0].contains("\"seen\""));
+    assert_eq!(
+        column(&answers, "defender_message")[0],
+        "nothing of it can be taken back; not undone: the comment \"seen\", as Defender deletes none"
+    );
     assert_eq!(tenant.write_calls().len(), written);
 }
 

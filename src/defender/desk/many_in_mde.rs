@@ -364,7 +364,40 @@ async fn no_comment_is_doubled_when_the_answer_to_all_is_lost() {
             assert_eq!(failing(&results), vec![None; 100], "{reached}");
             assert_eq!(kept.census(), [("Resolved".to_owned(), 1)], "{reached}");
             assert_eq!(count(&server, "POST"), 1 + usize::from(reached < 100));
+            let few = if reached == 0 { 20 } else { 110 };
+            assert!(count(&server, "GET") < few, "{reached}");
         }
+    }
+}
+
+#[tokio::test]
+async fn comments_no_list_shows_are_found_wherever_a_lost_call_ended() {
+    // From where to where the lost call reached.
+    for reached in [0..1, 0..60, 40..100, 99..100, 40..60] {
+        let rows = alerts(100);
+        let kept = Arc::new(Kept::of(&rows));
+        let (tenant, before) = (Arc::clone(&kept), Kept::of(&rows));
+        let (lost, part) = (Mutex::new(false), reached.clone());
+        let server = Tenant::start(move |call| {
+            let mut lost = lost.lock().unwrap();
+            if call.target == UPDATE && !*lost {
+                *lost = true;
+                let mut some = call.clone();
+                let ids = call.body["alertIds"].as_array().unwrap();
+                some.body["alertIds"] = json!(ids[part.clone()]);
+                drop(tenant.answer(&some));
+                return Reply::HangUp;
+            }
+            match call.target.contains('?') {
+                true => before.answer(call),
+                false => tenant.answer(call),
+            }
+        })
+        .await;
+        let desk = desk(&server).await;
+        let results = desk.write(&rows, &verdict(true), MARKER).await;
+        assert_eq!(failing(&results), vec![None; 100], "{reached:?}");
+        assert_eq!(kept.census(), [("Resolved".to_owned(), 1)], "{reached:?}");
     }
 }
 

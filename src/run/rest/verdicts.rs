@@ -108,6 +108,10 @@ impl Ledger for Answered {
             && let Some(late) = &mut self.late
         {
             late.push(entry.clone());
+            // The next request would not know whose doing it was.
+            if !entry.changed.is_empty() {
+                self.delivery.deliver(entry).await;
+            }
             return;
         }
         self.begun.insert(entry.row);

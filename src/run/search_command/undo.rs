@@ -4,17 +4,15 @@
 use super::arguments::Arguments;
 use super::talk::{Halt, Talk};
 use crate::run::course::Course;
+use crate::run::ledger;
 use crate::run::permission::Caller;
 use crate::run::told::Told;
-use crate::run::triage::{self as job, Cell, Job};
+use crate::run::triage::{self as job, Cell, Job, Kind};
 use crate::run::way::Way;
-use crate::run::{account, ledger};
 use crate::splunk::chunked::{Invocation, Level, Message, Values};
 use crate::splunk::sourcetype;
 use crate::splunk::splunkd::{Events, MOST_EVENTS, Search};
-use crate::triage::{
-    self, Form, Outcome, Restoration, Subject, Summary, TriageError, UNDOES, Undo,
-};
+use crate::triage::{self, Form, Outcome, Restoration, Subject, Summary, UNDOES, Undo};
 use anyhow::{anyhow, bail};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -184,25 +182,14 @@ impl Wish {
                 shown(&caller.user)
             );
         }
-        // What an incident does to its alerts must not come after them.
+        // Where the rows go in parts, an incident is in none after its alerts'.
         undo.restorations
             .sort_by_key(|restoration| restoration.subject == Subject::Alert);
-        self.judge(undo.restorations.len(), &account::settings(&splunkd).await?)?;
         Ok(Open {
             way: Way::of(splunkd, caller).await?,
             events,
             undo,
         })
-    }
-
-    /// The limit holds for alerts and incidents together.
-    fn judge(&self, targets: usize, settings: &account::Settings) -> anyhow::Result<()> {
-        let asked = self.form()?.max_targets().unwrap_or(usize::MAX);
-        let max = settings.max_targets()?.min(asked);
-        if targets > max {
-            bail!(TriageError::TooManyTargets { targets, max });
-        }
-        Ok(())
     }
 
     /// Returns how every target ended, and what was told of it.
@@ -214,7 +201,6 @@ impl Wish {
     ) -> anyhow::Result<(Summary, Vec<Option<Told>>)> {
         let restorations = &open.undo.restorations;
         let actor = open.way.user().to_owned();
-        let mut total = Summary::default();
         let mut all: Vec<Option<Told>> = vec![None; restorations.len()];
         let mut tell = |told: Told| {
             let place = told.row.checked_sub(1);
@@ -222,16 +208,14 @@ impl Wish {
                 *place = Some(told);
             }
         };
-        for part in restorations.chunk_by(|one, other| one.subject == other.subject) {
-            let Some(first) = part.first() else { continue };
-            let job = self.job(call, first.subject, part);
-            let carried_out = open.way.carry_out(job, &actor, course, &mut tell);
-            total.rows.extend(carried_out.await?.rows);
-        }
-        Ok((total, all))
+        let job = self.job(call, restorations);
+        let carried_out = open.way.carry_out(job, &actor, course, &mut tell);
+        Ok((carried_out.await?, all))
     }
 
-    fn job(&self, call: &Invocation, subject: Subject, part: &[Restoration]) -> Job {
+    /// Alerts and incidents together: what restoring an incident does to its
+    /// alerts is told from what a colleague did to them.
+    fn job(&self, call: &Invocation, restorations: &[Restoration]) -> Job {
         let form = self.parameters();
         let form = form.map(|(name, value)| (name.to_owned(), Cell::from(value)));
         let row = |restoration: &Restoration| {
@@ -239,11 +223,11 @@ impl Wish {
             let cell = |(name, values): (String, Vec<String>)| (name, Cell::from(&*values));
             fields.map(cell).collect()
         };
-        let rows = part.iter().map(row).collect();
+        let rows = restorations.iter().map(row).collect();
         Job {
             batch: Some(self.own_batch(call)),
             sid: call.sid.clone(),
-            ..Job::new(COMMAND, subject.into(), form.collect(), rows)
+            ..Job::new(COMMAND, Kind::Alert, form.collect(), rows)
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::came_back;
 use super::tenant::{Call, Happened, Temper, Tenant, row};
-use crate::triage::{Outcome, Row, State, Subject};
+use crate::triage::{Field, Outcome, Row, State, Subject};
 use std::rc::Rc;
 
 /// An incident and its alerts, each alert `new` and nobody's.
@@ -101,6 +101,27 @@ fn what_our_incident_did_to_an_alert_is_no_colleague_who_was_faster() {
         [Outcome::Updated, Outcome::Conflict, Outcome::Updated]
     );
     assert_eq!(tenant.state("da1").status.as_deref(), Some("inProgress"));
+}
+
+#[test]
+fn what_an_incident_did_to_an_alert_is_noted_also_where_the_rest_was_refused() {
+    let tenant = story(&["da1"]);
+    let state = tenant.state("da1");
+    tenant.put("da1", Temper::ForbidsWrite, state);
+    let parameters = [("status", "resolved"), ("comment", "done")];
+    let call = Call::new(Subject::Incident, &tenant, &parameters);
+    let alert = row(&[("id", "da1"), ("defender_subject", "alert")]);
+    let (summary, entries) = call.run(&[alert, row(&[("id", "7")])]).unwrap();
+    assert_eq!(summary.rows, [Outcome::Forbidden, Outcome::Updated]);
+    let alert = entries.iter().find(|entry| entry.row == 1).unwrap();
+    assert_eq!(alert.changed, [Field::Status]);
+    assert!(
+        alert
+            .message
+            .ends_with("but this stands: status new to resolved"),
+        "{}",
+        alert.message
+    );
 }
 
 /// Incidents of which each was merged into the next one named.

@@ -136,24 +136,41 @@ fn apply(state: &mut State, feed: Feed, path: &str, id: &str, body: &Value) -> R
     if feed == Feed::GraphIncidents && changes.get("status").is_some_and(|to| to == "resolved") {
         resolve_alerts_of(state, id);
     }
+    if feed == Feed::GraphIncidents
+        && let Some(owner) = changes.get("assignedTo").filter(|to| !to.is_null())
+    {
+        assign_alerts_of(state, id, owner);
+    }
     Ok(())
 }
 
 /// Resolving an incident resolves its active alerts.
 fn resolve_alerts_of(state: &mut State, incident: &str) {
-    let alerts = state.stock.of(Feed::GraphAlerts).iter();
-    let active: Vec<String> = alerts
-        .filter(|alert| {
-            let alert: Value = serde_json::from_str(&alert.text).unwrap();
-            alert["incidentId"] == incident && alert["status"] != "resolved"
-        })
-        .map(|alert| alert.id.clone())
-        .collect();
-    for id in active {
+    for id in alerts_of(state, incident, |alert| alert["status"] != "resolved") {
         write(state, Feed::GraphAlerts, &id, |alert| {
             alert["status"] = Value::from("resolved");
         });
     }
+}
+
+/// Assigning an incident assigns its alerts.
+fn assign_alerts_of(state: &mut State, incident: &str, owner: &Value) {
+    for id in alerts_of(state, incident, |alert| alert["assignedTo"] != *owner) {
+        write(state, Feed::GraphAlerts, &id, |alert| {
+            alert["assignedTo"] = owner.clone();
+        });
+    }
+}
+
+fn alerts_of(state: &State, incident: &str, which: impl Fn(&Value) -> bool) -> Vec<String> {
+    let alerts = state.stock.of(Feed::GraphAlerts).iter();
+    alerts
+        .filter(|alert| {
+            let alert: Value = serde_json::from_str(&alert.text).unwrap();
+            alert["incidentId"] == incident && which(&alert)
+        })
+        .map(|alert| alert.id.clone())
+        .collect()
 }
 
 /// Changes an object and its last update.
