@@ -227,7 +227,7 @@ pub fn persist(stdin: &[u8]) -> bool {
         answers += 1;
         read += usize::from(request.is_ok());
         match request {
-            Ok(request) => Reply::well(serde_json::json!({"path": request.path})),
+            Ok(request) => Reply::well(&serde_json::json!({"path": request.path})),
             Err(error) => Reply::refused(error.status(), &error.to_string()),
         }
     });
