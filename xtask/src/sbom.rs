@@ -93,15 +93,24 @@ fn script_component(bundled: &Bundled) -> Result<Value> {
         .strip_prefix("sha512-")
         .and_then(hex)
         .with_context(|| format!("{}: {} is no SHA-512", library.name, bundled.integrity))?;
-    Ok(json!({
+    // A scope is a group of its own.
+    let (group, name) = match library.name.split_once('/') {
+        Some((group, name)) => (Some(group), name),
+        None => (None, library.name.as_str()),
+    };
+    let mut component = json!({
         "type": "library",
         "bom-ref": script_reference(bundled),
-        "name": library.name,
+        "name": name,
         "version": library.version,
         "purl": script_reference(bundled),
         "hashes": [{ "alg": "SHA-512", "content": content }],
         "licenses": [{ "expression": library.licence }],
-    }))
+    });
+    if let (Some(group), Some(fields)) = (group, component.as_object_mut()) {
+        fields.insert("group".to_owned(), group.into());
+    }
+    Ok(component)
 }
 
 fn script_dependencies(script: &[Bundled]) -> impl Iterator<Item = Value> {

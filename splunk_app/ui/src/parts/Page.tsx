@@ -70,6 +70,14 @@ export const Muted = styled.span`
     color: ${variables.contentColorDefault};
 `;
 
+/** A name that stays on its line; a very long one is cut, and whole where it is pointed at. */
+export const OneLine = styled.div`
+    white-space: nowrap;
+    max-width: 260px;
+    overflow: hidden;
+    text-overflow: ellipsis;
+`;
+
 /** Space between messages and what follows them. */
 export const Notice = styled.div`
     margin-bottom: 16px;

@@ -265,14 +265,19 @@ export class Splunkd {
         }
     }
 
-    private job(request: Request, sid: string | undefined, part: string | undefined): Reply {
+    private async job(request: Request, sid: string | undefined, part: string | undefined): Promise<Reply> {
         if (sid === undefined) {
             if (request.method !== 'POST') return entries([]);
             const search = request.form.get('search') ?? '';
             if (!/^\s*(\||search\b)/.test(search)) return said(400, "Unable to parse the search: it must begin with 'search' or '|'.", 'FATAL');
             const mode = request.form.get('exec_mode') ?? 'normal';
-            if (mode !== 'normal') return said(400, `The stand-in runs no ${mode} searches.`);
+            if (mode !== 'normal' && mode !== 'oneshot') return said(400, `The stand-in runs no ${mode} searches.`);
             const job = this.jobs.begin(request.user, search, request.form.get('earliest_time') ?? '', request.form.get('latest_time') ?? 'now');
+            if (mode === 'oneshot') {
+                await job.ended;
+                this.jobs.all.delete(job.sid);
+                return { status: 200, body: { preview: false, messages: job.messages, fields: job.fields.map((name) => ({ name })), results: job.rows } };
+            }
             return { status: 201, body: { sid: job.sid } };
         }
         const job = this.jobs.all.get(sid);

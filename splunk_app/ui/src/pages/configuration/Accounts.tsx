@@ -9,7 +9,7 @@ import Table from '@splunk/react-ui/Table';
 import Plus from '@splunk/react-icons/Plus';
 import { Act } from '../../parts/Act';
 import { Failed } from '../../parts/Failed';
-import { Bar, Empty, Loading, LookOnly, Muted, Notice, Row } from '../../parts/Page';
+import { Bar, Empty, Loading, LookOnly, Muted, Notice, OneLine, Row } from '../../parts/Page';
 import { useLoaded } from '../../parts/useLoaded';
 import { markConfigured } from '../../splunk/app';
 import * as conf from '../../splunk/conf';
@@ -89,7 +89,9 @@ export function Accounts({ session }: { session: Session }) {
                             {accounts.map((one) => (
                                 <Table.Row key={one.name}>
                                     <Table.Cell>
-                                        <strong>{one.name}</strong>
+                                        <OneLine as="strong" title={one.name}>
+                                            {one.name}
+                                        </OneLine>
                                     </Table.Cell>
                                     <Table.Cell>
                                         <div>
@@ -98,7 +100,9 @@ export function Accounts({ session }: { session: Session }) {
                                         </div>
                                     </Table.Cell>
                                     <Table.Cell>{words.auth[one.auth]}</Table.Cell>
-                                    <Table.Cell>{one.read_only ? words.readOnly : words.readWrite}</Table.Cell>
+                                    <Table.Cell>
+                                        <OneLine>{one.read_only ? words.readOnly : words.readWrite}</OneLine>
+                                    </Table.Cell>
                                     <Table.Cell>
                                         <Credential of={one} now={now} />
                                     </Table.Cell>

@@ -4,7 +4,7 @@ import Switch from '@splunk/react-ui/Switch';
 import Table from '@splunk/react-ui/Table';
 import Heading from '@splunk/react-ui/Heading';
 import { Act } from '../../parts/Act';
-import { Bar, Muted, Row } from '../../parts/Page';
+import { Bar, Muted, OneLine, Row } from '../../parts/Page';
 import type { Health } from '../../splunk/health';
 import type { Input } from '../../splunk/inputs';
 import { strings } from '../../strings';
@@ -39,9 +39,9 @@ function every(interval: string): string {
 function Name({ name, what: reads }: { name: string; what: string }) {
     return (
         <div>
-            <div>
+            <OneLine title={name}>
                 <strong>{name}</strong>
-            </div>
+            </OneLine>
             <Muted>{reads}</Muted>
         </div>
     );

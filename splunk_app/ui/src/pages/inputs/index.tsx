@@ -119,7 +119,8 @@ export function Inputs() {
     const now = Date.now() / 1000;
     const going = new Map<string, Health>((health.value ?? []).map((one) => [one.name, one]));
     const failing = list.filter((input) => input.enabled && going.get(input.name)?.outcome === 'error');
-    const elsewhere = (health.value ?? []).filter((one) => !names.includes(one.name));
+    // What was deleted here left its last events, too.
+    const elsewhere = (health.value ?? []).filter((one) => !names.includes(one.name) && one.host !== server.value?.name);
     const hint = whereToRun(server.value);
     return (
         <>

@@ -45,7 +45,7 @@ const Body = styled(Sheet)`
     background: ${variables.backgroundColorSection};
     display: flex;
     flex-direction: column;
-    height: 100%;
+    height: 100vh;
 `;
 
 const Head = styled.div`

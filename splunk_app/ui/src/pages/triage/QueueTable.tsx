@@ -21,10 +21,19 @@ interface Props {
     current: string | null;
     onOpen: (item: Item) => void;
     onFocus: (item: Item) => void;
+    alertsOf: (incident: Item) => readonly Item[];
     now: number;
 }
 
 const Frame = styled.div`
+    /* The row's own ring is a positioned ::after, which a fixed table layout counts as one more column. */
+    tr:focus::after {
+        content: none;
+    }
+    tr:focus {
+        outline: 2px solid ${variables.focusColor};
+        outline-offset: -2px;
+    }
     tr[data-current='true'] > td {
         background: ${variables.interactiveColorOverlaySelected};
     }
@@ -102,7 +111,7 @@ export function QueueTable(props: Props) {
                                 <Severity severity={item.severity} />
                             </Table.Cell>
                             <Table.Cell>
-                                <Title item={item} tenant={several} />
+                                <Title item={item} tenant={several} alerts={props.alertsOf(item).length} />
                             </Table.Cell>
                             <Table.Cell>
                                 <Affected names={[...item.devices, ...item.users]} />
@@ -135,11 +144,12 @@ export function QueueTable(props: Props) {
     );
 }
 
-function Title({ item, tenant }: { item: Item; tenant: boolean }) {
+function Title({ item, tenant, alerts }: { item: Item; tenant: boolean; alerts: number }) {
     const verdict = item.determination ?? item.classification;
     const beside = [
         item.subject === 'alert' && item.incidentId !== null ? strings.table.incident(item.incidentId) : null,
         item.subject === 'incident' ? `#${item.id}` : null,
+        alerts > 0 ? strings.named.alert(alerts) : null,
         item.category,
         item.threat,
         ...item.techniques.slice(0, 2),

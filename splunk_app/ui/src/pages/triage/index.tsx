@@ -24,7 +24,19 @@ import { KeyboardHelp } from './KeyboardHelp';
 import { portalLink } from './link';
 import { Row, Small } from './look';
 import type { Ending } from './outcome';
-import { EVERYTHING, MOST, narrowed, OPEN_ONES, sorted, type Column, type Narrowing, type Order } from './queue';
+import {
+    byIncident,
+    concerning,
+    EVERYTHING,
+    incidentKey,
+    MOST,
+    narrowed,
+    OPEN_ONES,
+    sorted,
+    type Column,
+    type Narrowing,
+    type Order,
+} from './queue';
 import { QueueTable } from './QueueTable';
 import { triage as strings } from './strings';
 import { useKeys } from './useKeys';
@@ -73,7 +85,13 @@ export function Triage() {
         [states],
     );
     const allAlerts = useMemo(() => alerts.items.map(current), [alerts.items, current]);
-    const allIncidents = useMemo(() => incidents.items.map(current), [incidents.items, current]);
+    const alertsByIncident = useMemo(() => byIncident(allAlerts), [allAlerts]);
+    const alertsOf = (incident: Item): readonly Item[] =>
+        incident.subject === 'incident' ? (alertsByIncident.get(incidentKey(incident)) ?? []) : [];
+    const allIncidents = useMemo(
+        () => incidents.items.map((item) => concerning(current(item), alertsByIncident.get(incidentKey(item)) ?? [])),
+        [incidents.items, current, alertsByIncident],
+    );
     const all = subject === 'alert' ? allAlerts : allIncidents;
     const found = useMemo(
         () => sorted(narrowed(all, narrowing, setting.mine), order),
@@ -336,6 +354,7 @@ export function Triage() {
                         current={cursor}
                         onOpen={show}
                         onFocus={(item) => setCursor(item.key)}
+                        alertsOf={alertsOf}
                         now={now}
                     />
                     <Row style={{ justifyContent: 'space-between', marginTop: 8 }}>
@@ -413,9 +432,7 @@ export function Triage() {
                 mayWrite={mayWrite}
                 account={shown === null ? null : account(shown)}
                 portal={portal}
-                alertsOf={(incident) =>
-                    allAlerts.filter((alert) => alert.incidentId === incident.id && alert.tenant === incident.tenant)
-                }
+                alertsOf={alertsOf}
                 incidentOf={(alert) =>
                     allIncidents.find((one) => one.id === alert.incidentId && one.tenant === alert.tenant) ?? null
                 }

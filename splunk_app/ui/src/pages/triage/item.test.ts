@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { itemOf, withState, type Item } from './item';
-import { narrowed, newest, OPEN_ONES, sorted, EVERYTHING } from './queue';
+import { byIncident, concerning, incidentKey, narrowed, newest, OPEN_ONES, sorted, EVERYTHING } from './queue';
 
 /** Objects as Microsoft's documentation prints them. */
 const fixtures = new URL('../../../../../src/sandbox/fixtures/', import.meta.url);
@@ -177,6 +177,17 @@ describe('the queue', () => {
             'none',
         ]);
     });
+});
+
+test('an incident concerns whom its alerts concern, and nobody else’s', () => {
+    const one = itemOf(
+        event(JSON.stringify({ id: '28282', displayName: 'x', lastUpdateDateTime: '2026-01-01T00:00:00Z' })),
+        'incident',
+    )!;
+    const alerts = [alert({ id: 'a' }), alert({ id: 'b', incidentId: '7', evidence: [] })];
+    const those = byIncident(alerts).get(incidentKey(one)) ?? [];
+    expect(those.map(({ id }) => id)).toEqual(['a']);
+    expect(concerning(one, those)).toMatchObject({ devices: ['tempDns'], techniques: ['T1564.001'] });
 });
 
 test('a state Defender has just shown stands until an event is newer, and the next verdict is judged by it', () => {

@@ -1,5 +1,6 @@
 // The queue: the newest state of each alert or incident that the index holds.
 import { compareInstants } from './instant';
+import { distinct } from './json';
 import { itemOf, type Event, type Item } from './item';
 import { severityRank, type Subject } from './vocabulary';
 
@@ -123,4 +124,31 @@ export function counted(items: readonly Item[]): Map<string, number> {
     const counts = new Map<string, number>();
     for (const item of items) counts.set(item.severity, (counts.get(item.severity) ?? 0) + 1);
     return new Map([...counts].sort(([one], [other]) => severityRank(one) - severityRank(other)));
+}
+
+/** The alerts of each incident, by `incidentKey`. */
+export function byIncident(alerts: readonly Item[]): Map<string, Item[]> {
+    const found = new Map<string, Item[]>();
+    for (const alert of alerts) {
+        const key = incidentKey(alert);
+        const those = found.get(key);
+        if (those === undefined) found.set(key, [alert]);
+        else those.push(alert);
+    }
+    return found;
+}
+
+export function incidentKey(item: Item): string {
+    return `${item.tenant ?? ''}/${item.incidentId ?? ''}`;
+}
+
+/** Graph lists incidents without their alerts, so whom they concern is read from the alerts beside them. */
+export function concerning(incident: Item, alerts: readonly Item[]): Item {
+    const all = (names: (item: Item) => string[]): string[] => distinct([incident, ...alerts].flatMap(names));
+    return {
+        ...incident,
+        devices: all((item) => item.devices),
+        users: all((item) => item.users),
+        techniques: all((item) => item.techniques),
+    };
 }
