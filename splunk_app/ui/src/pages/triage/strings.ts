@@ -163,8 +163,6 @@ export const triage = {
             text: (count: number) => `${many(count, 'is', 'are')} loaded and hidden by the filters.`,
         },
         failed: 'The queue could not be searched.',
-        forbidden:
-            'Your role may not run this search. A Splunk administrator grants it the capability "search" and the index Defender events are in.',
         missing: (id: string) => `${id} is not in any index you can search.`,
         missingHelp: 'It may be older than your role may search, or its input delivers elsewhere.',
     },
@@ -180,7 +178,6 @@ export const triage = {
         liveRunning: 'Asking Defender…',
         liveSame: 'Defender says the same now.',
         liveDiffers: 'Defender says otherwise now:',
-        liveUntouched: 'The queue shows it once the next poll has brought it.',
         unreadable: 'Defender could not be asked.',
         summary: 'What happened',
         tree: 'Process tree',
@@ -215,8 +212,6 @@ export const triage = {
             tenant: 'Tenant',
             index: 'Index',
         },
-        copy: 'Copy',
-        copied: 'Copied',
     },
 
     evidence: {
@@ -302,7 +297,6 @@ export const triage = {
 
     verdict: {
         title: (what: string) => `Verdict for ${what}`,
-        resolveTitle: (what: string) => `Resolve ${what}`,
         unchanged: 'Unchanged',
         status: 'Status',
         classification: 'Classification',
@@ -374,7 +368,6 @@ export const triage = {
         overrule: 'Overrule',
         overruleHelp: 'Writes your verdict over what the colleague set.',
         failed: 'The search that carries this out failed. Your entries are still here.',
-        unfinished: 'It broke off before the end.',
         batch: 'Batch',
         request: 'Request id for Microsoft support',
         noChange: 'no change',
@@ -423,7 +416,6 @@ export const triage = {
         columns: { time: 'When', actor: 'Who', what: 'What', outcomes: 'Outcomes', undo: 'Undo' },
         undone: 'Taken back',
         isUndo: (batch: string) => `Undo of ${batch}`,
-        noUndo: 'Nothing was changed',
     },
 
     keys: {
