@@ -26,6 +26,9 @@ interface Props {
     now: number;
 }
 
+/** Than `defenderundo` looks by itself. */
+const FURTHER_BACK = new Set(['-90d', '0']);
+
 export function History(props: Props) {
     return (
         <Modal
@@ -65,10 +68,12 @@ function Ledger(props: Props) {
         setError(null);
         setProgress([0, 1]);
         try {
-            const found = await takeBack([batch.id], {
+            const course = {
                 signal: stop.current.signal,
-                onProgress: (done, of) => setProgress([done, of]),
-            });
+                onProgress: (done: number, of: number) => setProgress([done, of]),
+            };
+            // At least as far back as what is shown here; a short list may hold what was begun before it.
+            const found = await takeBack([batch.id], course, FURTHER_BACK.has(props.earliest) ? props.earliest : '');
             setEndings(found);
             setBatches(
                 (before) => before?.map((one) => (one.id === batch.id ? { ...one, undoneBy: '…' } : one)) ?? null,

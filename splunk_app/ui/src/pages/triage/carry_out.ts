@@ -57,12 +57,12 @@ function without(row: Row, why: string, begun: boolean): Ending {
 }
 
 /** Takes batches back, the newest first. */
-export async function takeBack(batches: readonly string[], course: Course): Promise<Ending[]> {
+export async function takeBack(batches: readonly string[], course: Course, earliest = ''): Promise<Ending[]> {
     const endings: Ending[] = [];
     for (const [place, batch] of [...batches].reverse().entries()) {
         course.onProgress(place, batches.length);
         try {
-            const { rows } = await run(undoSearch(batch), { signal: course.signal });
+            const { rows } = await run(undoSearch(batch, earliest), { signal: course.signal });
             endings.push(...rows.map(endingOf));
         } catch (error) {
             if (endings.length === 0) throw error;

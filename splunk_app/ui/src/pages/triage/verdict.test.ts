@@ -5,7 +5,7 @@ import { batchesIn, isUndoable } from './batch';
 import { itemOf } from './item';
 import { OPEN_ONES } from './queue';
 import { batchesOf, endingOf, mayPass, OUTCOMES, tally, worstFirst } from './outcome';
-import { portions, rowsOf, updateSearch } from './sending';
+import { portions, rowsOf, undoSearch, updateSearch } from './sending';
 import { triage as strings } from './strings';
 import { answered, faults, isEmpty, NOTHING, parameters } from './verdict';
 
@@ -85,6 +85,12 @@ describe('what is sent', () => {
             /^\| makeresults format=json data="(?:[^"\\|`]|\\.)*" \| defenderupdate subject=alert dry_run=1$/,
         );
         expect(search).not.toContain('delete `');
+    });
+
+    test('an undo looks as far back as the history it was chosen in', () => {
+        expect(undoSearch('b1')).toBe('| defenderundo batch="b1"');
+        expect(undoSearch('b1', '-90d')).toBe('| defenderundo batch="b1" earliest=-90d');
+        expect(undoSearch('b1', '0 | delete')).toBe('| defenderundo batch="b1"');
     });
 
     test('a thousand rows go in several searches of bounded length, none lost', () => {
