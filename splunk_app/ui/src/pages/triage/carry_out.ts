@@ -1,6 +1,6 @@
 // Carries rows out, one search after the other, and says how far it is. Whatever breaks off in
 // between, every row ends with something that can be told: what was begun, what was not.
-import { run, type ResultRow } from '../../splunk/search';
+import { all, one, run, type ResultRow } from '../../splunk/search';
 import { told } from '../../splunk/failure';
 import { endingOf, missing, placeOf, type Ending } from './outcome';
 import { portions, undoSearch, updateSearch, type Row } from './sending';
@@ -27,6 +27,7 @@ export async function carryOut(
             const { rows: found } = await run(updateSearch(portion, subject, dryRun), {
                 signal: course.signal,
             });
+            if (dryRun && portion.some((row) => isGarbled(row, found))) throw new Error(strings.act.garbled);
             endings.push(...endingsOf(portion, found));
         } catch (error) {
             const stopped = course.signal.aborted;
@@ -50,6 +51,14 @@ function endingsOf(portion: readonly Row[], found: readonly ResultRow[]): Ending
             endings.get(placeOf({ account: row.defender_account ?? '', id: row.id ?? '' })) ??
             without(row, strings.outcome.unsaid, true),
     );
+}
+
+/** Whether the search that carried the row made something else of what was typed; lines may be counted otherwise. */
+function isGarbled(row: Row, found: readonly ResultRow[]): boolean {
+    const plain = (text: string): string => text.replace(/\s+/gu, ' ').trim();
+    const back = found.find((each) => one(each, 'id') === row.id && one(each, 'defender_account') === row.defender_account);
+    const typed = Object.entries(row).filter(([name]) => name.startsWith('defender_'));
+    return back !== undefined && typed.some(([name, value]) => plain(all(back, name).join(' ')) !== plain(value));
 }
 
 function without(row: Row, why: string, begun: boolean): Ending {
