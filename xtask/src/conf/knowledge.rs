@@ -161,6 +161,14 @@ fn saved_searches(app: &App) -> Vec<String> {
                 problems.push(format!("{place} lacks {key}"));
             }
         }
+        // Suppressed by field is only what is told per result; else the first one silences all others.
+        if stanza.get("alert.suppress.fields").is_some()
+            && stanza.get("alert.digest_mode") != Some("0")
+        {
+            problems.push(format!(
+                "{place} alert.suppress.fields needs alert.digest_mode = 0"
+            ));
+        }
         for (key, _) in &stanza.settings {
             let Some(action) = key.strip_prefix("action.") else {
                 continue;

@@ -169,7 +169,10 @@ const SPLUNK: &[(&str, &[&str])] = &[
             "capability.*",
         ],
     ),
-    ("authorize", &["defender_triage"]),
+    (
+        "authorize",
+        &["defender_triage", "edit_modinput_defender_bridge"],
+    ),
     ("web", &["pattern", "methods"]),
 ];
 

@@ -80,6 +80,7 @@ function plain(text: string): string {
         .trim()
         .replace(/^(In handler '[^']*':\s*)+/, '')
         .replace(/^The following error[^:]*:\s*/, '')
+        .replace(/^Argument validation for scheme=\S+:\s*/, '')
         .trim();
 }
 

@@ -2,7 +2,7 @@
 // holds up no request, can be watched and can be cancelled.
 
 import { APP, config } from './web';
-import { call, segment, truth } from './client';
+import { call, segment, truth, type Answer, type Call } from './client';
 import { SplunkFailure, type Said } from './failure';
 import { strings } from '../strings';
 
@@ -32,6 +32,8 @@ export class SearchFailure extends Error {
 /** How often is asked whether it is done: at once, then ever more seldom. */
 const FIRST_PAUSE = 150;
 const LONGEST_PAUSE = 2_000;
+/** How often in a row it may go unanswered: a proxy that restarts must not cut off what is being written. */
+const MOST_UNANSWERED = 5;
 /** Seconds splunkd keeps the job after it was last asked for. */
 const KEPT = '120';
 
@@ -39,10 +41,7 @@ export async function run(search: string, wish: Wish = {}): Promise<Found> {
     const sid = await begin(search, wish);
     try {
         const messages = await ended(sid, wish);
-        const answer = await call('GET', `${jobs()}/${segment(sid)}/results`, {
-            query: { count: 0 },
-            signal: wish.signal,
-        });
+        const answer = await patiently(`${jobs()}/${segment(sid)}/results`, { query: { count: 0 }, signal: wish.signal });
         const rows = Array.isArray(answer.results) ? (answer.results as ResultRow[]) : [];
         return { sid, rows, messages };
     } catch (error) {
@@ -70,7 +69,7 @@ async function begin(search: string, wish: Wish): Promise<string> {
 async function ended(sid: string, wish: Wish): Promise<Said[]> {
     let pause = FIRST_PAUSE;
     for (;;) {
-        const answer = await call('GET', `${jobs()}/${segment(sid)}`, { signal: wish.signal });
+        const answer = await patiently(`${jobs()}/${segment(sid)}`, { signal: wish.signal });
         const content = answer.entry?.[0]?.content ?? {};
         const messages = said(content.messages);
         if (truth(content.isFailed) || content.dispatchState === 'FAILED') {
@@ -85,6 +84,19 @@ async function ended(sid: string, wish: Wish): Promise<Said[]> {
         wish.onState?.(content.dispatchState === 'QUEUED' ? 'queued' : 'running');
         await rest(pause, wish.signal);
         pause = Math.min(pause * 1.6, LONGEST_PAUSE);
+    }
+}
+
+/** Asking changes nothing, so it is asked again where nobody answered. */
+async function patiently(path: string, wish: Call): Promise<Answer> {
+    for (let unanswered = 1; ; unanswered += 1) {
+        try {
+            return await call('GET', path, wish);
+        } catch (error) {
+            const passes = error instanceof SplunkFailure && (error.kind === 'network' || error.kind === 'broken');
+            if (!passes || unanswered === MOST_UNANSWERED) throw error;
+        }
+        await rest(LONGEST_PAUSE, wish.signal);
     }
 }
 

@@ -123,3 +123,16 @@ test('how inputs go may be unknown without hiding them', async () => {
     await page.getByText('The maximum number of concurrent searches').waitFor();
     await page.getByRole('row', { name: /contoso_alerts/ }).waitFor();
 });
+
+test('a link from Health leads to its input', async () => {
+    const at = await visit();
+    const { page, splunk } = at;
+    splunk.addInput('contoso_alerts', alerts);
+    splunk.addInput('fabrikam_alerts', alerts);
+    await at.go('inputs', '?form.input=fabrikam_alerts');
+    const row = page.getByRole('row', { name: /fabrikam_alerts/ });
+    await row.waitFor();
+    await expect.poll(() => row.evaluate((element) => element === document.activeElement)).toBe(true);
+    expect(await row.getAttribute('aria-current')).toBe('true');
+    expect(await page.getByRole('dialog').count()).toBe(0);
+});

@@ -23,3 +23,17 @@ test.each(['light', 'dark'] as const)('the script mounts once, %s, though AMD is
     await page.close();
     await splunk.close();
 });
+
+test('a Splunk Web that does not run the script a view names runs the app’s own', async () => {
+    const splunk = await startStandIn();
+    const page = await browser.newPage();
+    const errors: string[] = [];
+    page.on('pageerror', (error) => errors.push(String(error)));
+    await page.route('**/static/@*/app/*/defender_bridge.js', (route) => route.abort());
+    await page.goto(splunk.page('configuration'));
+    await page.getByRole('heading', { level: 1, name: 'Configuration' }).waitFor();
+    expect(await page.locator('main').count()).toBe(1);
+    expect(errors).toEqual([]);
+    await page.close();
+    await splunk.close();
+});

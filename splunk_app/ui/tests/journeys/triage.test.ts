@@ -317,6 +317,22 @@ describe('a link into the page', () => {
         await splunk.close();
     });
 
+    test('of an overview tile shows what the tile counted', async () => {
+        const splunk = await filled({ user: 'analyst' }, 60);
+        const high = await Triage.open(browser, splunk, '?form.severity=high');
+        await high.settled();
+        const severities = await high.rows.evaluateAll((rows) => rows.map((row) => row.textContent ?? ''));
+        expect(severities.length).toBeGreaterThan(0);
+        for (const row of severities) expect(row).toContain('High');
+        expect(await high.page.getByRole('combobox', { name: /Severity/ }).innerText()).toContain('High');
+        await high.close();
+        const nobodys = await Triage.open(browser, splunk, '?form.owner=nobody');
+        await nobodys.settled();
+        expect(await nobodys.page.getByRole('combobox', { name: /Owner/ }).innerText()).not.toContain('Any');
+        await nobodys.close();
+        await splunk.close();
+    });
+
     test('says so where nobody knows the alert', async () => {
         const splunk = await filled({ user: 'analyst' }, 20);
         const triage = await Triage.open(browser, splunk, '?alert_id=da0_0');

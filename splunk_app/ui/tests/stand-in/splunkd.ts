@@ -207,13 +207,14 @@ export class Splunkd {
     private async input(request: Request, name: string | undefined, verb: string | undefined): Promise<Reply> {
         const stanza = (one: string) => `${APP}://${one}`;
         const all = this.confs.names('inputs').filter((one) => one.startsWith(`${APP}://`)).map((one) => one.slice(APP.length + 3));
-        const entry = (one: string) => ({ name: one, acl: { app: APP, owner: 'nobody', can_write: can(request.user, 'admin_all_objects') }, content: { ...this.whole(one), disabled: this.whole(one).disabled === '1' } });
+        const entry = (one: string) => ({ name: one, acl: { app: APP, owner: 'nobody', can_write: can(request.user, `edit_modinput_${APP}`) }, content: { ...this.whole(one), disabled: this.whole(one).disabled === '1' } });
         if (request.method === 'GET') {
             if (name === undefined) return entries(all.map(entry));
             return all.includes(name) ? entries([entry(name)]) : missing(name);
         }
-        if (!can(request.user, 'admin_all_objects')) {
-            return said(403, `You (user=${request.user.name}) do not have permission to perform this operation (requires capability: admin_all_objects).`);
+        // The scheme's own capability, as authorize.conf declares it.
+        if (!can(request.user, `edit_modinput_${APP}`)) {
+            return said(403, `You (user=${request.user.name}) do not have permission to perform this operation (requires capability: edit_modinput_${APP}).`);
         }
         const values = Object.fromEntries([...request.form].filter(([key]) => key !== 'name' && key !== 'output_mode'));
         const refuse = async (one: string): Promise<Reply | undefined> => {

@@ -120,7 +120,10 @@ export class Web {
             const cookies = [`splunkd_${this.port}=${this.session}; Path=/; HttpOnly`, `splunkweb_csrf_token_${this.port}=${this.formKey}; Path=/`];
             return { status: 200, type: 'text/html; charset=utf-8', text, cookies };
         }
-        if (new RegExp(`^/en-US/static/@${BUILD}\\.\\d+/app/${APP}/defender_bridge\\.js$`).test(url.pathname)) {
+        if (new RegExp(`^/en-US/static/@${BUILD}\\.\\d+/app/${APP}/dashboard\\.js$`).test(url.pathname)) {
+            return { status: 200, type: 'application/javascript', text: readFileSync(join(REPOSITORY, 'splunk_app/appserver/static/dashboard.js'), 'utf8') };
+        }
+        if (new RegExp(`^/en-US/static/(@${BUILD}\\.\\d+/)?app/${APP}/defender_bridge\\.js$`).test(url.pathname)) {
             return { status: 200, type: 'application/javascript', text: readFileSync(bundle(), 'utf8') };
         }
         if (url.pathname === `/en-US/static/@${BUILD}.1/build/api/get_theme.js`) {
@@ -129,7 +132,7 @@ export class Web {
         return { status: 404, type: 'text/plain', text: 'Not Found' };
     }
 
-    /** A classic dashboard's page: its HTML panels, RequireJS, and its script fetched as text and evaluated. */
+    /** A classic dashboard's page: its HTML panels, RequireJS, and its scripts (the view's, the app's) fetched as text and evaluated. */
     private around(view: string): string {
         const file = join(REPOSITORY, 'default/data/ui/views', `${view}.xml`);
         if (!existsSync(file)) return `<!doctype html><title>${view}</title><h1>${view}</h1><p>Splunk's own page.</p>`;
@@ -171,7 +174,8 @@ export class Web {
       (0, eval)(text);
       setTimeout(panel, 10);
       setTimeout(function () { (0, eval)(text); }, 20);
-    });
+    }).catch(panel);
+    fetch('/en-US/static/@${BUILD}.1/app/${APP}/dashboard.js').then(function (r) { return r.text(); }).then(eval);
   })();
 </script></body></html>`;
     }

@@ -21,6 +21,8 @@ interface Props {
     mayEdit: boolean;
     /** The one being switched on or off. */
     switching: string | undefined;
+    /** The one a link named. */
+    linked: string | undefined;
     onSwitch: (input: Input) => void;
     onEdit: (input: Input) => void;
     onClone: (input: Input) => void;
@@ -47,7 +49,7 @@ function Name({ name, what: reads }: { name: string; what: string }) {
     );
 }
 
-export function InputTable({ inputs, health, now, mayEdit, switching, onSwitch, onEdit, onClone, onDelete }: Props) {
+export function InputTable({ inputs, health, now, mayEdit, switching, linked, onSwitch, onEdit, onClone, onDelete }: Props) {
     return (
         <Table stripeRows>
             <Table.Head>
@@ -65,7 +67,7 @@ export function InputTable({ inputs, health, now, mayEdit, switching, onSwitch, 
                     const of = health.get(input.name);
                     const { feed = 'alerts', api = 'graph', interval = '60' } = input.settings;
                     return (
-                        <Table.Row key={input.name}>
+                        <Table.Row key={input.name} {...place(input.name, linked)}>
                             <Table.Cell>
                                 <Name name={input.name} what={what(feed, api)} />
                             </Table.Cell>
@@ -103,7 +105,13 @@ export function InputTable({ inputs, health, now, mayEdit, switching, onSwitch, 
     );
 }
 
-export function Elsewhere({ health, now }: { health: Health[]; now: number }) {
+/** Of a row, so that a link can lead to it; the one it leads to is marked. */
+function place(name: string, linked: string | undefined) {
+    if (name !== linked) return { 'data-input': name };
+    return { 'data-input': name, 'aria-current': true, tabIndex: -1, style: { outline: '2px solid currentColor', outlineOffset: -2 } };
+}
+
+export function Elsewhere({ health, now, linked }: { health: Health[]; now: number; linked: string | undefined }) {
     const text = words.elsewhere;
     return (
         <section style={{ marginTop: 32 }}>
@@ -121,7 +129,7 @@ export function Elsewhere({ health, now }: { health: Health[]; now: number }) {
                 </Table.Head>
                 <Table.Body>
                     {health.map((of) => (
-                        <Table.Row key={of.name}>
+                        <Table.Row key={of.name} {...place(of.name, linked)}>
                             <Table.Cell>
                                 <Name name={of.name} what={what(of.feed, of.api)} />
                             </Table.Cell>

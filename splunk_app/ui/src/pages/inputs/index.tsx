@@ -41,6 +41,9 @@ export function Inputs() {
     const [switching, setSwitching] = useState<string>();
     const [notSwitched, setNotSwitched] = useState<{ title: string; error: unknown }>();
     const opener = useRef<HTMLElement | null>(null);
+    // What Health links to: shown among the others, and nothing else happens.
+    const [linked] = useState(() => new URLSearchParams(window.location.search).get('form.input') ?? undefined);
+    const led = useRef(false);
 
     const refresh = () => {
         loaded.again();
@@ -52,6 +55,15 @@ export function Inputs() {
         const timer = setInterval(() => document.visibilityState === 'visible' && again.current(), AGAIN);
         return () => clearInterval(timer);
     }, []);
+
+    useEffect(() => {
+        if (linked === undefined || led.current) return;
+        const row = document.querySelector<HTMLElement>(`[data-input="${CSS.escape(linked)}"]`);
+        if (row === null) return;
+        led.current = true;
+        row.scrollIntoView({ block: 'center' });
+        row.focus({ preventScroll: true });
+    });
 
     const mayEdit = session.value !== undefined && setsUpInputs(session.value);
     const list = loaded.value ?? [];
@@ -184,6 +196,7 @@ export function Inputs() {
                         now={now}
                         mayEdit={mayEdit}
                         switching={switching}
+                        linked={linked}
                         onSwitch={(input) => void turn(input)}
                         onEdit={(input) => open({ draft: draft(input), saved: true })}
                         onClone={(input) => open({ draft: cloned(input, names), saved: false })}
@@ -200,7 +213,7 @@ export function Inputs() {
                     </Row>
                 </>
             )}
-            {elsewhere.length > 0 && <Elsewhere health={elsewhere} now={now} />}
+            {elsewhere.length > 0 && <Elsewhere health={elsewhere} now={now} linked={linked} />}
             <InputDialog
                 opened={opened}
                 accounts={accounts.value}

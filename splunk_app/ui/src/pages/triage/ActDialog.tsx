@@ -12,7 +12,7 @@ import type { Accounts } from './account';
 import { carryOut, takeBack } from './carry_out';
 import type { Item } from './item';
 import { Clipped, Row, Severity, Sheet, Small, StatusTag, Strong } from './look';
-import { batchesOf, mayPass, type Ending } from './outcome';
+import { batchesOf, mayPass, placeOf, type Ending } from './outcome';
 import { Outcomes } from './Outcomes';
 import { rowsOf } from './sending';
 import { triage as strings } from './strings';
@@ -76,12 +76,13 @@ function Course(props: Props & { intent: Intent; closing: { current: () => void 
     const stop = useRef(new AbortController());
     useEffect(() => () => stop.current.abort(), []);
 
-    const byId = useMemo(() => new Map(items.map((item) => [item.id, item])), [items]);
     const ways = useMemo(() => waysOf(items, accounts), [items, accounts]);
     const accountOf = (item: Item): string => {
         const choices = ways.get(item.tenant ?? '') ?? [];
         return choices.length === 1 ? (choices[0] ?? '') : (chosen[item.tenant ?? ''] ?? '');
     };
+    const placed = new Map(items.map((item) => [placeOf({ account: accountOf(item), id: item.id }), item]));
+    const itemOf = (ending: Ending): Item | undefined => placed.get(placeOf(ending));
     const readOnly = [...new Set(items.map(accountOf))].filter((name) => accounts.named(name)?.readOnly);
     const wrong = faults(verdict, subject);
     const unchosen = items.some((item) => accountOf(item) === '');
@@ -109,8 +110,8 @@ function Course(props: Props & { intent: Intent; closing: { current: () => void 
         try {
             const rows = rowsOf(these, parameters(verdict, subject), accountOf, over);
             const found = await carryOut(rows, subject, dryRun, course);
-            const again = new Set(these.map((item) => item.id));
-            setEndings((before) => [...before.filter((ending) => !again.has(ending.id)), ...found]);
+            const again = new Set(found.map(placeOf));
+            setEndings((before) => [...before.filter((ending) => !again.has(placeOf(ending))), ...found]);
             if (!dryRun) {
                 setWritten((before) => [...before, ...found]);
                 props.onEndings(found);
@@ -153,12 +154,12 @@ function Course(props: Props & { intent: Intent; closing: { current: () => void 
     const planned = endings.filter((ending) => ending.outcome === 'planned');
     const write = (): void =>
         void carry(
-            planned.flatMap((ending) => byId.get(ending.id) ?? []),
+            planned.flatMap((ending) => itemOf(ending) ?? []),
             false,
         );
-    const passing = endings.filter(mayPass).flatMap((ending) => byId.get(ending.id) ?? []);
+    const passing = endings.filter(mayPass).flatMap((ending) => itemOf(ending) ?? []);
     const overrule = (ending: Ending): void => {
-        const item = byId.get(ending.id);
+        const item = itemOf(ending);
         if (item === undefined) return;
         const over = new Set([...overruled, item.key]);
         setOverruled(over);
@@ -229,7 +230,7 @@ function Course(props: Props & { intent: Intent; closing: { current: () => void 
                             <Notice type={planned.length > 0 ? 'info' : 'warning'}>
                                 {planned.length > 0 ? say.planText : say.planNothing}
                             </Notice>
-                            <Outcomes endings={endings} items={byId} onOverrule={overrule} />
+                            <Outcomes endings={endings} itemOf={itemOf} onOverrule={overrule} />
                         </>
                     )}
                     {(phase === 'done' || phase === 'undone') && (
@@ -237,7 +238,7 @@ function Course(props: Props & { intent: Intent; closing: { current: () => void 
                             {stopped && <Notice type="warning">{say.stopped}</Notice>}
                             <Outcomes
                                 endings={endings}
-                                items={byId}
+                                itemOf={itemOf}
                                 onOverrule={phase === 'done' ? overrule : undefined}
                             />
                             {undoable.length > 0 && (

@@ -16,6 +16,7 @@ import { searchPage } from '../../splunk/web';
 import { EvidenceList } from './EvidenceList';
 import { Facts } from './Facts';
 import type { Item } from './item';
+import { revisionsOf } from './queue';
 import { ask, type Live } from './live';
 import { techniqueLink } from './link';
 import { Row, Severity, Sheet, Small, StatusTag, Strong, Tag, When, worded } from './look';
@@ -331,11 +332,6 @@ function Comparison({ item, account, onLive }: Props & { item: Item }) {
     );
 }
 
-/** Ids are letters, digits and a few signs, so they may stand in a search. */
 function revisions(item: Item): string {
-    const [macro, field] =
-        item.subject === 'alert'
-            ? ['defender_bridge_alerts', 'alert_id']
-            : ['defender_bridge_incidents', 'incident_id'];
-    return searchPage(`\`defender_bridge_index\` \`${macro}\` ${field}="${item.id.replace(/["\\]/gu, '')}"`, '0');
+    return searchPage(revisionsOf(item.subject, item.id), '0');
 }

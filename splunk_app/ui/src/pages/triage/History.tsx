@@ -22,9 +22,12 @@ interface Props {
     onEndings: (endings: readonly Ending[]) => void;
     returnFocus: () => void;
     mayWrite: boolean;
-    titleOf: ReadonlyMap<string, Item>;
+    itemOf: (of: { id: string; account: string }) => Item | undefined;
     now: number;
 }
+
+/** Than `defenderundo` looks by itself. */
+const FURTHER_BACK = new Set(['-90d', '0']);
 
 export function History(props: Props) {
     return (
@@ -65,10 +68,12 @@ function Ledger(props: Props) {
         setError(null);
         setProgress([0, 1]);
         try {
-            const found = await takeBack([batch.id], {
+            const course = {
                 signal: stop.current.signal,
-                onProgress: (done, of) => setProgress([done, of]),
-            });
+                onProgress: (done: number, of: number) => setProgress([done, of]),
+            };
+            // At least as far back as what is shown here; a short list may hold what was begun before it.
+            const found = await takeBack([batch.id], course, FURTHER_BACK.has(props.earliest) ? props.earliest : '');
             setEndings(found);
             setBatches(
                 (before) => before?.map((one) => (one.id === batch.id ? { ...one, undoneBy: '…' } : one)) ?? null,
@@ -118,7 +123,7 @@ function Ledger(props: Props) {
                                         </Table.Cell>
                                         <Table.Cell>{batch.actor}</Table.Cell>
                                         <Table.Cell>
-                                            <What batch={batch} titleOf={props.titleOf} />
+                                            <What batch={batch} itemOf={props.itemOf} />
                                         </Table.Cell>
                                         <Table.Cell>
                                             <Row $gap={4}>
@@ -141,11 +146,11 @@ function Ledger(props: Props) {
                     {asked !== null && progress === null && endings === null && (
                         <>
                             <p>{strings.act.undoAsk(asked.outcomes.get('updated') ?? 0)}</p>
-                            <What batch={asked} titleOf={props.titleOf} />
+                            <What batch={asked} itemOf={props.itemOf} />
                         </>
                     )}
                     {progress !== null && <Waiting phase="undoing" progress={progress} />}
-                    {endings !== null && <Outcomes endings={endings} items={props.titleOf} />}
+                    {endings !== null && <Outcomes endings={endings} itemOf={props.itemOf} />}
                 </Sheet>
             </Modal.Body>
             <Modal.Footer>
@@ -171,9 +176,9 @@ function Ledger(props: Props) {
 }
 
 /** Which objects, and what was asked of them. */
-function What({ batch, titleOf }: { batch: Batch; titleOf: ReadonlyMap<string, Item> }) {
+function What({ batch, itemOf }: { batch: Batch; itemOf: Props['itemOf'] }) {
     const [first] = batch.targets;
-    const title = first === undefined ? undefined : titleOf.get(first)?.title;
+    const title = first === undefined ? undefined : itemOf({ id: first, account: batch.account })?.title;
     const which = batch.targets.length === 1 ? (title ?? first) : strings.named[batch.subject](batch.targets.length);
     const asked = batch.requested.map(([field, value]) => `${strings.fields[field] ?? field}: ${worded(field, value)}`);
     return (

@@ -9,12 +9,12 @@ import { triage as strings } from './strings';
 
 interface Props {
     endings: readonly Ending[];
-    /** By id; what is not in the queue is shown by its id alone. */
-    items: ReadonlyMap<string, Item>;
+    /** What is not in the queue is shown by its id alone. */
+    itemOf: (ending: Ending) => Item | undefined;
     onOverrule?: ((ending: Ending) => void) | undefined;
 }
 
-export function Outcomes({ endings, items, onOverrule }: Props) {
+export function Outcomes({ endings, itemOf, onOverrule }: Props) {
     const say = strings.act;
     const telling = endings.some((ending) => !isWell(ending) || ending.advice !== '' || ending.stays !== '');
     return (
@@ -41,8 +41,8 @@ export function Outcomes({ endings, items, onOverrule }: Props) {
                             >
                                 <Table.Cell>
                                     <Whole>
-                                        <Clipped title={items.get(ending.id)?.title}>
-                                            <Strong>{items.get(ending.id)?.title ?? ending.id}</Strong>
+                                        <Clipped title={itemOf(ending)?.title}>
+                                            <Strong>{itemOf(ending)?.title ?? ending.id}</Strong>
                                         </Clipped>
                                         <Clipped title={ending.id}>
                                             <Small>{ending.id}</Small>

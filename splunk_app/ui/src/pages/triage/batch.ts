@@ -12,6 +12,8 @@ export interface Batch {
     actor: string;
     action: string;
     subject: Subject;
+    /** Through which its first row went. */
+    account: string;
     targets: string[];
     /** How many rows ended how. */
     outcomes: Map<string, number>;
@@ -39,6 +41,7 @@ export function batchesIn(raws: readonly string[]): Batch[] {
             actor: text(json, 'actor') ?? '',
             action: text(json, 'action') ?? '',
             subject: text(json, 'subject') === 'incident' ? 'incident' : 'alert',
+            account: text(json, 'account') ?? '',
             targets: [],
             outcomes: new Map(),
             requested: Object.entries(object(json.requested) ?? {}).flatMap(([name, value]) => {

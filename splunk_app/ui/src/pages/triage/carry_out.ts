@@ -1,8 +1,8 @@
 // Carries rows out, one search after the other, and says how far it is. Whatever breaks off in
 // between, every row ends with something that can be told: what was begun, what was not.
-import { one, run, type ResultRow } from '../../splunk/search';
+import { all, one, run, type ResultRow } from '../../splunk/search';
 import { told } from '../../splunk/failure';
-import { endingOf, missing, type Ending } from './outcome';
+import { endingOf, missing, placeOf, type Ending } from './outcome';
 import { portions, undoSearch, updateSearch, type Row } from './sending';
 import { triage as strings } from './strings';
 import type { Subject } from './vocabulary';
@@ -27,14 +27,15 @@ export async function carryOut(
             const { rows: found } = await run(updateSearch(portion, subject, dryRun), {
                 signal: course.signal,
             });
+            if (dryRun && portion.some((row) => isGarbled(row, found))) throw new Error(strings.act.garbled);
             endings.push(...endingsOf(portion, found));
         } catch (error) {
             const stopped = course.signal.aborted;
             if (dryRun || (place === 0 && !stopped)) throw error;
             const why = stopped ? strings.act.stoppedRow : told(error);
-            endings.push(...portion.map((row) => missing(row.id ?? '', why, true)));
+            endings.push(...portion.map((row) => without(row, why, true)));
             const rest = all.slice(place + 1).flat();
-            endings.push(...rest.map((row) => missing(row.id ?? '', why, false)));
+            endings.push(...rest.map((row) => without(row, why, false)));
             break;
         }
     }
@@ -44,25 +45,37 @@ export async function carryOut(
 
 /** Rows come back with their ids, but nothing says they all do. */
 function endingsOf(portion: readonly Row[], found: readonly ResultRow[]): Ending[] {
-    const byId = new Map(found.map((row) => [one(row, 'id'), row]));
-    return portion.map((row) => {
-        const id = row.id ?? '';
-        const result = byId.get(id);
-        return result === undefined ? missing(id, strings.outcome.unsaid, true) : endingOf(result);
-    });
+    const endings = new Map(found.map(endingOf).map((ending) => [placeOf(ending), ending]));
+    return portion.map(
+        (row) =>
+            endings.get(placeOf({ account: row.defender_account ?? '', id: row.id ?? '' })) ??
+            without(row, strings.outcome.unsaid, true),
+    );
+}
+
+/** Whether the search that carried the row made something else of what was typed; lines may be counted otherwise. */
+function isGarbled(row: Row, found: readonly ResultRow[]): boolean {
+    const plain = (text: string): string => text.replace(/\s+/gu, ' ').trim();
+    const back = found.find((each) => one(each, 'id') === row.id && one(each, 'defender_account') === row.defender_account);
+    const typed = Object.entries(row).filter(([name]) => name.startsWith('defender_'));
+    return back !== undefined && typed.some(([name, value]) => plain(all(back, name).join(' ')) !== plain(value));
+}
+
+function without(row: Row, why: string, begun: boolean): Ending {
+    return missing(row.id ?? '', row.defender_account ?? '', why, begun);
 }
 
 /** Takes batches back, the newest first. */
-export async function takeBack(batches: readonly string[], course: Course): Promise<Ending[]> {
+export async function takeBack(batches: readonly string[], course: Course, earliest = ''): Promise<Ending[]> {
     const endings: Ending[] = [];
     for (const [place, batch] of [...batches].reverse().entries()) {
         course.onProgress(place, batches.length);
         try {
-            const { rows } = await run(undoSearch(batch), { signal: course.signal });
+            const { rows } = await run(undoSearch(batch, earliest), { signal: course.signal });
             endings.push(...rows.map(endingOf));
         } catch (error) {
             if (endings.length === 0) throw error;
-            endings.push(missing(batch, told(error), true));
+            endings.push(missing(batch, '', told(error), true));
             break;
         }
     }

@@ -53,7 +53,7 @@ export function Triage() {
     const arrival = useRef(asked(window.location.search));
     const [subject, setSubject] = useState<Subject>(arrival.current.subject);
     const [earliest, setEarliest] = useState('-7d');
-    const [narrowing, setNarrowing] = useState<Narrowing>(OPEN_ONES);
+    const [narrowing, setNarrowing] = useState<Narrowing>(arrival.current.narrowing);
     const [order, setOrder] = useState<Order>(FIRST);
     const [page, setPage] = useState(1);
     const [cursor, setCursor] = useState<string | null>(null);
@@ -81,7 +81,7 @@ export function Triage() {
     const mayWrite = setting.session !== null && triages(setting.session);
 
     const current = useCallback(
-        (item: Item): Item => withState(item, states.get(`${item.subject} ${item.id}`)),
+        (item: Item): Item => withState(item, states.get(`${item.subject} ${item.key}`)),
         [states],
     );
     const allAlerts = useMemo(() => alerts.items.map(current), [alerts.items, current]);
@@ -101,11 +101,14 @@ export function Triage() {
     const shownPage = Math.min(page, pages);
     const rows = found.slice((shownPage - 1) * PAGE, shownPage * PAGE);
     const chosen = all.filter((item) => selected.has(item.key));
-    const byId = useMemo(
-        () => new Map([...allIncidents, ...allAlerts].map((item) => [item.id, item])),
-        [allAlerts, allIncidents],
-    );
-    const shown = open === null ? null : current(byId.get(open.id) ?? open);
+    const everything = useMemo(() => [...allIncidents, ...allAlerts], [allAlerts, allIncidents]);
+    const shown =
+        open === null
+            ? null
+            : current(everything.find((item) => item.subject === open.subject && item.key === open.key) ?? open);
+    /** Ids are unique within a tenant only: the account tells which one is meant. */
+    const itemOf = ({ id, account }: { id: string; account: string }): Item | undefined =>
+        everything.find((item) => item.id === id && (account === '' || accounts.of(item.tenant).includes(account)));
     const products = useMemo(() => [...new Set(all.flatMap((item) => item.product ?? []))].sort(), [all]);
 
     const focusRow = useCallback((key: string | null): void => {
@@ -127,10 +130,10 @@ export function Triage() {
             window.history.replaceState(
                 null,
                 '',
-                `${window.location.pathname}${naming(window.location.search, item?.subject ?? subject, item?.id ?? null)}`,
+                `${window.location.pathname}${naming(window.location.search, item?.subject ?? subject, item?.id ?? null, narrowing)}`,
             );
         },
-        [subject],
+        [subject, narrowing],
     );
 
     // A link names one object: it is opened, wherever it stands, and nothing else happens.
@@ -164,7 +167,7 @@ export function Triage() {
         setCursor(null);
         setOpen(null);
         setLinked({ item: null, missing: null });
-        arrival.current = { subject: next, id: null };
+        arrival.current = { subject: next, id: null, narrowing: OPEN_ONES };
         window.history.replaceState(
             null,
             '',
@@ -174,6 +177,9 @@ export function Triage() {
     const narrow = (next: Narrowing): void => {
         setNarrowing(next);
         setPage(1);
+        if (open !== null) return;
+        const query = naming(window.location.search, subject, null, next);
+        window.history.replaceState(null, '', `${window.location.pathname}${query}`);
     };
     const sortBy = (by: Column): void => {
         const first = by === 'updated' || by === 'severity';
@@ -219,16 +225,16 @@ export function Triage() {
     const ended = (endings: readonly Ending[]): void => {
         setStates((before) => {
             const next = new Map(before);
-            for (const { id, after } of endings) {
-                const item = byId.get(id);
-                if (after !== null && item !== undefined) next.set(`${item.subject} ${id}`, after);
+            for (const ending of endings) {
+                const item = itemOf(ending);
+                if (ending.after !== null && item !== undefined) next.set(`${item.subject} ${item.key}`, ending.after);
             }
             return next;
         });
-        const done = new Set(endings.filter((ending) => ending.outcome === 'updated').map((ending) => ending.id));
+        const done = new Set(endings.filter((ending) => ending.outcome === 'updated').map((ending) => itemOf(ending)?.key));
         setSelected(
             (before) =>
-                new Set(all.filter((item) => before.has(item.key) && !done.has(item.id)).map((item) => item.key)),
+                new Set(all.filter((item) => before.has(item.key) && !done.has(item.key)).map((item) => item.key)),
         );
     };
 
@@ -426,7 +432,7 @@ export function Triage() {
                 onDecide={(items) => decide(items)}
                 onResolve={resolve}
                 onLive={(item, live) =>
-                    setStates((before) => new Map(before).set(`${item.subject} ${item.id}`, live.state))
+                    setStates((before) => new Map(before).set(`${item.subject} ${item.key}`, live.state))
                 }
                 returnFocus={comeBack}
                 mayWrite={mayWrite}
@@ -459,7 +465,7 @@ export function Triage() {
                 onEndings={ended}
                 returnFocus={comeBack}
                 mayWrite={mayWrite}
-                titleOf={byId}
+                itemOf={itemOf}
                 now={now}
             />
             <KeyboardHelp open={help} onClose={() => setHelp(false)} returnFocus={comeBack} />

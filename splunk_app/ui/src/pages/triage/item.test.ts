@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { itemOf, withState, type Item } from './item';
-import { byIncident, concerning, incidentKey, narrowed, newest, OPEN_ONES, sorted, EVERYTHING } from './queue';
+import { byIncident, concerning, incidentKey, narrowed, newest, OPEN_ONES, revisionsOf, sorted, EVERYTHING } from './queue';
 
 /** Objects as Microsoft's documentation prints them. */
 const fixtures = new URL('../../../../../src/sandbox/fixtures/', import.meta.url);
@@ -205,4 +205,12 @@ test('a state Defender has just shown stands until an event is newer, and the ne
         said: { status: 'resolved', assignedTo: 'null' },
     });
     expect(withState(item, { ...state, updated: '2025-12-31T00:00:00Z' })).toBe(item);
+});
+
+test('one object is looked for by a word of its event where it can be, and never by more than its id', () => {
+    expect(revisionsOf('alert', 'da1_-2')).toMatch(/ "da1_-2" alert_id="da1_-2"$/);
+    expect(revisionsOf('incident', '42')).toMatch(/ "42" incident_id="42"$/);
+    // JSON may print a plus sign by number.
+    expect(revisionsOf('alert', 'a+b')).toMatch(/` alert_id="a\+b"$/);
+    expect(revisionsOf('alert', 'x" | delete')).toMatch(/alert_id="x | delete"$/);
 });

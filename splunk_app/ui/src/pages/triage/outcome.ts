@@ -31,6 +31,8 @@ export interface Change {
 
 export interface Ending {
     id: string;
+    /** Through which it went; empty where nothing says so. */
+    account: string;
     outcome: OutcomeName;
     message: string;
     advice: string;
@@ -51,6 +53,7 @@ export function endingOf(row: ResultRow): Ending {
     const message = cell(row, 'defender_message');
     return {
         id: cell(row, 'id') || cell(row, 'defender_target'),
+        account: cell(row, 'defender_account'),
         outcome,
         message: message || (said === '' ? strings.outcome.unsaid : ''),
         advice:
@@ -66,10 +69,16 @@ export function endingOf(row: ResultRow): Ending {
     };
 }
 
+/** What an ending is about: ids are unique within a tenant only, and incidents are numbered from one. */
+export function placeOf({ account, id }: { account: string; id: string }): string {
+    return `${account}/${id}`;
+}
+
 /** A row that no search came back with: begun or not, as far as is known. */
-export function missing(id: string, why: string, begun: boolean): Ending {
+export function missing(id: string, account: string, why: string, begun: boolean): Ending {
     return {
         id,
+        account,
         outcome: begun ? 'failed' : 'deferred',
         message: why,
         advice: begun ? strings.outcome.unknown : strings.outcome.notBegun,

@@ -17,6 +17,18 @@ export const QUEUE_SEARCH: Record<Subject, string> = {
     incident: `\`defender_bridge_index\` \`defender_bridge_incidents\` | \`defender_bridge_newest_incidents\` | head ${MOST} | fields _time, _raw, source, index`,
 };
 
+/**
+ * Every revision of one object, by an id of letters, digits and signs that end no quotes. A calculated field alone
+ * would have Splunk read every event; where JSON can print the id in one way only, it stands beside it as a word.
+ */
+export function revisionsOf(subject: Subject, id: string): string {
+    const [macro, field] =
+        subject === 'alert' ? ['defender_bridge_alerts', 'alert_id'] : ['defender_bridge_incidents', 'incident_id'];
+    const said = id.replace(/["\\]/gu, '');
+    const word = /^[A-Za-z0-9_.-]+$/u.test(said) ? ` "${said}"` : '';
+    return `\`defender_bridge_index\` \`${macro}\`${word} ${field}="${said}"`;
+}
+
 /** Newest state per object, whatever order the events come in. */
 export function newest(events: readonly Event[], subject: Subject): Item[] {
     const items = new Map<string, Item>();

@@ -68,8 +68,10 @@ export function liveSearch(items: readonly Item[], account: string): string {
     return `${made(rows)} | defenderget ${option('account', account)} subject=${subject} api=${api}`;
 }
 
-export function undoSearch(batch: string): string {
-    return `| defenderundo ${option('batch', batch)}`;
+/** `earliest`: since when the batch may lie in the ledger; the command itself looks back thirty days. */
+export function undoSearch(batch: string, earliest = ''): string {
+    const since = /^(0|-\d+[a-z]+)$/u.test(earliest) ? ` earliest=${earliest}` : '';
+    return `| defenderundo ${option('batch', batch)}${since}`;
 }
 
 /** One state as `defender_before` and `defender_after` print it. */

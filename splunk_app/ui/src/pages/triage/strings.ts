@@ -354,6 +354,8 @@ export const triage = {
         doneTitle: 'Outcomes',
         close: 'Done',
         stop: 'Stop',
+        garbled:
+            'This Splunk hands on another text than was typed, so nothing is written. Tell those who maintain Defender Bridge, with the version of Splunk.',
         stoppedRow: 'You stopped it before it had answered.',
         stopped:
             'You stopped it. What had begun was carried to its end; what is listed without an outcome was not begun or is not known.',

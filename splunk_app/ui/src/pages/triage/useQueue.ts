@@ -2,7 +2,7 @@
 import { useCallback, useEffect, useRef, useState } from 'react';
 import { one, run, type State } from '../../splunk/search';
 import type { Event, Item } from './item';
-import { newest, QUEUE_SEARCH } from './queue';
+import { newest, QUEUE_SEARCH, revisionsOf } from './queue';
 import type { Subject } from './vocabulary';
 
 export interface Queue {
@@ -76,10 +76,7 @@ async function found(
 
 /** One object, however long ago it last changed. */
 export async function findOne(subject: Subject, id: string, signal: AbortSignal): Promise<Item | null> {
-    const [macro, field] =
-        subject === 'alert' ? ['defender_bridge_alerts', 'alert_id'] : ['defender_bridge_incidents', 'incident_id'];
-    // An id is checked before it comes here: letters, digits and a few signs that end no quotes.
-    const search = `\`defender_bridge_index\` \`${macro}\` ${field}="${id}" | head 200 | fields _time, _raw, source, index`;
+    const search = `${revisionsOf(subject, id)} | head 200 | fields _time, _raw, source, index`;
     const items = await found(subject, '0', signal, () => undefined, search);
     return items.find((item) => item.id === id) ?? null;
 }

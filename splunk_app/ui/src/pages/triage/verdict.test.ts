@@ -3,8 +3,9 @@ import { Accounts } from './account';
 import { asked, naming } from './address';
 import { batchesIn, isUndoable } from './batch';
 import { itemOf } from './item';
+import { OPEN_ONES } from './queue';
 import { batchesOf, endingOf, mayPass, OUTCOMES, tally, worstFirst } from './outcome';
-import { portions, rowsOf, updateSearch } from './sending';
+import { portions, rowsOf, undoSearch, updateSearch } from './sending';
 import { triage as strings } from './strings';
 import { answered, faults, isEmpty, NOTHING, parameters } from './verdict';
 
@@ -84,6 +85,12 @@ describe('what is sent', () => {
             /^\| makeresults format=json data="(?:[^"\\|`]|\\.)*" \| defenderupdate subject=alert dry_run=1$/,
         );
         expect(search).not.toContain('delete `');
+    });
+
+    test('an undo looks as far back as the history it was chosen in', () => {
+        expect(undoSearch('b1')).toBe('| defenderundo batch="b1"');
+        expect(undoSearch('b1', '-90d')).toBe('| defenderundo batch="b1" earliest=-90d');
+        expect(undoSearch('b1', '0 | delete')).toBe('| defenderundo batch="b1"');
     });
 
     test('a thousand rows go in several searches of bounded length, none lost', () => {
@@ -210,10 +217,19 @@ describe('the ledger', () => {
 
 describe('a link into the page', () => {
     test('names one object, with or without Splunk’s own prefix', () => {
-        expect(asked('?form.alert_id=da1_-1')).toEqual({ subject: 'alert', id: 'da1_-1' });
-        expect(asked('?alert_id=a')).toEqual({ subject: 'alert', id: 'a' });
-        expect(asked('?form.incident_id=28282')).toEqual({ subject: 'incident', id: '28282' });
-        expect(asked('')).toEqual({ subject: 'alert', id: null });
+        expect(asked('?form.alert_id=da1_-1')).toMatchObject({ subject: 'alert', id: 'da1_-1' });
+        expect(asked('?alert_id=a')).toMatchObject({ subject: 'alert', id: 'a' });
+        expect(asked('?form.incident_id=28282')).toMatchObject({ subject: 'incident', id: '28282' });
+        expect(asked('')).toEqual({ subject: 'alert', id: null, narrowing: OPEN_ONES });
+    });
+
+    test('shows what a tile of the overview counted, and keeps that in the address', () => {
+        expect(asked('?form.severity=high').narrowing).toEqual({ ...OPEN_ONES, severity: 'high' });
+        expect(asked('?form.owner=nobody').narrowing).toEqual({ ...OPEN_ONES, owner: 'none' });
+        expect(asked('?form.subject=incident')).toMatchObject({ subject: 'incident', narrowing: OPEN_ONES });
+        expect(asked('?form.severity=toString&form.owner=constructor').narrowing).toEqual(OPEN_ONES);
+        const shown = { ...OPEN_ONES, severity: 'low', owner: 'none' };
+        expect(asked(naming('?form.severity=high', 'incident', null, shown))).toEqual({ subject: 'incident', id: null, narrowing: shown });
     });
 
     test.each(['a" | delete', '../../x', '%3Cb%3E', '', 'ä'])('%s is no id and asks for nothing', (id) => {
