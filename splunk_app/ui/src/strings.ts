@@ -228,6 +228,10 @@ export const strings = {
         column: { point: 'Point', state: 'State', found: 'Found' },
         point: {
             splunkd: 'Splunk',
+            'reading from Defender': 'Reading from Defender',
+            'writing to Defender': 'Sending verdicts to Defender',
+            'indexing outcomes': 'Indexing outcomes',
+            'REST endpoint': 'REST endpoint',
             account: 'Account',
             'sign-in': 'Sign-in at Microsoft',
             'permission to read alerts': 'Permission to read alerts',
