@@ -146,6 +146,11 @@ function aggregate(text, flow, command) {
     return { groups, fields };
 }
 
+/** Rows or columns of a subsearch beside those that are there. */
+function joined(text, flow) {
+    for (const name of this.subsearch(text).fields) flow.fields.add(name);
+}
+
 const keep = (flow) => flow;
 
 const READERS = {
@@ -253,9 +258,8 @@ const READERS = {
         other.need(names, 'join, subsearch');
         for (const name of other.fields) flow.fields.add(name);
     },
-    appendcols(text, flow) {
-        for (const name of this.subsearch(text).fields) flow.fields.add(name);
-    },
+    append: joined,
+    appendcols: joined,
     appendpipe(text, flow) {
         const [, inner] = text.match(/^\[(.*)\]$/s) ?? [];
         for (const name of this.read(`| ${inner}`, flow).fields) flow.fields.add(name);

@@ -67,14 +67,19 @@ test('a wrong secret is told with its cause and what to do, and can be corrected
 });
 
 test('a missing permission is told by name, and reading goes on', async () => {
-    const at = await visit({ tenant: ['--alerts', '5'], account: 'contoso' });
-    const { page } = at;
+    const at = await visit({ tenant: ['--alerts', '5'] });
+    const { page, splunk } = at;
+    const { reader_id, reader_secret } = splunk.tenant!.at;
     await at.go('configuration');
-    await button(page, 'Test connection contoso').click();
-    const limited = page.locator('[data-verdict=warning]');
+    await button(page, 'Add the first account').click();
+    await typeAccount(at, 'contoso', reader_secret);
+    await field(page, 'Client id').fill(reader_id);
+    await button(page, 'Save and test connection').click();
+    const limited = page.locator('[data-verdict=warning]', { hasText: 'SecurityAlert.ReadWrite.All' });
     await limited.waitFor();
-    expect(await limited.innerText()).toContain('ThreatHunting.Read.All');
     expect(await limited.innerText()).toContain('grant admin consent');
+    expect(await page.locator('[data-verdict=ok]', { hasText: 'Reading alerts' }).count()).toBe(1);
+    expect(await page.locator('[data-verdict=failed]').count()).toBe(0);
 });
 
 test('a certificate goes into the store in pieces, and a secret that was there goes', async () => {

@@ -71,8 +71,12 @@ export async function choose(page: Page, name: string, option: string): Promise<
 /** Its menu of suggestions is left with Tab. */
 export async function typeIndex(page: Page, index: string): Promise<void> {
     const box = page.getByRole('combobox', { name: 'Index' });
+    const suggested = page.getByRole('listbox');
     await box.fill(index);
+    // One that opens only after the Tab would cover what comes next.
+    await suggested.waitFor();
     await box.press('Tab');
+    await suggested.waitFor({ state: 'hidden' });
 }
 
 export function button(page: Page, name: string) {

@@ -9,6 +9,9 @@ export interface Reachable {
     tenant_id: string;
     client_id: string;
     client_secret: string;
+    /** An app that may read and not write. */
+    reader_id: string;
+    reader_secret: string;
 }
 
 export class Tenant {
