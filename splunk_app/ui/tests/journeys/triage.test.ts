@@ -226,8 +226,10 @@ describe('an analyst who may triage and reads no secret', () => {
         await keyboard.press('?');
         await triage.page.getByRole('dialog').getByText('Recent verdicts and undo').waitFor();
         await keyboard.press('Escape');
+        await triage.page.getByRole('dialog').waitFor({ state: 'hidden' });
+        await expect.poll(() => triage.focus()).toBe('queue-row');
         await keyboard.press('/');
-        await expect.poll(() => triage.focus()).not.toBe('lost');
+        await expect.poll(() => triage.page.evaluate('document.activeElement?.tagName')).toBe('INPUT');
         await keyboard.type('nothing is called like this');
         await triage.page.getByText('Nothing matches these filters').waitFor();
     });
