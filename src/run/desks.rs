@@ -33,16 +33,26 @@ impl Accounts {
         if let Some(client) = self.opened.borrow().get(&key) {
             return Ok(client.clone());
         }
-        let family = match api {
-            Api::Graph => Family::Graph,
-            Api::Mde => Family::Mde,
-            Api::Xdr => Family::Xdr,
-        };
-        let account = account::account(&self.splunkd, &self.settings, name).await?;
-        let client = Client::new(&account, family, home::state().as_deref())?;
+        let client = client(&self.splunkd, &self.settings, name, api).await?;
         self.opened.borrow_mut().insert(key, client.clone());
         Ok(client)
     }
+}
+
+/// Speaks one API with an account; `splunkd` is asked for its secret.
+pub async fn client(
+    splunkd: &Splunkd,
+    settings: &Settings,
+    name: &str,
+    api: Api,
+) -> anyhow::Result<Client> {
+    let account = account::account(splunkd, settings, name).await?;
+    let family = match api {
+        Api::Graph => Family::Graph,
+        Api::Mde => Family::Mde,
+        Api::Xdr => Family::Xdr,
+    };
+    Ok(Client::new(&account, family, home::state().as_deref())?)
 }
 
 /// Where it is kept which wordings the account's tenant takes.

@@ -1,16 +1,13 @@
 //! What Defender says now of alerts and incidents, as it is asked for by
 //! `defenderget` and of the REST endpoint.
 
-use super::account::{self, Settings};
-use super::home;
-use crate::defender::{Client, Family, FamilyDesk};
+use super::account::Settings;
+use super::desks;
+use crate::defender::FamilyDesk;
 use crate::splunk::splunkd::Splunkd;
-use crate::triage::{Api, Desk, DeskError, Outcome, State, Subject, Target};
+use crate::triage::{self, Api, Desk, DeskError, Outcome, State, Subject, Target};
 use anyhow::bail;
 use serde::{Deserialize, Serialize};
-
-/// Ids beyond it are no ids of Defender.
-const LONGEST_ID: usize = 128;
 
 /// How reading went, where it went well.
 pub const READ: &str = "ok";
@@ -134,13 +131,7 @@ pub async fn desk(
     account: &str,
     api: Api,
 ) -> anyhow::Result<FamilyDesk> {
-    let account = account::account(splunkd, settings, account).await?;
-    let family = match api {
-        Api::Graph => Family::Graph,
-        Api::Mde => Family::Mde,
-        Api::Xdr => Family::Xdr,
-    };
-    let client = Client::new(&account, family, home::state().as_deref())?;
+    let client = desks::client(splunkd, settings, account, api).await?;
     Ok(FamilyDesk::new(client))
 }
 
@@ -148,7 +139,7 @@ pub async fn desk(
 pub async fn look(desk: &FamilyDesk, subject: Subject, ids: &[String]) -> Vec<Live> {
     let sound: Vec<Target> = ids
         .iter()
-        .filter(|id| is_id(id, subject))
+        .filter(|id| triage::is_id(subject, id))
         .map(|id| Target {
             subject,
             id: id.clone(),
@@ -156,7 +147,7 @@ pub async fn look(desk: &FamilyDesk, subject: Subject, ids: &[String]) -> Vec<Li
         .collect();
     let mut states = desk.read_many(&sound).await.into_iter();
     let seen = |id: &String| {
-        if !is_id(id, subject) {
+        if !triage::is_id(subject, id) {
             let message = format!("this is no {subject} id");
             return Live::unread(id, Outcome::Invalid, message);
         }
@@ -167,17 +158,4 @@ pub async fn look(desk: &FamilyDesk, subject: Subject, ids: &[String]) -> Vec<Li
         }
     };
     ids.iter().map(seen).collect()
-}
-
-/// An id becomes part of an address and of a filter: what no id is made of does
-/// not get there.
-fn is_id(id: &str, subject: Subject) -> bool {
-    let sound = |c: char| match subject {
-        Subject::Alert => c.is_ascii_alphanumeric() || "-_.:~=+@|".contains(c),
-        Subject::Incident => c.is_ascii_digit(),
-    };
-    !id.is_empty()
-        && id.len() <= LONGEST_ID
-        && id.chars().all(sound)
-        && !id.chars().all(|c| c == '.')
 }

@@ -14,10 +14,12 @@ mod update;
 
 use super::reading::Reading;
 use super::stop::Stop;
-use super::{account, exit, home, log, runtime};
-use crate::splunk::chunked::{Invocation, Kind};
+use super::told::Told;
+use super::{account, exit, home, log, runtime, triage};
+use crate::splunk::chunked::{Invocation, Kind, Values};
 use crate::splunk::splunkd::Splunkd;
 use anyhow::{anyhow, bail};
+use serde_json::Value;
 use std::io::{BufReader, Write};
 use std::process::ExitCode;
 use talk::{Halt, Talk};
@@ -116,6 +118,31 @@ async fn conversation<W: Write>(name: &str, talk: &mut Talk<W>) -> Result<(), Ha
             Err(Halt::Failed(error))
         }
     }
+}
+
+/// The id of a command's batch: the same for the same words in the same search,
+/// so that a repeated command knows its own comments.
+fn batch(command: &str, call: &Invocation) -> String {
+    let sid = call.sid.as_ref().map(|sid| {
+        let words = call.args.join("\n");
+        format!("{command}\n{sid}\n{words}")
+    });
+    triage::batch(sid)
+}
+
+/// What became of a target, as columns: `changed`, `before`, `after`,
+/// `verified`, `request_id`.
+fn evidence(each: impl Fn(&dyn Fn(&Told) -> Option<String>) -> Values) -> [Values; 5] {
+    [
+        each(&|told| {
+            let words: Vec<&str> = told.changed.iter().filter_map(|f| f.as_str()).collect();
+            (!words.is_empty()).then(|| words.join(","))
+        }),
+        each(&|told| told.before.as_ref().map(Value::to_string)),
+        each(&|told| told.after.as_ref().map(Value::to_string)),
+        each(&|told| told.verified.map(|yes| u8::from(yes).to_string())),
+        each(&|told| told.request_id.clone()),
+    ]
 }
 
 async fn reading(call: &Invocation) -> anyhow::Result<Reading> {

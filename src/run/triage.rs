@@ -271,12 +271,10 @@ fn numbered(rows: Vec<BTreeMap<String, Cell>>, numbers: Vec<usize>) -> Result<Ve
 
 /// Both become part of what others read: an event's source, a comment's marker.
 fn named(what: &'static str, name: String) -> Result<String, JobError> {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
-    if name.is_empty() || name.len() > 64 || !name.bytes().all(plain) {
-        let shown = shown(&name);
-        return Err(JobError::Name { what, shown });
-    }
-    Ok(name)
+    crate::triage::batch(&name).map_err(|_| JobError::Name {
+        what,
+        shown: shown(&name),
+    })
 }
 
 fn shown(name: &str) -> String {

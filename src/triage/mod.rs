@@ -35,7 +35,7 @@ pub mod vocabulary;
 pub use form::{Form, FormError, PARAMETERS, UNDOES};
 pub use gap::Field;
 pub use outcome::{Entry, Exit, Outcome, Summary};
-pub use parameter::{COMMENT_MAX, ParameterError, batch};
+pub use parameter::{COMMENT_MAX, ParameterError, batch, is_id};
 pub use reconcile::{Ahead, Reconciled, Reconciler};
 pub use row::Row;
 pub use undo::{Restoration, Undo};

@@ -133,27 +133,26 @@ impl Rules {
         Ok(tags)
     }
 
-    /// An id becomes part of a URL and of a filter: only what ids are made of
-    /// may pass, whatever those places escape.
     pub fn id(&self, text: &str) -> Result<String, ParameterError> {
-        let alert = |c: char| c.is_ascii_alphanumeric() || "-_.:~=+@|".contains(c);
-        let short = text.len() <= ID_MAX;
         match self.subject {
-            Subject::Incident if short && text.bytes().all(|b| b.is_ascii_digit()) => {
-                Ok(text.to_owned())
-            }
+            subject if is_id(subject, text) => Ok(text.to_owned()),
             Subject::Incident => Err(ParameterError::IncidentId(text.to_owned())),
-            Subject::Alert
-                if short && text.chars().all(alert) && !text.chars().all(|c| c == '.') =>
-            {
-                Ok(text.to_owned())
-            }
             Subject::Alert => Err(ParameterError::Id {
                 subject: self.subject,
                 id: text.to_owned(),
             }),
         }
     }
+}
+
+/// An id becomes part of a URL and of a filter: only what ids are made of may
+/// pass, whatever those places escape.
+pub fn is_id(subject: Subject, text: &str) -> bool {
+    let sound = |c: char| match subject {
+        Subject::Alert => c.is_ascii_alphanumeric() || "-_.:~=+@|".contains(c),
+        Subject::Incident => c.is_ascii_digit(),
+    };
+    (1..=ID_MAX).contains(&text.len()) && text.chars().all(sound) && !text.chars().all(|c| c == '.')
 }
 
 pub(super) fn subject(text: &str) -> Result<Subject, ParameterError> {

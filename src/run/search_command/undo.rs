@@ -7,14 +7,13 @@ use crate::run::course::Course;
 use crate::run::ledger;
 use crate::run::permission::Caller;
 use crate::run::told::Told;
-use crate::run::triage::{self as job, Cell, Job, Kind};
+use crate::run::triage::{Cell, Job, Kind};
 use crate::run::way::Way;
 use crate::splunk::chunked::{Invocation, Level, Message, Values};
 use crate::splunk::sourcetype;
 use crate::splunk::splunkd::{Events, MOST_EVENTS, Search};
 use crate::triage::{self, Form, Outcome, Restoration, Subject, Summary, UNDOES, Undo};
 use anyhow::{anyhow, bail};
-use serde_json::Value;
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::time::Duration;
@@ -137,11 +136,13 @@ impl Wish {
             return talk.answer(true, &messages, &[]);
         }
         let course = Course::of(DEADLINE).until(talk.gone());
-        let (total, told) = self.undo(call, &mut open, &course).await?;
+        // Where no search tells runs apart, it is another one each time it is asked for.
+        let batch = super::batch(COMMAND, call);
+        let job = self.job(call, &batch, &open.undo.restorations);
+        let (total, told) = undo(job, &mut open, &course).await?;
         tracing::info!("batch {}: {total}", self.batch);
         messages.push(self.told(&open.undo, &total));
         let mut sheet = talk.sheet(call, &COLUMNS);
-        let batch = self.own_batch(call);
         let restorations = open.undo.restorations.iter();
         for ((restoration, outcome), told) in restorations.zip(&total.rows).zip(&told) {
             let cells = cells(restoration, *outcome, told.as_ref(), &batch);
@@ -192,30 +193,9 @@ impl Wish {
         })
     }
 
-    /// Returns how every target ended, and what was told of it.
-    async fn undo(
-        &self,
-        call: &Invocation,
-        open: &mut Open,
-        course: &Course,
-    ) -> anyhow::Result<(Summary, Vec<Option<Told>>)> {
-        let restorations = &open.undo.restorations;
-        let actor = open.way.user().to_owned();
-        let mut all: Vec<Option<Told>> = vec![None; restorations.len()];
-        let mut tell = |told: Told| {
-            let place = told.row.checked_sub(1);
-            if let Some(place) = place.and_then(|place| all.get_mut(place)) {
-                *place = Some(told);
-            }
-        };
-        let job = self.job(call, restorations);
-        let carried_out = open.way.carry_out(job, &actor, course, &mut tell);
-        Ok((carried_out.await?, all))
-    }
-
     /// Alerts and incidents together: what restoring an incident does to its
     /// alerts is told from what a colleague did to them.
-    fn job(&self, call: &Invocation, restorations: &[Restoration]) -> Job {
+    fn job(&self, call: &Invocation, batch: &str, restorations: &[Restoration]) -> Job {
         let form = self.parameters();
         let form = form.map(|(name, value)| (name.to_owned(), Cell::from(value)));
         let row = |restoration: &Restoration| {
@@ -225,17 +205,10 @@ impl Wish {
         };
         let rows = restorations.iter().map(row).collect();
         Job {
-            batch: Some(self.own_batch(call)),
+            batch: Some(batch.to_owned()),
             sid: call.sid.clone(),
             ..Job::new(COMMAND, Kind::Alert, form.collect(), rows)
         }
-    }
-
-    /// The same for the same words in the same search, so that a repeated
-    /// command knows its own comments.
-    fn own_batch(&self, call: &Invocation) -> String {
-        let sid = call.sid.as_ref();
-        job::batch(sid.map(|sid| format!("{COMMAND}\n{sid}\n{}", call.args.join("\n"))))
     }
 
     /// What keeps the ledger from telling all.
@@ -315,6 +288,24 @@ struct Open {
     undo: Undo,
 }
 
+/// Returns how every target ended, and what was told of it.
+async fn undo(
+    job: Job,
+    open: &mut Open,
+    course: &Course,
+) -> anyhow::Result<(Summary, Vec<Option<Told>>)> {
+    let actor = open.way.user().to_owned();
+    let mut all: Vec<Option<Told>> = vec![None; job.rows.len()];
+    let mut tell = |told: Told| {
+        let place = told.row.checked_sub(1);
+        if let Some(place) = place.and_then(|place| all.get_mut(place)) {
+            *place = Some(told);
+        }
+    };
+    let carried_out = open.way.carry_out(job, &actor, course, &mut tell);
+    Ok((carried_out.await?, all))
+}
+
 /// An index, or a pattern for some: nothing that ends its field in a search.
 fn is_index(text: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-*".contains(&byte);
@@ -339,21 +330,15 @@ fn cells(
     let each = |part: &dyn Fn(&Told) -> Option<String>| -> Values {
         told.and_then(part).into_iter().collect()
     };
-    vec![
+    let mut columns = vec![
         vec![restoration.subject.to_string()],
         vec![restoration.target.clone()],
         vec![restoration.account.clone()],
         vec![outcome.to_string()],
         each(&|told| Some(told.message.clone())),
         restoration.stays.clone(),
-        each(&|told| {
-            let words: Vec<&str> = told.changed.iter().filter_map(|f| f.as_str()).collect();
-            (!words.is_empty()).then(|| words.join(","))
-        }),
-        each(&|told| told.before.as_ref().map(Value::to_string)),
-        each(&|told| told.after.as_ref().map(Value::to_string)),
-        each(&|told| told.verified.map(|yes| u8::from(yes).to_string())),
-        each(&|told| told.request_id.clone()),
-        vec![batch.to_owned()],
-    ]
+    ];
+    columns.extend(super::evidence(each));
+    columns.push(vec![batch.to_owned()]);
+    columns
 }

@@ -7,11 +7,10 @@ use super::talk::{Halt, Talk};
 use crate::run::course::Course;
 use crate::run::permission::Caller;
 use crate::run::told::Told;
-use crate::run::triage::{self, Cell, Job, cells};
+use crate::run::triage::{Cell, Job, cells};
 use crate::run::way::Way;
 use crate::splunk::chunked::{Invocation, Level, Message, Table, Values};
 use crate::triage::{Form, Outcome, PARAMETERS, Subject, Summary};
-use serde_json::Value;
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::time::Duration;
@@ -120,20 +119,10 @@ impl Wish {
         let form = form.map(|(name, value)| (name.to_owned(), Cell::from(value)));
         let rows = table.rows().map(|row| cells(&row)).collect();
         Job {
-            batch: Some(self.batch(call)),
+            batch: Some(super::batch(COMMAND, call)),
             sid: call.sid.clone(),
             ..Job::new(COMMAND, self.subject.into(), form.collect(), rows)
         }
-    }
-
-    /// The same for the same words in the same search, so that a repeated
-    /// command knows its own comments.
-    fn batch(&self, call: &Invocation) -> String {
-        let sid = call.sid.as_ref().map(|sid| {
-            let words = call.args.join("\n");
-            format!("{COMMAND}\n{sid}\n{words}")
-        });
-        triage::batch(sid)
     }
 }
 
@@ -163,18 +152,12 @@ fn columns(outcome: Outcome, told: &[Told], batch: &str) -> Vec<Values> {
             false => values.flatten().collect(),
         }
     };
-    vec![
+    let mut columns = vec![
         vec![outcome.to_string()],
         each(&|told| Some(told.message.clone())),
         each(&|told| told.target.clone()),
-        each(&|told| {
-            let words: Vec<&str> = told.changed.iter().filter_map(|f| f.as_str()).collect();
-            (!words.is_empty()).then(|| words.join(","))
-        }),
-        each(&|told| told.before.as_ref().map(Value::to_string)),
-        each(&|told| told.after.as_ref().map(Value::to_string)),
-        each(&|told| told.verified.map(|yes| u8::from(yes).to_string())),
-        each(&|told| told.request_id.clone()),
-        vec![batch.to_owned()],
-    ]
+    ];
+    columns.extend(super::evidence(each));
+    columns.push(vec![batch.to_owned()]);
+    columns
 }
