@@ -3,9 +3,19 @@
 use crate::counterpart::objects::Dice;
 use crate::counterpart::process::{self, Reading, Running};
 use crate::counterpart::{Feed, Splunkd};
+use crate::decisions::decided;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::process::Command;
+
+const CLOSED: [(&str, &str); 6] = [
+    ("account", "sandbox"),
+    ("api", "mde"),
+    ("status", "resolved"),
+    ("classification", "truePositive"),
+    ("determination", "malware"),
+    ("comment", "closed by the night shift"),
+];
 
 struct Sandbox {
     running: Running,
@@ -212,19 +222,7 @@ fn a_thousand_endpoint_alerts_close_within_the_published_quotas() {
     assert_eq!(rows.len(), 1000);
     // The feed has spent its share of the minute's calls.
     splunkd.forget_budget();
-    let run = splunkd.alert(&crate::counterpart::splunkd::Alert {
-        form: &[
-            ("account", "sandbox"),
-            ("api", "mde"),
-            ("status", "resolved"),
-            ("classification", "truePositive"),
-            ("determination", "malware"),
-            ("comment", "closed by the night shift"),
-        ],
-        header: &["id"],
-        rows: &rows,
-        ..Default::default()
-    });
+    let run = splunkd.alert(&decided(Feed::MdeAlerts, &CLOSED, &rows));
     assert_eq!(run.code(), Some(0), "{}", run.stderr);
     let outcomes: Vec<Value> = splunkd
         .indexed()
@@ -270,19 +268,7 @@ fn a_batch_repeated_while_lists_are_stale_comments_once() {
         .collect();
     for _ in 0..2 {
         splunkd.forget_budget();
-        let run = splunkd.alert(&crate::counterpart::splunkd::Alert {
-            form: &[
-                ("account", "sandbox"),
-                ("api", "mde"),
-                ("status", "resolved"),
-                ("classification", "truePositive"),
-                ("determination", "malware"),
-                ("comment", "closed by the night shift"),
-            ],
-            header: &["id"],
-            rows: &rows,
-            ..Default::default()
-        });
+        let run = splunkd.alert(&decided(Feed::MdeAlerts, &CLOSED, &rows));
         assert_eq!(run.code(), Some(0), "{}", run.stderr);
     }
     for row in &rows {
