@@ -10,7 +10,6 @@ use crate::decisions::{
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 const ROWS: usize = 60;
 
@@ -34,20 +33,21 @@ impl Scene {
     }
 
     /// Kills the action as soon as the tenant has carried out such a call, which
-    /// it never answers.
+    /// it never answers; nothing that was sent beside it is carried out.
     #[track_caller]
     fn killed_at(&self, mut call: impl FnMut(&Call) -> bool + Send + 'static) {
         let come = Arc::new(AtomicBool::new(false));
         let shared = come.clone();
         self.tenant.after_each_call(move |asked| {
-            if shared.load(Ordering::SeqCst) || call(asked) {
-                shared.store(true, Ordering::SeqCst);
-                return Turn::Silent(Duration::from_secs(3600));
+            if !call(asked) {
+                return Turn::Serve;
             }
-            Turn::Serve
+            shared.store(true, Ordering::SeqCst);
+            Turn::Outage
         });
         self.killed_when(|| come.load(Ordering::SeqCst));
         self.tenant.after_each_call(|_| Turn::Serve);
+        self.tenant.recover();
     }
 
     #[track_caller]

@@ -7,7 +7,7 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::net::{SocketAddr, TcpListener};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use tokio_rustls::rustls::{self, pki_types};
 
 /// One request, read whole.
@@ -47,6 +47,8 @@ pub type Handler = Arc<dyn Fn(Asked) -> Answer + Send + Sync>;
 /// Serves until dropped; then every connection is cut.
 pub struct Server {
     pub address: SocketAddr,
+    /// Held by each open connection, and here.
+    connections: Arc<()>,
     stop: Option<tokio::sync::oneshot::Sender<()>>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
@@ -57,6 +59,8 @@ impl Server {
         listener.set_nonblocking(true).unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = tokio::sync::oneshot::channel();
+        let connections = Arc::new(());
+        let held = Arc::downgrade(&connections);
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
@@ -65,15 +69,21 @@ impl Server {
             runtime.block_on(async move {
                 tokio::select! {
                     _ = stopped => {}
-                    () = accept(listener, tls, handler) => {}
+                    () = accept(listener, tls, handler, held) => {}
                 }
             });
         });
         Self {
             address,
+            connections,
             stop: Some(stop),
             thread: Some(thread),
         }
+    }
+
+    /// How many connections are open.
+    pub fn connections(&self) -> usize {
+        Arc::strong_count(&self.connections) - 1
     }
 }
 
@@ -88,7 +98,12 @@ impl Drop for Server {
     }
 }
 
-async fn accept(listener: TcpListener, tls: Option<Arc<rustls::ServerConfig>>, handler: Handler) {
+async fn accept(
+    listener: TcpListener,
+    tls: Option<Arc<rustls::ServerConfig>>,
+    handler: Handler,
+    connections: Weak<()>,
+) {
     let listener = tokio::net::TcpListener::from_std(listener).unwrap();
     let acceptor = tls.map(tokio_rustls::TlsAcceptor::from);
     loop {
@@ -97,14 +112,19 @@ async fn accept(listener: TcpListener, tls: Option<Arc<rustls::ServerConfig>>, h
         };
         socket.set_nodelay(true).ok();
         let handler = handler.clone();
-        match acceptor.clone() {
-            None => drop(tokio::spawn(serve(socket, handler))),
-            Some(acceptor) => drop(tokio::spawn(async move {
-                if let Ok(stream) = acceptor.accept(socket).await {
-                    serve(stream, handler).await;
+        let acceptor = acceptor.clone();
+        let held = connections.upgrade();
+        tokio::spawn(async move {
+            match acceptor {
+                None => serve(socket, handler).await,
+                Some(acceptor) => {
+                    if let Ok(stream) = acceptor.accept(socket).await {
+                        serve(stream, handler).await;
+                    }
                 }
-            })),
-        }
+            }
+            drop(held);
+        });
     }
 }
 

@@ -258,6 +258,8 @@ pub enum Turn {
     Padded(u64),
     /// No answer at all for so long.
     Silent(Duration),
+    /// No answer, and from now on no call is carried out either, until [`Tenant::recover`].
+    Outage,
     /// This body instead, as 200.
     Body(Vec<u8>),
 }
@@ -318,6 +320,7 @@ pub(super) struct State {
     pub base: String,
     hook: Option<Hook>,
     afterwards: Option<Afterwards>,
+    outage: bool,
     calls: Vec<Call>,
     listings: usize,
     pub requests: u64,
@@ -343,6 +346,7 @@ impl Tenant {
             base: String::new(),
             hook: None,
             afterwards: None,
+            outage: false,
             calls: Vec::new(),
             listings: 0,
             requests: 0,
@@ -420,6 +424,17 @@ impl Tenant {
         self.state().afterwards = Some(Box::new(hook));
     }
 
+    /// Ends an outage, once nobody waits any more for an answer it swallowed.
+    #[track_caller]
+    pub fn recover(&self) {
+        let until = Instant::now() + Duration::from_secs(30);
+        while self.server.connections() > 0 {
+            assert!(Instant::now() < until, "somebody is still connected");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        self.state().outage = false;
+    }
+
     pub fn objects(&self, feed: Feed) -> Vec<Object> {
         self.state().stock.of(feed).to_vec()
     }
@@ -474,6 +489,9 @@ impl Tenant {
 fn answer(state: Arc<Mutex<State>>, asked: Asked) -> Answer {
     Box::pin(async move {
         let path = asked.path.replace("/api/v1.0/", "/api/");
+        if state.lock().unwrap().outage {
+            return std::future::pending().await;
+        }
         let (reply, turn) = {
             let mut guard = state.lock().unwrap();
             let state = &mut *guard;
@@ -492,6 +510,7 @@ fn answer(state: Arc<Mutex<State>>, asked: Asked) -> Answer {
             if let (Turn::Serve, Some(hook)) = (&turn, &mut state.afterwards) {
                 turn = hook(&call);
             }
+            state.outage |= matches!(turn, Turn::Outage);
             state.calls.push(call);
             (reply, turn)
         };
@@ -800,6 +819,7 @@ async fn send(reply: Reply, turn: Turn, gzip: bool) -> Response<Body> {
             tokio::time::sleep(span).await;
             head.body(Body::from(body))
         }
+        Turn::Outage => std::future::pending().await,
         Turn::Body(bytes) => head.body(Body::from(bytes)),
         Turn::CutText => head.body(Body::from(body.slice(..body.len() * 2 / 3))),
         Turn::CutConnection => {
