@@ -47,6 +47,8 @@ struct State {
     received: Vec<Received>,
     /// Answers receivers/simple with this instead.
     receivers_fail: Option<u16>,
+    /// Takes so many more events, then answers none.
+    receivers_left: Option<usize>,
     busy: usize,
     /// The app's REST endpoint, if it is served.
     endpoint: Option<Arc<Served>>,
@@ -206,8 +208,15 @@ impl Splunkd {
         self.state().receivers_fail = Some(status);
     }
 
+    /// Takes so many more events, and answers none after them.
+    pub fn stall_receivers_after(&self, events: usize) {
+        self.state().receivers_left = Some(events);
+    }
+
     pub fn mend_receivers(&self) {
-        self.state().receivers_fail = None;
+        let mut state = self.state();
+        state.receivers_fail = None;
+        state.receivers_left = None;
     }
 
     /// Answers 503 to so many requests, as splunkd does while it starts.
@@ -586,6 +595,9 @@ fn parameter_elements(parameters: &Stanza) -> String {
 async fn answer(state: Arc<Mutex<State>>, asked: Asked) -> hyper::Response<axum::body::Body> {
     let served = served(&mut state.lock().unwrap(), &asked);
     let Some(served) = served else {
+        if stalls(&mut state.lock().unwrap(), &asked) {
+            return std::future::pending().await;
+        }
         let mut state = state.lock().unwrap();
         let (status, value) = if state.busy > 0 {
             state.busy -= 1;
@@ -604,6 +616,18 @@ async fn answer(state: Arc<Mutex<State>>, asked: Asked) -> hyper::Response<axum:
     });
     let (asked, status, value) = answered.await.unwrap();
     noted(&mut state.lock().unwrap(), &asked, status, &value)
+}
+
+fn stalls(state: &mut State, asked: &Asked) -> bool {
+    let Some(left) = &mut state.receivers_left else {
+        return false;
+    };
+    if asked.path != "/services/receivers/simple" {
+        return false;
+    }
+    let stalls = *left == 0;
+    *left = left.saturating_sub(1);
+    stalls
 }
 
 /// The endpoint, for a request splunkd hands on to it.
