@@ -93,6 +93,14 @@ pub(super) enum FilterError {
 const DEPTH: usize = 100;
 
 impl Filter {
+    /// The filter a list call asks for, if any.
+    pub(super) fn asked(
+        text: Option<&str>,
+        grammar: &Grammar,
+    ) -> Result<Option<Self>, FilterError> {
+        text.map(|text| Self::parse(text, grammar)).transpose()
+    }
+
     pub(super) fn parse(text: &str, grammar: &Grammar) -> Result<Self, FilterError> {
         let mut parser = Parser {
             text,

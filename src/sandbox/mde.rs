@@ -90,17 +90,12 @@ fn page(
         return Err(Refusal::bad("ODataError", message));
     }
     let expand = expanded(&options)?;
-    let filter = options
-        .filter
-        .as_deref()
-        .map(|text| Filter::parse(text, &GRAMMAR))
-        .transpose()
-        .map_err(|error| {
-            Refusal::bad(
-                "ODataError",
-                format!("The query specified in the URI is not valid. {error}"),
-            )
-        })?;
+    let filter = Filter::asked(options.filter.as_deref(), &GRAMMAR).map_err(|error| {
+        Refusal::bad(
+            "ODataError",
+            format!("The query specified in the URI is not valid. {error}"),
+        )
+    })?;
     let after = options.after.or(options.skip).unwrap_or(0);
     let store = tenant.store();
     // $orderby is undocumented and has no effect.
@@ -177,25 +172,8 @@ async fn patch(
 ) -> Reply {
     let call = Call::new(Family::Mde, &headers);
     let permission = Permission::MDE_ALERTS_WRITE;
-    let result = admit(&tenant, &headers, permission, Counter::Mde).and_then(|caller| {
-        let mut store = tenant.store();
-        let place = Target::Alert.find(&store, Family::Mde, &id)?;
-        let change = Change::read(
-            Family::Mde,
-            Target::Alert,
-            &body,
-            tenant.settings.alternate_spellings,
-        )?;
-        write::apply(
-            &mut store,
-            Target::Alert,
-            place,
-            &change,
-            &caller,
-            tenant.now(),
-        )?;
-        Ok(place)
-    });
+    let result = admit(&tenant, &headers, permission, Counter::Mde)
+        .and_then(|caller| write::patch(&tenant, Family::Mde, Target::Alert, &id, &body, &caller));
     call.answer(result.map(|place| entity(tenant.store().alerts.get(place), false)))
 }
 

@@ -5,7 +5,6 @@
 
 use serde_json::{Map, Value};
 
-use super::Family;
 use super::access::Caller;
 use super::answer::Refusal;
 use super::comment::comment;
@@ -14,6 +13,7 @@ use super::json::{Members, edit, quoted};
 use super::record::{Alert, Body, Comment, Incident, State};
 use super::store::Store;
 use super::vocabulary::{List, Word, fits};
+use super::{Family, Shared};
 
 /// The portal's own limit, in characters.
 const COMMENT: usize = 30_000;
@@ -234,6 +234,22 @@ fn remark(value: Value) -> Result<String, Refusal> {
         length if length > COMMENT => Err(incorrect("'comment' exceeds 30000 characters.")),
         _ => Ok(text),
     }
+}
+
+/// Carries out a PATCH; tells the place of what it changed.
+pub(super) fn patch(
+    tenant: &Shared,
+    family: Family,
+    target: Target,
+    id: &str,
+    body: &[u8],
+    caller: &Caller,
+) -> Result<usize, Refusal> {
+    let mut store = tenant.store();
+    let place = target.find(&store, family, id)?;
+    let change = Change::read(family, target, body, tenant.settings.alternate_spellings)?;
+    apply(&mut store, target, place, &change, caller, tenant.now())?;
+    Ok(place)
 }
 
 /// Whether the change would be taken, without making it.

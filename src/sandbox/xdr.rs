@@ -21,7 +21,7 @@ use super::record::{Alert, Body, Incident, State as Facts, ToldAlert};
 use super::store::Store;
 use super::story::evidence::{Item, xdr_device};
 use super::vocabulary::{List, capitalised, detection_source};
-use super::write::{self, Change, Target};
+use super::write::{self, Target};
 use super::{Family, Shared};
 
 const CONTEXT: &str = "https://api.security.microsoft.com/api/$metadata#Incidents";
@@ -63,17 +63,12 @@ fn page(tenant: &Shared, query: Option<&str>, headers: &HeaderMap) -> Result<Str
         );
         return Err(Refusal::bad("BadRequest", message));
     }
-    let filter = options
-        .filter
-        .as_deref()
-        .map(|text| Filter::parse(text, &GRAMMAR))
-        .transpose()
-        .map_err(|error| {
-            Refusal::bad(
-                "BadRequest",
-                format!("The query specified in the URI is not valid. {error}"),
-            )
-        })?;
+    let filter = Filter::asked(options.filter.as_deref(), &GRAMMAR).map_err(|error| {
+        Refusal::bad(
+            "BadRequest",
+            format!("The query specified in the URI is not valid. {error}"),
+        )
+    })?;
     let after = options.after.or(options.skip).unwrap_or(0);
     let top = options.top.unwrap_or(TOP);
     let store = tenant.store();
@@ -128,23 +123,7 @@ async fn patch(
     let call = Call::new(Family::Xdr, &headers);
     let permission = Permission::XDR_INCIDENTS_WRITE;
     let result = admit(&tenant, &headers, permission).and_then(|caller| {
-        let mut store = tenant.store();
-        let place = Target::Incident.find(&store, Family::Xdr, &id)?;
-        let change = Change::read(
-            Family::Xdr,
-            Target::Incident,
-            &body,
-            tenant.settings.alternate_spellings,
-        )?;
-        write::apply(
-            &mut store,
-            Target::Incident,
-            place,
-            &change,
-            &caller,
-            tenant.now(),
-        )?;
-        Ok(place)
+        write::patch(&tenant, Family::Xdr, Target::Incident, &id, &body, &caller)
     });
     call.answer(result.map(|place| {
         let store = tenant.store();

@@ -131,11 +131,7 @@ fn newer(headers: &HeaderMap) -> bool {
 }
 
 fn filter(options: &Options, grammar: &Grammar) -> Result<Option<Filter>, Refusal> {
-    options
-        .filter
-        .as_deref()
-        .map(|text| Filter::parse(text, grammar))
-        .transpose()
+    Filter::asked(options.filter.as_deref(), grammar)
         .map_err(|error| Refusal::bad("BadRequest", format!("Invalid filter clause: {error}")))
 }
 
@@ -372,7 +368,9 @@ async fn patch_alert(
     let permission = Permission::GRAPH_ALERTS_WRITE;
     call.answer(
         admit(&tenant, &headers, permission)
-            .and_then(|caller| patch(&tenant, Target::Alert, &id, &body, &caller))
+            .and_then(|caller| {
+                write::patch(&tenant, Family::Graph, Target::Alert, &id, &body, &caller)
+            })
             .map(|place| alert_text(tenant.store().alerts.get(place), newer(&headers))),
     )
 }
@@ -387,32 +385,22 @@ async fn patch_incident(
     let permission = Permission::GRAPH_INCIDENTS_WRITE;
     call.answer(
         admit(&tenant, &headers, permission)
-            .and_then(|caller| patch(&tenant, Target::Incident, &id, &body, &caller))
+            .and_then(|caller| {
+                write::patch(
+                    &tenant,
+                    Family::Graph,
+                    Target::Incident,
+                    &id,
+                    &body,
+                    &caller,
+                )
+            })
             .map(|place| {
                 let store = tenant.store();
                 let stands = store.incidents.get(place);
                 incident_text(&store, stands, false, newer(&headers))
             }),
     )
-}
-
-fn patch(
-    tenant: &Shared,
-    target: Target,
-    id: &str,
-    body: &[u8],
-    caller: &Caller,
-) -> Result<usize, Refusal> {
-    let mut store = tenant.store();
-    let place = target.find(&store, Family::Graph, id)?;
-    let change = Change::read(
-        Family::Graph,
-        target,
-        body,
-        tenant.settings.alternate_spellings,
-    )?;
-    write::apply(&mut store, target, place, &change, caller, tenant.now())?;
-    Ok(place)
 }
 
 async fn comment_alert(
