@@ -21,42 +21,86 @@ const PROXY_PASSWORD: &str = "DEFENDER_BRIDGE_PROXY_PASSWORD";
 #[command(next_help_heading = "Account")]
 pub struct AccountArguments {
     /// Directory (tenant) id or verified domain
-    #[arg(long, value_name = "ID", default_value = "")]
+    #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
     tenant_id: String,
     /// Application (client) id
-    #[arg(long, value_name = "ID", default_value = "")]
+    #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
     client_id: String,
-    /// How it proves who it is: secret, certificate, managed_identity, workload_identity
+    /// How it proves who it is: secret, certificate, managed_identity or workload_identity
     #[arg(long, value_name = "KIND", default_value = "secret")]
     auth: String,
-    /// File with the client secret, or with private key and certificate (PEM); - for stdin
+    /// File with the client secret, or with private key and certificate (PEM); - for stdin.
+    /// Without it the environment variable DEFENDER_BRIDGE_SECRET is read
     #[arg(long, value_name = "FILE")]
     secret_file: Option<PathBuf>,
-    /// commercial, gcc, gcc_high, dod or custom
+    /// Microsoft's cloud: commercial, gcc, gcc_high, dod or custom
     #[arg(long, value_name = "CLOUD", default_value = "commercial")]
     cloud: String,
     /// Sign-in host of a custom cloud
-    #[arg(long, value_name = "URL", default_value = "")]
+    #[arg(
+        long,
+        value_name = "URL",
+        default_value = "",
+        hide_default_value = true
+    )]
     login_url: String,
     /// Microsoft Graph of a custom cloud
-    #[arg(long, value_name = "URL", default_value = "")]
+    #[arg(
+        long,
+        value_name = "URL",
+        default_value = "",
+        hide_default_value = true
+    )]
     graph_url: String,
     /// Defender for Endpoint API of a custom cloud
-    #[arg(long, value_name = "URL", default_value = "")]
+    #[arg(
+        long,
+        value_name = "URL",
+        default_value = "",
+        hide_default_value = true
+    )]
     mde_url: String,
     /// Defender XDR API of a custom cloud
-    #[arg(long, value_name = "URL", default_value = "")]
+    #[arg(
+        long,
+        value_name = "URL",
+        default_value = "",
+        hide_default_value = true
+    )]
     xdr_url: String,
-    /// Certificates (PEM) trusted beside the system's
-    #[arg(long, value_name = "FILE", default_value = "")]
+    /// Certificate authorities (PEM) trusted beside the system's
+    #[arg(
+        long,
+        value_name = "FILE",
+        default_value = "",
+        hide_default_value = true
+    )]
     ca_file: String,
-    /// Proxy towards Microsoft; its password is read from DEFENDER_BRIDGE_PROXY_PASSWORD
-    #[arg(long, value_name = "URL", default_value = "")]
+    /// Proxy on the way to Microsoft, such as http://proxy.example.com:8080
+    #[arg(
+        long,
+        value_name = "URL",
+        default_value = "",
+        hide_default_value = true
+    )]
     proxy: String,
-    #[arg(long, value_name = "NAME", default_value = "")]
+    /// Who signs in at the proxy; the environment variable DEFENDER_BRIDGE_PROXY_PASSWORD
+    /// holds the password
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "",
+        hide_default_value = true
+    )]
     proxy_username: String,
-    /// Hosts reached without the proxy, comma separated
-    #[arg(long, value_name = "HOSTS", default_value = "")]
+    /// Hosts, domains (.example.com) and networks (10.0.0.0/8) reached without the proxy,
+    /// comma separated
+    #[arg(
+        long,
+        value_name = "HOSTS",
+        default_value = "",
+        hide_default_value = true
+    )]
     no_proxy: String,
 }
 
