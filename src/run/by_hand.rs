@@ -76,7 +76,7 @@ pub struct AccountArguments {
         hide_default_value = true
     )]
     ca_file: String,
-    /// Proxy on the way to Microsoft, such as http://proxy.example.com:8080
+    /// Proxy on the way to Microsoft, such as proxy.example.com:8080
     #[arg(
         long,
         value_name = "URL",
