@@ -3,7 +3,7 @@
 
 use crate::defender::Account;
 use crate::defender::account::Written;
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use clap::Args;
 use secrecy::SecretString;
 use std::io::Read;
@@ -123,9 +123,19 @@ impl AccountArguments {
             proxy_password: std::env::var(PROXY_PASSWORD).ok().map(SecretString::from),
             no_proxy: self.no_proxy,
         };
-        Ok(Account::parse("command line", &written, |variable| {
+        Account::parse("command line", &written, |variable| {
             std::env::var(variable).ok()
-        })?)
+        })
+        .map_err(|refusal| anyhow!("{}: {}", option(refusal.key), refusal.why))
+    }
+}
+
+/// The option that says a setting of the account.
+fn option(key: &str) -> String {
+    match key {
+        "secret" => "--secret-file".to_owned(),
+        "proxy url" => "--proxy".to_owned(),
+        key => format!("--{}", key.replace('_', "-")),
     }
 }
 
@@ -144,4 +154,49 @@ fn secret(file: Option<PathBuf>) -> anyhow::Result<Option<SecretString>> {
             .with_context(|| format!("the secret cannot be read from {}", file.display()))?
     };
     Ok(Some(text.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::{CommandFactory, Parser};
+
+    #[derive(Parser)]
+    struct Call {
+        #[command(flatten)]
+        account: AccountArguments,
+    }
+
+    #[test]
+    fn a_refusal_names_an_option_that_there_is() {
+        for (words, named) in [
+            (&[][..], "--tenant-id: "),
+            (&["--tenant-id=t.example"], "--client-id: "),
+            (&["--auth=password"], "--auth: "),
+            (
+                &["--tenant-id=t.example", "--client-id=c", "--proxy=ftp://p"],
+                "--proxy: ",
+            ),
+            (
+                &[
+                    "--tenant-id=t.example",
+                    "--client-id=c",
+                    "--graph-url=https://x",
+                ],
+                "--graph-url: ",
+            ),
+        ] {
+            let call = ["check", "--secret-file=Cargo.toml"].iter().chain(words);
+            let refusal = Call::parse_from(call).account.account().unwrap_err();
+            assert!(refusal.to_string().starts_with(named), "{refusal}");
+            let known = Call::command();
+            let name = named.trim_start_matches("--").trim_end_matches(": ");
+            assert!(
+                known
+                    .get_arguments()
+                    .any(|one| one.get_long() == Some(name))
+            );
+        }
+        assert_eq!(option("secret"), "--secret-file");
+    }
 }
