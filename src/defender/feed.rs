@@ -22,7 +22,7 @@ pub struct Feed {
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum FeedError {
     #[error(
-        "{api} has no list of {what}: use `api = graph`, `api = mde` (alerts) or `api = xdr` (incidents)"
+        "feed: {api} has no list of {what}: use `api = graph`, `api = mde` (alerts) or `api = xdr` (incidents)"
     )]
     NoSuchList {
         api: &'static str,

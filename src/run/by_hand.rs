@@ -3,7 +3,7 @@
 
 use crate::defender::Account;
 use crate::defender::account::Written;
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use clap::Args;
 use secrecy::SecretString;
 use std::io::Read;
@@ -21,42 +21,86 @@ const PROXY_PASSWORD: &str = "DEFENDER_BRIDGE_PROXY_PASSWORD";
 #[command(next_help_heading = "Account")]
 pub struct AccountArguments {
     /// Directory (tenant) id or verified domain
-    #[arg(long, value_name = "ID", default_value = "")]
+    #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
     tenant_id: String,
     /// Application (client) id
-    #[arg(long, value_name = "ID", default_value = "")]
+    #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
     client_id: String,
-    /// How it proves who it is: secret, certificate, managed_identity, workload_identity
+    /// How it proves who it is: secret, certificate, managed_identity or workload_identity
     #[arg(long, value_name = "KIND", default_value = "secret")]
     auth: String,
-    /// File with the client secret, or with private key and certificate (PEM); - for stdin
+    /// File with the client secret, or with private key and certificate (PEM); - for stdin.
+    /// Without it the environment variable DEFENDER_BRIDGE_SECRET is read
     #[arg(long, value_name = "FILE")]
     secret_file: Option<PathBuf>,
-    /// commercial, gcc, gcc_high, dod or custom
+    /// Microsoft's cloud: commercial, gcc, gcc_high, dod or custom
     #[arg(long, value_name = "CLOUD", default_value = "commercial")]
     cloud: String,
     /// Sign-in host of a custom cloud
-    #[arg(long, value_name = "URL", default_value = "")]
+    #[arg(
+        long,
+        value_name = "URL",
+        default_value = "",
+        hide_default_value = true
+    )]
     login_url: String,
     /// Microsoft Graph of a custom cloud
-    #[arg(long, value_name = "URL", default_value = "")]
+    #[arg(
+        long,
+        value_name = "URL",
+        default_value = "",
+        hide_default_value = true
+    )]
     graph_url: String,
     /// Defender for Endpoint API of a custom cloud
-    #[arg(long, value_name = "URL", default_value = "")]
+    #[arg(
+        long,
+        value_name = "URL",
+        default_value = "",
+        hide_default_value = true
+    )]
     mde_url: String,
     /// Defender XDR API of a custom cloud
-    #[arg(long, value_name = "URL", default_value = "")]
+    #[arg(
+        long,
+        value_name = "URL",
+        default_value = "",
+        hide_default_value = true
+    )]
     xdr_url: String,
-    /// Certificates (PEM) trusted beside the system's
-    #[arg(long, value_name = "FILE", default_value = "")]
+    /// Certificate authorities (PEM) trusted beside the system's
+    #[arg(
+        long,
+        value_name = "FILE",
+        default_value = "",
+        hide_default_value = true
+    )]
     ca_file: String,
-    /// Proxy towards Microsoft; its password is read from DEFENDER_BRIDGE_PROXY_PASSWORD
-    #[arg(long, value_name = "URL", default_value = "")]
+    /// Proxy on the way to Microsoft, such as proxy.example.com:8080
+    #[arg(
+        long,
+        value_name = "URL",
+        default_value = "",
+        hide_default_value = true
+    )]
     proxy: String,
-    #[arg(long, value_name = "NAME", default_value = "")]
+    /// Who signs in at the proxy; the environment variable DEFENDER_BRIDGE_PROXY_PASSWORD
+    /// holds the password
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "",
+        hide_default_value = true
+    )]
     proxy_username: String,
-    /// Hosts reached without the proxy, comma separated
-    #[arg(long, value_name = "HOSTS", default_value = "")]
+    /// Hosts, domains (.example.com) and networks (10.0.0.0/8) reached without the proxy,
+    /// comma separated
+    #[arg(
+        long,
+        value_name = "HOSTS",
+        default_value = "",
+        hide_default_value = true
+    )]
     no_proxy: String,
 }
 
@@ -79,9 +123,19 @@ impl AccountArguments {
             proxy_password: std::env::var(PROXY_PASSWORD).ok().map(SecretString::from),
             no_proxy: self.no_proxy,
         };
-        Ok(Account::parse("command line", &written, |variable| {
+        Account::parse("command line", &written, |variable| {
             std::env::var(variable).ok()
-        })?)
+        })
+        .map_err(|refusal| anyhow!("{}: {}", option(refusal.key), refusal.why))
+    }
+}
+
+/// The option that says a setting of the account.
+fn option(key: &str) -> String {
+    match key {
+        "secret" => "--secret-file".to_owned(),
+        "proxy url" => "--proxy".to_owned(),
+        key => format!("--{}", key.replace('_', "-")),
     }
 }
 
@@ -100,4 +154,49 @@ fn secret(file: Option<PathBuf>) -> anyhow::Result<Option<SecretString>> {
             .with_context(|| format!("the secret cannot be read from {}", file.display()))?
     };
     Ok(Some(text.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::{CommandFactory, Parser};
+
+    #[derive(Parser)]
+    struct Call {
+        #[command(flatten)]
+        account: AccountArguments,
+    }
+
+    #[test]
+    fn a_refusal_names_an_option_that_there_is() {
+        for (words, named) in [
+            (&[][..], "--tenant-id: "),
+            (&["--tenant-id=t.example"], "--client-id: "),
+            (&["--auth=password"], "--auth: "),
+            (
+                &["--tenant-id=t.example", "--client-id=c", "--proxy=ftp://p"],
+                "--proxy: ",
+            ),
+            (
+                &[
+                    "--tenant-id=t.example",
+                    "--client-id=c",
+                    "--graph-url=https://x",
+                ],
+                "--graph-url: ",
+            ),
+        ] {
+            let call = ["check", "--secret-file=Cargo.toml"].iter().chain(words);
+            let refusal = Call::parse_from(call).account.account().unwrap_err();
+            assert!(refusal.to_string().starts_with(named), "{refusal}");
+            let known = Call::command();
+            let name = named.trim_start_matches("--").trim_end_matches(": ");
+            assert!(
+                known
+                    .get_arguments()
+                    .any(|one| one.get_long() == Some(name))
+            );
+        }
+        assert_eq!(option("secret"), "--secret-file");
+    }
 }

@@ -12,9 +12,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Looks at sign-in, permissions, one call to each list of Microsoft Graph, and the clock.\n\
+                  Exits with 1 if a point FAILED; a missing permission to write or to hunt is a note."
+)]
 pub struct Arguments {
-    #[command(flatten)]
-    account: AccountArguments,
     /// splunkd's management address, to test it too
     #[arg(long, value_name = "URL", requires = "session_key_file")]
     splunkd: Option<String>,
@@ -24,6 +26,9 @@ pub struct Arguments {
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
+    // Last: its heading would take in whatever follows.
+    #[command(flatten)]
+    account: AccountArguments,
 }
 
 pub fn run(arguments: Arguments) -> ExitCode {

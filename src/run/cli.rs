@@ -7,8 +7,8 @@ use std::process::ExitCode;
 
 /// Carries Microsoft Defender alerts and incidents into Splunk, and verdicts back.
 ///
-/// splunkd starts this executable as a modular input and as an alert action;
-/// the commands below are for people.
+/// splunkd starts this executable by itself: for inputs, alert actions, search
+/// commands and the app's REST endpoint. The commands below are for people.
 #[derive(Parser)]
 #[command(version, about, max_term_width = 100, arg_required_else_help = true)]
 struct Arguments {
@@ -18,13 +18,13 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Shows the whole crossing on an embedded tenant: alerts in, verdicts back
+    /// Shows it all without Splunk or a tenant: alerts in, verdicts back, both sides compared
     Demo(demo::Arguments),
-    /// Serves the embedded Defender tenant
+    /// Serves a Defender tenant with made-up attack stories, to try things on
     Sandbox(sandbox::Arguments),
-    /// Reads a feed and prints one JSON object per line
+    /// Reads alerts or incidents and prints one JSON object per line
     Fetch(fetch::Arguments),
-    /// Tests an account: sign-in, permissions, clock, proxy, TLS, and what to do about it
+    /// Tests an account point by point, and says what to do about what is missing
     Check(check::Arguments),
     /// Started by Splunk when an alert fires
     #[command(hide = true)]

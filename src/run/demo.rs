@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 use story::{Index, Standing, Story, Turns};
 
 #[derive(Debug, Args)]
+#[command(after_help = "Exits with 0 only if both sides are equal.")]
 pub struct Arguments {
     /// How many alerts the tenant raises
     #[arg(long, default_value_t = 400)]

@@ -16,32 +16,39 @@ use std::process::ExitCode;
 
 #[derive(Debug, Args)]
 pub struct Arguments {
-    #[command(flatten)]
-    account: AccountArguments,
     /// What to read
     #[arg(long, value_enum, default_value_t = FeedName::Alerts)]
     feed: FeedName,
-    /// Which of Microsoft's APIs to read it through
+    /// Through which of Microsoft's APIs: mde for alerts only, xdr for incidents only
     #[arg(long, value_enum, default_value_t = ApiName::Graph)]
     api: ApiName,
-    /// First instant (2026-11-01, 2026-11-01T00:00:00Z) or age (-7d)
-    #[arg(long, default_value = "-7d", allow_hyphen_values = true)]
+    /// Where to begin: an instant (2026-11-01T00:00:00Z), a day (2026-11-01, UTC) or an age (-7d)
+    #[arg(
+        long,
+        value_name = "START",
+        default_value = "-7d",
+        allow_hyphen_values = true
+    )]
     start: String,
-    /// How far behind now to stop
-    #[arg(long, default_value = "0s")]
+    /// How far behind now to stop (such as 60s)
+    #[arg(long, value_name = "SPAN", default_value = "0s")]
     settle: String,
-    /// Alerts of this severity and above: informational, low, medium, high
-    #[arg(long)]
+    /// Only this severity and above: informational, low, medium or high; not with --api xdr
+    #[arg(long, value_name = "SEVERITY")]
     min_severity: Option<String>,
-    /// Only alerts of these services (Graph), comma separated
-    #[arg(long, value_delimiter = ',')]
+    /// Only alerts of these services, comma separated, such as microsoftDefenderForEndpoint;
+    /// Graph alerts only
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     service_sources: Vec<String>,
-    /// Remember in this folder what was read, and go on from there
+    /// Remember in this folder what was read; the next call goes on from there
     #[arg(long, value_name = "FOLDER")]
     remember: Option<PathBuf>,
     /// Print the summary as JSON on stderr
     #[arg(long)]
     json: bool,
+    // Last: its heading would take in whatever follows.
+    #[command(flatten)]
+    account: AccountArguments,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]

@@ -1,6 +1,6 @@
 //! An input's stanza: the text somebody wrote, and what it means.
 
-use crate::defender::{Family, Feed, What};
+use crate::defender::{Family, Feed, FeedError, What};
 use crate::ingest::Instant;
 use crate::splunk::input::Stanza;
 use std::time::Duration;
@@ -24,14 +24,15 @@ pub enum Start {
 
 /// A parameter that cannot be used: which, why, what to write instead.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("{key}: {why}")]
-pub struct Refusal {
-    key: &'static str,
-    why: String,
+pub enum Refusal {
+    #[error("{key}: {why}")]
+    Parameter { key: &'static str, why: String },
+    #[error(transparent)]
+    Feed(#[from] FeedError),
 }
 
 fn refuse<T>(key: &'static str, why: impl Into<String>) -> Result<T, Refusal> {
-    Err(Refusal {
+    Err(Refusal::Parameter {
         key,
         why: why.into(),
     })
@@ -141,8 +142,7 @@ impl Input {
             .flat_map(|value| value.split(','))
             .map(|source| source.trim().to_owned())
             .collect();
-        let feed = Feed::new(family, what, text("min_severity"), &sources)
-            .or_else(|error| refuse("feed", error.to_string()))?;
+        let feed = Feed::new(family, what, text("min_severity"), &sources)?;
         let duration =
             |key, default: &str| span(text(key).unwrap_or(default)).or_else(|why| refuse(key, why));
         Ok(Self {
@@ -215,7 +215,9 @@ mod tests {
             let refusal = Input::parse(&stanza(&params), now())
                 .unwrap_err()
                 .to_string();
-            assert!(refusal.contains(word) && refusal.contains(':'), "{refusal}");
+            // The page Inputs shows a refusal at the field whose name comes first.
+            assert!(refusal.starts_with(&format!("{key}: ")), "{refusal}");
+            assert!(refusal.contains(word), "{refusal}");
         }
         let refusal = Input::parse(
             &stanza(&[("account", "c"), ("feed", "incidents"), ("api", "mde")]),

@@ -32,7 +32,7 @@ const ARGUMENTS: &[Argument] = &[
     Argument {
         name: "start",
         title: "Start",
-        description: "How far back the first read goes: an age such as -7d, or a UTC instant such as 2026-01-31T00:00:00Z. Later changes have no effect on an input that has already run. Default: -7d.",
+        description: "How far back the first read goes: an age such as -7d, a day such as 2026-01-31 (UTC), or an instant such as 2026-01-31T00:00:00Z. Later changes have no effect on an input that has already run. Default: -7d.",
         required: false,
     },
     Argument {
@@ -50,13 +50,13 @@ const ARGUMENTS: &[Argument] = &[
     Argument {
         name: "min_severity",
         title: "Lowest severity",
-        description: "Leave out what is less severe: informational, low, medium or high. Empty: everything.",
+        description: "Leave out what is less severe: informational, low, medium or high. Not with the API xdr. Empty: everything.",
         required: false,
     },
     Argument {
         name: "service_sources",
         title: "Service sources",
-        description: "Only what these Microsoft services found, by their Graph names separated by commas, such as microsoftDefenderForEndpoint,microsoftDefenderForOffice365. Empty: all of them.",
+        description: "Only what these Microsoft services found, by their Graph names separated by commas, such as microsoftDefenderForEndpoint,microsoftDefenderForOffice365. Only with the feed alerts and the API graph. Empty: all of them.",
         required: false,
     },
 ];

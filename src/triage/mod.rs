@@ -214,12 +214,12 @@ pub struct Change {
     pub determination: Option<Determination>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub assigned_to: Option<Owner>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub comment: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tags_add: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tags_remove: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub comment: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -88,7 +88,10 @@ impl fmt::Display for Outcome {
 }
 
 /// One line of the ledger, in the order in which a person reads it: when, what,
-/// how it ended; then the evidence; then who, through what, at what cost.
+/// how it ended; who, through what, at what cost; then the evidence.
+///
+/// What can be long comes last, the text of a comment last of all: Splunk's JSON
+/// extraction stops at byte 5000, and every field before that is searchable.
 ///
 /// There is exactly one for each target of a row (and one for a row that names
 /// none); rows that ask the same of the same target share the write, not the line.
@@ -115,21 +118,18 @@ pub struct Entry {
     pub merged_into: Option<String>,
     pub outcome: Outcome,
     pub message: String,
-    /// What Defender said before this action; for an alert whose incident was
-    /// among the rows, before the incident was changed.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub before: Option<State>,
-    /// What Defender said when it was read back. The feed's event of this change
-    /// has the same last update, unless Defender has moved on since.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub after: Option<State>,
     /// The fields that this action changed, or would; for a write that failed,
     /// what of it stands nevertheless; for an alert that its incident's change
     /// brought to where it should be, these fields, although it is `unchanged`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub changed: Vec<Field>,
+    /// For `updated`: whether the read-back showed it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub requested: Option<Change>,
+    pub verified: Option<bool>,
+    pub dry_run: bool,
+    /// The batch that is undone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub undoes: Option<String>,
     pub actor: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub account: Option<String>,
@@ -144,17 +144,20 @@ pub struct Entry {
     /// How long Defender took for the deciding call.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub latency_ms: Option<u64>,
-    /// For `updated`: whether the read-back showed it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub verified: Option<bool>,
-    pub dry_run: bool,
-    /// The batch that is undone.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub undoes: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sid: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub search_name: Option<String>,
+    /// What Defender said before this action; for an alert whose incident was
+    /// among the rows, before the incident was changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub before: Option<State>,
+    /// What Defender said when it was read back. The feed's event of this change
+    /// has the same last update, unless Defender has moved on since.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after: Option<State>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requested: Option<Change>,
 }
 
 /// How all rows ended.

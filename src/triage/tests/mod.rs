@@ -74,6 +74,24 @@ fn an_entry_reads_from_when_to_how_much() {
 }
 
 #[test]
+fn all_of_an_entry_but_a_long_comment_lies_where_splunk_reads_fields() {
+    let tenant = Tenant::with([("7", Temper::Kind)]);
+    let comment = "ä".repeat(4_000);
+    let parameters = [
+        ("status", "inProgress"),
+        ("assigned_to", "kim@contoso.com"),
+        ("tags_add", "tier2, phishing"),
+        ("comment", &comment),
+    ];
+    let call = Call::new(Subject::Incident, &tenant, &parameters);
+    let (_, entries) = call.run(&[row(&[("id", "7")])]).unwrap();
+    let event = serde_json::to_string(&entries[0]).unwrap();
+    // limits.conf [spath] extraction_cutoff
+    assert!(event.find(&comment).unwrap() < 5_000, "{event}");
+    assert!(event.ends_with(&format!("{comment}\"}}}}")), "{event}");
+}
+
+#[test]
 fn an_entry_of_an_impossible_row_says_what_would_do() {
     let tenant = Tenant::with([]);
     let call = Call::new(Subject::Incident, &tenant, &[("status", "resolved")]);

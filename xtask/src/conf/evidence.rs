@@ -139,6 +139,28 @@ fn our_own_comments_are_known_by_their_signature() {
 }
 
 #[test]
+fn what_a_verdict_is_judged_by_is_read_however_long_the_text_before_it() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../default/props.conf");
+    let props = conf(&fs::read_to_string(path).unwrap()).unwrap();
+    for (sourcetype, fields) in [
+        (
+            "ms365:defender:incident:alerts",
+            ["assignedTo", "lastUpdateDateTime"].as_slice(),
+        ),
+        ("ms:defender:atp:alerts", &["lastUpdateTime"]),
+    ] {
+        let stanza = props.iter().find(|found| found.name == sourcetype).unwrap();
+        for field in fields {
+            let calculated = stanza.get(&format!("EVAL-{field}")).unwrap_or_default();
+            assert!(
+                calculated.contains(&format!("spath(_raw, \"{field}\")")),
+                "[{sourcetype}] EVAL-{field} = {calculated}"
+            );
+        }
+    }
+}
+
+#[test]
 fn no_calculated_field_is_the_url_of_a_portal() {
     let props =
         fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../default/props.conf"))

@@ -5,6 +5,8 @@ mod document;
 #[cfg(test)]
 mod evidence;
 mod knowledge;
+mod links;
+mod read;
 
 use crate::workspace::{NAME, Workspace};
 use anyhow::{Context, Result, bail};
@@ -201,6 +203,8 @@ fn problems(root: &Path, version: &str) -> Result<Vec<String>> {
     problems.extend(app.actions(root)?);
     problems.extend(app.commands());
     problems.extend(knowledge::problems(&app, root)?);
+    problems.extend(read::problems(&app, root)?);
+    problems.extend(links::problems(root)?);
     problems.extend(manifest(root, version)?);
     Ok(problems)
 }
