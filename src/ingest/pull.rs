@@ -8,7 +8,7 @@
 use super::checkpoint::{Checkpoint, Gap};
 use super::seen::Key;
 use super::walk::{Listing, Walk};
-use super::{Event, Fault, Instant, Kind, Page, Sink, Source, Store};
+use super::{Ask, Event, Fault, Instant, Kind, Page, Sink, Source, Store};
 use std::io;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -232,6 +232,7 @@ where
         &checkpoint.gaps,
         &due,
     );
+    let mut strays = false;
     while let Some(ask) = walk.ask(&checkpoint.habits) {
         tracing::debug!("asking for {} to {}, {} objects", ask.from, ask.to, ask.top);
         let answer = tokio::select! {
@@ -258,6 +259,15 @@ where
             }
         };
         tally.pages += 1;
+        if !strays && strayed(&ask, &page) {
+            strays = true;
+            tracing::warn!(
+                "the service lists objects last updated outside {} to {}, the window it was asked \
+                 for: it seems not to apply `$filter`, and each poll may cost many calls",
+                ask.from,
+                ask.to
+            );
+        }
         let listing = Listing::of(&page, from, checkpoint);
         if !walk.delivers() {
             walk.took(&listing, &mut checkpoint.habits);
@@ -295,6 +305,14 @@ where
         });
     }
     Ok(())
+}
+
+/// Whether a page goes beyond its window by more than the rounding of instants explains.
+fn strayed(ask: &Ask, page: &Page) -> bool {
+    const ROUNDING: Duration = Duration::from_secs(1);
+    let allowed = ask.from.minus(ROUNDING)..ask.to.plus(ROUNDING);
+    let mut objects = page.objects.iter();
+    objects.any(|object| !allowed.contains(&object.updated))
 }
 
 fn fingerprint(text: &str) -> u128 {
@@ -394,13 +412,17 @@ fn choose(
         .zip(&listing.nested);
     for (index, ((object, (updated, key)), nested)) in listed.enumerate() {
         tally.listed += 1;
-        let known = (!old_gap && *updated < from)
+        let known = (!old_gap && *updated < from.max(checkpoint.seen_since))
             || checkpoint.seen.has(*updated, *key)
             // A gap may lie further back than the seen set reaches.
             || (old_gap && (walk.met(*key) || !checkpoint.kept.add(*key)));
         if !known {
             if *updated >= checkpoint.seen_since {
                 checkpoint.seen.add(*updated, *key);
+            }
+            let in_gap = |gap: &Gap| (gap.from..gap.to).contains(updated);
+            if checkpoint.gaps.iter().any(in_gap) {
+                checkpoint.kept.add(*key);
             }
             count(object.kind, page.text(&object.raw), tally);
             objects.push((index, None));
