@@ -352,7 +352,9 @@ impl Splunkd {
         }
         let answer = request.send().await.map_err(|error| self.failed(error))?;
         let status = answer.status();
-        let body = answer.bytes().await.map_err(|error| self.failed(error))?;
+        let body = answer::body(answer)
+            .await
+            .map_err(|error| self.failed(error))?;
         if status.is_success() {
             return Ok(Some(body));
         }

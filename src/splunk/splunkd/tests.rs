@@ -565,3 +565,19 @@ async fn a_search_that_ends_with_an_error_brings_no_half_of_its_events() {
     );
     assert_eq!(splunkd.asked().len(), 1);
 }
+
+#[tokio::test]
+async fn an_answer_that_the_connection_ends_is_taken_if_its_json_is_whole() {
+    let answered = async |text: &'static str| {
+        let broken = std::io::Error::from(std::io::ErrorKind::UnexpectedEof);
+        let pieces = futures::stream::iter([Ok(text), Err(broken)]);
+        let body = reqwest::Body::wrap_stream(pieces);
+        super::answer::body(axum::http::Response::new(body).into()).await
+    };
+    assert_eq!(
+        answered("{\"entry\":[]}\n").await.unwrap(),
+        "{\"entry\":[]}\n"
+    );
+    assert!(answered("{\"entry\":[{}").await.is_err());
+    assert!(answered("").await.is_err());
+}
