@@ -60,6 +60,15 @@ pub enum PullError<E: Fault> {
         "the checkpoint cannot be written ({0}); free or repair the disk it lies on. The run stops, since events read on would be read again"
     )]
     Store(#[source] io::Error),
+    #[error(
+        "the service does not apply `$filter`, and lists more than its pages and `$skip` reach: \
+         what is behind cannot be read"
+    )]
+    Unfiltered,
+    #[error(
+        "more windows of time cannot be listed than one poll gives up; the next one goes on from here"
+    )]
+    Hopeless,
     #[error("delivering stopped unexpectedly: {0}")]
     Died(String),
 }
@@ -276,6 +285,9 @@ where
         learn_size(&page, ask.top, checkpoint);
         let (objects, poison) = choose(&page, &listing, from, &walk, checkpoint, tally);
         walk.took(&listing, &mut checkpoint.habits);
+        if strays && walk.gives_up() {
+            return Err(PullError::Unfiltered);
+        }
         advance(&mut walk, checkpoint, poll, tally);
         checkpoint.finished = walk.is_over();
         let text = checkpoint
@@ -288,6 +300,9 @@ where
             checkpoint: text,
             now: poll.now,
         });
+        if walk.is_hopeless() {
+            return Err(PullError::Hopeless);
+        }
     }
     delivery.settle().await?;
     close_gaps(&mut walk, checkpoint, &due, poll, tally);

@@ -594,6 +594,55 @@ fn a_service_that_lists_more_than_was_asked_for_doubles_nothing() {
 }
 
 #[test]
+fn a_service_that_lists_the_same_page_whatever_is_asked_ends_the_poll() {
+    let tenant = Tenant {
+        objects: spread(400),
+        order: Order_::NewestFirst,
+        skip: Skip::Ignored,
+        clamp: 50,
+        unfiltered: true,
+        ..Tenant::default()
+    };
+    let splunk = Splunk::default();
+    for later in 0..3 {
+        let (tally, outcome) = poll_at(&tenant, &splunk, NOW + later);
+        assert!(outcome.unwrap_err().contains("$filter"));
+        assert_eq!(tally.gaps, 0);
+        assert!(calls(&tenant) < 200, "{}", calls(&tenant));
+    }
+    let got = delivered(&splunk);
+    assert!(got.len() >= 50 && got.values().all(|count| *count == 1));
+}
+
+#[test]
+fn more_instants_than_one_poll_gives_up_are_taken_up_by_the_next() {
+    let mut objects = spread(300);
+    for tie in 1..=40 {
+        // All of one share: nothing tells them apart.
+        objects.extend((0..60).map(|n| {
+            (
+                10_000 * u32::try_from(tie).unwrap() + 6 * n,
+                NOW / 50 * tie + 50_000_000,
+            )
+        }));
+    }
+    let tenant = Tenant {
+        objects,
+        skip: Skip::Refused,
+        clamp: 50,
+        ..Tenant::default()
+    };
+    let splunk = Splunk::default();
+    let outcomes: Vec<bool> = (0..4)
+        .map(|later| poll_at(&tenant, &splunk, NOW + later).1.is_ok())
+        .collect();
+    assert_eq!(outcomes, [false, false, true, true]);
+    let got = delivered(&splunk);
+    assert!(got.values().all(|count| *count == 1));
+    assert_eq!(expected(&tenant).len() - got.len(), 40 * 10);
+}
+
+#[test]
 fn a_late_object_behind_a_silent_cap_is_found_in_a_list_without_order() {
     let mut tenant = Tenant {
         objects: dense(150),

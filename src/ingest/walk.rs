@@ -237,6 +237,16 @@ impl Walk {
         std::mem::take(&mut self.gaps)
     }
 
+    /// Whether so much was given up that the poll itself should be.
+    pub fn is_hopeless(&self) -> bool {
+        self.given_up.len() > MOST_GAPS
+    }
+
+    /// Whether something listed by this poll had to be given up.
+    pub fn gives_up(&self) -> bool {
+        !self.given_up.is_empty()
+    }
+
     /// Whether nothing is left to ask.
     pub fn is_over(&self) -> bool {
         self.spans.is_empty()
@@ -576,7 +586,7 @@ impl Walk {
             (Verdict::Unservable, Asking::Page) => {
                 self.idle = None;
                 self.unserved(why, habits);
-                if self.given_up.len() > MOST_GAPS {
+                if self.is_hopeless() {
                     Err(Hopeless)
                 } else {
                     Ok(())
