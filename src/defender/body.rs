@@ -20,6 +20,8 @@ pub(crate) struct Reading<'a> {
 
 /// Whether a text is one JSON object from brace to brace.
 fn is_whole(body: &[u8]) -> bool {
+    // Some proxies put a byte order mark in front.
+    let body = body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(body);
     let closes = body.trim_ascii_end().ends_with(b"}");
     closes && serde_json::from_slice::<IgnoredAny>(body).is_ok()
 }

@@ -634,7 +634,7 @@ fn rude(body: &str, headers: &str) -> Reply {
 
 #[tokio::test]
 async fn a_body_that_the_connection_ends_is_taken_if_its_json_is_whole() {
-    for whole in ["{}", "{\"value\":[{\"id\":\"}\"}]}\r\n"] {
+    for whole in ["{}", "\u{feff}{}", "{\"value\":[{\"id\":\"}\"}]}\r\n"] {
         let (_server, client) = refusing(rude(whole, "")).await;
         assert_eq!(client.get("/x").await.unwrap().body, whole.as_bytes());
     }
