@@ -146,6 +146,7 @@ pub(crate) fn service(status: u16) -> Option<&'static str> {
         ),
         404 => Some("check the id, the tenant, and api: ids differ between APIs"),
         429 => Some("another program may use the same app: give each its own app registration"),
+        501 => Some("the service does not know a part of what it was asked"),
         500..=599 => Some("a fault at Microsoft: the next run tries again"),
         _ => None,
     }

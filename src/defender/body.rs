@@ -2,6 +2,8 @@
 
 use crate::defender::error::Error;
 use reqwest::Response;
+use reqwest::header::TRANSFER_ENCODING;
+use serde::de::IgnoredAny;
 
 /// Largest body taken, in decoded bytes.
 pub(crate) const CAP: usize = 64 << 20;
@@ -16,12 +18,23 @@ pub(crate) struct Reading<'a> {
     pub(crate) cap: usize,
 }
 
+/// Whether a text is one JSON object from brace to brace.
+fn is_whole(body: &[u8]) -> bool {
+    // Some proxies put a byte order mark in front.
+    let body = body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(body);
+    let closes = body.trim_ascii_end().ends_with(b"}");
+    closes && serde_json::from_slice::<IgnoredAny>(body).is_ok()
+}
+
 impl Reading<'_> {
     pub(crate) async fn read(&self, response: &mut Response) -> Result<Vec<u8>, Error> {
         let declared = response.content_length();
         if declared.is_some_and(|length| length > self.cap as u64) {
             return Err(self.too_large());
         }
+        // Some servers end a body by hanging up, without the word TLS has for it: then
+        // nothing but the text itself tells whether it is whole.
+        let endless = declared.is_none() && !response.headers().contains_key(TRANSFER_ENCODING);
         let mut body = Vec::new();
         if body.try_reserve_exact(self.room.min(self.cap)).is_err() {
             tracing::debug!("no address space for {} bytes at once", self.room);
@@ -30,6 +43,7 @@ impl Reading<'_> {
             let chunk = match response.chunk().await {
                 Ok(Some(chunk)) => chunk,
                 Ok(None) => return Ok(body),
+                Err(_) if endless && is_whole(&body) => return Ok(body),
                 Err(_) => {
                     return Err(Error::Truncated {
                         host: self.host.to_string(),

@@ -49,6 +49,8 @@ impl Asked {
 pub(crate) struct Reply {
     pub(crate) bytes: Vec<u8>,
     pub(crate) last: bool,
+    /// It closes without the word TLS has for it.
+    pub(crate) rude: bool,
 }
 
 pub(crate) fn reply(status: u16, headers: &[(&str, &str)], body: impl AsRef<[u8]>) -> Reply {
@@ -60,7 +62,11 @@ pub(crate) fn reply(status: u16, headers: &[(&str, &str)], body: impl AsRef<[u8]
     bytes.push_str("\r\n");
     let mut bytes = bytes.into_bytes();
     bytes.extend_from_slice(body);
-    Reply { bytes, last: false }
+    Reply {
+        bytes,
+        last: false,
+        rude: false,
+    }
 }
 
 /// Closes the connection without a word.
@@ -68,6 +74,7 @@ pub(crate) fn hang_up() -> Reply {
     Reply {
         bytes: Vec::new(),
         last: true,
+        rude: false,
     }
 }
 
@@ -249,7 +256,12 @@ async fn serve(
                 - 1
         };
         let reply = answer(&asked, nth);
-        if stream.write_all(&reply.bytes).await.is_err() || reply.last {
+        let sent = stream.write_all(&reply.bytes).await;
+        if reply.rude {
+            stream.flush().await.ok();
+            return;
+        }
+        if sent.is_err() || reply.last {
             break;
         }
         stream.flush().await.ok();

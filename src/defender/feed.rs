@@ -4,7 +4,7 @@
 use crate::defender::cloud::Family;
 use crate::defender::collection::{Collection, What};
 use crate::defender::lists::collection;
-use crate::ingest::{Ask, Facet, Order};
+use crate::ingest::{Ask, Facet, Instant, Order};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::fmt;
 
@@ -145,7 +145,9 @@ impl Feed {
         let facets: String = ask.facets.iter().map(share).collect();
         let filter = format!(
             "{updated} ge {} and {updated} lt {}{}{facets}",
-            ask.from, ask.to, self.narrowed
+            literal(ask.from),
+            literal(ask.to),
+            self.narrowed
         );
         let mut question = format!("{path}?$filter={}", encoded(&filter));
         if let Some(expand) = expand {
@@ -170,6 +172,20 @@ impl Feed {
 impl fmt::Display for Feed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.collection.name)
+    }
+}
+
+/// An instant with as few fraction digits as hold it, of those Microsoft prints: none
+/// as in its samples, three, six or seven. Services differ in how many they take, and
+/// take at least as many as they print.
+fn literal(instant: Instant) -> String {
+    let whole = instant.to_string();
+    let shorter = [".0000000Z", "0000Z", "0Z"]
+        .into_iter()
+        .find_map(|rest| whole.strip_suffix(rest));
+    match shorter {
+        Some(text) => format!("{text}Z"),
+        None => whole,
     }
 }
 
@@ -212,7 +228,6 @@ fn encoded(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ingest::Instant;
 
     fn ask() -> Ask {
         Ask {
@@ -242,10 +257,25 @@ mod tests {
     fn asks_graph_for_a_window_of_alerts() {
         assert_eq!(
             feed(Family::Graph, What::Alerts).question(&ask()),
-            "/v1.0/security/alerts_v2?$filter=lastUpdateDateTime%20ge%202026-11-20T08:00:00.0000000Z\
+            "/v1.0/security/alerts_v2?$filter=lastUpdateDateTime%20ge%202026-11-20T08:00:00Z\
              %20and%20lastUpdateDateTime%20lt%202026-11-21T08:15:30.1234567Z\
              &$orderby=lastUpdateDateTime%20asc&$top=500"
         );
+    }
+
+    #[test]
+    fn an_instant_is_written_as_short_as_microsoft_prints_it() {
+        for (instant, expected) in [
+            ("2026-11-20T08:00:10Z", "2026-11-20T08:00:10Z"),
+            ("2026-11-20T08:00:00.1Z", "2026-11-20T08:00:00.100Z"),
+            ("2026-11-20T08:00:00.1201Z", "2026-11-20T08:00:00.120100Z"),
+            (
+                "2026-11-20T08:00:00.0000001Z",
+                "2026-11-20T08:00:00.0000001Z",
+            ),
+        ] {
+            assert_eq!(literal(instant.parse().unwrap()), expected);
+        }
     }
 
     #[test]
@@ -257,9 +287,7 @@ mod tests {
             ..ask()
         };
         let window = |field| {
-            format!(
-                "{field} ge 2026-11-20T08:00:00.0000000Z and {field} lt 2026-11-21T08:15:30.1234567Z"
-            )
+            format!("{field} ge 2026-11-20T08:00:00Z and {field} lt 2026-11-21T08:15:30.1234567Z")
         };
         for (family, what, expected) in [
             (

@@ -1,7 +1,9 @@
 //! A feed as the walk sees it: one list call answered, sliced and judged.
 //!
-//! It never follows a link: what Microsoft says about more pages is handed on
-//! as evidence only.
+//! The walk goes by time; what Microsoft says about more pages is handed on as
+//! evidence. A link is followed only where time is no way on: over pages that
+//! list nothing, and behind the first objects of a question, where it is surer
+//! than `$skip`. Never to another host.
 
 use crate::defender::error::Error;
 use crate::defender::feed::Feed;
@@ -9,7 +11,11 @@ use crate::defender::http::{Answer, Client};
 use crate::defender::slice::{Listing, SliceError, slice};
 use crate::ingest::{Ask, Fault, Limits, Page, Refusal, Source, Verdict};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 use url::Url;
+
+/// Empty pages in a row that are followed.
+const MOST_EMPTY: u32 = 50;
 
 /// One feed of one account.
 #[derive(Debug)]
@@ -18,6 +24,33 @@ pub struct FeedSource {
     feed: Feed,
     /// A link to another host was reported already.
     foreign: AtomicBool,
+    /// Where the question asked last goes on.
+    trail: Mutex<Option<Trail>>,
+}
+
+/// A link, and what it leads behind.
+#[derive(Debug)]
+struct Trail {
+    /// From its first object.
+    ask: Ask,
+    /// Objects listed so far.
+    listed: u32,
+    /// Path and query.
+    link: String,
+}
+
+impl Trail {
+    fn leads_to(&self, ask: &Ask) -> bool {
+        ask.skip > 0 && ask.skip == self.listed && from_first(ask) == self.ask
+    }
+}
+
+fn from_first(ask: &Ask) -> Ask {
+    Ask {
+        skip: 0,
+        patient: true,
+        ..ask.clone()
+    }
 }
 
 /// Why a page of a feed did not come.
@@ -53,6 +86,17 @@ fn follow(advice: Option<&str>) -> String {
         .unwrap_or_default()
 }
 
+impl PageError {
+    /// Where a link was followed: it is not good (any more), which says nothing
+    /// about the question.
+    fn is_of_the_link(&self) -> bool {
+        let Self::Call { error, .. } = self else {
+            return false;
+        };
+        matches!(error.status(), Some(400 | 404 | 410 | 501))
+    }
+}
+
 impl FeedSource {
     /// `client` must be of the feed's own family.
     pub fn new(client: Client, feed: Feed) -> Self {
@@ -60,6 +104,7 @@ impl FeedSource {
             client,
             feed,
             foreign: AtomicBool::new(false),
+            trail: Mutex::new(None),
         }
     }
 
@@ -80,7 +125,49 @@ impl FeedSource {
         }
     }
 
-    fn take(&self, answer: Answer) -> Result<Page, PageError> {
+    /// One answer, and where the list goes on.
+    async fn ask(
+        &self,
+        question: &str,
+        patient: bool,
+    ) -> Result<(Page, Option<String>), PageError> {
+        let answered = match patient {
+            true => self.client.get(question).await,
+            false => self.client.get_once(question).await,
+        };
+        match answered {
+            Ok(answer) => self.take(answer),
+            Err(error) => Err(self.call_error(error)),
+        }
+    }
+
+    /// Follows links over empty pages. One that leads nowhere is the end, as if
+    /// it had not been there: some services put one on every page.
+    async fn over_empty(
+        &self,
+        mut page: Page,
+        mut link: Option<String>,
+        patient: bool,
+    ) -> Result<(Page, Option<String>), PageError> {
+        let mut followed = 0;
+        while page.objects.is_empty() && page.poison.is_empty() && followed < MOST_EMPTY {
+            let Some(to) = link.take() else { break };
+            let (next, on) = match self.ask(&to, patient).await {
+                Err(error) if error.is_of_the_link() => break,
+                other => other?,
+            };
+            followed += 1;
+            page = next;
+            link = on.filter(|on| *on != to);
+        }
+        Ok((page, link))
+    }
+
+    fn trail(&self) -> std::sync::MutexGuard<'_, Option<Trail>> {
+        self.trail.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take(&self, answer: Answer) -> Result<(Page, Option<String>), PageError> {
         let feed = self.feed.collection().name;
         let request_id = answer.request_id;
         if let Some(reason) = partial(answer.status, answer.warning.as_deref()) {
@@ -100,12 +187,19 @@ impl FeedSource {
                 error,
                 request_id,
             })?;
-        if let Some(place) = next_link.and_then(|link| foreign(self.client.base(), &link))
-            && !self.foreign.swap(true, Ordering::Relaxed)
-        {
-            tracing::warn!("{feed}: the list points on to another host, {place}: not followed");
-        }
-        Ok(page)
+        let on = match next_link.map(|link| onward(self.client.base(), &link)) {
+            Some(Ok(on)) => on,
+            Some(Err(place)) => {
+                if !self.foreign.swap(true, Ordering::Relaxed) {
+                    tracing::warn!(
+                        "{feed}: the list points on to another host, {place}: not followed"
+                    );
+                }
+                None
+            }
+            None => None,
+        };
+        Ok((page, on))
     }
 }
 
@@ -117,15 +211,24 @@ impl Source for FeedSource {
     }
 
     async fn page(&self, ask: &Ask) -> Result<Page, PageError> {
-        let question = self.feed.question(ask);
-        let answered = match ask.patient {
-            true => self.client.get(&question).await,
-            false => self.client.get_once(&question).await,
+        let trail = self.trail().take().filter(|trail| trail.leads_to(ask));
+        let by_link = match &trail {
+            Some(trail) => Some(self.ask(&trail.link, ask.patient).await),
+            None => None,
         };
-        match answered {
-            Ok(answer) => self.take(answer),
-            Err(error) => Err(self.call_error(error)),
-        }
+        let (page, link) = match by_link {
+            Some(Err(error)) if !error.is_of_the_link() => return Err(error),
+            Some(Ok(answered)) => answered,
+            _ => self.ask(&self.feed.question(ask), ask.patient).await?,
+        };
+        let (page, link) = self.over_empty(page, link, ask.patient).await?;
+        let count = u32::try_from(page.objects.len() + page.poison.len()).unwrap_or(u32::MAX);
+        *self.trail() = link.map(|link| Trail {
+            ask: from_first(ask),
+            listed: ask.skip.saturating_add(count),
+            link,
+        });
+        Ok(page)
     }
 }
 
@@ -144,14 +247,25 @@ fn partial(status: u16, warning: Option<&str>) -> Option<String> {
     }
 }
 
-/// The host a link leads to, if that is not the API's own.
-fn foreign(base: &Url, link: &str) -> Option<String> {
+/// Path and query of a link behind the API's base URL, none where it leads past
+/// it; the host it leads to, if that is not the API's own.
+fn onward(base: &Url, link: &str) -> Result<Option<String>, String> {
     let Ok(to) = base.join(link) else {
-        return Some("an address that cannot be read".to_owned());
+        return Err("an address that cannot be read".to_owned());
     };
     let same = to.host_str() == base.host_str()
-        && to.port_or_known_default() == base.port_or_known_default();
-    (!same).then(|| to.host_str().unwrap_or(to.scheme()).to_owned())
+        && to.port_or_known_default() == base.port_or_known_default()
+        && to.scheme() == base.scheme();
+    if !same {
+        return Err(to.host_str().unwrap_or(to.scheme()).to_owned());
+    }
+    let path = to.path().strip_prefix(base.path().trim_end_matches('/'));
+    Ok(path
+        .filter(|path| path.starts_with('/'))
+        .map(|path| match to.query() {
+            Some(query) => format!("{path}?{query}"),
+            None => path.to_owned(),
+        }))
 }
 
 impl Fault for PageError {
@@ -167,12 +281,13 @@ impl Fault for PageError {
                     lasting: false,
                     ..
                 } => Verdict::Unservable,
-                Error::Service { status, .. } if *status >= 500 => Verdict::Unservable,
+                // How OData says that it does not know a part of the question is 501.
                 Error::Service {
-                    status: 400,
+                    status: 400 | 501,
                     message,
                     ..
                 } => Verdict::Refused(refusal(message)),
+                Error::Service { status, .. } if *status >= 500 => Verdict::Unservable,
                 _ => Verdict::Stop,
             },
         }
@@ -265,19 +380,43 @@ mod tests {
     #[test]
     fn a_link_is_foreign_by_host_and_port() {
         let base = Url::parse("https://graph.microsoft.com/").unwrap();
-        let place = |link| foreign(&base, link);
-        assert_eq!(place("https://graph.microsoft.com:443/v1.0/x"), None);
-        assert_eq!(place("/v1.0/security/x?$skip=50"), None);
+        let place = |link| onward(&base, link).unwrap_err();
+        assert_eq!(place("https://evil.example/x"), "evil.example");
         assert_eq!(
-            place("https://evil.example/x").as_deref(),
-            Some("evil.example")
+            place("https://graph.microsoft.com:8443/x"),
+            "graph.microsoft.com"
         );
         assert_eq!(
-            place("https://graph.microsoft.com:8443/x").as_deref(),
-            Some("graph.microsoft.com")
+            place("http://graph.microsoft.com:443/x"),
+            "graph.microsoft.com"
         );
-        assert_eq!(place("data:x").as_deref(), Some("data"));
-        assert!(place("https://[").is_some());
+        assert_eq!(place("data:x"), "data");
+        assert!(!place("https://[").is_empty());
+    }
+
+    #[test]
+    fn a_link_goes_on_behind_the_base_it_shares() {
+        let on = |base: &str, link| onward(&Url::parse(base).unwrap(), link).unwrap();
+        let graph = "https://graph.microsoft.com/";
+        assert_eq!(
+            on(
+                graph,
+                "https://graph.microsoft.com:443/v1.0/x?$skiptoken=a%2Bb"
+            )
+            .as_deref(),
+            Some("/v1.0/x?$skiptoken=a%2Bb")
+        );
+        assert_eq!(
+            on(graph, "/v1.0/security/x?$skip=50").as_deref(),
+            Some("/v1.0/security/x?$skip=50")
+        );
+        let lab = "https://lab.example/graph";
+        assert_eq!(
+            on(lab, "https://lab.example/graph/v1.0/x").as_deref(),
+            Some("/v1.0/x")
+        );
+        assert_eq!(on(lab, "https://lab.example/graphics"), None);
+        assert_eq!(on(lab, "https://lab.example/mde/x"), None);
     }
 
     proptest::proptest! {

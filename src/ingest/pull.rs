@@ -8,7 +8,7 @@
 use super::checkpoint::{Checkpoint, Gap};
 use super::seen::Key;
 use super::walk::{Listing, Walk};
-use super::{Event, Fault, Instant, Kind, Page, Sink, Source, Store};
+use super::{Ask, Event, Fault, Instant, Kind, Page, Sink, Source, Store};
 use std::io;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -60,6 +60,15 @@ pub enum PullError<E: Fault> {
         "the checkpoint cannot be written ({0}); free or repair the disk it lies on. The run stops, since events read on would be read again"
     )]
     Store(#[source] io::Error),
+    #[error(
+        "the service does not apply `$filter`, and lists more than its pages and `$skip` reach: \
+         what is behind cannot be read"
+    )]
+    Unfiltered,
+    #[error(
+        "more windows of time cannot be listed than one poll gives up; the next one goes on from here"
+    )]
+    Hopeless,
     #[error("delivering stopped unexpectedly: {0}")]
     Died(String),
 }
@@ -232,6 +241,7 @@ where
         &checkpoint.gaps,
         &due,
     );
+    let mut strays = false;
     while let Some(ask) = walk.ask(&checkpoint.habits) {
         tracing::debug!("asking for {} to {}, {} objects", ask.from, ask.to, ask.top);
         let answer = tokio::select! {
@@ -258,6 +268,15 @@ where
             }
         };
         tally.pages += 1;
+        if !strays && strayed(&ask, &page) {
+            strays = true;
+            tracing::warn!(
+                "the service lists objects last updated outside {} to {}, the window it was asked \
+                 for: it seems not to apply `$filter`, and each poll may cost many calls",
+                ask.from,
+                ask.to
+            );
+        }
         let listing = Listing::of(&page, from, checkpoint);
         if !walk.delivers() {
             walk.took(&listing, &mut checkpoint.habits);
@@ -266,6 +285,9 @@ where
         learn_size(&page, ask.top, checkpoint);
         let (objects, poison) = choose(&page, &listing, from, &walk, checkpoint, tally);
         walk.took(&listing, &mut checkpoint.habits);
+        if strays && walk.gives_up() {
+            return Err(PullError::Unfiltered);
+        }
         advance(&mut walk, checkpoint, poll, tally);
         checkpoint.finished = walk.is_over();
         let text = checkpoint
@@ -278,6 +300,9 @@ where
             checkpoint: text,
             now: poll.now,
         });
+        if walk.is_hopeless() {
+            return Err(PullError::Hopeless);
+        }
     }
     delivery.settle().await?;
     close_gaps(&mut walk, checkpoint, &due, poll, tally);
@@ -295,6 +320,14 @@ where
         });
     }
     Ok(())
+}
+
+/// Whether a page goes beyond its window by more than the rounding of instants explains.
+fn strayed(ask: &Ask, page: &Page) -> bool {
+    const ROUNDING: Duration = Duration::from_secs(1);
+    let allowed = ask.from.minus(ROUNDING)..ask.to.plus(ROUNDING);
+    let mut objects = page.objects.iter();
+    objects.any(|object| !allowed.contains(&object.updated))
 }
 
 fn fingerprint(text: &str) -> u128 {
@@ -394,13 +427,17 @@ fn choose(
         .zip(&listing.nested);
     for (index, ((object, (updated, key)), nested)) in listed.enumerate() {
         tally.listed += 1;
-        let known = (!old_gap && *updated < from)
+        let known = (!old_gap && *updated < from.max(checkpoint.seen_since))
             || checkpoint.seen.has(*updated, *key)
             // A gap may lie further back than the seen set reaches.
             || (old_gap && (walk.met(*key) || !checkpoint.kept.add(*key)));
         if !known {
             if *updated >= checkpoint.seen_since {
                 checkpoint.seen.add(*updated, *key);
+            }
+            let in_gap = |gap: &Gap| (gap.from..gap.to).contains(updated);
+            if checkpoint.gaps.iter().any(in_gap) {
+                checkpoint.kept.add(*key);
             }
             count(object.kind, page.text(&object.raw), tally);
             objects.push((index, None));

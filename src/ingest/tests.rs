@@ -17,6 +17,14 @@ enum Order_ {
     Refused,
 }
 
+/// What becomes of `$skip`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Skip {
+    Honoured,
+    Ignored,
+    Refused,
+}
+
 #[derive(Debug, Clone)]
 struct Tenant {
     /// Instant (ticks) by id.
@@ -25,12 +33,15 @@ struct Tenant {
     /// Silent cap on pages.
     clamp: u32,
     refuse_top_over: Option<u32>,
+    skip: Skip,
     skip_cap: u32,
     /// Any page that would hold one of these is a lasting 500.
     poison: BTreeSet<u32>,
     /// Instants in filters are cut to whole multiples of this.
     precision: i64,
     links: bool,
+    /// Lists everything, whatever was asked for.
+    unfiltered: bool,
     down: bool,
     calls: Arc<Mutex<u32>>,
 }
@@ -42,10 +53,12 @@ impl Default for Tenant {
             order: Order_::Honoured,
             clamp: 1000,
             refuse_top_over: None,
+            skip: Skip::Honoured,
             skip_cap: 500,
             poison: BTreeSet::new(),
             precision: 1,
             links: false,
+            unfiltered: false,
             down: false,
             calls: Arc::default(),
         }
@@ -89,7 +102,11 @@ impl Source for Tenant {
         if self.refuse_top_over.is_some_and(|most| ask.top > most) {
             return Err(Trouble(Verdict::Refused(Refusal::Unnamed)));
         }
-        if ask.skip > self.skip_cap {
+        let skip = match self.skip {
+            Skip::Ignored => 0,
+            _ => ask.skip,
+        };
+        if skip > self.skip_cap || (skip > 0 && self.skip == Skip::Refused) {
             return Err(Trouble(Verdict::Refused(Refusal::Skip)));
         }
         let cut = |instant: Instant| instant.ticks().div_euclid(self.precision) * self.precision;
@@ -98,7 +115,7 @@ impl Source for Tenant {
             .objects
             .iter()
             .map(|(id, ticks)| (*id, *ticks))
-            .filter(|(_, ticks)| (from..to).contains(ticks))
+            .filter(|(_, ticks)| self.unfiltered || (from..to).contains(ticks))
             .filter(|(id, _)| {
                 ask.facets.iter().all(|facet| match facet {
                     Facet::Is("parity", value) => (id % 2 == 0) == (*value == "even"),
@@ -116,13 +133,13 @@ impl Source for Tenant {
         let total = listed.len();
         let page: Vec<(u32, i64)> = listed
             .into_iter()
-            .skip(ask.skip as usize)
+            .skip(skip as usize)
             .take(ask.top.min(self.clamp) as usize)
             .collect();
         if page.iter().any(|(id, _)| self.poison.contains(id)) {
             return Err(Trouble(Verdict::Unservable));
         }
-        let more = self.links && ask.skip as usize + page.len() < total;
+        let more = self.links && skip as usize + page.len() < total;
         Ok(render(&page, more))
     }
 }
@@ -344,6 +361,68 @@ fn two_thousand_with_one_instant_arrive_though_skip_ends_at_500() {
 }
 
 #[test]
+fn ties_arrive_where_the_service_does_not_let_anyone_skip() {
+    for skip in [Skip::Ignored, Skip::Refused] {
+        for order in [Order_::Honoured, Order_::NewestFirst, Order_::Refused] {
+            for ties in [0, 40, 100, 180] {
+                let mut objects = spread(300);
+                objects.extend((1000..1000 + ties).map(|id| (id, NOW / 2)));
+                let tenant = Tenant {
+                    objects,
+                    order,
+                    skip,
+                    clamp: 50,
+                    ..Tenant::default()
+                };
+                let splunk = Splunk::default();
+                let (tally, outcome) = poll_at(&tenant, &splunk, NOW);
+                let case = format!("{skip:?} {order:?} {ties}");
+                assert_eq!((outcome, tally.gaps), (Ok(()), 0), "{case}");
+                assert!(delivered(&splunk) == expected(&tenant), "{case}");
+                assert!(calls(&tenant) < 80, "{case}: {} calls", calls(&tenant));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_tenant_with_few_objects_has_no_gaps_where_nobody_may_skip() {
+    for skip in [Skip::Ignored, Skip::Refused] {
+        for count in 1..4 {
+            let tenant = Tenant {
+                objects: (0..count).map(|id| (6 * id, NOW / 2)).collect(),
+                skip,
+                ..Tenant::default()
+            };
+            let splunk = Splunk::default();
+            let (tally, outcome) = poll_at(&tenant, &splunk, NOW);
+            assert_eq!((outcome, tally.gaps), (Ok(()), 0), "{skip:?} {count}");
+            assert!(delivered(&splunk) == expected(&tenant), "{skip:?} {count}");
+        }
+    }
+}
+
+#[test]
+fn what_nothing_tells_apart_is_one_gap_and_said_once() {
+    for skip in [Skip::Honoured, Skip::Ignored, Skip::Refused] {
+        let mut objects = spread(300);
+        objects.extend((10_000..14_000).map(|id| (id, NOW / 2)));
+        let tenant = Tenant {
+            objects,
+            skip,
+            clamp: 50,
+            ..Tenant::default()
+        };
+        let splunk = Splunk::default();
+        let (tally, outcome) = poll_at(&tenant, &splunk, NOW);
+        assert_eq!((outcome, tally.gaps), (Ok(()), 1), "{skip:?}");
+        let first = calls(&tenant);
+        poll(&tenant, &splunk, NOW + 1);
+        assert!(calls(&tenant) <= first, "{skip:?}: {}", calls(&tenant));
+    }
+}
+
+#[test]
 fn more_ties_than_the_api_can_list_are_said_and_do_not_stop_the_rest() {
     let mut objects = spread(300);
     objects.extend((10_000..20_000).map(|id| (id, NOW / 2)));
@@ -498,6 +577,69 @@ fn ties_beyond_reach_are_not_delivered_twice() {
         poll(&tenant, &splunk, NOW + later);
     }
     assert!(delivered(&splunk).values().all(|count| *count == 1));
+}
+
+#[test]
+fn a_service_that_lists_more_than_was_asked_for_doubles_nothing() {
+    let tenant = Tenant {
+        objects: spread(400),
+        clamp: 50,
+        unfiltered: true,
+        ..Tenant::default()
+    };
+    let splunk = Splunk::default();
+    poll(&tenant, &splunk, NOW);
+    poll(&tenant, &splunk, NOW + 1);
+    assert!(delivered(&splunk) == expected(&tenant));
+}
+
+#[test]
+fn a_service_that_lists_the_same_page_whatever_is_asked_ends_the_poll() {
+    let tenant = Tenant {
+        objects: spread(400),
+        order: Order_::NewestFirst,
+        skip: Skip::Ignored,
+        clamp: 50,
+        unfiltered: true,
+        ..Tenant::default()
+    };
+    let splunk = Splunk::default();
+    for later in 0..3 {
+        let (tally, outcome) = poll_at(&tenant, &splunk, NOW + later);
+        assert!(outcome.unwrap_err().contains("$filter"));
+        assert_eq!(tally.gaps, 0);
+        assert!(calls(&tenant) < 200, "{}", calls(&tenant));
+    }
+    let got = delivered(&splunk);
+    assert!(got.len() >= 50 && got.values().all(|count| *count == 1));
+}
+
+#[test]
+fn more_instants_than_one_poll_gives_up_are_taken_up_by_the_next() {
+    let mut objects = spread(300);
+    for tie in 1..=40 {
+        // All of one share: nothing tells them apart.
+        objects.extend((0..60).map(|n| {
+            (
+                10_000 * u32::try_from(tie).unwrap() + 6 * n,
+                NOW / 50 * tie + 50_000_000,
+            )
+        }));
+    }
+    let tenant = Tenant {
+        objects,
+        skip: Skip::Refused,
+        clamp: 50,
+        ..Tenant::default()
+    };
+    let splunk = Splunk::default();
+    let outcomes: Vec<bool> = (0..4)
+        .map(|later| poll_at(&tenant, &splunk, NOW + later).1.is_ok())
+        .collect();
+    assert_eq!(outcomes, [false, false, true, true]);
+    let got = delivered(&splunk);
+    assert!(got.values().all(|count| *count == 1));
+    assert_eq!(expected(&tenant).len() - got.len(), 40 * 10);
 }
 
 #[test]

@@ -37,6 +37,9 @@ const NARROW: Duration = Duration::from_millis(1);
 /// Times one instant is paged through by number, while it keeps changing.
 const MOST_PASSES: u32 = 5;
 
+/// No service cuts a page it was asked for to fewer objects than this.
+const LEAST_CUT: u32 = 5;
+
 const TICK: Duration = Duration::from_nanos(100);
 
 /// What a page listed, as far as the walk is concerned.
@@ -69,7 +72,7 @@ pub(super) struct Walk {
     order_suspected: bool,
     gaps: Vec<Gap>,
     /// Windows given up by this poll, those already taken included.
-    given_up: usize,
+    given_up: HashSet<(Instant, Instant)>,
     /// Parts of old gaps that still will not come.
     still_open: Vec<Instant>,
 }
@@ -99,6 +102,9 @@ struct Span {
     met: HashSet<Key>,
     /// The page before: the same page twice means that `$skip` is ignored.
     before: Vec<Key>,
+    /// The page before looked like the last one: that must do where the service
+    /// does not let anyone look behind it.
+    ended: bool,
     /// Paging by number brought something new. Objects that change meanwhile
     /// move the others up, past the number: so once more, until nothing is new.
     unsure: bool,
@@ -212,7 +218,7 @@ impl Walk {
             idle: watermark.filter(|_| from < end),
             order_suspected: false,
             gaps: Vec::new(),
-            given_up: 0,
+            given_up: HashSet::new(),
             still_open: Vec::new(),
         }
     }
@@ -229,6 +235,16 @@ impl Walk {
     /// Windows that would not come, found by this poll.
     pub fn take_gaps(&mut self) -> Vec<Gap> {
         std::mem::take(&mut self.gaps)
+    }
+
+    /// Whether so much was given up that the poll itself should be.
+    pub fn is_hopeless(&self) -> bool {
+        self.given_up.len() > MOST_GAPS
+    }
+
+    /// Whether something listed by this poll had to be given up.
+    pub fn gives_up(&self) -> bool {
+        !self.given_up.is_empty()
     }
 
     /// Whether nothing is left to ask.
@@ -286,7 +302,7 @@ impl Walk {
             },
             Asking::Alive { .. } => Ask {
                 from: self.end,
-                to: self.end.plus(TICK),
+                to: self.end.next_second(),
                 order: None,
                 top: 1,
                 skip: 0,
@@ -501,7 +517,8 @@ impl Walk {
         let keys: Vec<Key> = listing.sights.iter().map(|(_, key)| *key).collect();
         let news = keys.iter().any(|key| !span.met.contains(key));
         let skip_is_ignored = span.skip > 0 && !keys.is_empty() && keys == span.before;
-        if !news && (is_last || (skip_is_ignored && listing.count < top)) {
+        let uncut = !listing.more && listing.count < top.min(LEAST_CUT);
+        if !news && (is_last || (skip_is_ignored && uncut)) {
             return self.spans.extend(span.once_more());
         }
         let next = span
@@ -515,6 +532,7 @@ impl Walk {
         span.skip = next;
         span.met.extend(keys.iter().copied());
         span.before = keys;
+        span.ended = is_last || uncut;
         self.spans.push(span);
     }
 
@@ -568,7 +586,7 @@ impl Walk {
             (Verdict::Unservable, Asking::Page) => {
                 self.idle = None;
                 self.unserved(why, habits);
-                if self.given_up > MOST_GAPS {
+                if self.is_hopeless() {
                     Err(Hopeless)
                 } else {
                     Ok(())
@@ -589,7 +607,7 @@ impl Walk {
                 habits.top = Some((top / 2).max(1));
             }
             Refusal::Skip | Refusal::Unnamed if skip > 0 => {
-                if let Some(span) = self.spans.pop() {
+                if let Some(span) = self.spans.pop().filter(|span| !span.ended) {
                     self.tell_apart(span);
                 }
             }
@@ -733,7 +751,10 @@ impl Walk {
         if span.state == State::OldGap {
             return self.still_open.push(span.from);
         }
-        self.given_up += 1;
+        // Shares of one instant fail one by one; what is missing is one window.
+        if !self.given_up.insert((span.from, to)) {
+            return;
+        }
         self.gaps.push(Gap {
             from: span.from,
             to,

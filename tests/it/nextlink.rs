@@ -32,6 +32,13 @@ fn a_link_on_every_full_page_does_not_double_anything() {
 }
 
 #[test]
+fn an_empty_page_with_a_link_is_not_the_end() {
+    for feed in Feed::ALL {
+        all_arrive(feed, NextLink::BehindNothing);
+    }
+}
+
+#[test]
 fn a_link_to_another_host_is_never_followed_and_no_token_goes_there() {
     let stranger = Stranger::start();
     all_arrive(Feed::GraphIncidents, NextLink::Foreign(stranger.url()));

@@ -336,6 +336,7 @@ async fn a_body_that_ends_early_is_an_error() {
     let (server, client) = refusing(Reply {
         bytes: b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{\"value\":[".to_vec(),
         last: true,
+        rude: false,
     })
     .await;
     let error = client.get("/x").await.unwrap_err();
@@ -345,6 +346,7 @@ async fn a_body_that_ends_early_is_an_error() {
     let (_server, client) = refusing_once(Reply {
         bytes: b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\n{\"val".to_vec(),
         last: true,
+        rude: false,
     })
     .await;
     assert_eq!(client.get("/x").await.unwrap().body, b"fine");
@@ -619,4 +621,32 @@ async fn roles_are_read_from_the_token() {
     let opaque = Counterpart::api(|_, _| reply(200, &[], "")).await;
     let roles = client(&opaque.secret()).permissions().await.unwrap();
     assert!(roles.is_empty());
+}
+
+/// A body that only the end of the connection ends, and that end without a word of TLS.
+fn rude(body: &str, headers: &str) -> Reply {
+    Reply {
+        bytes: format!("HTTP/1.1 200 X\r\nconnection: close\r\n{headers}\r\n{body}").into_bytes(),
+        last: true,
+        rude: true,
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_the_connection_ends_is_taken_if_its_json_is_whole() {
+    for whole in ["{}", "\u{feff}{}", "{\"value\":[{\"id\":\"}\"}]}\r\n"] {
+        let (_server, client) = refusing(rude(whole, "")).await;
+        assert_eq!(client.get("/x").await.unwrap().body, whole.as_bytes());
+    }
+    for (cut, headers) in [
+        ("", ""),
+        ("{\"value\":[{\"id\":1}", ""),
+        ("[]", ""),
+        ("{}", "content-length: 3\r\n"),
+        ("2\r\n{}", "transfer-encoding: chunked\r\n"),
+    ] {
+        let (_server, client) = refusing(rude(cut, headers)).await;
+        let error = client.get("/x").await.unwrap_err();
+        assert!(matches!(error, Error::Truncated { .. }), "{cut}: {error}");
+    }
 }

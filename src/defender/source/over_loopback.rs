@@ -5,6 +5,7 @@ use crate::defender::loopback::{Reply, Tenant, impatient};
 use crate::ingest::{Kind, Order};
 use serde_json::json;
 use std::io;
+use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex};
 
 fn ask() -> Ask {
@@ -126,6 +127,12 @@ async fn every_answer_gets_its_verdict() {
         ),
         (error(400, "$orderby is not supported"), Refused(Order), ""),
         (error(400, "no"), Refused(Unnamed), "answered 400"),
+        (
+            error(501, "$orderby is not implemented"),
+            Refused(Order),
+            "",
+        ),
+        (error(501, "no"), Refused(Unnamed), "answered 501"),
         (error(401, "no"), Stop, "answered 401"),
         (
             error(403, "no"),
@@ -233,4 +240,110 @@ async fn a_link_to_another_host_is_named_once_and_never_followed() {
         1,
         "{log}"
     );
+}
+
+fn alert(number: u32) -> serde_json::Value {
+    json!({"id": format!("da{number}"), "lastUpdateDateTime": "2026-11-20T09:00:00Z"})
+}
+
+async fn pages(answer: impl Fn(&str) -> Reply + Send + Sync + 'static) -> (FeedSource, Tenant) {
+    let tenant = Tenant::start(move |call| answer(&call.target)).await;
+    let feed = Feed::new(Family::Graph, What::Alerts, None, &[]).unwrap();
+    (
+        FeedSource::new(tenant.client(Family::Graph).await, feed),
+        tenant,
+    )
+}
+
+#[tokio::test]
+async fn pages_that_list_nothing_but_go_on_are_passed_over() {
+    let (source, tenant) = pages(|target| {
+        let page = match target {
+            "/v1.0/x?$skiptoken=a%2Bb" => {
+                json!({"@odata.nextLink": "/graph/v1.0/x?$skiptoken=c", "value": []})
+            }
+            "/v1.0/x?$skiptoken=c" => json!({"value": [alert(1)]}),
+            _ => json!({"@odata.nextLink": "/graph/v1.0/x?$skiptoken=a%2Bb", "value": []}),
+        };
+        Reply::json(200, &page)
+    })
+    .await;
+    let page = source.page(&ask()).await.unwrap();
+    assert_eq!((page.objects.len(), page.more), (1, false));
+    assert_eq!(tenant.calls().len(), 3);
+}
+
+#[tokio::test]
+async fn links_without_end_or_use_are_the_end() {
+    for (link, answer, calls) in [
+        (
+            "/graph/v1.0/x?$skip=50",
+            Reply::error(400, "BadRequest", "no"),
+            2,
+        ),
+        (
+            "/graph/v1.0/x?$skip=50",
+            Reply::error(404, "NotFound", "no"),
+            2,
+        ),
+        (
+            "/graph/v1.0/x?same",
+            Reply::json(
+                200,
+                &json!({"@odata.nextLink": "/graph/v1.0/x?same", "value": []}),
+            ),
+            2,
+        ),
+    ] {
+        let (source, tenant) = pages(move |target| match target.starts_with("/v1.0/x") {
+            true => answer.clone(),
+            false => Reply::json(200, &json!({"@odata.nextLink": link, "value": []})),
+        })
+        .await;
+        assert!(source.page(&ask()).await.unwrap().objects.is_empty());
+        assert_eq!(tenant.calls().len(), calls);
+    }
+    let count = AtomicU32::new(0);
+    let (source, tenant) = pages(move |_| {
+        let number = count.fetch_add(1, Ordering::Relaxed);
+        let link = format!("/graph/v1.0/x?$skiptoken={number}");
+        Reply::json(200, &json!({"@odata.nextLink": link, "value": []}))
+    })
+    .await;
+    let page = source.page(&ask()).await.unwrap();
+    assert!(page.objects.is_empty() && page.more);
+    assert_eq!(tenant.calls().len(), 51);
+}
+
+#[tokio::test]
+async fn behind_the_first_objects_a_link_goes_before_a_number() {
+    let (source, tenant) = pages(|target| {
+        let page = match target {
+            "/v1.0/x?$skiptoken=1" => {
+                json!({"@odata.nextLink": "/graph/v1.0/x?$skiptoken=old", "value": [alert(2)]})
+            }
+            "/v1.0/x?$skiptoken=old" => return Reply::error(410, "Gone", "no"),
+            _ if target.ends_with("&$skip=2") => json!({"value": [alert(3)]}),
+            _ => json!({"@odata.nextLink": "/graph/v1.0/x?$skiptoken=1", "value": [alert(1)]}),
+        };
+        Reply::json(200, &page)
+    })
+    .await;
+    let ids = async |skip| {
+        let page = source.page(&Ask { skip, ..ask() }).await.unwrap();
+        page.objects[0].id.clone()
+    };
+    assert_eq!(ids(0).await, "da1");
+    assert_eq!(ids(1).await, "da2");
+    assert_eq!(ids(2).await, "da3", "the link is no longer good: by number");
+    assert_eq!(tenant.calls().len(), 4);
+    // Another question: the link of the one before is none of it.
+    assert_eq!(ids(0).await, "da1");
+    let other = Ask {
+        skip: 1,
+        top: 7,
+        ..ask()
+    };
+    source.page(&other).await.unwrap();
+    assert!(tenant.lines().last().unwrap().ends_with("&$top=7&$skip=1"));
 }

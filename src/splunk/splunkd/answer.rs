@@ -1,8 +1,34 @@
 //! splunkd's answers (`output_mode=json`): entries with a name and content, or messages.
 
+use bytes::{Bytes, BytesMut};
+use reqwest::Response;
+use reqwest::header::TRANSFER_ENCODING;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::Value;
 use std::collections::BTreeMap;
+
+/// The body of an answer. What stands between splunkd and us may end one by
+/// hanging up, without the word TLS has for it: where no length was announced,
+/// a JSON object that closes is whole.
+pub(super) async fn body(mut response: Response) -> Result<Bytes, reqwest::Error> {
+    let endless =
+        response.content_length().is_none() && !response.headers().contains_key(TRANSFER_ENCODING);
+    let mut body = BytesMut::new();
+    loop {
+        match response.chunk().await {
+            Ok(Some(chunk)) => body.extend_from_slice(&chunk),
+            Ok(None) => return Ok(body.freeze()),
+            Err(_) if endless && is_object(&body) => return Ok(body.freeze()),
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn is_object(text: &[u8]) -> bool {
+    let closes = text.trim_ascii_end().ends_with(b"}");
+    closes && serde_json::from_slice::<IgnoredAny>(text).is_ok()
+}
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Answer {

@@ -350,9 +350,12 @@ impl Splunkd {
         if let Some(within) = call.within {
             request = request.timeout(within);
         }
-        let answer = request.send().await.map_err(|error| self.failed(error))?;
+        let sent = request.send().await;
+        let answer = sent.map_err(|error| self.failed(&call.method, error))?;
         let status = answer.status();
-        let body = answer.bytes().await.map_err(|error| self.failed(error))?;
+        let body = answer::body(answer)
+            .await
+            .map_err(|error| self.failed(&call.method, error))?;
         if status.is_success() {
             return Ok(Some(body));
         }
@@ -399,14 +402,17 @@ impl Splunkd {
         Ok(value)
     }
 
-    fn failed(&self, error: reqwest::Error) -> Failure {
+    fn failed(&self, method: &Method, error: reqwest::Error) -> Failure {
         // URLs may name stanzas, never secrets, but they say nothing the call's own words do not.
         let error = error.without_url();
         let uri = self.base.origin().ascii_serialization();
         let cause = connection::chain(&error);
+        let unverified = connection::failed_verification(&error);
+        // A splunkd that stops or starts breaks connections off.
+        let reads = *method == Method::GET && !error.is_timeout() && !unverified;
         Failure {
-            again: connection::was_refused(&error),
-            error: if connection::failed_verification(&error) {
+            again: connection::was_refused(&error) || reads,
+            error: if unverified {
                 SplunkdError::Certificate { uri, cause }
             } else {
                 SplunkdError::Unreachable { uri, cause }

@@ -565,3 +565,55 @@ async fn a_search_that_ends_with_an_error_brings_no_half_of_its_events() {
     );
     assert_eq!(splunkd.asked().len(), 1);
 }
+
+#[tokio::test]
+async fn an_answer_that_the_connection_ends_is_taken_if_its_json_is_whole() {
+    let answered = async |text: &'static str| {
+        let broken = std::io::Error::from(std::io::ErrorKind::UnexpectedEof);
+        let pieces = futures::stream::iter([Ok(text), Err(broken)]);
+        let body = reqwest::Body::wrap_stream(pieces);
+        super::answer::body(axum::http::Response::new(body).into()).await
+    };
+    assert_eq!(
+        answered("{\"entry\":[]}\n").await.unwrap(),
+        "{\"entry\":[]}\n"
+    );
+    assert!(answered("{\"entry\":[{}").await.is_err());
+    assert!(answered("").await.is_err());
+}
+
+/// Passes connections on to `uri`, but for the first few, which it breaks off.
+async fn breaking_off(first: usize, uri: &str) -> String {
+    let to = uri.trim_start_matches("https://").to_owned();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let front = format!("https://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        for number in 0.. {
+            let (mut from, _) = listener.accept().await.unwrap();
+            if number >= first {
+                let mut on = tokio::net::TcpStream::connect(&to).await.unwrap();
+                tokio::spawn(async move {
+                    drop(tokio::io::copy_bidirectional(&mut from, &mut on).await);
+                });
+            }
+        }
+    });
+    front
+}
+
+#[tokio::test]
+async fn what_only_reads_is_asked_again_where_the_connection_broke() {
+    let splunkd = Counterpart::start(|_| entry("s", json!({"a": "1"}))).await;
+    let client = |uri: &str| {
+        Splunkd::new(uri, KEY.into(), &Tls::default(), Duration::from_secs(20)).unwrap()
+    };
+    let front = breaking_off(2, &splunkd.uri).await;
+    let stanza = client(&front).conf("c", "s").await.unwrap().unwrap();
+    assert_eq!(stanza["a"], "1");
+    let front = breaking_off(1, &splunkd.uri).await;
+    let error = client(&front)
+        .message("m", "t", Severity::Info)
+        .await
+        .unwrap_err();
+    assert!(matches!(error, SplunkdError::Unreachable { .. }), "{error}");
+}

@@ -170,6 +170,8 @@ pub enum NextLink {
     AsUsual,
     Never,
     Always,
+    /// Every question is answered with an empty page at first; behind its link is the page.
+    BehindNothing,
     /// Every page claims that more is to be had over there.
     Foreign(String),
 }
@@ -184,6 +186,8 @@ pub struct Rules {
     pub refuse_top: Option<usize>,
     pub next_link: NextLink,
     pub skip_cap: usize,
+    /// Query options the service does not implement (501).
+    pub unknown: &'static [&'static str],
     /// Any page that would hold one of these ids is a 500, always.
     pub lasting_500: HashSet<String>,
     /// List calls a token is good for.
@@ -208,6 +212,7 @@ impl Default for Rules {
             refuse_top: None,
             next_link: NextLink::AsUsual,
             skip_cap: 500,
+            unknown: &[],
             lasting_500: HashSet::new(),
             token_calls: None,
             may_read: true,
@@ -682,7 +687,14 @@ fn page(state: &State, asked: &Asked, feed: Feed) -> Result<Page, Reply> {
     let path = feed.path();
     let refuse = |message: String| Reply::error(path, 400, "BadRequest", &message);
     for (name, _) in &asked.query {
-        let known = ["$filter", "$orderby", "$top", "$skip", "$expand", "$count"];
+        if rules.unknown.contains(&name.as_str()) {
+            let message = "The requested functionality is not implemented.";
+            return Err(Reply::error(path, 501, "NotImplemented", message));
+        }
+        let mut known = vec!["$filter", "$orderby", "$top", "$skip", "$expand", "$count"];
+        if rules.next_link == NextLink::BehindNothing {
+            known.push("$skiptoken");
+        }
         if !known.contains(&name.as_str()) {
             return Err(refuse(format!(
                 "The query parameter '{name}' is not supported."
@@ -732,10 +744,19 @@ fn page(state: &State, asked: &Asked, feed: Feed) -> Result<Page, Reply> {
         )));
     }
     top = top.min(most).min(rules.clamp.unwrap_or(usize::MAX));
+    if rules.next_link == NextLink::BehindNothing && asked.parameter("$skiptoken").is_none() {
+        let link = format!("{}{}&$skiptoken=ab%2Bc", state.base, asked.target);
+        return Ok(Page {
+            objects: Vec::new(),
+            link: Some(link),
+        });
+    }
     let more = found.len() > skip + top;
     let link = match (&rules.next_link, feed) {
         (NextLink::Foreign(host), _) => Some(format!("{host}{path}?$skiptoken=abc")),
-        (NextLink::Never, _) | (NextLink::AsUsual, Feed::GraphAlerts) => None,
+        (NextLink::Never | NextLink::BehindNothing, _) | (NextLink::AsUsual, Feed::GraphAlerts) => {
+            None
+        }
         (NextLink::AsUsual, Feed::MdeAlerts) if asked_top.is_some() => None,
         _ => more.then(|| {
             let query: Vec<String> = asked
