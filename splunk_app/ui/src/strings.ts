@@ -41,6 +41,10 @@ export const strings = {
         of: (action: string, name: string) => `${action} ${name}`,
     },
 
+    form: {
+        wrong: 'Something is missing or wrong; see the fields marked below.',
+    },
+
     time: {
         now: 'now',
         seconds: (n: number) => `${n} s`,
@@ -192,7 +196,6 @@ export const strings = {
             urlMissing: 'A custom cloud needs it',
             urlApi: 'A custom cloud needs at least one of the three APIs',
             day: 'Write it as 2027-03-31',
-            some: 'Something is missing or wrong; see the fields marked below.',
         },
         saved: {
             nothing: 'Nothing was saved',
@@ -419,7 +422,6 @@ export const strings = {
             account: 'Choose an account',
             index: 'Name an index',
             interval: 'Write seconds, or a cron schedule of five fields',
-            some: 'Something is missing or wrong; see the fields marked below.',
         },
         notSaved: 'Nothing was saved',
         remove: {
