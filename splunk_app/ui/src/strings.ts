@@ -11,6 +11,7 @@ export const strings = {
     failure: {
         network: 'Splunk does not answer. Check the connection, then try again; nothing typed here is lost.',
         session: 'Your Splunk session has ended. Sign in again in another tab, then try again here.',
+        stale: 'This page belongs to an earlier Splunk session. Copy what you typed, then reload the page.',
         forbidden: 'Splunk does not let you do this.',
         missing: 'It is not there any more; somebody may have deleted it.',
         exists: 'There is one of this name already.',
@@ -267,7 +268,6 @@ export const strings = {
         done: 'The first events arrive within a minute or two.',
         toInputs: 'Go to Inputs',
         exists: 'There is an input of this name already',
-        choose: 'Choose at least one',
         starts: { '-1d': 'the last day', '-7d': 'the last 7 days', '-30d': 'the last 30 days' } as Record<string, string>,
     },
 

@@ -1,7 +1,7 @@
 // A form in a dialog: its head and foot stay in sight while its body scrolls, a refusal is led to and read out,
 // and while it is being saved nothing closes it.
 
-import { useEffect, useRef, type ReactNode } from 'react';
+import { useEffect, type ReactNode } from 'react';
 import Button from '@splunk/react-ui/Button';
 import Message from '@splunk/react-ui/Message';
 import Modal from '@splunk/react-ui/Modal';
@@ -9,6 +9,7 @@ import { strings } from '../strings';
 import { Failed } from './Failed';
 import { goToFirstMistake } from './Field';
 import { Notice } from './Page';
+import { useFirstField } from './useFirstField';
 
 export const WIDTH = { width: 'min(680px, calc(100vw - 40px))' };
 
@@ -29,14 +30,15 @@ interface Props {
 }
 
 export function FormDialog({ title, wrong, refusals, failed, saving, onSubmit, onCancel, buttons, children }: Props) {
-    const form = useRef<HTMLFormElement>(null);
+    const form = useFirstField<HTMLFormElement>();
     useEffect(() => {
         if (refusals > 0) goToFirstMistake(form.current);
-    }, [refusals]);
+    }, [form, refusals]);
     const error = failed?.error;
     useEffect(() => {
-        if (error !== undefined) form.current?.querySelector('[role=alert]')?.scrollIntoView({ block: 'center' });
-    }, [error]);
+        // The field or button that had the focus was out of use while it was saved.
+        if (error !== undefined) form.current?.querySelector<HTMLElement>('[data-test=failed]')?.focus();
+    }, [form, error]);
     return (
         <form
             ref={form}
@@ -57,7 +59,7 @@ export function FormDialog({ title, wrong, refusals, failed, saving, onSubmit, o
                     </Notice>
                 )}
                 {failed !== undefined && (
-                    <Notice>
+                    <Notice tabIndex={-1} data-test="failed">
                         <Failed {...failed} />
                     </Notice>
                 )}

@@ -4,6 +4,7 @@ import { useState } from 'react';
 import Button from '@splunk/react-ui/Button';
 import Message from '@splunk/react-ui/Message';
 import Modal from '@splunk/react-ui/Modal';
+import { Focused } from '../../parts/Focused';
 import { FormDialog, WIDTH } from '../../parts/FormDialog';
 import { Notice } from '../../parts/Page';
 import { useDraft } from '../../parts/useDraft';
@@ -119,11 +120,15 @@ function Steps({ opened, names, isUsed, mayEdit, mayAddInputs, saving, onSaving,
                         }}
                         label={words.again}
                     />
-                    {offersInputs && checked && verdict !== undefined && verdict !== 'failed' ? (
-                        <Button appearance="primary" onClick={() => setStep('inputs')} label={words.createInputs} />
-                    ) : (
-                        <Button appearance="primary" onClick={onClose} label={strings.action.close} />
-                    )}
+                    <Focused>
+                        {(ref) =>
+                            offersInputs && checked && verdict !== undefined && verdict !== 'failed' ? (
+                                <Button appearance="primary" elementRef={ref} onClick={() => setStep('inputs')} label={words.createInputs} />
+                            ) : (
+                                <Button appearance="primary" elementRef={ref} onClick={onClose} label={strings.action.close} />
+                            )
+                        }
+                    </Focused>
                 </Modal.Footer>
             </>
         );

@@ -76,13 +76,13 @@ export function Accounts({ session }: { session: Session }) {
                         <p>{words.intro}</p>
                         {mayEdit && add(words.add)}
                     </Bar>
-                    <Table stripeRows>
+                    <Table stripeRows tableStyle={{ minWidth: 1200, tableLayout: 'fixed', width: '100%' }}>
                         <Table.Head>
-                            <Table.HeadCell>{words.column.name}</Table.HeadCell>
-                            <Table.HeadCell>{words.column.tenant}</Table.HeadCell>
-                            <Table.HeadCell>{words.column.auth}</Table.HeadCell>
-                            <Table.HeadCell>{words.column.access}</Table.HeadCell>
-                            <Table.HeadCell>{words.column.credential}</Table.HeadCell>
+                            <Table.HeadCell width="auto">{words.column.name}</Table.HeadCell>
+                            <Table.HeadCell width={260}>{words.column.tenant}</Table.HeadCell>
+                            <Table.HeadCell width={130}>{words.column.auth}</Table.HeadCell>
+                            <Table.HeadCell width={130}>{words.column.access}</Table.HeadCell>
+                            <Table.HeadCell width={160}>{words.column.credential}</Table.HeadCell>
                             <Table.HeadCell width={340}>{words.column.actions}</Table.HeadCell>
                         </Table.Head>
                         <Table.Body>

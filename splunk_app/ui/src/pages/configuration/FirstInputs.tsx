@@ -10,6 +10,7 @@ import Text from '@splunk/react-ui/Text';
 import styled from 'styled-components';
 import { ChoiceField, SuggestField } from '../../parts/Field';
 import { Row } from '../../parts/Page';
+import { useFirstField } from '../../parts/useFirstField';
 import { useLoaded } from '../../parts/useLoaded';
 import { SplunkFailure, told } from '../../splunk/failure';
 import * as inputs from '../../splunk/inputs';
@@ -48,6 +49,7 @@ export function FirstInputs({ account, working, onWorking, onCreated, onClose }:
     const [rows, setRows] = useState<Row_[]>(() => FEEDS.map((feed) => ({ feed, wanted: true, name: `${account}_${feed}`, interval: feed === 'alerts' ? '60' : '300' })));
     const [index, setIndex] = useState('main');
     const [start, setStart] = useState('-7d');
+    const around = useFirstField<HTMLDivElement>();
     const known = useLoaded((signal) => indexes(signal).catch(() => []));
     const server = useLoaded((signal) => info(signal).catch(() => undefined));
     const change = (feed: string, part: Partial<Row_>) => setRows((now) => now.map((row) => (row.feed === feed ? { ...row, ...part } : row)));
@@ -78,42 +80,44 @@ export function FirstInputs({ account, working, onWorking, onCreated, onClose }:
             <Modal.Body>
                 <p style={{ marginTop: 0 }}>{words.text}</p>
                 <WhereToRun server={server.value} />
-                {rows.map((row) => (
-                    <div key={row.feed} style={{ marginBottom: 12 }}>
-                        {row.state === 'created' ? (
-                            <Row role="status">
-                                <CheckCircle aria-hidden="true" /> {words.created(row.name)}
-                            </Row>
-                        ) : (
-                            <Line>
-                                <Checkbox checked={row.wanted} disabled={working} onChange={() => change(row.feed, { wanted: !row.wanted })}>
-                                    {words.feed[row.feed]}
-                                </Checkbox>
-                                <Text
-                                    value={row.name}
-                                    disabled={working || !row.wanted}
-                                    onChange={(_, { value }) => change(row.feed, { name: value, state: undefined })}
-                                    aria-label={`${words.name}: ${words.feed[row.feed]}`}
-                                />
-                                <span>{words.interval}</span>
-                                <Text
-                                    value={row.interval}
-                                    disabled={working || !row.wanted}
-                                    onChange={(_, { value }) => change(row.feed, { interval: value, state: undefined })}
-                                    aria-label={`${words.interval}: ${words.feed[row.feed]}`}
-                                />
-                                <span>{words.seconds}</span>
-                            </Line>
-                        )}
-                        {row.state !== undefined && row.state !== 'created' && (
-                            <div style={{ marginTop: 8 }}>
-                                <Message type="error" appearance="fill">
-                                    <div role="alert">{row.state.wrong}</div>
-                                </Message>
-                            </div>
-                        )}
-                    </div>
-                ))}
+                <div ref={around}>
+                    {rows.map((row) => (
+                        <div key={row.feed} style={{ marginBottom: 12 }}>
+                            {row.state === 'created' ? (
+                                <Row role="status">
+                                    <CheckCircle aria-hidden="true" /> {words.created(row.name)}
+                                </Row>
+                            ) : (
+                                <Line>
+                                    <Checkbox checked={row.wanted} disabled={working} onChange={() => change(row.feed, { wanted: !row.wanted })}>
+                                        {words.feed[row.feed]}
+                                    </Checkbox>
+                                    <Text
+                                        value={row.name}
+                                        disabled={working || !row.wanted}
+                                        onChange={(_, { value }) => change(row.feed, { name: value, state: undefined })}
+                                        aria-label={`${words.name}: ${words.feed[row.feed]}`}
+                                    />
+                                    <span>{words.interval}</span>
+                                    <Text
+                                        value={row.interval}
+                                        disabled={working || !row.wanted}
+                                        onChange={(_, { value }) => change(row.feed, { interval: value, state: undefined })}
+                                        aria-label={`${words.interval}: ${words.feed[row.feed]}`}
+                                    />
+                                    <span>{words.seconds}</span>
+                                </Line>
+                            )}
+                            {row.state !== undefined && row.state !== 'created' && (
+                                <div style={{ marginTop: 8 }}>
+                                    <Message type="error" appearance="fill">
+                                        <div role="alert">{row.state.wrong}</div>
+                                    </Message>
+                                </div>
+                            )}
+                        </div>
+                    ))}
+                </div>
                 {created.length < rows.length && (
                     <div style={{ marginTop: 20 }}>
                         <SuggestField label={strings.wizard.index} help={words.indexHelp} value={index} disabled={working} onChange={setIndex} options={known.value ?? []} />

@@ -1,6 +1,6 @@
 // The ways on and back from each phase; the one most take has the focus when the phase begins.
 import Button from '@splunk/react-ui/Button';
-import { Focused } from './Focused';
+import { Focused } from '../../parts/Focused';
 import { triage as strings } from './strings';
 import type { Course } from './useCourse';
 

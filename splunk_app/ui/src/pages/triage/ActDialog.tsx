@@ -5,7 +5,7 @@ import { told } from '../../splunk/failure';
 import type { Accounts } from './account';
 import { ActButtons } from './ActButtons';
 import { ActForm } from './ActForm';
-import { Sheet, Small } from './look';
+import { Clipped, Sheet, Small } from './look';
 import { Notice } from './Notice';
 import type { Ending } from './outcome';
 import { Outcomes } from './Outcomes';
@@ -59,7 +59,7 @@ function Inside(props: Props & { intent: Intent; closing: { current: () => void 
         <>
             <Modal.Header
                 title={titles(phase, strings.named[course.subject](intent.items.length))}
-                subtitle={only?.title}
+                subtitle={only === undefined ? undefined : <Clipped title={only.title}>{only.title}</Clipped>}
                 hideCloseButton={course.busy}
             />
             <Modal.Body>

@@ -1,5 +1,7 @@
 // The question: what is to be changed, beside what it is about, and whatever stands against it.
+import type { KeyboardEvent } from 'react';
 import styled from 'styled-components';
+import { useFirstField } from '../../parts/useFirstField';
 import { About } from './About';
 import { Notice } from './Notice';
 import { triage as strings } from './strings';
@@ -27,8 +29,17 @@ interface Props {
 export function ActForm({ course, ways, mine, maxTargets }: Props) {
     const say = strings.verdict;
     const { subject, items, verdict, tried } = course;
+    const around = useFirstField<HTMLDivElement>();
+    /** Enter goes on, as in every form; where it has a meaning of its own, together with Ctrl. */
+    const press = (event: KeyboardEvent): void => {
+        const target = event.target as Element;
+        const goesOn = target instanceof HTMLInputElement || target.getAttribute('role') === 'radio';
+        if (event.key !== 'Enter' || !(goesOn || event.ctrlKey || event.metaKey)) return;
+        event.preventDefault();
+        course.examine();
+    };
     return (
-        <>
+        <div ref={around} onKeyDown={press}>
             {tried && course.empty && <Notice type="error">{say.nothing}</Notice>}
             {course.tooMany && <Notice type="error">{say.tooMany(items.length, maxTargets)}</Notice>}
             {ways.nowhere && <Notice type="error">{say.noAccount}</Notice>}
@@ -54,6 +65,6 @@ export function ActForm({ course, ways, mine, maxTargets }: Props) {
                 </div>
                 <About items={items} />
             </Sides>
-        </>
+        </div>
     );
 }

@@ -6,7 +6,7 @@ import Table from '@splunk/react-ui/Table';
 import WaitSpinner from '@splunk/react-ui/WaitSpinner';
 import { told } from '../../splunk/failure';
 import { one, run } from '../../splunk/search';
-import { Focused } from './Focused';
+import { Focused } from '../../parts/Focused';
 import { batchesIn, isUndoable, LEDGER_SEARCH, type Batch } from './batch';
 import { takeBack } from './carry_out';
 import type { Item } from './item';

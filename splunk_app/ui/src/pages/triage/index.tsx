@@ -23,8 +23,9 @@ import { Nothing } from './Nothing';
 import { Notice } from './Notice';
 import type { Ending } from './outcome';
 import { Pages } from './Pages';
-import { EVERYTHING, MOST, narrowed, OPEN_ONES, type Narrowing } from './queue';
+import { EVERYTHING, MOST, narrowed, OPEN_ONES } from './queue';
 import { QueueTable } from './QueueTable';
+import { strings as every } from '../../strings';
 import { triage as strings } from './strings';
 import { useIntent } from './useIntent';
 import { useKeys } from './useKeys';
@@ -41,7 +42,7 @@ const NOWHERE = new Accounts([], []);
 export function Triage() {
     const [arrival] = useState(() => asked(window.location.search));
     const [subject, setSubject] = useState<Subject>(arrival.subject);
-    const [earliest, setEarliest] = useState('-7d');
+    const [earliest, setEarliest] = useState(arrival.earliest);
     const [open, setOpen] = useState<Item | null>(null);
     const [history, setHistory] = useState(false);
     const [help, setHelp] = useState(false);
@@ -80,16 +81,30 @@ export function Triage() {
         window.requestAnimationFrame(() => focusRow(cursor.current));
     };
 
-    const { narrowing, setCursor } = list;
+    const { narrowing, narrow, setCursor } = list;
     const show = useCallback(
         (item: Item | null): void => {
             setOpen(item);
             if (item !== null) setCursor(item.key);
-            address(item?.subject ?? subject, item?.id ?? null, narrowing);
         },
-        [subject, narrowing, setCursor],
+        [setCursor],
     );
     const linked = useLink(arrival.subject, arrival.id, queue, answered, show);
+    // What is in sight, to be reloaded or sent to a colleague.
+    const address = naming(window.location.search, {
+        subject: open?.subject ?? subject,
+        id: open?.id ?? linked.unseen,
+        narrowing,
+        earliest,
+    });
+    useEffect(() => {
+        // Browsers take only so many changes a minute, fewer than somebody types letters.
+        const soon = window.setTimeout(
+            () => window.history.replaceState(null, '', `${window.location.pathname}${address}`),
+            200,
+        );
+        return () => window.clearTimeout(soon);
+    }, [address]);
 
     const choose = (next: Subject): void => {
         setSubject(next);
@@ -97,11 +112,6 @@ export function Triage() {
         selection.clear();
         setOpen(null);
         linked.forget();
-        address(next, null);
-    };
-    const narrow = (next: Narrowing): void => {
-        list.narrow(next);
-        if (open === null) address(subject, null, next);
     };
     const step = (by: 1 | -1): void => {
         const next = list.step(by);
@@ -196,11 +206,12 @@ export function Triage() {
                     <strong>{strings.page.capability.title}</strong> {strings.page.capability.text}
                 </Message>
             )}
-            {linked.missing !== null && (
-                <Notice type="warning" title={strings.empty.missing(linked.missing)}>
-                    {strings.empty.missingHelp}
+            {setting.error !== null && (
+                <Notice type="error" title={strings.page.noSession}>
+                    {told(setting.error)} <Button label={every.failure.tryAgain} onClick={setting.again} />
                 </Notice>
             )}
+            {linked.missing !== null && <Missing {...linked.missing} />}
             {queue.error !== null && (
                 <Notice type="error" title={strings.empty.failed}>
                     {told(queue.error)} <Button label={strings.page.refresh} onClick={queue.refresh} />
@@ -276,6 +287,7 @@ export function Triage() {
                 returnFocus={comeBack}
                 mayWrite={mayWrite}
                 account={shown === null ? null : account(shown)}
+                address={(item) => naming('', { subject: item.subject, id: item.id, narrowing: OPEN_ONES, earliest })}
                 portal={portal}
                 alertsOf={objects.alertsOf}
                 incidentOf={objects.incidentOf}
@@ -306,10 +318,11 @@ export function Triage() {
     );
 }
 
-/** What is in sight, to be sent to a colleague or reloaded. */
-function address(subject: Subject, id: string | null, narrowing?: Narrowing): void {
-    const query = naming(window.location.search, subject, id, narrowing);
-    window.history.replaceState(null, '', `${window.location.pathname}${query}`);
+/** What a link named and the page cannot show. */
+function Missing({ id, error }: { id: string; error?: unknown }) {
+    const say = strings.empty;
+    if (error === undefined) return <Notice type="warning" title={say.missing(id)}>{say.missingHelp}</Notice>;
+    return <Notice type="error" title={say.notSought(id)}>{told(error)}</Notice>;
 }
 
 function tabLabel(subject: Subject, items: readonly Item[], at: number | null): string {

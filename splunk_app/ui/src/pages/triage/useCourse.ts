@@ -67,6 +67,14 @@ export function useCourse({ items, verdict: first }: Intent, ways: Ways, maxTarg
     const [stopped, setStopped] = useState(false);
     const stop = useRef(new AbortController());
     useEffect(() => () => stop.current.abort(), []);
+    const changing = phase === 'writing' || phase === 'undoing';
+    useEffect(() => {
+        if (!changing) return undefined;
+        // What has begun goes on in Splunk, but what has not would never begin, and nobody would see how it ends.
+        const stay = (event: BeforeUnloadEvent): void => event.preventDefault();
+        window.addEventListener('beforeunload', stay);
+        return () => window.removeEventListener('beforeunload', stay);
+    }, [changing]);
 
     const placed = new Map(items.map((item) => [placeOf({ account: ways.of(item), id: item.id }), item]));
     const itemOf = (ending: Ending): Item | undefined => placed.get(placeOf(ending));
