@@ -11,6 +11,7 @@ export const strings = {
     failure: {
         network: 'Splunk does not answer. Check the connection, then try again; nothing typed here is lost.',
         session: 'Your Splunk session has ended. Sign in again in another tab, then try again here.',
+        stale: 'This page belongs to an earlier Splunk session. Copy what you typed, then reload the page.',
         forbidden: 'Splunk does not let you do this.',
         missing: 'It is not there any more; somebody may have deleted it.',
         exists: 'There is one of this name already.',
@@ -39,6 +40,10 @@ export const strings = {
         delete: 'Delete',
         deleting: 'Deleting',
         of: (action: string, name: string) => `${action} ${name}`,
+    },
+
+    form: {
+        wrong: 'Something is missing or wrong; see the fields marked below.',
     },
 
     time: {
@@ -192,7 +197,6 @@ export const strings = {
             urlMissing: 'A custom cloud needs it',
             urlApi: 'A custom cloud needs at least one of the three APIs',
             day: 'Write it as 2027-03-31',
-            some: 'Something is missing or wrong; see the fields marked below.',
         },
         saved: {
             nothing: 'Nothing was saved',
@@ -264,7 +268,6 @@ export const strings = {
         done: 'The first events arrive within a minute or two.',
         toInputs: 'Go to Inputs',
         exists: 'There is an input of this name already',
-        choose: 'Choose at least one',
         starts: { '-1d': 'the last day', '-7d': 'the last 7 days', '-30d': 'the last 30 days' } as Record<string, string>,
     },
 
@@ -419,7 +422,6 @@ export const strings = {
             account: 'Choose an account',
             index: 'Name an index',
             interval: 'Write seconds, or a cron schedule of five fields',
-            some: 'Something is missing or wrong; see the fields marked below.',
         },
         notSaved: 'Nothing was saved',
         remove: {

@@ -1,4 +1,5 @@
 // What is around every page: theme, font, background, and nothing of the dashboard's own CSS inside.
+// Names of any length are broken rather than let a message grow out of sight.
 
 import { useEffect, useState, type ReactNode } from 'react';
 import SplunkThemeProvider from '@splunk/themes/SplunkThemeProvider';
@@ -19,6 +20,7 @@ const Dashboard = createGlobalStyle`
     #${ROOT} *, #${ROOT} *::before, #${ROOT} *::after { box-sizing: border-box; }
     #${ROOT} label { margin: 0; }
     #${ROOT} table { max-width: none; }
+    [data-test='message'] * { overflow-wrap: anywhere; }
     #${ROOT} input, #${ROOT} textarea { width: auto; margin: 0; box-shadow: none; }
 `;
 

@@ -31,7 +31,7 @@ export function PageHead({ title, description, children }: { title: string; desc
                 </Heading>
                 {description !== undefined && <Said>{description}</Said>}
             </div>
-            {children !== undefined && <Row>{children}</Row>}
+            {children !== undefined && <Row style={{ flex: 'none' }}>{children}</Row>}
         </Head>
     );
 }
@@ -59,6 +59,9 @@ export const Bar = styled.div`
     justify-content: space-between;
     gap: 24px;
     margin-bottom: 12px;
+    & > :not(p) {
+        flex: none;
+    }
     & > p {
         margin: 0;
         max-width: 76ch;
@@ -73,7 +76,7 @@ export const Muted = styled.span`
 /** A name that stays on its line; a very long one is cut, and whole where it is pointed at. */
 export const OneLine = styled.div`
     white-space: nowrap;
-    max-width: 260px;
+    max-width: 100%;
     overflow: hidden;
     text-overflow: ellipsis;
 `;

@@ -60,7 +60,10 @@ export async function call(method: 'GET' | 'POST' | 'DELETE', path: string, wish
         if (wish.signal?.aborted) throw error;
         throw new SplunkFailure('network', '', 0);
     }
-    if (!response.ok) throw new SplunkFailure(kindOf(response.status), said(text), response.status);
+    if (!response.ok) {
+        const words = said(text);
+        throw new SplunkFailure(kindOf(response.status, words), words, response.status);
+    }
     if (text.trim() === '') return {};
     try {
         return JSON.parse(text) as Answer;

@@ -7,6 +7,8 @@ export type Kind =
     | 'network'
     /** The session is over. */
     | 'session'
+    /** The page is of another session than the one that runs now. */
+    | 'stale'
     /** This user may not. */
     | 'forbidden'
     /** There is no such thing. */
@@ -41,10 +43,13 @@ function sentence(kind: Kind, said: string, status: number): string {
     if (kind === 'refused') {
         return said || `${told} (HTTP ${status})`;
     }
+    // What Splunk says then is its own redirect or its own name for it.
+    if (kind === 'session' || kind === 'stale') return told;
     return said ? `${told} ${strings.failure.splunkSays(said)}` : told;
 }
 
-export function kindOf(status: number): Kind {
+export function kindOf(status: number, said = ''): Kind {
+    if (status < 500 && /\bCSRF\b/.test(said)) return 'stale';
     switch (status) {
         case 401:
             return 'session';

@@ -4,6 +4,7 @@ import { call } from './client';
 
 export interface Session {
     user: string;
+    email: string;
     roles: string[];
     capabilities: string[];
     can(capability: string): boolean;
@@ -18,6 +19,7 @@ export async function current(signal?: AbortSignal): Promise<Session> {
     const capabilities = list(content.capabilities);
     return {
         user: String(content.username ?? ''),
+        email: String(content.email ?? ''),
         roles: list(content.roles),
         capabilities,
         can: (capability) => capabilities.includes(capability),

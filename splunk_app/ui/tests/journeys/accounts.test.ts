@@ -157,3 +157,44 @@ test('a credential about to end is warned about', async () => {
     await page.getByRole('row', { name: /^soon/ }).getByText('Ends in 8 days').waitFor();
     await page.getByRole('row', { name: /^gone/ }).getByText('Ended 2026-11-01').waitFor();
 });
+
+test('a field that was refused is mended letter by letter, and keeps the focus beside other wrong ones', async () => {
+    const at = await visit();
+    const { page } = at;
+    await at.go('configuration');
+    await button(page, 'Add the first account').click();
+    // Whoever opens it can type at once.
+    await expect.poll(() => field(page, 'Name').evaluate((input) => input === document.activeElement)).toBe(true);
+    await button(page, 'Save').click();
+    await page.getByText('Something is missing or wrong').waitFor();
+    await field(page, 'Client id').pressSequentially('abc-123');
+    expect(await field(page, 'Client id').inputValue()).toBe('abc-123');
+    expect(await field(page, 'Name').inputValue()).toBe('');
+});
+
+test('nothing closes an account that is being saved, and a failure is where the focus is', async () => {
+    const at = await visit();
+    const { page, splunk } = at;
+    await at.go('configuration');
+    await button(page, 'Add the first account').click();
+    await field(page, 'Name').fill('contoso');
+    await field(page, 'Tenant id').fill('contoso.example');
+    await field(page, 'Client id').fill('c');
+    await field(page, 'Client secret').fill('s~1');
+    let goOn = (): void => undefined;
+    const held = new Promise<void>((resolve) => (goOn = resolve));
+    await page.route('**/configs/conf-defender_bridge_account?*', async (route) => {
+        if (route.request().method() === 'POST') await held;
+        await route.continue();
+    });
+    splunk.splunkd.fault = (method) => (method === 'POST' ? refused(500, 'disk full') : undefined);
+    await field(page, 'Client secret').press('Enter');
+    await button(page, 'Saving').waitFor();
+    await page.keyboard.press('Escape');
+    expect(await button(page, 'Cancel').isDisabled()).toBe(true);
+    expect(await page.getByRole('heading', { name: 'Add account' }).count()).toBe(1);
+    goOn();
+    await page.getByText('Nothing was saved').waitFor();
+    await expect.poll(() => page.evaluate(`document.activeElement?.getAttribute('data-test')`)).toBe('failed');
+    expect(await field(page, 'Client secret').inputValue()).toBe('s~1');
+});

@@ -61,3 +61,24 @@ test('log level, limit and certificate check are saved; a failed save keeps what
     await button(page, 'Save').click();
     await expect.poll(() => conf('splunkd')).toEqual({ verify_tls: 'true' });
 });
+
+test('a proxy whose password alone could not be kept is not told as unsaved', async () => {
+    const at = await visit();
+    const { page, splunk } = at;
+    await at.go('configuration', '?tab=proxy');
+    await field(page, 'Proxy URL').fill('http://proxy.example.com:8080');
+    await field(page, 'User name').fill('splunk');
+    // Nothing is stored yet, and nothing looks as if it were.
+    expect(await field(page, 'Password').getAttribute('placeholder')).not.toBe('******');
+    await field(page, 'Password').fill('pr0xy~secret');
+    splunk.splunkd.fault = (method, path) => (method === 'POST' && path === 'storage/passwords' ? { status: 500, body: { messages: [{ type: 'ERROR', text: 'busy' }] } } : undefined);
+    await button(page, 'Save').click();
+    await page.getByText('The proxy is saved, its password is not').waitFor();
+    expect(await page.getByText('Nothing was saved').count()).toBe(0);
+    expect(await field(page, 'Password').inputValue()).toBe('pr0xy~secret');
+    splunk.splunkd.fault = undefined;
+    await button(page, 'Save').click();
+    await page.getByText('Saved. It holds from the next run').waitFor();
+    expect(splunk.splunkd.passwords.get('defender_bridge:proxy:')).toBe('pr0xy~secret');
+    await expect.poll(() => field(page, 'Password').getAttribute('placeholder')).toBe('******');
+});

@@ -1,6 +1,8 @@
 // The triage page as a person handles it, and what a journey asks about it.
 
+import { afterAll, afterEach, beforeAll, beforeEach } from 'vitest';
 import type { Browser, Locator, Page } from 'playwright-core';
+import { launch } from './browser';
 import { rows } from '../../src/splunk/spl';
 import { startStandIn, type StandIn, type Wish } from '../stand-in';
 
@@ -73,6 +75,11 @@ export class Triage {
         return ((await row.getAttribute('data-key')) ?? '').replace(/^[^/]*\//, '');
     }
 
+    /** Of the object beside the queue. */
+    async title(): Promise<string> {
+        return this.details.getByRole('heading', { level: 2 }).innerText();
+    }
+
     /** What is in the address bar's query. */
     query(): string {
         return new URL(this.page.url()).search;
@@ -111,4 +118,29 @@ export async function colleague(splunk: StandIn, id: string, verdict: Record<str
     await job.ended;
     if (job.rows[0]?.defender_outcome !== 'updated')
         throw new Error(`the colleague could not write: ${JSON.stringify([job.rows, job.messages])}`);
+}
+
+/** One browser for all stories of a file. */
+export function oneBrowser(): () => Browser {
+    let browser: Browser;
+    beforeAll(async () => {
+        browser = await launch();
+    });
+    afterAll(() => browser.close());
+    return () => browser;
+}
+
+/** An analyst who may triage and reads no secret, and opens the page anew for each story of a group. */
+export function analyst(browser: () => Browser, alerts = 300): { splunk: StandIn; triage: Triage } {
+    const at = {} as { splunk: StandIn; triage: Triage };
+    beforeAll(async () => {
+        at.splunk = await filled({ user: 'analyst' }, alerts);
+    });
+    beforeEach(async () => {
+        at.triage = await Triage.open(browser(), at.splunk);
+        await at.triage.settled();
+    });
+    afterEach(() => at.triage.close());
+    afterAll(() => at.splunk.close());
+    return at;
 }

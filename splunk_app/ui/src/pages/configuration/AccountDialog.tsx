@@ -1,15 +1,17 @@
 // From an empty form to an account that works and inputs that read with it: form, test, inputs, one after another.
 
-import { useEffect, useRef, useState } from 'react';
+import { useState } from 'react';
 import Button from '@splunk/react-ui/Button';
 import Message from '@splunk/react-ui/Message';
 import Modal from '@splunk/react-ui/Modal';
-import { goToFirstMistake } from '../../parts/Field';
-import { Failed } from '../../parts/Failed';
+import { Focused } from '../../parts/Focused';
+import { FormDialog, WIDTH } from '../../parts/FormDialog';
 import { Notice } from '../../parts/Page';
+import { useDraft } from '../../parts/useDraft';
+import { told } from '../../splunk/failure';
 import type { Verdict } from '../../splunk/check';
 import { strings } from '../../strings';
-import { account, draft as drafted, settings, wrong as wrongOf, type Account, type Draft, type Wrong } from './account';
+import { account, draft as drafted, settings, wrong as wrongOf, type Account, type Draft } from './account';
 import { AccountForm } from './AccountForm';
 import { Check } from './Check';
 import { FirstInputs } from './FirstInputs';
@@ -38,44 +40,39 @@ interface Props {
 }
 
 export function AccountDialog({ opened, onClose, returnFocus, ...rest }: Props) {
+    const [saving, setSaving] = useState(false);
     return (
-        <Modal open={opened !== undefined} onRequestClose={onClose} returnFocus={returnFocus} style={{ width: 'min(680px, calc(100vw - 40px))' }}>
-            {opened !== undefined && <Steps {...rest} opened={opened} onClose={onClose} />}
+        <Modal open={opened !== undefined} onRequestClose={() => saving || onClose()} returnFocus={returnFocus} style={WIDTH}>
+            {opened !== undefined && <Steps {...rest} opened={opened} saving={saving} onSaving={setSaving} onClose={onClose} />}
         </Modal>
     );
 }
 
-function Steps({ opened, names, isUsed, mayEdit, mayAddInputs, onSaved, onInputs, onClose }: Omit<Props, 'opened' | 'returnFocus'> & { opened: Opened }) {
+interface StepsProps extends Omit<Props, 'opened' | 'returnFocus'> {
+    opened: Opened;
+    saving: boolean;
+    onSaving: (saving: boolean) => void;
+}
+
+function Steps({ opened, names, isUsed, mayEdit, mayAddInputs, saving, onSaving, onSaved, onInputs, onClose }: StepsProps) {
     const [step, setStep] = useState(opened.step);
-    const [draft, setDraft] = useState(opened.draft);
+    const { draft, setDraft, wrong, refuse, refusals, change } = useDraft(opened.draft);
     const [before, setBefore] = useState(opened.before);
-    const [wrong, setWrong] = useState<Wrong>({});
     const [kept, setKept] = useState<Kept>();
-    const [saving, setSaving] = useState(false);
     const [round, setRound] = useState(0);
     const [verdict, setVerdict] = useState<Verdict>();
     const [checked, setChecked] = useState(false);
-    const form = useRef<HTMLFormElement>(null);
     const name = draft.name.trim();
     const offersInputs = mayAddInputs && !isUsed(name);
 
-    useEffect(() => {
-        if (Object.keys(wrong).length > 0) goToFirstMistake(form.current);
-    }, [wrong]);
-
-    const change = (part: Partial<Draft>) => {
-        setDraft((now) => ({ ...now, ...part }));
-        setWrong((now) => Object.fromEntries(Object.entries(now).filter(([key]) => !(key in part))));
-    };
-
     const submit = async (test: boolean) => {
         const found = wrongOf(draft, before, names);
-        setWrong(found);
+        refuse(found);
         setKept(undefined);
         if (Object.keys(found).length > 0) return;
-        setSaving(true);
+        onSaving(true);
         const result = await save(draft, before, new Date());
-        setSaving(false);
+        onSaving(false);
         setKept(result);
         if (result.done === 'nothing') return;
         // From here on it exists: saving again edits it.
@@ -91,7 +88,7 @@ function Steps({ opened, names, isUsed, mayEdit, mayAddInputs, onSaved, onInputs
         else onClose();
     };
 
-    if (step === 'inputs') return <FirstInputs account={name} onCreated={onInputs} onClose={onClose} />;
+    if (step === 'inputs') return <FirstInputs account={name} working={saving} onWorking={onSaving} onCreated={onInputs} onClose={onClose} />;
     if (step === 'check') {
         const words = strings.check;
         return (
@@ -123,11 +120,15 @@ function Steps({ opened, names, isUsed, mayEdit, mayAddInputs, onSaved, onInputs
                         }}
                         label={words.again}
                     />
-                    {offersInputs && checked && verdict !== undefined && verdict !== 'failed' ? (
-                        <Button appearance="primary" onClick={() => setStep('inputs')} label={words.createInputs} />
-                    ) : (
-                        <Button appearance="primary" onClick={onClose} label={strings.action.close} />
-                    )}
+                    <Focused>
+                        {(ref) =>
+                            offersInputs && checked && verdict !== undefined && verdict !== 'failed' ? (
+                                <Button appearance="primary" elementRef={ref} onClick={() => setStep('inputs')} label={words.createInputs} />
+                            ) : (
+                                <Button appearance="primary" elementRef={ref} onClick={onClose} label={strings.action.close} />
+                            )
+                        }
+                    </Focused>
                 </Modal.Footer>
             </>
         );
@@ -135,42 +136,30 @@ function Steps({ opened, names, isUsed, mayEdit, mayAddInputs, onSaved, onInputs
 
     const words = strings.accounts;
     return (
-        <form
-            ref={form}
-            noValidate
-            // So that head and foot stay in sight while the body scrolls.
-            style={{ display: 'contents' }}
-            onSubmit={(event) => {
-                event.preventDefault();
-                void submit(true);
-            }}
+        <FormDialog
+            title={before === undefined ? words.form.create : words.form.edit(name)}
+            wrong={wrong}
+            refusals={refusals}
+            failed={failed(kept)}
+            saving={saving}
+            onSubmit={() => void submit(true)}
+            onCancel={onClose}
+            buttons={
+                <>
+                    <Button appearance="secondary" disabled={saving} onClick={() => void submit(false)} label={saving ? strings.action.saving : strings.action.save} />
+                    <Button appearance="primary" type="submit" disabled={saving} label={words.form.saveAndTest} />
+                </>
+            }
         >
-            <Modal.Header title={before === undefined ? words.form.create : words.form.edit(name)} />
-            <Modal.Body>
-                {Object.keys(wrong).length > 0 && (
-                    <Notice role="alert">
-                        <Message type="error" appearance="fill">
-                            {words.wrong.some}
-                        </Message>
-                    </Notice>
-                )}
-                {kept?.done === 'nothing' && (
-                    <Notice>
-                        <Failed title={words.saved.nothing} error={kept.error} />
-                    </Notice>
-                )}
-                {kept?.done === 'settings' && (
-                    <Notice>
-                        <Failed title={words.saved.half} error={`${kept.error instanceof Error ? kept.error.message : ''} ${words.saved.halfText}`} />
-                    </Notice>
-                )}
-                <AccountForm draft={draft} before={before} wrong={wrong} disabled={saving} onChange={change} />
-            </Modal.Body>
-            <Modal.Footer>
-                <Button appearance="secondary" onClick={onClose} label={strings.action.cancel} />
-                <Button appearance="secondary" disabled={saving} onClick={() => void submit(false)} label={saving ? strings.action.saving : strings.action.save} />
-                <Button appearance="primary" type="submit" disabled={saving} label={words.form.saveAndTest} />
-            </Modal.Footer>
-        </form>
+            <AccountForm draft={draft} before={before} wrong={wrong} disabled={saving} onChange={change} />
+        </FormDialog>
     );
+}
+
+/** Which half is missing, and why. */
+function failed(kept: Kept | undefined): { title: string; error: unknown } | undefined {
+    const words = strings.accounts.saved;
+    if (kept?.done === 'nothing') return { title: words.nothing, error: kept.error };
+    if (kept?.done === 'settings') return { title: words.half, error: `${told(kept.error)} ${words.halfText}` };
+    return undefined;
 }

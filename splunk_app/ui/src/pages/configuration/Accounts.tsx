@@ -1,16 +1,17 @@
 // All accounts, and what can be done with each.
 
-import { useMemo, useRef, useState } from 'react';
+import { useMemo, useState } from 'react';
 import Button from '@splunk/react-ui/Button';
 import Chip from '@splunk/react-ui/Chip';
 import Message from '@splunk/react-ui/Message';
-import Modal from '@splunk/react-ui/Modal';
 import Table from '@splunk/react-ui/Table';
 import Plus from '@splunk/react-icons/Plus';
 import { Act } from '../../parts/Act';
+import { DeleteDialog } from '../../parts/DeleteDialog';
 import { Failed } from '../../parts/Failed';
 import { Bar, Empty, Loading, LookOnly, Muted, Notice, OneLine, Row } from '../../parts/Page';
 import { useLoaded } from '../../parts/useLoaded';
+import { useOpener } from '../../parts/useOpener';
 import { markConfigured } from '../../splunk/app';
 import * as conf from '../../splunk/conf';
 import * as inputs from '../../splunk/inputs';
@@ -18,7 +19,7 @@ import { setsUpAccounts, setsUpInputs, type Session } from '../../splunk/session
 import { strings } from '../../strings';
 import { CONF, account, cloned, daysLeft, draft, expiresSoon, needsSecret, type Account } from './account';
 import { AccountDialog, type Opened } from './AccountDialog';
-import { remove, type Removed } from './keep';
+import { remove } from './keep';
 
 const words = strings.accounts;
 
@@ -32,16 +33,15 @@ export function Accounts({ session }: { session: Session }) {
     const used = useLoaded((signal) => inputs.list(signal).catch(() => undefined));
     const [opened, setOpened] = useState<Opened>();
     const [removing, setRemoving] = useState<Account>();
-    const opener = useRef<HTMLElement | null>(null);
+    const { remember, returnFocus } = useOpener('[data-add-account]');
     const accounts = loaded.value ?? [];
     const now = Date.now();
     const expiring = useMemo(() => accounts.filter((one) => expiresSoon(one, Date.now())).map(({ name }) => name), [accounts]);
 
     const open = (what: Opened) => {
-        opener.current = document.activeElement as HTMLElement | null;
+        remember();
         setOpened(what);
     };
-    const returnFocus = () => (opener.current?.isConnected === true ? opener.current : document.querySelector<HTMLElement>('[data-add-account]'))?.focus();
     const readers = (name: string) => used.value?.filter((input) => input.settings.account === name).map((input) => input.name);
 
     if (loaded.value === undefined) return loaded.error === undefined ? <Loading /> : <Failed error={loaded.error} again={loaded.again} title={words.failed} />;
@@ -76,13 +76,13 @@ export function Accounts({ session }: { session: Session }) {
                         <p>{words.intro}</p>
                         {mayEdit && add(words.add)}
                     </Bar>
-                    <Table stripeRows>
+                    <Table stripeRows tableStyle={{ minWidth: 1200, tableLayout: 'fixed', width: '100%' }}>
                         <Table.Head>
-                            <Table.HeadCell>{words.column.name}</Table.HeadCell>
-                            <Table.HeadCell>{words.column.tenant}</Table.HeadCell>
-                            <Table.HeadCell>{words.column.auth}</Table.HeadCell>
-                            <Table.HeadCell>{words.column.access}</Table.HeadCell>
-                            <Table.HeadCell>{words.column.credential}</Table.HeadCell>
+                            <Table.HeadCell width="auto">{words.column.name}</Table.HeadCell>
+                            <Table.HeadCell width={260}>{words.column.tenant}</Table.HeadCell>
+                            <Table.HeadCell width={130}>{words.column.auth}</Table.HeadCell>
+                            <Table.HeadCell width={130}>{words.column.access}</Table.HeadCell>
+                            <Table.HeadCell width={160}>{words.column.credential}</Table.HeadCell>
                             <Table.HeadCell width={340}>{words.column.actions}</Table.HeadCell>
                         </Table.Head>
                         <Table.Body>
@@ -121,7 +121,7 @@ export function Accounts({ session }: { session: Session }) {
                                                         what={strings.action.delete}
                                                         to={one.name}
                                                         onClick={() => {
-                                                            opener.current = document.activeElement as HTMLElement | null;
+                                                            remember();
                                                             setRemoving(one);
                                                         }}
                                                     />
@@ -153,13 +153,20 @@ export function Accounts({ session }: { session: Session }) {
                 }}
                 returnFocus={returnFocus}
             />
-            <Remove
-                account={removing}
-                readers={removing === undefined ? [] : readers(removing.name)}
+            <DeleteDialog
+                name={removing?.name}
+                words={words.remove}
+                remove={async (name) => {
+                    const removed = await remove(name);
+                    loaded.again();
+                    if (removed.done === 'all') return undefined;
+                    return { title: removed.done === 'nothing' ? words.remove.halfSecret : words.remove.halfConf, error: removed.error };
+                }}
                 onClose={() => setRemoving(undefined)}
-                onRemoved={loaded.again}
                 returnFocus={returnFocus}
-            />
+            >
+                {removing !== undefined && <Readers names={readers(removing.name)} />}
+            </DeleteDialog>
         </>
     );
 }
@@ -200,54 +207,13 @@ function Permissions() {
     );
 }
 
-interface RemoveProps {
-    account: Account | undefined;
-    readers: string[] | undefined;
-    onClose: () => void;
-    onRemoved: () => void;
-    returnFocus: () => void;
-}
-
-function Remove({ account: of, readers, onClose, onRemoved, returnFocus }: RemoveProps) {
-    const [result, setResult] = useState<Removed>();
-    const [working, setWorking] = useState(false);
-    const close = () => {
-        setResult(undefined);
-        onClose();
-    };
-    const go = async (name: string) => {
-        setWorking(true);
-        const removed = await remove(name);
-        setWorking(false);
-        onRemoved();
-        if (removed.done === 'all') close();
-        else setResult(removed);
-    };
+/** Whom a deletion would leave without an account. */
+function Readers({ names }: { names: string[] | undefined }) {
+    if (names === undefined) return <Message type="warning">{words.remove.unknown}</Message>;
+    if (names.length === 0) return null;
     return (
-        <Modal open={of !== undefined} onRequestClose={close} returnFocus={returnFocus} style={{ width: 'min(520px, calc(100vw - 40px))' }}>
-            {of !== undefined && (
-                <>
-                    <Modal.Header title={words.remove.title(of.name)} />
-                    <Modal.Body>
-                        {result !== undefined && result.done !== 'all' && (
-                            <Notice>
-                                <Failed title={result.done === 'nothing' ? words.remove.halfSecret : words.remove.halfConf} error={result.error} />
-                            </Notice>
-                        )}
-                        <p style={{ marginTop: 0 }}>{words.remove.text}</p>
-                        {readers === undefined && <Message type="warning">{words.remove.unknown}</Message>}
-                        {readers !== undefined && readers.length > 0 && (
-                            <Message type="warning" appearance="fill">
-                                {words.remove.used(readers)}
-                            </Message>
-                        )}
-                    </Modal.Body>
-                    <Modal.Footer>
-                        <Button appearance="secondary" onClick={close} label={strings.action.cancel} />
-                        <Button appearance="destructive" disabled={working} onClick={() => void go(of.name)} label={working ? strings.action.deleting : words.remove.button} />
-                    </Modal.Footer>
-                </>
-            )}
-        </Modal>
+        <Message type="warning" appearance="fill">
+            {words.remove.used(names)}
+        </Message>
     );
 }

@@ -9,14 +9,15 @@ import Modal from '@splunk/react-ui/Modal';
 import Text from '@splunk/react-ui/Text';
 import styled from 'styled-components';
 import { ChoiceField, SuggestField } from '../../parts/Field';
-import { Notice, Row } from '../../parts/Page';
+import { Row } from '../../parts/Page';
+import { useFirstField } from '../../parts/useFirstField';
 import { useLoaded } from '../../parts/useLoaded';
 import { SplunkFailure, told } from '../../splunk/failure';
 import * as inputs from '../../splunk/inputs';
 import { indexes, info } from '../../splunk/server';
 import { page } from '../../splunk/web';
 import { strings } from '../../strings';
-import { whereToRun } from '../inputs/place';
+import { WhereToRun } from '../inputs/WhereToRun';
 
 const words = strings.wizard;
 const FEEDS = ['alerts', 'incidents'] as const;
@@ -36,21 +37,28 @@ interface Row_ {
     state?: 'created' | { wrong: string };
 }
 
-export function FirstInputs({ account, onCreated, onClose }: { account: string; onCreated: () => void; onClose: () => void }) {
+interface Props {
+    account: string;
+    working: boolean;
+    onWorking: (working: boolean) => void;
+    onCreated: () => void;
+    onClose: () => void;
+}
+
+export function FirstInputs({ account, working, onWorking, onCreated, onClose }: Props) {
     const [rows, setRows] = useState<Row_[]>(() => FEEDS.map((feed) => ({ feed, wanted: true, name: `${account}_${feed}`, interval: feed === 'alerts' ? '60' : '300' })));
     const [index, setIndex] = useState('main');
     const [start, setStart] = useState('-7d');
-    const [working, setWorking] = useState(false);
+    const around = useFirstField<HTMLDivElement>();
     const known = useLoaded((signal) => indexes(signal).catch(() => []));
     const server = useLoaded((signal) => info(signal).catch(() => undefined));
     const change = (feed: string, part: Partial<Row_>) => setRows((now) => now.map((row) => (row.feed === feed ? { ...row, ...part } : row)));
 
     const open = rows.filter((row) => row.wanted && row.state !== 'created');
     const created = rows.filter((row) => row.state === 'created');
-    const hint = whereToRun(server.value);
 
     const create = async () => {
-        setWorking(true);
+        onWorking(true);
         let some = false;
         for (const row of open) {
             try {
@@ -62,58 +70,54 @@ export function FirstInputs({ account, onCreated, onClose }: { account: string; 
                 change(row.feed, { state: { wrong: exists ? words.exists : told(error) } });
             }
         }
-        setWorking(false);
+        onWorking(false);
         if (some) onCreated();
     };
 
     return (
         <>
-            <Modal.Header title={words.title(account)} />
+            <Modal.Header title={words.title(account)} hideCloseButton={working} />
             <Modal.Body>
                 <p style={{ marginTop: 0 }}>{words.text}</p>
-                {hint !== undefined && (
-                    <Notice>
-                        <Message type={hint.type} appearance="fill">
-                            {hint.text}
-                        </Message>
-                    </Notice>
-                )}
-                {rows.map((row) => (
-                    <div key={row.feed} style={{ marginBottom: 12 }}>
-                        {row.state === 'created' ? (
-                            <Row role="status">
-                                <CheckCircle aria-hidden="true" /> {words.created(row.name)}
-                            </Row>
-                        ) : (
-                            <Line>
-                                <Checkbox checked={row.wanted} disabled={working} onChange={() => change(row.feed, { wanted: !row.wanted })}>
-                                    {words.feed[row.feed]}
-                                </Checkbox>
-                                <Text
-                                    value={row.name}
-                                    disabled={working || !row.wanted}
-                                    onChange={(_, { value }) => change(row.feed, { name: value, state: undefined })}
-                                    aria-label={`${words.name}: ${words.feed[row.feed]}`}
-                                />
-                                <span>{words.interval}</span>
-                                <Text
-                                    value={row.interval}
-                                    disabled={working || !row.wanted}
-                                    onChange={(_, { value }) => change(row.feed, { interval: value, state: undefined })}
-                                    aria-label={`${words.interval}: ${words.feed[row.feed]}`}
-                                />
-                                <span>{words.seconds}</span>
-                            </Line>
-                        )}
-                        {row.state !== undefined && row.state !== 'created' && (
-                            <div style={{ marginTop: 8 }}>
-                                <Message type="error" appearance="fill">
-                                    <div role="alert">{row.state.wrong}</div>
-                                </Message>
-                            </div>
-                        )}
-                    </div>
-                ))}
+                <WhereToRun server={server.value} />
+                <div ref={around}>
+                    {rows.map((row) => (
+                        <div key={row.feed} style={{ marginBottom: 12 }}>
+                            {row.state === 'created' ? (
+                                <Row role="status">
+                                    <CheckCircle aria-hidden="true" /> {words.created(row.name)}
+                                </Row>
+                            ) : (
+                                <Line>
+                                    <Checkbox checked={row.wanted} disabled={working} onChange={() => change(row.feed, { wanted: !row.wanted })}>
+                                        {words.feed[row.feed]}
+                                    </Checkbox>
+                                    <Text
+                                        value={row.name}
+                                        disabled={working || !row.wanted}
+                                        onChange={(_, { value }) => change(row.feed, { name: value, state: undefined })}
+                                        aria-label={`${words.name}: ${words.feed[row.feed]}`}
+                                    />
+                                    <span>{words.interval}</span>
+                                    <Text
+                                        value={row.interval}
+                                        disabled={working || !row.wanted}
+                                        onChange={(_, { value }) => change(row.feed, { interval: value, state: undefined })}
+                                        aria-label={`${words.interval}: ${words.feed[row.feed]}`}
+                                    />
+                                    <span>{words.seconds}</span>
+                                </Line>
+                            )}
+                            {row.state !== undefined && row.state !== 'created' && (
+                                <div style={{ marginTop: 8 }}>
+                                    <Message type="error" appearance="fill">
+                                        <div role="alert">{row.state.wrong}</div>
+                                    </Message>
+                                </div>
+                            )}
+                        </div>
+                    ))}
+                </div>
                 {created.length < rows.length && (
                     <div style={{ marginTop: 20 }}>
                         <SuggestField label={strings.wizard.index} help={words.indexHelp} value={index} disabled={working} onChange={setIndex} options={known.value ?? []} />
@@ -136,7 +140,7 @@ export function FirstInputs({ account, onCreated, onClose }: { account: string; 
                     </>
                 ) : (
                     <>
-                        <Button appearance="secondary" onClick={onClose} label={words.later} />
+                        <Button appearance="secondary" disabled={working} onClick={onClose} label={words.later} />
                         <Button appearance="primary" disabled={working || open.length === 0} onClick={() => void create()} label={working ? words.creating : words.create(open.length)} />
                     </>
                 )}

@@ -12,7 +12,7 @@ import * as conf from '../../splunk/conf';
 import { searchPage } from '../../splunk/web';
 import { strings } from '../../strings';
 import type { Loaded } from '../../parts/useLoaded';
-import { saveProxy, wrongLimit, wrongProxy, type ProxyDraft } from './proxy';
+import { HalfSaved, saveProxy, wrongLimit, wrongProxy, type ProxyDraft } from './proxy';
 
 const words = strings.settings;
 export const CONF = 'defender_bridge_settings';
@@ -94,7 +94,7 @@ function Form({ intro, tab, stanza, ready, well, beside, children }: FormProps) 
                     )}
                     {stanza.error !== undefined && (
                         <Notice>
-                            <Failed title={words.notSaved} error={stanza.error} />
+                            <Failed title={stanza.error instanceof HalfSaved ? words.proxy.half : words.notSaved} error={stanza.error} />
                         </Notice>
                     )}
                 </div>
@@ -118,12 +118,14 @@ export function Proxy(tab: Tab) {
     const shown = tried ? wrong : {};
     const field = (key: keyof ProxyDraft) => ({ value: draft?.[key] ?? '', error: shown[key], disabled: tab.disabled || stanza.saving, onChange: (value: string) => change({ [key]: value }) });
     const text = words.proxy;
+    // The store is never read: a password is there when a user name was saved.
+    const stored = (tab.loaded.value?.proxy?.username ?? '') !== '';
     return (
         <div onSubmitCapture={() => setTried(true)}>
             <Form intro={text.intro} tab={tab} stanza={stanza} ready={draft !== undefined} well={Object.keys(wrong).length === 0}>
                 <TextField label={text.url} help={text.urlHelp} placeholder="http://proxy.example.com:8080" {...field('url')} />
                 <TextField label={text.username} help={text.usernameHelp} {...field('username')} />
-                <TextField label={text.password} help={`${text.passwordHelp} ${text.passwordKept} ${text.passwordRemoved}`} password placeholder="******" {...field('password')} />
+                <TextField label={text.password} help={`${text.passwordHelp} ${text.passwordKept} ${text.passwordRemoved}`} password placeholder={stored ? strings.accounts.form.kept : undefined} {...field('password')} />
                 <TextField label={text.noProxy} help={text.noProxyHelp} {...field('no_proxy')} />
             </Form>
         </div>

@@ -34,6 +34,11 @@ export function wrongLimit(text: string): string | undefined {
     return /^(|[1-9][0-9]{0,5})$/.test(text.trim()) ? undefined : words.limits.wrong;
 }
 
+/** The settings are saved, the password is not. */
+export class HalfSaved extends Error {
+    override readonly name = 'HalfSaved';
+}
+
 /** `before`: the user name as saved. An empty password keeps what is stored; no user name needs none. */
 export async function saveProxy(draft: ProxyDraft, before: string): Promise<void> {
     const username = draft.username.trim();
@@ -42,6 +47,6 @@ export async function saveProxy(draft: ProxyDraft, before: string): Promise<void
         if (draft.password !== '') await passwords.put('proxy', draft.password);
         else if (username === '' && before !== '') await passwords.forget('proxy');
     } catch (error) {
-        throw new Error(`${words.proxy.half}: ${told(error)}`);
+        throw new HalfSaved(told(error));
     }
 }

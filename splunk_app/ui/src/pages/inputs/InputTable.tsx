@@ -40,7 +40,7 @@ function every(interval: string): string {
 
 function Name({ name, what: reads }: { name: string; what: string }) {
     return (
-        <div>
+        <div style={{ minWidth: 0 }}>
             <OneLine title={name}>
                 <strong>{name}</strong>
             </OneLine>
@@ -51,14 +51,14 @@ function Name({ name, what: reads }: { name: string; what: string }) {
 
 export function InputTable({ inputs, health, now, mayEdit, switching, linked, onSwitch, onEdit, onClone, onDelete }: Props) {
     return (
-        <Table stripeRows>
+        <Table stripeRows tableStyle={{ minWidth: mayEdit ? 1200 : 990, tableLayout: 'fixed', width: '100%' }}>
             <Table.Head>
-                <Table.HeadCell>{words.column.name}</Table.HeadCell>
-                <Table.HeadCell>{words.column.account}</Table.HeadCell>
-                <Table.HeadCell>{words.column.index}</Table.HeadCell>
-                <Table.HeadCell>{words.column.last}</Table.HeadCell>
-                <Table.HeadCell>{words.column.newest}</Table.HeadCell>
-                <Table.HeadCell>{words.column.next}</Table.HeadCell>
+                <Table.HeadCell width="auto">{words.column.name}</Table.HeadCell>
+                <Table.HeadCell width={150}>{words.column.account}</Table.HeadCell>
+                <Table.HeadCell width={130}>{words.column.index}</Table.HeadCell>
+                <Table.HeadCell width={150}>{words.column.last}</Table.HeadCell>
+                <Table.HeadCell width={130}>{words.column.newest}</Table.HeadCell>
+                <Table.HeadCell width={130}>{words.column.next}</Table.HeadCell>
                 <Table.HeadCell width={92}>{words.column.enabled}</Table.HeadCell>
                 {mayEdit ? <Table.HeadCell width={210}>{words.column.actions}</Table.HeadCell> : null}
             </Table.Head>
@@ -71,8 +71,12 @@ export function InputTable({ inputs, health, now, mayEdit, switching, linked, on
                             <Table.Cell>
                                 <Name name={input.name} what={what(feed, api)} />
                             </Table.Cell>
-                            <Table.Cell>{input.settings.account}</Table.Cell>
-                            <Table.Cell>{input.settings.index}</Table.Cell>
+                            <Table.Cell>
+                                <OneLine title={input.settings.account}>{input.settings.account}</OneLine>
+                            </Table.Cell>
+                            <Table.Cell>
+                                <OneLine title={input.settings.index}>{input.settings.index}</OneLine>
+                            </Table.Cell>
                             <Table.Cell>
                                 <LastRun health={of} now={now} enabled={input.enabled} />
                             </Table.Cell>
@@ -119,13 +123,13 @@ export function Elsewhere({ health, now, linked }: { health: Health[]; now: numb
             <Bar>
                 <p>{text.text}</p>
             </Bar>
-            <Table stripeRows>
+            <Table stripeRows tableStyle={{ minWidth: 900, tableLayout: 'fixed', width: '100%' }}>
                 <Table.Head>
-                    <Table.HeadCell>{words.column.name}</Table.HeadCell>
-                    <Table.HeadCell>{text.host}</Table.HeadCell>
-                    <Table.HeadCell>{words.column.account}</Table.HeadCell>
-                    <Table.HeadCell>{words.column.last}</Table.HeadCell>
-                    <Table.HeadCell>{words.column.newest}</Table.HeadCell>
+                    <Table.HeadCell width="auto">{words.column.name}</Table.HeadCell>
+                    <Table.HeadCell width={200}>{text.host}</Table.HeadCell>
+                    <Table.HeadCell width={200}>{words.column.account}</Table.HeadCell>
+                    <Table.HeadCell width={180}>{words.column.last}</Table.HeadCell>
+                    <Table.HeadCell width={150}>{words.column.newest}</Table.HeadCell>
                 </Table.Head>
                 <Table.Body>
                     {health.map((of) => (
@@ -133,8 +137,12 @@ export function Elsewhere({ health, now, linked }: { health: Health[]; now: numb
                             <Table.Cell>
                                 <Name name={of.name} what={what(of.feed, of.api)} />
                             </Table.Cell>
-                            <Table.Cell>{of.host}</Table.Cell>
-                            <Table.Cell>{of.account}</Table.Cell>
+                            <Table.Cell>
+                                <OneLine title={of.host}>{of.host}</OneLine>
+                            </Table.Cell>
+                            <Table.Cell>
+                                <OneLine title={of.account}>{of.account}</OneLine>
+                            </Table.Cell>
                             <Table.Cell>
                                 <LastRun health={of} now={now} enabled />
                             </Table.Cell>

@@ -4,12 +4,13 @@ import { useEffect, useRef, useState } from 'react';
 import Button from '@splunk/react-ui/Button';
 import Link from '@splunk/react-ui/Link';
 import Message from '@splunk/react-ui/Message';
-import Modal from '@splunk/react-ui/Modal';
 import Plus from '@splunk/react-icons/Plus';
+import { DeleteDialog } from '../../parts/DeleteDialog';
 import { Failed } from '../../parts/Failed';
 import { Empty, Loading, LookOnly, Notice, PageHead, Row } from '../../parts/Page';
 import { relative } from '../../parts/time';
 import { useLoaded } from '../../parts/useLoaded';
+import { useOpener } from '../../parts/useOpener';
 import * as conf from '../../splunk/conf';
 import { SplunkFailure } from '../../splunk/failure';
 import { newest, type Health } from '../../splunk/health';
@@ -22,7 +23,7 @@ import { strings } from '../../strings';
 import { InputDialog, type Opened } from './InputDialog';
 import { Elsewhere, InputTable } from './InputTable';
 import { cloned, draft } from './input';
-import { whereToRun } from './place';
+import { WhereToRun } from './WhereToRun';
 
 const words = strings.inputs;
 const LOG = searchPage('`defender_bridge_log`');
@@ -40,7 +41,7 @@ export function Inputs() {
     const [removing, setRemoving] = useState<Input>();
     const [switching, setSwitching] = useState<string>();
     const [notSwitched, setNotSwitched] = useState<{ title: string; error: unknown }>();
-    const opener = useRef<HTMLElement | null>(null);
+    const { remember, returnFocus } = useOpener('[data-add-input]');
     // What Health links to: shown among the others, and nothing else happens.
     const [linked] = useState(() => new URLSearchParams(window.location.search).get('form.input') ?? undefined);
     const led = useRef(false);
@@ -68,10 +69,6 @@ export function Inputs() {
     const mayEdit = session.value !== undefined && setsUpInputs(session.value);
     const list = loaded.value ?? [];
     const names = list.map(({ name }) => name);
-    const remember = () => {
-        opener.current = document.activeElement as HTMLElement | null;
-    };
-    const returnFocus = () => (opener.current?.isConnected === true ? opener.current : document.querySelector<HTMLElement>('[data-add-input]'))?.focus();
     const open = (what: Opened) => {
         remember();
         setOpened(what);
@@ -133,18 +130,11 @@ export function Inputs() {
     const failing = list.filter((input) => input.enabled && going.get(input.name)?.outcome === 'error');
     // What was deleted here left its last events, too.
     const elsewhere = (health.value ?? []).filter((one) => !names.includes(one.name) && one.host !== server.value?.name);
-    const hint = whereToRun(server.value);
     return (
         <>
             {head}
             {!mayEdit && <LookOnly why={strings.rights.inputs} />}
-            {mayEdit && hint !== undefined && (
-                <Notice>
-                    <Message type={hint.type} appearance="fill">
-                        {hint.text}
-                    </Message>
-                </Notice>
-            )}
+            {mayEdit && <WhereToRun server={server.value} />}
             {notSwitched !== undefined && (
                 <Notice>
                     <Failed {...notSwitched} />
@@ -223,49 +213,21 @@ export function Inputs() {
                 onClose={() => setOpened(undefined)}
                 returnFocus={returnFocus}
             />
-            <Remove input={removing} onClose={() => setRemoving(undefined)} onRemoved={refresh} returnFocus={returnFocus} />
+            <DeleteDialog
+                name={removing?.name}
+                words={words.remove}
+                remove={async (name) => {
+                    try {
+                        await inputs.remove(name);
+                    } catch (error) {
+                        return { title: words.remove.failed, error };
+                    }
+                    refresh();
+                    return undefined;
+                }}
+                onClose={() => setRemoving(undefined)}
+                returnFocus={returnFocus}
+            />
         </>
-    );
-}
-
-function Remove({ input, onClose, onRemoved, returnFocus }: { input: Input | undefined; onClose: () => void; onRemoved: () => void; returnFocus: () => void }) {
-    const [error, setError] = useState<unknown>();
-    const [working, setWorking] = useState(false);
-    const close = () => {
-        setError(undefined);
-        onClose();
-    };
-    const go = async (name: string) => {
-        setWorking(true);
-        setError(undefined);
-        try {
-            await inputs.remove(name);
-            onRemoved();
-            close();
-        } catch (failure) {
-            setError(failure);
-        }
-        setWorking(false);
-    };
-    return (
-        <Modal open={input !== undefined} onRequestClose={close} returnFocus={returnFocus} style={{ width: 'min(520px, calc(100vw - 40px))' }}>
-            {input !== undefined && (
-                <>
-                    <Modal.Header title={words.remove.title(input.name)} />
-                    <Modal.Body>
-                        {error !== undefined && (
-                            <Notice>
-                                <Failed title={words.remove.failed} error={error} />
-                            </Notice>
-                        )}
-                        <p style={{ margin: 0 }}>{words.remove.text}</p>
-                    </Modal.Body>
-                    <Modal.Footer>
-                        <Button appearance="secondary" onClick={close} label={strings.action.cancel} />
-                        <Button appearance="destructive" disabled={working} onClick={() => void go(input.name)} label={working ? strings.action.deleting : words.remove.button} />
-                    </Modal.Footer>
-                </>
-            )}
-        </Modal>
     );
 }

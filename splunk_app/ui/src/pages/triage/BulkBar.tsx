@@ -1,6 +1,5 @@
 // What can be done to all that is selected; stays in sight at the bottom.
 import Button from '@splunk/react-ui/Button';
-import Link from '@splunk/react-ui/Link';
 import variables from '@splunk/themes/variables';
 import styled from 'styled-components';
 import { Row, Small, Strong } from './look';
@@ -38,7 +37,7 @@ export function BulkBar(props: Props) {
                 <Row aria-live="polite">
                     <Strong>{say.selected(props.count)}</Strong>
                     {props.hidden > 0 && <Small>{say.outside(props.hidden)}</Small>}
-                    {props.rest > 0 && <Link onClick={props.onAll}>{strings.table.selectAll(props.rest)}</Link>}
+                    {props.rest > 0 && <Button appearance="subtle" label={strings.table.selectAll(props.rest)} onClick={props.onAll} />}
                 </Row>
                 <Row>
                     <Button appearance="subtle" label={say.clear} onClick={props.onClear} />

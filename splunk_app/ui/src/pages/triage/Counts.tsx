@@ -16,6 +16,8 @@ const Count = styled.button<{ $chosen: boolean }>`
     display: flex;
     font: inherit;
     gap: 8px;
+    max-width: 320px;
+    min-width: 0;
     padding: 4px 10px;
     &:hover {
         background: ${variables.interactiveColorOverlayHover};

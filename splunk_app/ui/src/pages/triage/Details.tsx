@@ -1,5 +1,5 @@
 // All there is to know about one alert or incident, beside the queue.
-import { useEffect, useRef, useState, type ReactNode } from 'react';
+import { useEffect, useRef, useState, type MouseEventHandler, type ReactNode } from 'react';
 import Button from '@splunk/react-ui/Button';
 import Heading from '@splunk/react-ui/Heading';
 import Link from '@splunk/react-ui/Link';
@@ -36,6 +36,8 @@ interface Props {
     mayWrite: boolean;
     /** Through which it is read and written; `null` where that must be chosen first. */
     account: string | null;
+    /** Where an object is found on this page, for another tab. */
+    address: (item: Item) => string;
     portal: (item: Item) => string;
     alertsOf: (incident: Item) => readonly Item[];
     incidentOf: (alert: Item) => Item | null;
@@ -47,6 +49,8 @@ const Body = styled(Sheet)`
     display: flex;
     flex-direction: column;
     height: 100vh;
+    min-width: 0;
+    overflow-wrap: anywhere;
 `;
 
 const Head = styled.div`
@@ -81,7 +85,7 @@ export function Details(props: Props) {
             onRequestClose={({ reason }) => reason === 'escapeKey' && props.onClose()}
             initialFocus="container"
             returnFocus={props.returnFocus}
-            innerStyle={{ width: 'min(680px, 92vw)', height: '100%' }}
+            innerStyle={{ width: 'min(680px, 92vw)', display: 'block', height: '100%' }}
             aria-label={strings.drawer.label}
         >
             {shown !== null && <Panel {...props} item={shown} key={shown.key} />}
@@ -96,12 +100,12 @@ function Panel(props: Props & { item: Item }) {
         <Body {...{ [OF_THE_PAGE]: '' }} data-test="details">
             <Head>
                 <Row $wrap={false} style={{ justifyContent: 'space-between' }}>
-                    <Row>
+                    <Row style={{ minWidth: 0 }}>
                         <Severity severity={item.severity} />
                         <StatusTag status={item.status} />
                         {item.classification !== null && <Tag>{worded('classification', item.classification)}</Tag>}
                     </Row>
-                    <Row $gap={0} $wrap={false}>
+                    <Row $gap={0} $wrap={false} style={{ flex: 'none' }}>
                         <Button
                             appearance="subtle"
                             icon={<ChevronUp />}
@@ -209,7 +213,7 @@ function Section({ title, children }: { title?: string; children: ReactNode }) {
     );
 }
 
-function facts({ item, incidentOf, onOpen, account, now }: Props & { item: Item }): [string, ReactNode][] {
+function facts({ item, incidentOf, onOpen, address, account, now }: Props & { item: Item }): [string, ReactNode][] {
     const is = strings.drawer.facts;
     const incident = item.subject === 'alert' ? incidentOf(item) : null;
     const activity = [item.firstActivity, item.lastActivity].filter(Boolean).length > 0;
@@ -217,7 +221,7 @@ function facts({ item, incidentOf, onOpen, account, now }: Props & { item: Item 
         [
             is.incident,
             incident !== null ? (
-                <Link onClick={() => onOpen(incident)}>{`${incident.id} · ${incident.title}`}</Link>
+                <Link to={address(incident)} onClick={instead(() => onOpen(incident))}>{`${incident.id} · ${incident.title}`}</Link>
             ) : item.subject === 'alert' ? (
                 item.incidentId
             ) : null,
@@ -249,6 +253,14 @@ function facts({ item, incidentOf, onOpen, account, now }: Props & { item: Item 
     ];
 }
 
+/** A click stays on the page; a link without this would load it anew, and nothing would be selected any more. */
+function instead(go: () => void): MouseEventHandler {
+    return (event) => {
+        event.preventDefault();
+        go();
+    };
+}
+
 function Technique({ technique }: { technique: string }) {
     const link = techniqueLink(technique);
     if (link === null) return <Tag>{technique}</Tag>;
@@ -259,7 +271,7 @@ function Technique({ technique }: { technique: string }) {
     );
 }
 
-function Alerts({ item, alertsOf, onOpen }: Props & { item: Item }) {
+function Alerts({ item, alertsOf, onOpen, address }: Props & { item: Item }) {
     const alerts = alertsOf(item);
     return (
         <Section title={strings.drawer.alerts(alerts.length)}>
@@ -270,7 +282,9 @@ function Alerts({ item, alertsOf, onOpen }: Props & { item: Item }) {
                         <Severity severity={alert.severity} />
                     </div>
                     <div style={{ flex: 1, minWidth: 0 }}>
-                        <Link onClick={() => onOpen(alert)}>{alert.title}</Link>
+                        <Link to={address(alert)} onClick={instead(() => onOpen(alert))}>
+                            {alert.title}
+                        </Link>
                     </div>
                     <StatusTag status={alert.status} />
                 </Row>

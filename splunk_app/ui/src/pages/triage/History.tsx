@@ -6,14 +6,16 @@ import Table from '@splunk/react-ui/Table';
 import WaitSpinner from '@splunk/react-ui/WaitSpinner';
 import { told } from '../../splunk/failure';
 import { one, run } from '../../splunk/search';
-import { Focused, Notice, Waiting } from './ActDialog';
+import { Focused } from '../../parts/Focused';
 import { batchesIn, isUndoable, LEDGER_SEARCH, type Batch } from './batch';
 import { takeBack } from './carry_out';
 import type { Item } from './item';
 import { OutcomeTag, Row, Sheet, Small, Strong, Tag, When, worded } from './look';
+import { Notice } from './Notice';
 import type { Ending } from './outcome';
 import { Outcomes } from './Outcomes';
 import { triage as strings } from './strings';
+import { Waiting } from './Waiting';
 
 interface Props {
     open: boolean;

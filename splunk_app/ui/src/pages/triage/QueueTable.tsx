@@ -158,7 +158,7 @@ function Title({ item, tenant, alerts }: { item: Item; tenant: boolean; alerts: 
     return (
         <Whole>
             <Row $wrap={false}>
-                <Clipped title={item.title}>
+                <Clipped title={item.title} style={{ minWidth: '50%' }}>
                     <Strong>{item.title}</Strong>
                 </Clipped>
                 {verdict !== null && (

@@ -87,9 +87,11 @@ const Dot = styled.span<{ $severity: string }>`
 
 export function Severity({ severity }: { severity: string }) {
     return (
-        <Row $gap={6} $wrap={false} as="span">
+        <Row $gap={6} $wrap={false} as="span" style={{ maxWidth: '100%' }}>
             <Dot $severity={severity} aria-hidden />
-            <span>{strings.severities[severity] ?? severity}</span>
+            <Clipped title={strings.severities[severity] === undefined ? severity : undefined}>
+                {strings.severities[severity] ?? severity}
+            </Clipped>
         </Row>
     );
 }
@@ -111,13 +113,18 @@ const Label = styled.span<{ $tone: Tone }>`
     display: inline-block;
     font-size: ${variables.fontSizeSmall};
     line-height: 18px;
+    max-width: 100%;
+    min-width: 0;
+    overflow: hidden;
     padding: 1px 9px;
+    text-overflow: ellipsis;
+    vertical-align: middle;
     white-space: nowrap;
 `;
 
 export function Tag({ tone = 'plain', children }: { tone?: Tone; children: ReactNode }) {
     return (
-        <Label $tone={tone} data-tag>
+        <Label $tone={tone} title={typeof children === 'string' ? children : undefined} data-tag>
             {children}
         </Label>
     );
@@ -158,7 +165,7 @@ export function OutcomeTag({ outcome, count }: { outcome: string; count?: number
 export function When({ at, now }: { at: string | null; now: number }) {
     if (at === null) return <span>{strings.unset}</span>;
     return (
-        <time dateTime={at} title={exactly(at)} style={{ whiteSpace: 'nowrap' }}>
+        <time dateTime={at} title={exactly(at)}>
             {ago(at, now)}
         </time>
     );

@@ -140,6 +140,7 @@ export const triage = {
         history: 'Recent verdicts',
         capped: (most: number) =>
             `These are the ${most.toLocaleString('en')} most recently updated. Choose a shorter time or one severity to see the others.`,
+        noSession: 'What you may do here could not be found out, so nothing can be written.',
         capability: {
             title: 'Read only.',
             text: 'Writing verdicts to Defender needs the capability defender_triage. A Splunk administrator grants it to a role under Settings > Roles.',
@@ -164,6 +165,7 @@ export const triage = {
         },
         failed: 'The queue could not be searched.',
         missing: (id: string) => `${id} is not in any index you can search.`,
+        notSought: (id: string) => `${id} could not be looked for.`,
         missingHelp: 'It may be older than your role may search, or its input delivers elsewhere.',
     },
 
@@ -422,7 +424,6 @@ export const triage = {
 
     keys: {
         title: 'Keyboard',
-        close: 'Close',
         list: [
             ['j or ↓', 'Next row'],
             ['k or ↑', 'Previous row'],
@@ -438,6 +439,7 @@ export const triage = {
             ['/', 'Search'],
             ['[ and ]', 'Previous and next page'],
             ['g', 'Refresh'],
+            ['Enter or Ctrl+Enter', 'In a verdict: preview it'],
             ['?', 'This list'],
         ] as [string, string][],
     },

@@ -1,6 +1,5 @@
 // What the page knows beside the queue: who looks, through which accounts can be written, and how much at once.
 import { useEffect, useState } from 'react';
-import { call } from '../../splunk/client';
 import { list } from '../../splunk/conf';
 import { one, run } from '../../splunk/search';
 import { current, type Session } from '../../splunk/session';
@@ -10,6 +9,9 @@ import { isPrincipal, principals } from './verdict';
 
 export interface Setting {
     session: Session | null;
+    /** Why there is no session; without one nothing may be written. */
+    error: unknown;
+    again: () => void;
     accounts: Accounts | null;
     /** The most distinct objects of one call. */
     maxTargets: number;
@@ -23,6 +25,8 @@ const MAX_TARGETS = 1000;
 /** Inputs are asked about only once the queue is there: a user may run few searches at once. */
 export function useSetting(queueIsThere: boolean): Setting {
     const [session, setSession] = useState<Session | null>(null);
+    const [error, setError] = useState<unknown>(null);
+    const [round, setRound] = useState(0);
     const [configured, setConfigured] = useState<Account[] | null>(null);
     const [accounts, setAccounts] = useState<Accounts | null>(null);
     const [maxTargets, setMaxTargets] = useState(MAX_TARGETS);
@@ -35,16 +39,21 @@ export function useSetting(queueIsThere: boolean): Setting {
             (value: T) => {
                 if (!stop.signal.aborted) use(value);
             };
-        // Without an answer nothing may be written, which is what a page without rights shows.
-        void current(stop.signal).then(unless(setSession), () => undefined);
-        void names(stop.signal).then(unless(setMine), () => undefined);
+        setError(null);
+        void current(stop.signal).then(
+            unless((found) => {
+                setSession(found);
+                setMine(principals([window.localStorage.getItem(REMEMBERED), found.email, found.user]));
+            }),
+            unless(setError),
+        );
         void configuredAccounts(stop.signal).then(
             unless(setConfigured),
             unless(() => setConfigured([])),
         );
         void limit(stop.signal).then(unless(setMaxTargets), () => undefined);
         return () => stop.abort();
-    }, []);
+    }, [round]);
 
     useEffect(() => {
         if (configured === null || !queueIsThere) return undefined;
@@ -70,21 +79,12 @@ export function useSetting(queueIsThere: boolean): Setting {
         window.localStorage.setItem(REMEMBERED, principal);
         setMine((before) => [principal, ...before.filter((name) => name !== principal)]);
     };
-    return { session, accounts, maxTargets, mine, remember };
+    const again = () => setRound((count) => count + 1);
+    return { session, error, again, accounts, maxTargets, mine, remember };
 }
 
 /** Splunk's user names are seldom those of Entra ID, so the one that was once typed is kept in this browser. */
 const REMEMBERED = 'defender_bridge.owner';
-
-async function names(signal: AbortSignal): Promise<string[]> {
-    const answer = await call('GET', 'services/authentication/current-context', { signal });
-    const content = answer.entry?.[0]?.content ?? {};
-    return principals([
-        window.localStorage.getItem(REMEMBERED),
-        String(content.email ?? ''),
-        String(content.username ?? ''),
-    ]);
-}
 
 async function configuredAccounts(signal: AbortSignal): Promise<Account[]> {
     const stanzas = await list('defender_bridge_account', signal);

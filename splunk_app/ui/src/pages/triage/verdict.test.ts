@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { Accounts } from './account';
-import { asked, naming } from './address';
+import { asked, EARLIEST, naming, type Asked } from './address';
 import { batchesIn, isUndoable } from './batch';
 import { itemOf } from './item';
 import { OPEN_ONES } from './queue';
@@ -216,11 +216,13 @@ describe('the ledger', () => {
 });
 
 describe('a link into the page', () => {
+    const nothing: Asked = { subject: 'alert', id: null, narrowing: OPEN_ONES, earliest: EARLIEST };
+
     test('names one object, with or without Splunk’s own prefix', () => {
         expect(asked('?form.alert_id=da1_-1')).toMatchObject({ subject: 'alert', id: 'da1_-1' });
         expect(asked('?alert_id=a')).toMatchObject({ subject: 'alert', id: 'a' });
         expect(asked('?form.incident_id=28282')).toMatchObject({ subject: 'incident', id: '28282' });
-        expect(asked('')).toEqual({ subject: 'alert', id: null, narrowing: OPEN_ONES });
+        expect(asked('')).toEqual(nothing);
     });
 
     test('shows what a tile of the overview counted, and keeps that in the address', () => {
@@ -228,8 +230,8 @@ describe('a link into the page', () => {
         expect(asked('?form.owner=nobody').narrowing).toEqual({ ...OPEN_ONES, owner: 'none' });
         expect(asked('?form.subject=incident')).toMatchObject({ subject: 'incident', narrowing: OPEN_ONES });
         expect(asked('?form.severity=toString&form.owner=constructor').narrowing).toEqual(OPEN_ONES);
-        const shown = { ...OPEN_ONES, severity: 'low', owner: 'none' };
-        expect(asked(naming('?form.severity=high', 'incident', null, shown))).toEqual({ subject: 'incident', id: null, narrowing: shown });
+        const shown = { ...nothing, subject: 'incident' as const, narrowing: { ...OPEN_ONES, severity: 'low', owner: 'none' } };
+        expect(asked(naming('?form.severity=high', shown))).toEqual(shown);
     });
 
     test.each(['a" | delete', '../../x', '%3Cb%3E', '', 'ä'])('%s is no id and asks for nothing', (id) => {
@@ -237,7 +239,20 @@ describe('a link into the page', () => {
     });
 
     test('is kept in the address, what others put there stays', () => {
-        expect(naming('?earliest=-1d&alert_id=a', 'incident', '7')).toBe('?earliest=-1d&form.incident_id=7');
-        expect(naming('?form.alert_id=a', 'alert', null)).toBe('');
+        expect(naming('?earliest=-1d&alert_id=a', { ...nothing, subject: 'incident', id: '7' })).toBe('?earliest=-1d&form.incident_id=7');
+        expect(naming('?form.alert_id=a', nothing)).toBe('');
+    });
+
+    test('is the whole of what is in sight after a reload: every filter, also beside an open object', () => {
+        const narrowing = { status: 'inProgress', severity: 'high', product: 'microsoftSentinel', owner: 'me', words: 'wks-1 "x" &y' };
+        const everything: Asked = { subject: 'incident', id: '7', narrowing: { ...narrowing, status: 'active' }, earliest: '0' };
+        for (const shown of [everything, { ...nothing, narrowing }, { ...nothing, narrowing: { ...narrowing, status: 'all' } }]) {
+            expect(asked(naming('', shown))).toEqual(shown);
+        }
+    });
+
+    test('asks for no filter the page does not have', () => {
+        expect(asked('?form.status=toString&form.product=__proto__&form.updated=-99y')).toEqual(nothing);
+        expect(asked(`?form.words=${'x'.repeat(5000)}`).narrowing.words).toHaveLength(200);
     });
 });
