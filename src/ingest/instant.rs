@@ -46,9 +46,9 @@ impl Instant {
         Self(self.0.saturating_add(ticks_of(span)))
     }
 
-    /// The whole second at or before this instant.
-    pub const fn second(self) -> Self {
-        Self(self.0.div_euclid(TICKS_PER_SECOND) * TICKS_PER_SECOND)
+    /// The whole millisecond at or before this instant.
+    pub const fn millisecond(self) -> Self {
+        Self::from_millis(self.millis())
     }
 
     /// The middle of two instants, rounded down.
