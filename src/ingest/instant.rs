@@ -46,9 +46,20 @@ impl Instant {
         Self(self.0.saturating_add(ticks_of(span)))
     }
 
-    /// The whole second at or before this instant.
-    pub const fn second(self) -> Self {
-        Self(self.0.div_euclid(TICKS_PER_SECOND) * TICKS_PER_SECOND)
+    /// The whole millisecond at or before this instant.
+    pub const fn millisecond(self) -> Self {
+        Self::from_millis(self.millis())
+    }
+
+    /// The next instant that takes no more fraction digits to write, of three, six
+    /// and seven: a service need not read more digits than it prints.
+    pub const fn next(self) -> Self {
+        let step = match self.0 {
+            ticks if ticks % 10_000 == 0 => 10_000,
+            ticks if ticks % 10 == 0 => 10,
+            _ => 1,
+        };
+        Self(self.0.saturating_add(step))
     }
 
     /// The middle of two instants, rounded down.
@@ -155,6 +166,27 @@ mod tests {
         let short: Instant = "2026-01-01T00:00:00.12Z".parse().unwrap();
         let long: Instant = "2026-01-01T00:00:00.123Z".parse().unwrap();
         assert!(short < long, "as text, `.12Z` sorts after `.123Z`");
+    }
+
+    #[test]
+    fn the_next_instant_is_as_short_as_the_one_before() {
+        for (instant, next) in [
+            (
+                "2026-01-01T00:00:59.9990000Z",
+                "2026-01-01T00:01:00.0000000Z",
+            ),
+            (
+                "2026-01-01T00:00:00.1234560Z",
+                "2026-01-01T00:00:00.1234570Z",
+            ),
+            (
+                "2026-01-01T00:00:00.1234567Z",
+                "2026-01-01T00:00:00.1234568Z",
+            ),
+        ] {
+            let instant: Instant = instant.parse().unwrap();
+            assert_eq!(instant.next().to_string(), next);
+        }
     }
 
     #[test]

@@ -20,8 +20,8 @@ pub struct Page {
     pub body: String,
     pub objects: Vec<Object>,
     pub poison: Vec<Poison>,
-    /// The service says that more follows (`@odata.nextLink`). Never followed:
-    /// the walk goes by time, so a link can only be evidence.
+    /// The service says that more follows (`@odata.nextLink`). The walk goes by
+    /// time, so to it a link is evidence only.
     pub more: bool,
 }
 

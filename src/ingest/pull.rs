@@ -337,7 +337,7 @@ fn fingerprint(text: &str) -> u128 {
 fn first_instant(checkpoint: &Checkpoint, overlap: Duration) -> Instant {
     match checkpoint.watermark {
         None => checkpoint.start,
-        Some(watermark) if checkpoint.habits.doubt => watermark.plus(Duration::from_nanos(100)),
+        Some(watermark) if checkpoint.habits.doubt => watermark.next(),
         Some(watermark) => watermark.minus(overlap).max(checkpoint.seen_since),
     }
 }

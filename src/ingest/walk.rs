@@ -40,8 +40,6 @@ const MOST_PASSES: u32 = 5;
 /// No service cuts a page it was asked for to fewer objects than this.
 const LEAST_CUT: u32 = 5;
 
-const TICK: Duration = Duration::from_nanos(100);
-
 /// What a page listed, as far as the walk is concerned.
 pub(super) struct Listing {
     /// Last update and fingerprint of each object, in the order listed.
@@ -167,8 +165,8 @@ impl Span {
     }
 
     /// No instant lies inside: it cannot be halved.
-    fn is_one_tick(&self) -> bool {
-        self.from.plus(TICK) >= self.to
+    fn is_one_instant(&self) -> bool {
+        self.from.next() >= self.to
     }
 }
 
@@ -483,7 +481,7 @@ impl Walk {
         if is_last {
             return;
         }
-        if span.skip == 0 && !span.is_one_tick() {
+        if span.skip == 0 && !span.is_one_instant() {
             let inside: Vec<Instant> = listing
                 .sights
                 .iter()
@@ -505,7 +503,7 @@ impl Walk {
         let middle = match instants.get(instants.len() / 2) {
             Some(middle) => *middle,
             // All at the very beginning: set that instant apart.
-            None => span.from.plus(TICK),
+            None => span.from.next(),
         };
         self.spans
             .extend([span.with(middle, span.to), span.with(span.from, middle)]);

@@ -198,7 +198,7 @@ fn permission_point(
 }
 
 async fn list(client: &Client, what: What) -> Point {
-    let now = Instant::from(jiff::Timestamp::now()).second();
+    let now = Instant::from(jiff::Timestamp::now()).millisecond();
     let ask = Ask::for_a_sample(now);
     let feed = match Feed::new(Family::Graph, what, None, &[]) {
         Ok(feed) => feed,

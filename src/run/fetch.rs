@@ -94,7 +94,7 @@ fn summarise(tally: &Tally, json: bool) {
 }
 
 fn fetch(arguments: Arguments) -> anyhow::Result<Tally> {
-    let now = Instant::from(jiff::Timestamp::now()).second();
+    let now = Instant::from(jiff::Timestamp::now()).millisecond();
     let family = match arguments.api {
         ApiName::Graph => Family::Graph,
         ApiName::Mde => Family::Mde,

@@ -97,8 +97,8 @@ async fn poll_stanza(
     stop: &Stop,
 ) -> anyhow::Result<()> {
     let begun = Begun::now();
-    // Whole seconds make questions as short as Microsoft's own samples.
-    let now = begun.at.second();
+    // Every service reads an instant of so many digits.
+    let now = begun.at.millisecond();
     let prepared = prepare(input, stanza, now).await;
     let stamp = match &prepared {
         Ok((feeding, ..)) => feeding.stamp(stanza),

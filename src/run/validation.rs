@@ -33,7 +33,7 @@ pub fn run() -> ExitCode {
 fn judge() -> anyhow::Result<()> {
     let definition = validation::read(io::stdin().lock())?;
     log::about(&definition.item.full_name());
-    let now = Instant::from(jiff::Timestamp::now()).second();
+    let now = Instant::from(jiff::Timestamp::now()).millisecond();
     if definition.item.param("account").is_none() {
         // An edit may send only what changes: what is there is judged by itself.
         Input::parse(&completed(definition.item), now)?;
