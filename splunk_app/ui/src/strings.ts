@@ -348,6 +348,8 @@ export const strings = {
         },
         failing: {
             title: (name: string, when: string) => `${name} failed ${when}`,
+            more: (number: number) => `Show ${count(number, 'more failing input', 'more failing inputs')}`,
+            fewer: 'Show fewer',
             edit: 'Edit input',
             log: 'Look at the log',
         },
