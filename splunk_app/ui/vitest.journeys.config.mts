@@ -8,6 +8,8 @@ export default defineConfig({
         fileParallelism: false,
         testTimeout: 300_000,
         hookTimeout: 300_000,
+        // A small machine that is busy elsewhere takes its time; what is wrong stays wrong for longer.
+        expect: { poll: { timeout: 30_000 } },
         globalSetup: ['tests/journeys/bundle.ts'],
     },
 });

@@ -17,6 +17,7 @@ export const strings = {
         exists: 'There is one of this name already.',
         refused: 'Splunk refused it',
         broken: 'Splunk could not do it. Try again; if it stays so, look into splunkd.log.',
+        searchGone: 'The search is gone: it was cancelled, or Splunk ended it, before its answer was fetched.',
         search: 'The search ended without a result and without a reason. Look into its search.log.',
         splunkSays: (said: string) => `Splunk says: ${said}`,
         tryAgain: 'Try again',
@@ -348,6 +349,8 @@ export const strings = {
         },
         failing: {
             title: (name: string, when: string) => `${name} failed ${when}`,
+            more: (number: number) => `Show ${count(number, 'more failing input', 'more failing inputs')}`,
+            fewer: 'Show fewer',
             edit: 'Edit input',
             log: 'Look at the log',
         },

@@ -16,7 +16,7 @@ vi.mock('./client', async (original) => ({
 vi.mock('./web', async (original) => ({ ...(await original<object>()), config: () => ({ USERNAME: 'kim' }) }));
 
 const state = (content: object) => () => ({ entry: [{ name: '7', content: { ...content } }] });
-const fails = (kind: 'network' | 'broken' | 'forbidden') => () => {
+const fails = (kind: 'network' | 'broken' | 'forbidden' | 'missing') => () => {
     throw new SplunkFailure(kind, '', 0);
 };
 const rows = () => ({ results: [{ id: 'a' }] });
@@ -44,5 +44,10 @@ describe('a running search', () => {
         answers = [fails('forbidden')];
         await expect(run('| defenderupdate')).rejects.toMatchObject({ kind: 'forbidden' });
         expect(asked.at(-1)).toBe('POST /7/control');
+    });
+
+    test('that is there no more is told as such, not as something somebody deleted', async () => {
+        answers = [fails('missing')];
+        await expect(run('| defenderupdate')).rejects.toThrow(/The search is gone/);
     });
 });

@@ -21,6 +21,8 @@ export interface Wish {
     earliest?: string;
     latest?: string;
     signal?: AbortSignal;
+    /** Splunk has taken it: from here on it may do what it is for, whatever is heard of it. */
+    onBegun?: () => void;
     onState?: (state: State) => void;
 }
 
@@ -39,6 +41,7 @@ const KEPT = '120';
 
 export async function run(search: string, wish: Wish = {}): Promise<Found> {
     const sid = await begin(search, wish);
+    wish.onBegun?.();
     try {
         const messages = await ended(sid, wish);
         const answer = await patiently(`${jobs()}/${segment(sid)}/results`, { query: { count: 0 }, signal: wish.signal });
@@ -47,7 +50,7 @@ export async function run(search: string, wish: Wish = {}): Promise<Found> {
     } catch (error) {
         // Also when nobody waits any more: it would go on running for nothing.
         if (!(error instanceof SearchFailure)) void cancel(sid);
-        throw error;
+        throw error instanceof SplunkFailure && error.kind === 'missing' ? new Error(strings.failure.searchGone) : error;
     }
 }
 

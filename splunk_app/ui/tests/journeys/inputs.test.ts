@@ -26,7 +26,7 @@ test('the form shows what the feed needs, and the executable’s refusal where i
     await field(page, 'Name').fill('contoso_alerts');
     await button(page, 'Save').click();
     await page.getByText('"last week" is neither an instant').waitFor();
-    expect(await field(page, 'Begin with').evaluate((input) => input === document.activeElement)).toBe(true);
+    await expect.poll(() => field(page, 'Begin with').evaluate((input) => input === document.activeElement)).toBe(true);
     expect(await field(page, 'Name').inputValue()).toBe('contoso_alerts');
     await field(page, 'Begin with').fill('-3d');
     await typeIndex(page, 'defender');
@@ -135,4 +135,21 @@ test('a link from Health leads to its input', async () => {
     await expect.poll(() => row.evaluate((element) => element === document.activeElement)).toBe(true);
     expect(await row.getAttribute('aria-current')).toBe('true');
     expect(await page.getByRole('dialog').count()).toBe(0);
+});
+
+test('many failing inputs leave the table in sight, and are all told on demand', async () => {
+    const at = await visit({ account: 'contoso' });
+    const { page, splunk } = at;
+    for (let number = 1; number <= 12; number += 1) {
+        splunk.addInput(`input_${number}`, alerts);
+        const raw = { stanza: `defender_bridge://input_${number}`, account: 'contoso', feed: 'alerts', api: 'graph', outcome: 'error', error: `no secret for number ${number}`, events: 0, duration_ms: 900 };
+        splunk.splunkd.events.push({ time: Date.now() / 1000 - 60, index: 'defender', sourcetype: 'defender_bridge:health', source: 'defender_bridge:alerts:x', host: 'sh1', raw: JSON.stringify(raw) });
+    }
+    await at.go('inputs');
+    await page.getByText('no secret for number 1', { exact: true }).waitFor();
+    expect(await page.getByText(/no secret for number/).count()).toBe(3);
+    await button(page, 'Show 9 more failing inputs').click();
+    await page.getByText('no secret for number 12', { exact: true }).waitFor();
+    await button(page, 'Edit input input_12').click();
+    await page.getByRole('heading', { name: 'Edit input input_12' }).waitFor();
 });

@@ -4,7 +4,7 @@ import { visitors } from './visit';
 
 const visit = visitors();
 
-/** Tab, until what has the focus is called so. */
+/** Tab, until what has the focus is called so; nothing, where it is already. */
 async function tabTo(page: Page, name: string): Promise<void> {
     const called = () => page.evaluate(`(() => {
         const at = document.activeElement;
@@ -13,10 +13,10 @@ async function tabTo(page: Page, name: string): Promise<void> {
     })()`) as Promise<string>;
     const seen: string[] = [];
     for (let step = 0; step < 60; step += 1) {
-        await page.keyboard.press('Tab');
         const now = (await called()).replace(/^\*/, '');
         if (now === name) return;
         seen.push(now);
+        await page.keyboard.press('Tab');
     }
     throw new Error(`Tab never reached ${name}, but ${seen.join(', ')}`);
 }

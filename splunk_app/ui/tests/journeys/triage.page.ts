@@ -51,6 +51,8 @@ export class Triage {
         // The last of the first searches: what the other tab holds.
         await this.page.getByRole('tab', { name: /Alerts \(/ }).waitFor();
         await this.page.getByRole('tab', { name: /Incidents \(/ }).waitFor();
+        // Who may write selects.
+        await this.page.getByRole('checkbox').first().waitFor();
     }
 
     async close(): Promise<void> {

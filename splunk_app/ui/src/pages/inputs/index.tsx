@@ -8,7 +8,6 @@ import Plus from '@splunk/react-icons/Plus';
 import { DeleteDialog } from '../../parts/DeleteDialog';
 import { Failed } from '../../parts/Failed';
 import { Empty, Loading, LookOnly, Notice, PageHead, Row } from '../../parts/Page';
-import { relative } from '../../parts/time';
 import { useLoaded } from '../../parts/useLoaded';
 import { useOpener } from '../../parts/useOpener';
 import * as conf from '../../splunk/conf';
@@ -18,15 +17,15 @@ import * as inputs from '../../splunk/inputs';
 import type { Input } from '../../splunk/inputs';
 import { info } from '../../splunk/server';
 import { current, setsUpInputs } from '../../splunk/session';
-import { page, searchPage } from '../../splunk/web';
+import { page } from '../../splunk/web';
 import { strings } from '../../strings';
 import { InputDialog, type Opened } from './InputDialog';
+import { Failing, LOG } from './Failing';
 import { Elsewhere, InputTable } from './InputTable';
 import { cloned, draft } from './input';
 import { WhereToRun } from './WhereToRun';
 
 const words = strings.inputs;
-const LOG = searchPage('`defender_bridge_log`');
 /** Milliseconds after which the page looks again by itself. */
 const AGAIN = 60_000;
 
@@ -127,7 +126,10 @@ export function Inputs() {
 
     const now = Date.now() / 1000;
     const going = new Map<string, Health>((health.value ?? []).map((one) => [one.name, one]));
-    const failing = list.filter((input) => input.enabled && going.get(input.name)?.outcome === 'error');
+    const failing = list.flatMap((input) => {
+        const of = going.get(input.name);
+        return input.enabled && of?.outcome === 'error' ? [{ input, health: of }] : [];
+    });
     // What was deleted here left its last events, too.
     const elsewhere = (health.value ?? []).filter((one) => !names.includes(one.name) && one.host !== server.value?.name);
     return (
@@ -150,23 +152,7 @@ export function Inputs() {
                     <Message type="info">{words.healthElsewhere}</Message>
                 </Notice>
             )}
-            {failing.map((input) => {
-                const of = going.get(input.name)!;
-                return (
-                    <Notice key={input.name}>
-                        <Message type="error" appearance="fill">
-                            <Message.Title>{words.failing.title(input.name, relative(of.begun, now))}</Message.Title>
-                            <div style={{ overflowWrap: 'anywhere' }}>{of.error}</div>
-                            <Row style={{ marginTop: 8, gap: 16 }}>
-                                {mayEdit && <Button appearance="secondary" label={words.failing.edit} aria-label={strings.action.of(words.failing.edit, input.name)} onClick={() => open({ draft: draft(input), saved: true })} />}
-                                <Link to={LOG} openInNewContext>
-                                    {words.failing.log}
-                                </Link>
-                            </Row>
-                        </Message>
-                    </Notice>
-                );
-            })}
+            <Failing inputs={failing} now={now} onEdit={mayEdit ? (input) => open({ draft: draft(input), saved: true }) : undefined} />
             {list.length === 0 && mayEdit && accounts.value?.length === 0 && (
                 <Empty title={words.noAccount.title} text={words.noAccount.text}>
                     <Button appearance="primary" to={page('configuration')} label={words.noAccount.go} />

@@ -1,4 +1,5 @@
 // One page of the queue as a table: sortable, selectable, one row in focus.
+import { memo } from 'react';
 import variables from '@splunk/themes/variables';
 import Table from '@splunk/react-ui/Table';
 import styled from 'styled-components';
@@ -60,7 +61,8 @@ const COLUMNS: [Column | 'affected', number | 'auto'][] = [
     ['updated', 116],
 ];
 
-export function QueueTable(props: Props) {
+/** Fifty rows are much to draw, so they are drawn only for what they show. */
+export const QueueTable = memo(function QueueTable(props: Props) {
     const { items, order, selected, selectable } = props;
     const say = strings.table;
     const chosen = items.filter((item) => selected.has(item.key)).length;
@@ -142,7 +144,7 @@ export function QueueTable(props: Props) {
             </Table>
         </Frame>
     );
-}
+});
 
 function Title({ item, tenant, alerts }: { item: Item; tenant: boolean; alerts: number }) {
     const verdict = item.determination ?? item.classification;

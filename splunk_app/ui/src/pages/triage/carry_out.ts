@@ -1,6 +1,6 @@
 // Carries rows out, one search after the other, and says how far it is. Whatever breaks off in
 // between, every row ends with something that can be told: what was begun, what was not.
-import { all, one, run, type ResultRow } from '../../splunk/search';
+import { all, one, run, SearchFailure, type ResultRow } from '../../splunk/search';
 import { told } from '../../splunk/failure';
 import { endingOf, missing, placeOf, type Ending } from './outcome';
 import { portions, undoSearch, updateSearch, type Row } from './sending';
@@ -23,17 +23,21 @@ export async function carryOut(
     const all = portions(rows);
     for (const [place, portion] of all.entries()) {
         course.onProgress(endings.length, rows.length);
+        let begun = false;
         try {
             const { rows: found } = await run(updateSearch(portion, subject, dryRun), {
                 signal: course.signal,
+                onBegun: () => (begun = true),
             });
             if (dryRun && portion.some((row) => isGarbled(row, found))) throw new Error(strings.act.garbled);
             endings.push(...endingsOf(portion, found));
         } catch (error) {
             const stopped = course.signal.aborted;
-            if (dryRun || (place === 0 && !stopped)) throw error;
+            // A search that failed has said so itself; one that was lost on the way may have written.
+            const lost = begun && !(error instanceof SearchFailure);
+            if (dryRun || (place === 0 && !stopped && !lost)) throw error;
             const why = stopped ? strings.act.stoppedRow : told(error);
-            endings.push(...portion.map((row) => without(row, why, true)));
+            endings.push(...portion.map((row) => without(row, why, stopped || begun)));
             const rest = all.slice(place + 1).flat();
             endings.push(...rest.map((row) => without(row, why, false)));
             break;

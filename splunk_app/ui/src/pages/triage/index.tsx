@@ -35,6 +35,7 @@ import { useObjects } from './useObjects';
 import { useQueue } from './useQueue';
 import { useSelection } from './useSelection';
 import { useSetting } from './useSetting';
+import { useSteady } from './useSteady';
 import type { Subject } from './vocabulary';
 
 const NOWHERE = new Accounts([], []);
@@ -140,6 +141,11 @@ export function Triage() {
     const portal = (item: Item): string =>
         portalLink(item.portal, item.subject, item.id, item.tenant, accounts.named(account(item) ?? '')?.cloud);
 
+    const sortBy = useSteady(list.sortBy);
+    const toggle = useSteady((item: Item) => selection.toggle([item]));
+    const togglePage = useSteady(() => selection.toggle(list.rows));
+    const focus = useSteady((item: Item) => setCursor(item.key));
+
     const dialog = intent !== null || history || help;
     useKeys(
         {
@@ -231,14 +237,14 @@ export function Triage() {
                         subject={subject}
                         items={list.rows}
                         order={list.order}
-                        onOrder={list.sortBy}
+                        onOrder={sortBy}
                         selected={selection.keys}
                         selectable={mayWrite}
-                        onToggle={(item) => selection.toggle([item])}
-                        onTogglePage={() => selection.toggle(list.rows)}
+                        onToggle={toggle}
+                        onTogglePage={togglePage}
                         current={list.cursor}
                         onOpen={show}
-                        onFocus={(item) => setCursor(item.key)}
+                        onFocus={focus}
                         alertsOf={objects.alertsOf}
                         now={now}
                     />

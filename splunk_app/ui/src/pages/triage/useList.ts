@@ -1,5 +1,5 @@
 // The list that is looked at: what the filters leave, in which order, which page of it, and the row one is on.
-import { useMemo, useState } from 'react';
+import { useDeferredValue, useMemo, useState } from 'react';
 import type { Item } from './item';
 import { narrowed, sorted, type Column, type Narrowing, type Order } from './queue';
 
@@ -34,10 +34,13 @@ export function useList(all: readonly Item[], mine: readonly string[], arrival: 
     const [order, setOrder] = useState<Order>(NEWEST);
     const [wanted, setPage] = useState(1);
     const [cursor, setCursor] = useState<string | null>(null);
-    const found = useMemo(() => sorted(narrowed(all, narrowing, mine), order), [all, narrowing, mine, order]);
+    // What is typed is seen at once; the list follows when there is time.
+    const by = useDeferredValue(narrowing);
+    const found = useMemo(() => sorted(narrowed(all, by, mine), order), [all, by, mine, order]);
     const pages = Math.max(1, Math.ceil(found.length / PAGE));
     const page = Math.min(wanted, pages);
     const first = (page - 1) * PAGE;
+    const rows = useMemo(() => found.slice(first, first + PAGE), [found, first]);
     const narrow = (next: Narrowing): void => {
         setNarrowing(next);
         setPage(1);
@@ -52,7 +55,7 @@ export function useList(all: readonly Item[], mine: readonly string[], arrival: 
             setPage(1);
         },
         found,
-        rows: found.slice(first, first + PAGE),
+        rows,
         first,
         page,
         pages,

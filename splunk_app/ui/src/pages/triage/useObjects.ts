@@ -33,13 +33,17 @@ export function useObjects(loadedAlerts: readonly Item[], loadedIncidents: reado
         [loadedIncidents, told, ofIncident],
     );
     const all = useMemo(() => [...incidents, ...alerts], [alerts, incidents]);
+    const alertsOf = useCallback(
+        (incident: Item) => (incident.subject === 'incident' ? (ofIncident.get(incidentKey(incident)) ?? NONE) : NONE),
+        [ofIncident],
+    );
     const named: Objects['named'] = ({ id, account }) =>
         all.find((item) => item.id === id && (account === '' || accounts.of(item.tenant).includes(account)));
     return {
         alerts,
         incidents,
         current: (item) => told(all.find((one) => one.subject === item.subject && one.key === item.key) ?? item),
-        alertsOf: (incident) => (incident.subject === 'incident' ? (ofIncident.get(incidentKey(incident)) ?? NONE) : NONE),
+        alertsOf,
         incidentOf: (alert) =>
             incidents.find((one) => one.id === alert.incidentId && one.tenant === alert.tenant) ?? null,
         named,
