@@ -156,7 +156,7 @@ export const triage = {
         },
         silent: {
             title: (subject: string) => `No ${subject} in this time`,
-            text: 'Inputs are connected. Choose a longer time, or look whether they deliver.',
+            text: 'Choose a longer time, or look whether an input reads them, and how it goes.',
             inputs: 'Look at the inputs',
         },
         filtered: {
