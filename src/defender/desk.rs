@@ -67,8 +67,8 @@ impl FamilyDesk {
         }
     }
 
-    /// How long a write without an answer gets before its trace is looked for
-    /// (default: 2 seconds).
+    /// How long a write without an answer gets before its trace is first looked
+    /// for (default: 2 seconds).
     pub fn settle(self, settle: Duration) -> Self {
         Self { settle, ..self }
     }
@@ -86,8 +86,12 @@ impl FamilyDesk {
         &self.client
     }
 
-    pub(super) async fn settled(&self) {
-        tokio::time::sleep(self.settle).await;
+    /// The waits before each look for the trace of a write without an answer. An
+    /// object may show only after seconds what was written to it, and what is
+    /// taken for missing is written again.
+    pub(super) fn waits(&self) -> impl Iterator<Item = Duration> + use<> {
+        let first = self.settle;
+        [1, 2, 4].into_iter().map(move |times| first * times)
     }
 
     fn learnt(&self) -> MutexGuard<'_, Learnt> {
@@ -214,6 +218,15 @@ impl DeskError for DeskFault {
                 (Error::Service { .. }, Some(404)) => Failing::NotFound,
                 _ => Failing::Failed,
             },
+        }
+    }
+
+    fn uncertain(&self) -> bool {
+        match self {
+            DeskFault::Call { error, .. } => error.uncertain(),
+            DeskFault::CommentUnknown(_) => true,
+            DeskFault::CommentMissing(fault) => fault.uncertain(),
+            DeskFault::Unreadable { .. } | DeskFault::Id { .. } | DeskFault::Unoffered(_) => false,
         }
     }
 

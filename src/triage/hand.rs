@@ -11,7 +11,9 @@ use crate::triage::gap::{Field, gap, story};
 use crate::triage::marker::Marker;
 use crate::triage::outcome::Outcome;
 use crate::triage::plan::{Group, Task};
-use crate::triage::{Action, Clock, Desk, Ledger, READS_AT_ONCE, Receipt, State, Subject, Target};
+use crate::triage::{
+    Action, Clock, Desk, DeskError, Ledger, READS_AT_ONCE, Receipt, State, Subject, Target,
+};
 use futures::future::{Either, select};
 use futures::stream::{self, StreamExt as _};
 use std::cell::{Cell, RefCell};
@@ -79,8 +81,12 @@ pub(super) struct Hand<'a, 'b, D, L, C> {
 struct Sent<'t> {
     due: Due<'t>,
     answer: Result<Receipt, Settled>,
+    /// Whether it may have been carried out although the answer does not say so.
+    lost: bool,
     latency: Duration,
     after: Option<State>,
+    /// What could not be seen yet.
+    missing: Vec<Field>,
     /// Why the write could not be seen yet.
     unseen: String,
 }
@@ -260,22 +266,24 @@ impl<'a, 'b, D: Desk, L: Ledger, C: Clock> Hand<'a, 'b, D, L, C> {
         let mut answers = answers.unwrap_or_default().into_iter();
         let mut sent = Vec::with_capacity(lot.len());
         for due in lot {
-            let answer = match answers.next() {
-                Some(Ok(receipt)) => Ok(receipt),
-                Some(Err(error)) => Err(Settled::error(&error)),
-                None => Err(Settled::new(Outcome::Failed, missing)),
+            let (answer, lost) = match answers.next() {
+                Some(Ok(receipt)) => (Ok(receipt), false),
+                Some(Err(error)) => (Err(Settled::error(&error)), error.uncertain()),
+                None => (Err(Settled::new(Outcome::Failed, missing)), true),
             };
             let one = Sent {
-                due,
                 answer,
+                lost,
                 latency,
                 after: None,
+                missing: due.missing.clone(),
+                due,
                 unseen: "there was no time left to read it back".to_owned(),
             };
             if one.answer.is_ok() || one.is_doubtful() {
                 sent.push(one);
             } else {
-                self.conclude(one, Vec::new()).await;
+                self.conclude(one).await;
             }
         }
         sent
@@ -321,10 +329,12 @@ impl<'a, 'b, D: Desk, L: Ledger, C: Clock> Hand<'a, 'b, D, L, C> {
                         }
                         one.after = Some(state);
                         one.unseen = names(&missing);
-                        // A write that failed may still have come to pass: one
-                        // look tells, there is nothing to wait for.
-                        if missing.is_empty() || one.answer.is_err() {
-                            self.conclude(one, missing).await;
+                        one.missing = missing;
+                        // What was refused for certain has nothing to wait for:
+                        // one look tells which part of it stands.
+                        let refused = one.answer.is_err() && !one.lost;
+                        if one.missing.is_empty() || refused {
+                            self.conclude(one).await;
                             continue;
                         }
                     }
@@ -336,14 +346,14 @@ impl<'a, 'b, D: Desk, L: Ledger, C: Clock> Hand<'a, 'b, D, L, C> {
             waiting = still;
         }
         for one in waiting {
-            let unseen = one.due.missing.clone();
-            self.conclude(one, unseen).await;
+            self.conclude(one).await;
         }
     }
 
-    /// Settles a target whose write was sent; `missing` is what did not show.
-    async fn conclude(&self, one: Sent<'_>, missing: Vec<Field>) {
+    /// Settles a target whose write was sent.
+    async fn conclude(&self, one: Sent<'_>) {
         let brought = one.due.brought();
+        let missing = one.missing;
         let Due {
             task,
             before,

@@ -343,6 +343,8 @@ pub trait Desk {
 /// Why Defender did not do it, in the words a row's outcome needs.
 pub trait DeskError: std::error::Error {
     fn failing(&self) -> Failing;
+    /// Whether a write may have been carried out all the same.
+    fn uncertain(&self) -> bool;
     /// Microsoft's `request-id`, where an answer came.
     fn request_id(&self) -> Option<&str>;
 }

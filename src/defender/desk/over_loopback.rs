@@ -186,6 +186,35 @@ async fn a_comment_whose_fate_is_unknown_is_looked_for_before_it_is_sent_again()
 }
 
 #[tokio::test]
+async fn a_comment_that_shows_late_is_not_sent_again() {
+    for (family, method) in [(Family::Graph, "POST"), (Family::Mde, "PATCH")] {
+        let (written, reads) = (Mutex::new(Vec::<Value>::new()), Mutex::new(0));
+        let server = Tenant::start(move |asked| {
+            let (mut written, mut reads) = (written.lock().unwrap(), reads.lock().unwrap());
+            if asked.method == "GET" {
+                // The first reads after the write show what stood before it.
+                *reads += usize::from(!written.is_empty());
+                let shown = if *reads > 2 {
+                    written.clone()
+                } else {
+                    Vec::new()
+                };
+                return Reply::json(200, &json!({"comments": shown}));
+            }
+            written.push(json!({"comment": asked.body["comment"]}));
+            Reply::error(503, "ServiceUnavailable", "busy")
+        })
+        .await;
+        let desk = desk(&server, family).await;
+        let change = commented(Change::default());
+        write_one(&desk, alert("a"), &change).await.unwrap();
+        let sent = server.lines();
+        let sent = sent.iter().filter(|call| call.starts_with(method)).count();
+        assert_eq!(sent, 1, "{family}");
+    }
+}
+
+#[tokio::test]
 async fn a_comment_refused_after_its_fields_says_what_stands() {
     let server = Tenant::start(|asked| match asked.method.as_str() {
         "PATCH" => Reply::json(200, &json!({})),

@@ -274,6 +274,15 @@ fn a_write_that_came_to_pass_without_its_answer_counts_as_updated() {
 }
 
 #[test]
+fn a_write_without_its_answer_that_shows_late_counts_as_updated() {
+    let tenant = Tenant::with([("da1", Temper::LosesAnswerSlowly(2))]);
+    let call = Call::new(Subject::Alert, &tenant, &[("status", "resolved")]);
+    let (summary, entries) = call.run(&[row(&[("id", "da1")])]).unwrap();
+    assert_eq!(summary.rows, [Outcome::Updated]);
+    assert_eq!(entries[0].verified, Some(true));
+}
+
+#[test]
 fn a_verdict_whose_comment_failed_says_what_stands() {
     let tenant = Tenant::with([("da1", Temper::LosesComment)]);
     let parameters = [("status", "resolved"), ("comment", "closed")];

@@ -38,6 +38,8 @@ pub enum Temper {
     CutsAnswer,
     /// Carries a write out and answers that it failed.
     LosesAnswer,
+    /// The same, and shows the write only from this read-back on.
+    LosesAnswerSlowly(u32),
     /// Writes all but the comment, and says it was throttled.
     LosesComment,
 }
@@ -81,6 +83,9 @@ pub struct Refusal {
 impl DeskError for Refusal {
     fn failing(&self) -> Failing {
         self.failing
+    }
+    fn uncertain(&self) -> bool {
+        self.failing == Failing::Failed
     }
     fn request_id(&self) -> Option<&str> {
         Some("req-refused")
@@ -219,7 +224,9 @@ impl Tenant {
             (Some(class), Some(what)) if class.determinations().contains(&what) => {}
             _ => return refusal(Failing::Invalid),
         }
-        if let Temper::Slow(reads) | Temper::Listed(reads) = object.temper {
+        if let Temper::Slow(reads) | Temper::Listed(reads) | Temper::LosesAnswerSlowly(reads) =
+            object.temper
+        {
             object.stale = Some((object.state.clone(), reads));
         }
         let before = object.state.clone();
@@ -263,7 +270,7 @@ impl Tenant {
         drop(objects);
         self.hand_on(id, change);
         match temper {
-            Temper::LosesAnswer => return refusal(Failing::Failed),
+            Temper::LosesAnswer | Temper::LosesAnswerSlowly(_) => return refusal(Failing::Failed),
             Temper::LosesComment if change.comment.is_some() => return refusal(Failing::Throttled),
             _ => {}
         }
