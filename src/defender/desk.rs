@@ -159,11 +159,16 @@ impl FamilyDesk {
 
     /// The state in the answer to a GET by id.
     pub(super) fn state_of(&self, target: &Target, answer: Answer) -> Result<State, DeskFault> {
-        standing(&answer.body).map_err(|error| DeskFault::Unreadable {
+        let mut state = standing(&answer.body).map_err(|error| DeskFault::Unreadable {
             id: target.id.clone(),
             error,
             request_id: answer.request_id,
-        })
+        })?;
+        // Nothing, a nought and itself are no other incident.
+        state.merged_into = state
+            .merged_into
+            .filter(|into| !matches!(into.as_str(), "" | "0") && *into != target.id);
+        Ok(state)
     }
 }
 

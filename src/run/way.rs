@@ -15,7 +15,7 @@ use super::permission::{Caller, EVENTS, SECRETS};
 use super::told::{Answer, Told};
 use super::triage::{Job, JobError, batch};
 use crate::splunk::splunkd::{Errand, Splunkd};
-use crate::triage::{Entry, Ledger, Outcome, Summary, Target, TriageError, targets};
+use crate::triage::{Entry, Ledger, Outcome, Summary, Target, TriageError, Wake, targets};
 use std::collections::HashSet;
 use std::time::Duration;
 
@@ -44,6 +44,8 @@ pub struct Way {
     largest: usize,
     rows: usize,
     targets: HashSet<(String, Target)>,
+    /// What the incidents of the rows so far left behind.
+    wake: Wake,
 }
 
 impl Way {
@@ -60,6 +62,7 @@ impl Way {
             largest: LARGEST,
             rows: 0,
             targets: HashSet::new(),
+            wake: Wake::default(),
             caller,
             splunkd,
         })
@@ -143,7 +146,11 @@ impl Way {
             delivery: &mut self.delivery,
             tell,
         };
-        let summary = self.bench.carry_out(order, course, &mut ledger).await?;
+        let wake = &mut self.wake;
+        let summary = self
+            .bench
+            .carry_out(order, course, &mut ledger, wake)
+            .await?;
         let places = std::mem::take(&mut rows.left);
         for (place, outcome) in places.into_iter().zip(summary.rows) {
             rows.end(place, outcome);
@@ -171,7 +178,8 @@ impl Way {
             let asked = self.splunkd.have_done(Errand::Triage, body.into(), within);
             let error = match asked.await {
                 Ok(Some(answer)) => match Answer::read(&answer, count) {
-                    Ok(answer) => {
+                    Ok(mut answer) => {
+                        self.wake = std::mem::take(&mut answer.wake);
                         let before = rows.left.len();
                         rows.took(count, answer, tell);
                         // Whatever keeps it from beginning would do so again.
@@ -231,6 +239,7 @@ impl Way {
             let part = Job {
                 seconds: Some(left.min(PART).as_secs().max(1)),
                 hand_back: left > PART && !idle,
+                wake: self.wake.clone(),
                 ..rows.part(job, count)
             };
             let body = body_of(&part)?;

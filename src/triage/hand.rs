@@ -12,7 +12,7 @@ use crate::triage::marker::Marker;
 use crate::triage::outcome::Outcome;
 use crate::triage::plan::{Group, Task};
 use crate::triage::{
-    Action, Clock, Desk, DeskError, Ledger, READS_AT_ONCE, Receipt, State, Subject, Target,
+    Action, Clock, Desk, DeskError, Ledger, READS_AT_ONCE, Receipt, State, Target,
 };
 use futures::future::{Either, select};
 use futures::stream::{self, StreamExt as _};
@@ -73,7 +73,7 @@ pub(super) struct Hand<'a, 'b, D, L, C> {
     confirmations: Cell<usize>,
     /// Incidents that were merged, and into which.
     pub strays: RefCell<Vec<(Task, String)>>,
-    /// How incidents ended, for those that were merged into them.
+    /// How each ended, among others for incidents that were merged into it.
     pub settled: RefCell<HashMap<String, Settled>>,
 }
 
@@ -423,10 +423,8 @@ impl<'a, 'b, D: Desk, L: Ledger, C: Clock> Hand<'a, 'b, D, L, C> {
     pub async fn settle(&self, task: &Task, settled: Settled) {
         let (account, api) = (&self.group.account, self.group.api);
         if task.merged.is_empty() {
-            if task.target.subject == Subject::Incident {
-                let id = task.target.id.clone();
-                self.settled.borrow_mut().insert(id, settled.clone());
-            }
+            let id = task.target.id.clone();
+            self.settled.borrow_mut().insert(id, settled.clone());
             self.book.settle(account, api, task, settled).await;
             return;
         }

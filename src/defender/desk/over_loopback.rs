@@ -472,6 +472,24 @@ async fn each_refusal_has_its_name_and_stops_no_other_target() {
 }
 
 #[tokio::test]
+async fn only_another_incident_is_one_it_was_merged_into() {
+    for (said, merged) in [
+        (json!("9"), Some("9")),
+        (json!(9), Some("9")),
+        (json!(null), None),
+        (json!(""), None),
+        (json!(0), None),
+        (json!("7"), None),
+    ] {
+        let object = json!({"id": "7", "status": "active", "redirectIncidentId": said});
+        let server = Tenant::start(move |_| Reply::json(200, &object)).await;
+        let desk = desk(&server, Family::Graph).await;
+        let state = desk.read(&target(Subject::Incident, "7")).await.unwrap();
+        assert_eq!(state.merged_into.as_deref(), merged, "{said}");
+    }
+}
+
+#[tokio::test]
 async fn what_stands_is_read_in_graph_words() {
     let server = Tenant::start(|asked| match asked.target.as_str() {
         "/api/alerts/a%2Fb" => Reply::json(

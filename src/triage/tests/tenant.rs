@@ -5,7 +5,7 @@
 use crate::triage::vocabulary::Status;
 use crate::triage::{
     Action, Api, Change, Clock, Desk, DeskError, Desks, Entry, Failing, Form, Ledger, Limits,
-    Owner, Receipt, Row, State, Subject, Summary, Target, TriageError, triage,
+    Owner, Receipt, Row, State, Subject, Summary, Target, TriageError, Wake, triage,
 };
 use futures::future::join;
 use std::cell::{Cell, RefCell};
@@ -444,8 +444,16 @@ impl Call {
     /// recorded by then, and whether that was before its end.
     pub fn run_for(&self, rows: &[Row], turns: usize) -> (Vec<Entry>, bool) {
         let office = Office(self.accounts.clone());
-        let mut pages = Pages::default();
-        let mut run = Box::pin(triage(&self.action, rows, &office, &mut pages, &self.clock));
+        let (mut pages, mut wake) = (Pages::default(), Wake::default());
+        let run = triage(
+            &self.action,
+            rows,
+            &office,
+            &mut pages,
+            &self.clock,
+            &mut wake,
+        );
+        let mut run = Box::pin(run);
         let mut left = turns;
         let killed = block_on(poll_fn(|context| {
             if left == 0 {
@@ -462,9 +470,18 @@ impl Call {
     pub fn run_beside(&self, other: &Self, rows: &[Row]) -> [(Summary, Vec<Entry>); 2] {
         let offices = [self, other].map(|call| Office(call.accounts.clone()));
         let (mut one, mut two) = (Pages::default(), Pages::default());
+        let [mut here, mut there] = [Wake::default(), Wake::default()];
+        let [action, beside] = [&self.action, &other.action];
         let (first, second) = block_on(join(
-            triage(&self.action, rows, &offices[0], &mut one, &self.clock),
-            triage(&other.action, rows, &offices[1], &mut two, &other.clock),
+            triage(action, rows, &offices[0], &mut one, &self.clock, &mut here),
+            triage(
+                beside,
+                rows,
+                &offices[1],
+                &mut two,
+                &other.clock,
+                &mut there,
+            ),
         ));
         [
             (first.unwrap(), one.entries),
@@ -475,10 +492,20 @@ impl Call {
     pub fn run_into(
         &self,
         rows: &[Row],
+        pages: Pages,
+    ) -> Result<(Summary, Vec<Entry>), TriageError> {
+        self.run_on(rows, pages, &mut Wake::default())
+    }
+
+    /// In the wake of earlier rows.
+    pub fn run_on(
+        &self,
+        rows: &[Row],
         mut pages: Pages,
+        wake: &mut Wake,
     ) -> Result<(Summary, Vec<Entry>), TriageError> {
         let office = Office(self.accounts.clone());
-        let run = triage(&self.action, rows, &office, &mut pages, &self.clock);
+        let run = triage(&self.action, rows, &office, &mut pages, &self.clock, wake);
         let summary = block_on(run)?;
         Ok((summary, pages.entries))
     }
