@@ -96,7 +96,7 @@ enum Fate {
 /// where the service offers no `$batch`, so that nothing was carried out, or
 /// nothing that may not be sent again.
 pub(super) async fn send(client: &Client, parts: &[Part]) -> Option<Vec<Result<Answer, Error>>> {
-    let deadline = Instant::now() + client.limit();
+    let deadline = client.deadline();
     let mut attempts = vec![0; parts.len()];
     let mut results: Vec<Option<Result<Answer, Error>>> = parts.iter().map(|_| None).collect();
     let mut due: Vec<usize> = (0..parts.len()).collect();

@@ -41,6 +41,8 @@ const ERROR_CAP: usize = 256 << 10;
 pub struct Client {
     inner: Arc<Inner>,
     patience: Duration,
+    /// No call goes on for longer than until then.
+    until: Option<Instant>,
     /// Whether its reads leave a share of the budget to writing.
     yields: bool,
 }
@@ -183,6 +185,7 @@ impl Client {
                 cap: CAP,
             }),
             patience: PATIENCE,
+            until: None,
             yields: true,
         })
     }
@@ -201,6 +204,21 @@ impl Client {
             patience: limit,
             ..self
         }
+    }
+
+    /// Nobody waits for answers after that: a call that is throttled for longer
+    /// says so before.
+    pub fn until(self, end: Instant) -> Client {
+        Client {
+            until: Some(end),
+            ..self
+        }
+    }
+
+    /// When a call that is made now has to have its answer.
+    pub(super) fn deadline(&self) -> Instant {
+        let patient = Instant::now() + self.patience;
+        self.until.map_or(patient, |end| patient.min(end))
     }
 
     /// For reads that are a part of writing: they may use the share of the call
@@ -286,11 +304,6 @@ impl Client {
         self.inner.budget.hold(wait).await;
     }
 
-    /// How long one call may take with all its waiting.
-    pub(super) fn limit(&self) -> Duration {
-        self.patience
-    }
-
     /// For error texts.
     pub(super) fn host(&self) -> &str {
         &self.inner.host
@@ -321,7 +334,7 @@ impl Client {
 
     /// The permissions (`roles`) the token carries; for diagnosis only.
     pub async fn permissions(&self) -> Result<Vec<String>, Error> {
-        let deadline = Instant::now() + self.patience;
+        let deadline = self.deadline();
         let token = self.inner.sign_in.token(deadline).await?;
         Ok(sign_in::roles(&token.secret))
     }
@@ -377,7 +390,7 @@ impl Client {
     async fn call(&self, request: Request<'_>) -> Result<Answer, Error> {
         let inner = &self.inner;
         let course = Course {
-            deadline: Instant::now() + self.patience,
+            deadline: self.deadline(),
             attempts: AtomicU32::new(0),
             renewed: AtomicBool::new(false),
         };

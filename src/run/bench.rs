@@ -53,6 +53,7 @@ impl Bench {
             limits: course.limits(order.action.limits.max_targets),
             ..order.action.clone()
         };
+        self.desks.until(course.end());
         // A turn that does not come in time leaves no time either: the rows are deferred.
         let _turn = turn::wait(&action.batch, course).await;
         let (rows, desks) = (&order.rows, &self.desks);

@@ -7,7 +7,7 @@
 
 use crate::triage::book::{Book, Settled};
 use crate::triage::cascade::Cascade;
-use crate::triage::hand::{Hand, NO_TIME, WAVE, WAVES_AT_ONCE, within};
+use crate::triage::hand::{Hand, NO_TIME, Pace, within};
 use crate::triage::outcome::Outcome;
 use crate::triage::plan::{Group, Task};
 use crate::triage::{Action, Api, Clock, Desk, Desks, Ledger, Subject, Target, merged};
@@ -70,7 +70,7 @@ impl<D: Desks, L: Ledger, C: Clock> Round<'_, '_, D, L, C> {
             return;
         };
         // Whoever cannot be read now is read, or refused, when it is their turn.
-        for targets in targets.chunks(WAVE) {
+        for targets in targets.chunks(Pace::of(group.api).wave) {
             let Some(states) = within(self.clock, until, desk.read_many(targets)).await else {
                 return;
             };
@@ -95,8 +95,9 @@ impl<D: Desks, L: Ledger, C: Clock> Round<'_, '_, D, L, C> {
                     ..
                 } = self;
                 let hand = Hand::new(action, book, clock, group, &desk, cascade);
-                stream::iter(group.tasks.chunks(WAVE))
-                    .for_each_concurrent(WAVES_AT_ONCE, |wave: &[Task]| hand.wave(wave))
+                let pace = Pace::of(group.api);
+                stream::iter(group.tasks.chunks(pace.wave))
+                    .for_each_concurrent(pace.at_once, |wave: &[Task]| hand.wave(wave))
                     .await;
                 // Only now is it known which of their successors is a row's target too.
                 merged::follow(&hand).await;

@@ -12,7 +12,7 @@ use crate::triage::marker::Marker;
 use crate::triage::outcome::Outcome;
 use crate::triage::plan::{Group, Task};
 use crate::triage::{
-    Action, Clock, Desk, DeskError, Ledger, READS_AT_ONCE, Receipt, State, Target,
+    Action, Api, Clock, Desk, DeskError, Ledger, READS_AT_ONCE, Receipt, State, Target,
 };
 use futures::future::{Either, select};
 use futures::stream::{self, StreamExt as _};
@@ -21,12 +21,30 @@ use std::collections::HashMap;
 use std::pin::pin;
 use std::time::Duration;
 
-/// Targets per wave, and with it the most one write is asked to carry. The size
-/// with which Defender for Endpoint's `batchUpdate` is begun; its true limit is
-/// not documented.
-pub(super) const WAVE: usize = 100;
-/// While one wave waits until its writes show, the next is carried out.
-pub(super) const WAVES_AT_ONCE: usize = 2;
+/// How many targets go together.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pace {
+    /// Targets per wave, and with it the most one write is asked to carry. The
+    /// size with which Defender for Endpoint's `batchUpdate` is begun; its true
+    /// limit is not documented.
+    pub wave: usize,
+    /// While one wave waits until its writes show, others are carried out.
+    pub at_once: usize,
+}
+
+impl Pace {
+    /// Where each target costs a call, a wave has to be read within a minute's
+    /// quota, and alone: two that share it are both not read in time.
+    pub const fn of(api: Api) -> Self {
+        let (wave, at_once) = match api {
+            Api::Mde => (100, 2),
+            Api::Graph => (100, 1),
+            Api::Xdr => (20, 1),
+        };
+        Self { wave, at_once }
+    }
+}
+
 const WRITES_AT_ONCE: usize = 4;
 
 /// Waits before each read-back. Defender may show a write only after seconds.

@@ -472,6 +472,25 @@ async fn each_refusal_has_its_name_and_stops_no_other_target() {
 }
 
 #[tokio::test]
+async fn what_is_throttled_for_longer_than_anybody_waits_says_so_before() {
+    for targets in [vec![alert("a")], vec![alert("a"), alert("b")]] {
+        let server = Tenant::start(|_| {
+            Reply::error(429, "TooManyRequests", "slow down").header("retry-after", "40")
+        })
+        .await;
+        let client = server.client(Family::Graph).await;
+        let end = tokio::time::Instant::now() + Duration::from_secs(20);
+        let desk = FamilyDesk::new(client.patience(Duration::from_secs(300)).until(end));
+        let change = verdict();
+        let results = desk.write(&targets, &change, MARKER).await;
+        for result in results {
+            assert_eq!(result.unwrap_err().failing(), Failing::Throttled);
+        }
+        assert!(tokio::time::Instant::now() < end);
+    }
+}
+
+#[tokio::test]
 async fn only_another_incident_is_one_it_was_merged_into() {
     for (said, merged) in [
         (json!("9"), Some("9")),

@@ -274,6 +274,22 @@ fn a_write_that_came_to_pass_without_its_answer_counts_as_updated() {
 }
 
 #[test]
+fn where_each_target_is_a_call_one_wave_is_sent_before_the_next_is_read() {
+    let ids: Vec<String> = (0..150).map(|n| format!("da{n:03}")).collect();
+    let tenant = Tenant::with(ids.iter().map(|id| (id.as_str(), Temper::Kind)));
+    let rows: Vec<Row> = ids.iter().map(|id| row(&[("id", id)])).collect();
+    let call = Call::new(Subject::Alert, &tenant, &[("status", "resolved")]);
+    call.run(&rows).unwrap();
+    let log = tenant.log.borrow();
+    let read = |id: &str| {
+        log.iter()
+            .position(|one| *one == Happened::Read(id.to_owned()))
+    };
+    let wrote = log.iter().position(|one| matches!(one, Happened::Wrote(_)));
+    assert!(read("da099") < wrote && wrote < read("da100"));
+}
+
+#[test]
 fn a_write_without_its_answer_that_shows_late_counts_as_updated() {
     let tenant = Tenant::with([("da1", Temper::LosesAnswerSlowly(2))]);
     let call = Call::new(Subject::Alert, &tenant, &[("status", "resolved")]);
