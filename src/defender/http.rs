@@ -106,6 +106,8 @@ struct Request<'a> {
     repeatable: bool,
     /// Adds something: not even an unavailable service proves that it was not added.
     appends: bool,
+    /// Throttled by a quota of its own, which says nothing of other calls.
+    apart: bool,
 }
 
 /// A call under way.
@@ -252,6 +254,7 @@ impl Client {
             },
             repeatable,
             appends: false,
+            apart: false,
         })
         .await
     }
@@ -328,6 +331,8 @@ impl Client {
             },
             repeatable: false,
             appends: false,
+            // Queries have their own quotas: a heavy one must stop neither feeds nor verdicts.
+            apart: true,
         })
         .await
     }
@@ -383,6 +388,7 @@ impl Client {
             },
             repeatable: nature != Nature::Appends,
             appends: nature == Nature::Appends,
+            apart: false,
         })
         .await
     }
@@ -592,7 +598,9 @@ impl Inner {
         if status == 429 {
             let wait = wait.unwrap_or(BREATH);
             count(&self.meter.throttles);
-            self.budget.hold(wait).await;
+            if !request.apart {
+                self.budget.hold(wait).await;
+            }
             return Failure {
                 error: Error::Throttled {
                     host: self.host.clone(),

@@ -12,13 +12,14 @@ use crate::triage::marker::Marker;
 use crate::triage::outcome::Outcome;
 use crate::triage::plan::{Group, Task};
 use crate::triage::{
-    Action, Api, Clock, Desk, DeskError, Ledger, READS_AT_ONCE, Receipt, State, Target,
+    Action, Api, Change, Clock, Desk, DeskError, Ledger, READS_AT_ONCE, Receipt, State, Target,
 };
 use futures::future::{Either, select};
 use futures::stream::{self, StreamExt as _};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::pin::pin;
+use std::slice;
 use std::time::Duration;
 
 /// How many targets go together.
@@ -311,6 +312,8 @@ impl<'a, 'b, D: Desk, L: Ledger, C: Clock> Hand<'a, 'b, D, L, C> {
     async fn read_back(&self, sent: Vec<Sent<'_>>) {
         let end = self.action.limits.last_answer();
         let mut waiting = sent;
+        // What shows already, in whom it was written.
+        let mut shown: Vec<Change> = Vec::new();
         for (pause, looks) in PAUSES.into_iter().zip(1..) {
             if waiting.is_empty() || self.clock.elapsed() + pause >= end {
                 break;
@@ -352,6 +355,9 @@ impl<'a, 'b, D: Desk, L: Ledger, C: Clock> Hand<'a, 'b, D, L, C> {
                         // one look tells which part of it stands.
                         let refused = one.answer.is_err() && !one.lost;
                         if one.missing.is_empty() || refused {
+                            if !refused && !shown.contains(&one.due.change) {
+                                shown.push(one.due.change.clone());
+                            }
                             self.conclude(one).await;
                             continue;
                         }
@@ -362,9 +368,41 @@ impl<'a, 'b, D: Desk, L: Ledger, C: Clock> Hand<'a, 'b, D, L, C> {
                 still.push(one);
             }
             waiting = still;
+            if looks + 1 == PAUSES.len() {
+                self.write_again(&mut waiting, &shown).await;
+            }
         }
         for one in waiting {
             self.conclude(one).await;
+        }
+    }
+
+    /// Defender for Endpoint's one answer to a call for many says nothing of each
+    /// of them: where the change shows in others and in these not at all, they
+    /// were left out, and are written by themselves.
+    async fn write_again(&self, waiting: &mut [Sent<'_>], shown: &[Change]) {
+        for one in waiting {
+            let nothing = one.missing == one.due.missing && shown.contains(&one.due.change);
+            let left_out = self.group.api == Api::Mde && one.answer.is_ok() && nothing;
+            if !left_out || !self.confirm() {
+                continue;
+            }
+            let task = one.due.task;
+            let marker = Marker::of(&self.action.batch, &task.change);
+            let mut change = remaining(slice::from_ref(&one.due));
+            change.comment = change.comment.map(|comment| marker.sign(&comment));
+            let targets = slice::from_ref(&task.target);
+            let write = self.desk.write(targets, &change, marker.as_str());
+            let until = self.action.limits.last_answer();
+            let answers = within(self.clock, until, write).await;
+            match answers.into_iter().flatten().next() {
+                Some(Ok(receipt)) => one.answer = Ok(receipt),
+                Some(Err(error)) => {
+                    one.lost = error.uncertain();
+                    one.answer = Err(Settled::error(&error));
+                }
+                None => {}
+            }
         }
     }
 

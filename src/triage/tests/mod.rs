@@ -290,6 +290,19 @@ fn where_each_target_is_a_call_one_wave_is_sent_before_the_next_is_read() {
 }
 
 #[test]
+fn an_alert_that_a_call_for_many_left_out_is_written_by_itself() {
+    let tenant = Tenant::with([("da1", Temper::Kind), ("da2", Temper::LeftOut)]);
+    let parameters = [("api", "mde"), ("status", "resolved"), ("comment", "done")];
+    let call = Call::new(Subject::Alert, &tenant, &parameters);
+    let rows = [row(&[("id", "da1")]), row(&[("id", "da2")])];
+    let (summary, entries) = call.run(&rows).unwrap();
+    assert_eq!(summary.rows, [Outcome::Updated; 2]);
+    assert!(entries.iter().all(|entry| entry.verified == Some(true)));
+    assert_eq!(tenant.writes(), 2);
+    assert_eq!(tenant.state("da2").comments.len(), 1);
+}
+
+#[test]
 fn a_write_without_its_answer_that_shows_late_counts_as_updated() {
     let tenant = Tenant::with([("da1", Temper::LosesAnswerSlowly(2))]);
     let call = Call::new(Subject::Alert, &tenant, &[("status", "resolved")]);
