@@ -244,17 +244,18 @@ impl Cascade {
     }
 }
 
-/// What the newest of the alert's rows showed before its last update, if that
-/// came with the incident's or later.
+/// What had to stand in the alert, or else the newest of its rows showed before
+/// its last update, if that came with the incident's or later.
 fn shown(task: &Task, now: &State, since: Timestamp, part: Part) -> Option<Option<String>> {
     let updated = now.instant()?;
     if updated < since.checked_sub(BEFORE).ok()? {
         return None;
     }
-    let rows = task.asked.iter().map(|(_, seen)| seen);
+    let rows = || task.asked.iter().map(|(_, seen)| seen);
     let before = |seen: &&Seen| seen.instant().is_some_and(|shown| shown < updated);
-    let newest = rows.filter(before).max_by_key(|seen| seen.instant())?;
-    let word = newest.showed(part.field())?;
+    let newest = || rows().filter(before).max_by_key(|seen| seen.instant());
+    let expected = rows().find_map(|seen| seen.expects(part.field()));
+    let word = expected.or_else(|| newest()?.showed(part.field()))?;
     Some((part.spelled(Some(word)) != NONE).then(|| word.to_owned()))
 }
 
@@ -357,6 +358,20 @@ mod tests {
             let undone = cascade.undone(&row(shown), &now(updated));
             assert_eq!(undone.status.as_deref(), Some(was), "{shown} {updated}");
             assert_eq!(undone.assigned_to, now(updated).assigned_to);
+        }
+    }
+
+    #[test]
+    fn where_a_row_says_what_had_to_stand_that_stood() {
+        let owner = [("defender_assigned_to", "ann@contoso.com")];
+        let cascade = changed(&owner, "10:00:00");
+        let now = State {
+            updated: Some("2026-11-21T10:00:00.5Z".to_owned()),
+            ..state("new", Some("ann@contoso.com"))
+        };
+        for (expected, was) in [("kim@contoso.com", Some("kim@contoso.com")), ("none", None)] {
+            let alert = alert(&[("defender_expected_assigned_to", expected)]);
+            assert_eq!(cascade.undone(&alert, &now).assigned_to.as_deref(), was);
         }
     }
 

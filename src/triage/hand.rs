@@ -12,7 +12,8 @@ use crate::triage::marker::Marker;
 use crate::triage::outcome::Outcome;
 use crate::triage::plan::{Group, Task};
 use crate::triage::{
-    Action, Api, Change, Clock, Desk, DeskError, Ledger, READS_AT_ONCE, Receipt, State, Target,
+    Action, Api, Change, Clock, Desk, DeskError, Failing, Ledger, READS_AT_ONCE, Receipt, State,
+    Target,
 };
 use futures::future::{Either, select};
 use futures::stream::{self, StreamExt as _};
@@ -54,6 +55,9 @@ const PAUSES: [Duration; 3] = [
     Duration::from_secs(3),
     Duration::from_secs(10),
 ];
+
+/// How long somebody else gets to be done with an object.
+const BREATH: Duration = Duration::from_secs(2);
 
 /// How many targets of one account are read singly only to confirm what a list
 /// says of them. Lists lag, and what needs no write would otherwise be settled
@@ -147,14 +151,27 @@ impl<'a, 'b, D: Desk, L: Ledger, C: Clock> Hand<'a, 'b, D, L, C> {
     }
 
     pub async fn wave(&self, tasks: &[Task]) {
+        let overtaken = self.pass(tasks, false).await;
+        if overtaken.is_empty() {
+            return;
+        }
+        // Whoever was faster in that very moment: what stands now decides.
+        self.clock.sleep(BREATH).await;
+        self.pass(&overtaken, true).await;
+    }
+
+    /// From reading to reading back; returns those that somebody else was
+    /// changing, unless this is the `last` time.
+    async fn pass(&self, tasks: &[Task], last: bool) -> Vec<Task> {
         let begun = self.clock.elapsed();
         let Some(states) = self.look(tasks).await else {
             for task in tasks {
                 self.settle(task, Settled::new(Outcome::Deferred, NO_TIME))
                     .await;
             }
-            return;
+            return Vec::new();
         };
+        let overtaken = RefCell::new(Vec::new());
         let latency = self.clock.elapsed().saturating_sub(begun);
         let mut due = Vec::new();
         for (task, state) in tasks.iter().zip(states) {
@@ -175,13 +192,14 @@ impl<'a, 'b, D: Desk, L: Ledger, C: Clock> Hand<'a, 'b, D, L, C> {
         }
         // A write that takes its time holds up the read-back of no other.
         stream::iter(lots(due))
-            .map(|lot| self.write(lot))
+            .map(|lot| self.write(lot, (!last).then_some(&overtaken)))
             .buffer_unordered(WRITES_AT_ONCE)
             .ready_chunks(WRITES_AT_ONCE)
             .for_each_concurrent(None, |sent| {
                 self.read_back(sent.into_iter().flatten().collect())
             })
             .await;
+        overtaken.into_inner()
     }
 
     /// How each target stands; `None` if there was no time left to see.
@@ -252,7 +270,12 @@ impl<'a, 'b, D: Desk, L: Ledger, C: Clock> Hand<'a, 'b, D, L, C> {
     }
 
     /// Writes one change to all that need it; returns what is worth a look back.
-    async fn write<'t>(&self, lot: Vec<Due<'t>>) -> Vec<Sent<'t>> {
+    /// Those that somebody else was changing are put by, where there is a place.
+    async fn write<'t>(
+        &self,
+        lot: Vec<Due<'t>>,
+        overtaken: Option<&RefCell<Vec<Task>>>,
+    ) -> Vec<Sent<'t>> {
         let limits = &self.action.limits;
         let begun = self.clock.elapsed();
         let Some(first) = lot.first() else {
@@ -285,7 +308,14 @@ impl<'a, 'b, D: Desk, L: Ledger, C: Clock> Hand<'a, 'b, D, L, C> {
         let mut answers = answers.unwrap_or_default().into_iter();
         let mut sent = Vec::with_capacity(lot.len());
         for due in lot {
-            let (answer, lost) = match answers.next() {
+            let answer = answers.next();
+            if let (Some(Err(error)), Some(aside)) = (&answer, overtaken)
+                && error.failing() == Failing::Overtaken
+            {
+                aside.borrow_mut().push(due.task.clone());
+                continue;
+            }
+            let (answer, lost) = match answer {
                 Some(Ok(receipt)) => (Ok(receipt), false),
                 Some(Err(error)) => (Err(Settled::error(&error)), error.uncertain()),
                 None => (Err(Settled::new(Outcome::Failed, missing)), true),

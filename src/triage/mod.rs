@@ -370,6 +370,8 @@ pub enum Failing {
     Forbidden,
     /// Throttled past what the deadline allows (429).
     Throttled,
+    /// Somebody else was at it in the same moment (409, 412, 423).
+    Overtaken,
     /// Anything else.
     Failed,
 }

@@ -107,6 +107,13 @@ impl Seen {
         self.updated
     }
 
+    /// What the row says has to stand in a field.
+    pub fn expects(&self, field: Field) -> Option<&str> {
+        let mut expected = self.expected.iter();
+        let (_, word) = expected.find(|(of, _)| *of == field)?;
+        Some(word)
+    }
+
     /// What the row shows in a field, in Graph spelling.
     pub fn showed(&self, field: Field) -> Option<&str> {
         let (shown, spelled): (_, fn(&str) -> &str) = match field {

@@ -145,7 +145,7 @@ async fn every_part_ends_as_what_it_was_answered() {
             Some(Failing::Forbidden),
             Some(Failing::Forbidden),
             Some(Failing::NotFound),
-            Some(Failing::Failed),
+            Some(Failing::Overtaken),
             Some(Failing::Failed),
             Some(Failing::Throttled),
             Some(Failing::Failed),

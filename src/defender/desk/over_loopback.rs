@@ -464,7 +464,7 @@ async fn each_refusal_has_its_name_and_stops_no_other_target() {
             Some(Failing::Forbidden),
             Some(Failing::Forbidden),
             Some(Failing::NotFound),
-            Some(Failing::Failed),
+            Some(Failing::Overtaken),
             None,
             Some(Failing::Throttled),
         ]

@@ -290,6 +290,31 @@ fn where_each_target_is_a_call_one_wave_is_sent_before_the_next_is_read() {
 }
 
 #[test]
+fn where_somebody_was_at_it_in_the_same_moment_what_stands_then_decides() {
+    let tenant = Tenant::with([
+        ("da1", Temper::Overtaken("new")),
+        ("da2", Temper::Overtaken("inProgress")),
+        ("da3", Temper::Overtaken("resolved")),
+        ("da4", Temper::Busy),
+    ]);
+    let rows = ["da1", "da2", "da3", "da4"].map(|id| came_back(&tenant, id));
+    let call = Call::new(Subject::Alert, &tenant, &[("status", "resolved")]);
+    let (summary, entries) = call.run(&rows).unwrap();
+    assert_eq!(
+        summary.rows,
+        [
+            Outcome::Updated,
+            Outcome::Conflict,
+            Outcome::Unchanged,
+            Outcome::Conflict
+        ]
+    );
+    let message = |row| &entries.iter().find(|e| e.row == row).unwrap().message;
+    assert!(message(2).starts_with("somebody was faster"));
+    assert_eq!(message(4), "the tenant says Overtaken");
+}
+
+#[test]
 fn an_alert_that_a_call_for_many_left_out_is_written_by_itself() {
     let tenant = Tenant::with([("da1", Temper::Kind), ("da2", Temper::LeftOut)]);
     let parameters = [("api", "mde"), ("status", "resolved"), ("comment", "done")];

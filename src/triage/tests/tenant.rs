@@ -40,6 +40,10 @@ pub enum Temper {
     LosesAnswer,
     /// The same, and shows the write only from this read-back on.
     LosesAnswerSlowly(u32),
+    /// Refuses the first write because a colleague is at it, who leaves it so.
+    Overtaken(&'static str),
+    /// Refuses all writes because somebody is always at it.
+    Busy,
     /// Is left out of the first call that writes it, and the answer is well.
     LeftOut,
     /// Writes all but the comment, and says it was throttled.
@@ -218,6 +222,13 @@ impl Tenant {
             Temper::ThrottlesWrite => return refusal(Failing::Throttled),
             Temper::RefusesWrite => return refusal(Failing::Invalid),
             Temper::BreaksOnWrite => return refusal(Failing::Failed),
+            Temper::Busy => return refusal(Failing::Overtaken),
+            Temper::Overtaken(status) => {
+                object.temper = Temper::Kind;
+                object.state.status = Some(status.to_owned());
+                object.state.updated = self.now();
+                return refusal(Failing::Overtaken);
+            }
             Temper::LeftOut => {
                 object.temper = Temper::Kind;
                 return Ok(Receipt::default());
