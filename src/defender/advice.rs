@@ -145,6 +145,9 @@ pub(crate) fn service(status: u16) -> Option<&'static str> {
             "the app lacks a permission: add the application permission this feed or action needs and grant admin consent; `check` lists what the token carries",
         ),
         404 => Some("check the id, the tenant, and api: ids differ between APIs"),
+        409 | 412 | 423 => Some(
+            "somebody else, or Defender itself, changes it at this moment: search again, then decide",
+        ),
         429 => Some("another program may use the same app: give each its own app registration"),
         501 => Some("the service does not know a part of what it was asked"),
         500..=599 => Some("a fault at Microsoft: the next run tries again"),

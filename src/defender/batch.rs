@@ -51,6 +51,19 @@ impl Part {
         self.method != Method::POST
     }
 
+    /// As a call of its own, for one that batches leave out again and again.
+    async fn singly(&self, client: &Client, deadline: Instant) -> Result<Answer, Error> {
+        let patience = deadline.saturating_duration_since(Instant::now());
+        let client = client.clone().patience(patience);
+        let Some(body) = &self.body else {
+            return client.get(&self.path).await;
+        };
+        let (method, body) = (self.method.clone(), body.to_string());
+        client
+            .write(method, &self.path, &body, Quota::Calls(1))
+            .await
+    }
+
     fn document(&self, id: usize) -> Value {
         let mut headers = Map::new();
         // The headers around a batch do not reach its parts. Without this one
@@ -80,9 +93,10 @@ enum Fate {
 }
 
 /// Sends at most [`MOST`] parts: one result per part, in their order. `None`
-/// where the service offers no `$batch`, so that nothing was carried out.
+/// where the service offers no `$batch`, so that nothing was carried out, or
+/// nothing that may not be sent again.
 pub(super) async fn send(client: &Client, parts: &[Part]) -> Option<Vec<Result<Answer, Error>>> {
-    let deadline = Instant::now() + client.limit();
+    let deadline = client.deadline();
     let mut attempts = vec![0; parts.len()];
     let mut results: Vec<Option<Result<Answer, Error>>> = parts.iter().map(|_| None).collect();
     let mut due: Vec<usize> = (0..parts.len()).collect();
@@ -100,7 +114,12 @@ pub(super) async fn send(client: &Client, parts: &[Part]) -> Option<Vec<Result<A
                 break;
             }
         };
-        let mut said = said(&answer);
+        let read = said(&answer);
+        if read.is_none() && round == 1 && parts.iter().all(Part::is_repeatable) {
+            // Somebody else answers in Graph's place, or it speaks another language.
+            return None;
+        }
+        let mut said = read.unwrap_or_default();
         let mut again = Vec::new();
         let (mut wait, mut hold) = (Duration::ZERO, None);
         for at in due {
@@ -140,8 +159,17 @@ pub(super) async fn send(client: &Client, parts: &[Part]) -> Option<Vec<Result<A
         pause *= 3;
         due = again;
     }
-    let left_out = |result: Option<_>| result.unwrap_or_else(|| Err(missing(client)));
-    Some(results.into_iter().map(left_out).collect())
+    let mut all = Vec::with_capacity(parts.len());
+    for (part, result) in parts.iter().zip(results) {
+        all.push(match result {
+            Some(Err(error)) if part.is_repeatable() && is_left_out(&error) => {
+                part.singly(client, deadline).await
+            }
+            Some(result) => result,
+            None => Err(missing(client)),
+        });
+    }
+    Some(all)
 }
 
 fn put<T>(results: &mut [Option<T>], at: usize, result: T) {
@@ -191,22 +219,22 @@ pub(super) struct Told<'a> {
 #[derive(Debug, Deserialize)]
 struct Responses<'a> {
     #[serde(borrow)]
-    responses: Vec<Told<'a>>,
+    responses: Vec<&'a RawValue>,
 }
 
-/// The parts of an answer by their number. What cannot be read is left out.
-pub(super) fn said(answer: &Answer) -> HashMap<usize, Told<'_>> {
-    let Ok(Responses { responses }) = serde_json::from_slice(&answer.body) else {
-        return HashMap::new();
-    };
-    responses
-        .into_iter()
-        .filter_map(|mut told| {
-            let at = told.id.parse().ok()?;
-            told.request_id = told.text("request-id").or(answer.request_id.clone());
-            Some((at, told))
-        })
-        .collect()
+/// The parts of an answer by their number; none where it is no answer to a batch.
+/// A part that cannot be read is left out.
+pub(super) fn said(answer: &Answer) -> Option<HashMap<usize, Told<'_>>> {
+    let Responses { responses } = serde_json::from_slice(&answer.body).ok()?;
+    let parts = responses.into_iter();
+    Some(parts.filter_map(|part| told(part, answer)).collect())
+}
+
+fn told<'a>(part: &'a RawValue, answer: &Answer) -> Option<(usize, Told<'a>)> {
+    let mut told: Told<'a> = serde_json::from_str(part.get()).ok()?;
+    let at = told.id.parse().ok()?;
+    told.request_id = told.text("request-id").or(answer.request_id.clone());
+    Some((at, told))
 }
 
 impl Told<'_> {
@@ -282,10 +310,16 @@ fn fate(client: &Client, part: &Part, told: Option<Told<'_>>, attempts: u32) -> 
     }
 }
 
+const LEFT_OUT: &str = "the answer to the batch left this part out";
+
+fn is_left_out(error: &Error) -> bool {
+    matches!(error, Error::Network { what, .. } if what == LEFT_OUT)
+}
+
 fn missing(client: &Client) -> Error {
     Error::Network {
         host: client.host().to_owned(),
-        what: "the answer to the batch left this part out".to_owned(),
+        what: LEFT_OUT.to_owned(),
         advice: None,
         uncertain: true,
         lasting: false,

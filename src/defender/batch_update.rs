@@ -310,9 +310,15 @@ impl<'a> Update<'a> {
     /// those that are not there are sent again.
     async fn look(&mut self, mut lot: Lot, wording: &Wording, error: Error) -> Vec<Lot> {
         lot.tries += 1;
-        self.desk.settled().await;
         let sent = lot.rows.len();
-        let missing = self.without_comment(lot.rows).await;
+        let mut missing = lot.rows;
+        for wait in self.desk.waits() {
+            tokio::time::sleep(wait).await;
+            missing = self.without_comment(missing).await;
+            if missing.is_empty() {
+                break;
+            }
+        }
         let reached = missing.len() < sent;
         let read = self.asked(&missing, reached).await;
         let (mut stands, mut again, mut unknown) = (Vec::new(), Vec::new(), Vec::new());

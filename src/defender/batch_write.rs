@@ -51,18 +51,35 @@ async fn write_lot(
 /// Looks whether comments stand of which nobody said so; those that do not are
 /// left to be sent again, unless that was the last try.
 async fn look(desk: &FamilyDesk, doubtful: Vec<(&mut Parcel<'_>, DeskFault)>, last: bool) {
-    desk.settled().await;
-    let targets: Vec<Target> = doubtful
-        .iter()
-        .map(|(parcel, _)| parcel.errand.target().clone())
+    let mut missing: Vec<(&mut Parcel<'_>, DeskFault, bool)> = doubtful
+        .into_iter()
+        .map(|(parcel, fault)| (parcel, fault, false))
         .collect();
-    let states = desk.read_many(&targets).await;
-    for ((parcel, fault), state) in doubtful.into_iter().zip(states) {
-        parcel.errand.count(1);
-        match state {
-            Ok(state) if parcel.errand.stands(&state) => parcel.commented(Ok(())),
-            Ok(_) if !last => {}
-            _ => parcel.commented(Err(DeskFault::CommentUnknown(Box::new(fault)))),
+    for wait in desk.waits() {
+        if missing.is_empty() {
+            return;
+        }
+        tokio::time::sleep(wait).await;
+        let targets: Vec<Target> = missing
+            .iter()
+            .map(|(parcel, ..)| parcel.errand.target().clone())
+            .collect();
+        let states = desk.read_many(&targets).await;
+        let mut still = Vec::new();
+        for ((parcel, fault, _), state) in missing.into_iter().zip(states) {
+            parcel.errand.count(1);
+            match state {
+                Ok(state) if parcel.errand.stands(&state) => parcel.commented(Ok(())),
+                Ok(_) => still.push((parcel, fault, true)),
+                Err(error) if error.uncertain() => still.push((parcel, fault, false)),
+                Err(_) => parcel.commented(Err(DeskFault::CommentUnknown(Box::new(fault)))),
+            }
+        }
+        missing = still;
+    }
+    for (parcel, fault, seen) in missing {
+        if last || !seen {
+            parcel.commented(Err(DeskFault::CommentUnknown(Box::new(fault))));
         }
     }
 }

@@ -12,6 +12,7 @@ use crate::triage::{DeskError, Failing, State, Subject, Target};
 use futures::StreamExt;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -22,6 +23,8 @@ pub struct FamilyDesk {
     client: Client,
     learnt: Mutex<Learnt>,
     settle: Duration,
+    /// Lost answers that are still looked for with patience.
+    patient: AtomicUsize,
 }
 
 /// Why an alert or incident was not read or written.
@@ -54,6 +57,9 @@ pub enum DeskFault {
 /// A longer id than Defender gives out is another column of a search.
 const LONGEST_ID: usize = 256;
 
+/// How many lost answers of a run are looked for with patience.
+const PATIENT: usize = 2;
+
 /// Calls in flight at once; the call budget sets the pace.
 pub(super) const IN_FLIGHT: usize = 4;
 
@@ -64,11 +70,12 @@ impl FamilyDesk {
             client: client.unyielding(),
             learnt: Mutex::default(),
             settle: Duration::from_secs(2),
+            patient: AtomicUsize::new(PATIENT),
         }
     }
 
-    /// How long a write without an answer gets before its trace is looked for
-    /// (default: 2 seconds).
+    /// How long a write without an answer gets before its trace is first looked
+    /// for (default: 2 seconds).
     pub fn settle(self, settle: Duration) -> Self {
         Self { settle, ..self }
     }
@@ -86,8 +93,17 @@ impl FamilyDesk {
         &self.client
     }
 
-    pub(super) async fn settled(&self) {
-        tokio::time::sleep(self.settle).await;
+    /// The waits before each look for the trace of a write without an answer. An
+    /// object may show only after seconds what was written to it, and what is
+    /// taken for missing is written again. Where answer after answer is lost, that
+    /// is what is wrong, and there is no time for this.
+    pub(super) fn waits(&self) -> impl Iterator<Item = Duration> + use<> {
+        let less = |left: usize| left.checked_sub(1);
+        let order = Ordering::Relaxed;
+        let patient = self.patient.fetch_update(order, order, less).is_ok();
+        let first = self.settle;
+        let waits = [1, 2, 4].into_iter().map(move |times| first * times);
+        waits.take(if patient { 3 } else { 1 })
     }
 
     fn learnt(&self) -> MutexGuard<'_, Learnt> {
@@ -155,11 +171,16 @@ impl FamilyDesk {
 
     /// The state in the answer to a GET by id.
     pub(super) fn state_of(&self, target: &Target, answer: Answer) -> Result<State, DeskFault> {
-        standing(&answer.body).map_err(|error| DeskFault::Unreadable {
+        let mut state = standing(&answer.body).map_err(|error| DeskFault::Unreadable {
             id: target.id.clone(),
             error,
             request_id: answer.request_id,
-        })
+        })?;
+        // Nothing, a nought and itself are no other incident.
+        state.merged_into = state
+            .merged_into
+            .filter(|into| !matches!(into.as_str(), "" | "0") && *into != target.id);
+        Ok(state)
     }
 }
 
@@ -204,7 +225,11 @@ impl DeskError for DeskFault {
         match self {
             DeskFault::Id { .. } | DeskFault::Unoffered(_) => Failing::Invalid,
             DeskFault::Unreadable { .. } | DeskFault::CommentUnknown(_) => Failing::Failed,
-            DeskFault::CommentMissing(fault) => fault.failing(),
+            DeskFault::CommentMissing(fault) => match fault.failing() {
+                // Half of it stands: it cannot simply be decided anew.
+                Failing::Overtaken => Failing::Failed,
+                failing => failing,
+            },
             DeskFault::Call { error, .. } => match (error.as_ref(), error.status()) {
                 (Error::ReadOnly { .. }, _) => Failing::Forbidden,
                 (Error::Throttled { .. }, _) | (_, Some(429)) => Failing::Throttled,
@@ -212,8 +237,18 @@ impl DeskError for DeskFault {
                 (Error::Service { .. }, Some(400)) => Failing::Invalid,
                 (Error::Service { .. }, Some(401 | 403)) => Failing::Forbidden,
                 (Error::Service { .. }, Some(404)) => Failing::NotFound,
+                (Error::Service { .. }, Some(409 | 412 | 423)) => Failing::Overtaken,
                 _ => Failing::Failed,
             },
+        }
+    }
+
+    fn uncertain(&self) -> bool {
+        match self {
+            DeskFault::Call { error, .. } => error.uncertain(),
+            DeskFault::CommentUnknown(_) => true,
+            DeskFault::CommentMissing(fault) => fault.uncertain(),
+            DeskFault::Unreadable { .. } | DeskFault::Id { .. } | DeskFault::Unoffered(_) => false,
         }
     }
 

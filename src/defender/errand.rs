@@ -311,14 +311,29 @@ impl<'a> Errand<'a> {
                 Err(fault) if uncertain => fault,
                 certain => return certain,
             };
-            self.desk.settled().await;
-            self.receipt.attempts += 1;
-            match self.desk.read(self.target).await {
-                Ok(state) if self.stands(&state) => return Ok(()),
-                Ok(_) if tries < COMMENT_TRIES && !self.marker.is_empty() => {}
+            match self.has_appeared().await {
+                Some(true) => return Ok(()),
+                Some(false) if tries < COMMENT_TRIES && !self.marker.is_empty() => {}
                 _ => return Err(DeskFault::CommentUnknown(Box::new(fault))),
             }
         }
+    }
+
+    /// Whether the comment came to stand, although the answer did not say so;
+    /// none where that cannot be seen.
+    async fn has_appeared(&mut self) -> Option<bool> {
+        let mut seen = None;
+        for wait in self.desk.waits() {
+            tokio::time::sleep(wait).await;
+            self.receipt.attempts += 1;
+            seen = match self.desk.read(self.target).await {
+                Ok(state) if self.stands(&state) => return Some(true),
+                Ok(_) => Some(false),
+                Err(error) if error.uncertain() => None,
+                Err(_) => return None,
+            };
+        }
+        seen
     }
 
     /// The comment with its marker at the end.

@@ -32,7 +32,7 @@ pub fn batch_answer(body: &[u8]) -> usize {
         body: body.to_vec(),
         ..Answer::default()
     };
-    batch::said(&answer).len()
+    batch::said(&answer).map_or(0, |parts| parts.len())
 }
 
 /// The state in an answer about one object.

@@ -41,6 +41,8 @@ const ERROR_CAP: usize = 256 << 10;
 pub struct Client {
     inner: Arc<Inner>,
     patience: Duration,
+    /// No call goes on for longer than until then.
+    until: Option<Instant>,
     /// Whether its reads leave a share of the budget to writing.
     yields: bool,
 }
@@ -104,6 +106,8 @@ struct Request<'a> {
     repeatable: bool,
     /// Adds something: not even an unavailable service proves that it was not added.
     appends: bool,
+    /// Throttled by a quota of its own, which says nothing of other calls.
+    apart: bool,
 }
 
 /// A call under way.
@@ -183,6 +187,7 @@ impl Client {
                 cap: CAP,
             }),
             patience: PATIENCE,
+            until: None,
             yields: true,
         })
     }
@@ -201,6 +206,21 @@ impl Client {
             patience: limit,
             ..self
         }
+    }
+
+    /// Nobody waits for answers after that: a call that is throttled for longer
+    /// says so before.
+    pub fn until(self, end: Instant) -> Client {
+        Client {
+            until: Some(end),
+            ..self
+        }
+    }
+
+    /// When a call that is made now has to have its answer.
+    pub(super) fn deadline(&self) -> Instant {
+        let patient = Instant::now() + self.patience;
+        self.until.map_or(patient, |end| patient.min(end))
     }
 
     /// For reads that are a part of writing: they may use the share of the call
@@ -234,6 +254,7 @@ impl Client {
             },
             repeatable,
             appends: false,
+            apart: false,
         })
         .await
     }
@@ -286,11 +307,6 @@ impl Client {
         self.inner.budget.hold(wait).await;
     }
 
-    /// How long one call may take with all its waiting.
-    pub(super) fn limit(&self) -> Duration {
-        self.patience
-    }
-
     /// For error texts.
     pub(super) fn host(&self) -> &str {
         &self.inner.host
@@ -315,13 +331,15 @@ impl Client {
             },
             repeatable: false,
             appends: false,
+            // Queries have their own quotas: a heavy one must stop neither feeds nor verdicts.
+            apart: true,
         })
         .await
     }
 
     /// The permissions (`roles`) the token carries; for diagnosis only.
     pub async fn permissions(&self) -> Result<Vec<String>, Error> {
-        let deadline = Instant::now() + self.patience;
+        let deadline = self.deadline();
         let token = self.inner.sign_in.token(deadline).await?;
         Ok(sign_in::roles(&token.secret))
     }
@@ -370,6 +388,7 @@ impl Client {
             },
             repeatable: nature != Nature::Appends,
             appends: nature == Nature::Appends,
+            apart: false,
         })
         .await
     }
@@ -377,7 +396,7 @@ impl Client {
     async fn call(&self, request: Request<'_>) -> Result<Answer, Error> {
         let inner = &self.inner;
         let course = Course {
-            deadline: Instant::now() + self.patience,
+            deadline: self.deadline(),
             attempts: AtomicU32::new(0),
             renewed: AtomicBool::new(false),
         };
@@ -579,7 +598,9 @@ impl Inner {
         if status == 429 {
             let wait = wait.unwrap_or(BREATH);
             count(&self.meter.throttles);
-            self.budget.hold(wait).await;
+            if !request.apart {
+                self.budget.hold(wait).await;
+            }
             return Failure {
                 error: Error::Throttled {
                     host: self.host.clone(),

@@ -7,7 +7,7 @@ use super::desks::Accounts;
 use super::triage::{Job, JobError};
 use super::turn;
 use crate::splunk::splunkd::Splunkd;
-use crate::triage::{self, Action, Ledger, Row, Summary};
+use crate::triage::{self, Action, Ledger, Row, Summary, Wake};
 use std::collections::BTreeSet;
 
 /// What the jobs of one caller are carried out with.
@@ -37,7 +37,8 @@ impl Bench {
         Ok(Order { action, rows })
     }
 
-    /// Writes each outcome into the ledger as it happens.
+    /// Writes each outcome into the ledger as it happens. `wake` is what the
+    /// run's earlier rows left behind.
     ///
     /// # Errors
     /// If nothing was read, written or recorded.
@@ -46,14 +47,17 @@ impl Bench {
         order: &Order,
         course: &Course,
         ledger: &mut L,
+        wake: &mut Wake,
     ) -> Result<Summary, JobError> {
         let action = Action {
             limits: course.limits(order.action.limits.max_targets),
             ..order.action.clone()
         };
+        self.desks.until(course.end());
         // A turn that does not come in time leaves no time either: the rows are deferred.
         let _turn = turn::wait(&action.batch, course).await;
-        Ok(triage::triage(&action, &order.rows, &self.desks, ledger, course).await?)
+        let (rows, desks) = (&order.rows, &self.desks);
+        Ok(triage::triage(&action, rows, desks, ledger, course, wake).await?)
     }
 }
 

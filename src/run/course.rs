@@ -12,6 +12,8 @@ pub const GRACE: Duration = Duration::from_secs(60);
 /// for ever for a search command that was cancelled.
 const HURRY: Duration = Duration::from_secs(10);
 
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
 /// Begins when it is made.
 #[derive(Debug)]
 pub struct Course {
@@ -41,6 +43,12 @@ impl Course {
     /// How long something new may still be begun.
     pub fn left(&self) -> Duration {
         self.deadline.saturating_sub(self.elapsed())
+    }
+
+    /// When what was begun has to have its answers: a little before they are
+    /// no longer awaited, so that what keeps them is known.
+    pub fn end(&self) -> Instant {
+        self.begun + self.deadline + GRACE - LAST_WORDS
     }
 
     pub fn limits(&self, max_targets: usize) -> Limits {

@@ -7,15 +7,18 @@ use crate::defender::{Client, DeskFault, Error, Family, FamilyDesk};
 use crate::splunk::splunkd::Splunkd;
 use crate::triage::{Api, Desks};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::time::Instant;
 
 /// The accounts that one user of Splunk may use.
 pub struct Accounts {
     splunkd: Splunkd,
     settings: Settings,
     opened: RefCell<HashMap<(String, Api), Client>>,
+    /// When calls have to have their answers.
+    end: Cell<Option<Instant>>,
 }
 
 impl Accounts {
@@ -25,7 +28,13 @@ impl Accounts {
             splunkd,
             settings,
             opened: RefCell::default(),
+            end: Cell::default(),
         }
+    }
+
+    /// From now on calls have to have their answers by then.
+    pub fn until(&self, end: Instant) {
+        self.end.set(Some(end));
     }
 
     async fn client(&self, name: &str, api: Api) -> anyhow::Result<Client> {
@@ -67,6 +76,10 @@ impl Desks for Accounts {
     async fn open(&self, name: &str, api: Api) -> Result<FamilyDesk, DeskFault> {
         match self.client(name, api).await {
             Ok(client) => {
+                let client = match self.end.get() {
+                    Some(end) => client.until(end.into()),
+                    None => client,
+                };
                 let desk = FamilyDesk::new(client);
                 Ok(match wordings(name, api) {
                     Some(file) => desk.remembering(file),

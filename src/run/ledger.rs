@@ -20,7 +20,7 @@ use tokio::sync::watch;
 const CATCHING_UP: time::Duration = time::Duration::from_secs(20);
 
 /// splunkd kills an action after its `maxtime`: a slow index must not use it up.
-const PATIENCE: time::Duration = time::Duration::from_secs(40);
+const PATIENCE: time::Duration = time::Duration::from_secs(60);
 
 /// Takes the outcomes of one run.
 pub struct Delivery {

@@ -2,7 +2,7 @@
 //! ledger, or out of the REST endpoint's answer.
 
 use crate::splunk::splunkd::SplunkdError;
-use crate::triage::{Entry, Field, Outcome, State};
+use crate::triage::{Entry, Field, Outcome, State, Wake};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
@@ -79,6 +79,9 @@ pub struct Answer {
     /// Numbers of the rows that were not begun.
     #[serde(default)]
     pub handed_back: Vec<usize>,
+    /// What these rows left behind, for those that come after them.
+    #[serde(default)]
+    pub wake: Wake,
 }
 
 impl Answer {

@@ -4,7 +4,7 @@ use super::account::BadLimit;
 use super::course::GRACE;
 use crate::splunk::results;
 use crate::splunk::splunkd::SplunkdError;
-use crate::triage::{Action, Form, FormError, Limits, Row, Subject, TriageError};
+use crate::triage::{Action, Form, FormError, Limits, Row, Subject, TriageError, Wake};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -44,6 +44,9 @@ pub struct Job {
     /// nowhere: whoever asked will ask again.
     #[serde(default)]
     pub hand_back: bool,
+    /// What the run's earlier rows left behind, as the answer about them says.
+    #[serde(default, skip_serializing_if = "Wake::is_empty")]
+    pub wake: Wake,
 }
 
 /// What the rows are about.
@@ -185,6 +188,7 @@ impl Job {
             numbers: Vec::new(),
             seconds: None,
             hand_back: false,
+            wake: Wake::default(),
         }
     }
 

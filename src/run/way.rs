@@ -15,12 +15,16 @@ use super::permission::{Caller, EVENTS, SECRETS};
 use super::told::{Answer, Told};
 use super::triage::{Job, JobError, batch};
 use crate::splunk::splunkd::{Errand, Splunkd};
-use crate::triage::{Entry, Ledger, Outcome, Summary, Target, TriageError, targets};
+use crate::triage::{Entry, Ledger, Outcome, Summary, Target, TriageError, Wake, targets};
 use std::collections::HashSet;
 use std::time::Duration;
 
-/// How long a part of a job may begin new things.
-const PART: Duration = Duration::from_secs(60);
+/// How long a part of a job may begin new things: longer than the minute for
+/// which Microsoft's quotas may be used up.
+const PART: Duration = Duration::from_secs(90);
+
+/// So many parts in a row may end nothing before no more time is given.
+const IDLE: usize = 3;
 
 /// What a part may take beyond it: what has begun, and what is before and after.
 const BEYOND: Duration = GRACE.saturating_add(Duration::from_secs(30));
@@ -29,7 +33,7 @@ const BEYOND: Duration = GRACE.saturating_add(Duration::from_secs(30));
 /// administrator set less.
 const LARGEST: usize = 24 << 20;
 
-const LOST: &str = "what was carried out stands in the ledger";
+const LOST: &str = "nobody knows what was carried out besides what stands in the ledger: run it again, what stands already is not written twice";
 
 /// One caller's way to Defender, for all the rows of one run.
 pub struct Way {
@@ -44,6 +48,8 @@ pub struct Way {
     largest: usize,
     rows: usize,
     targets: HashSet<(String, Target)>,
+    /// What the incidents of the rows so far left behind.
+    wake: Wake,
 }
 
 impl Way {
@@ -60,6 +66,7 @@ impl Way {
             largest: LARGEST,
             rows: 0,
             targets: HashSet::new(),
+            wake: Wake::default(),
             caller,
             splunkd,
         })
@@ -143,7 +150,11 @@ impl Way {
             delivery: &mut self.delivery,
             tell,
         };
-        let summary = self.bench.carry_out(order, course, &mut ledger).await?;
+        let wake = &mut self.wake;
+        let summary = self
+            .bench
+            .carry_out(order, course, &mut ledger, wake)
+            .await?;
         let places = std::mem::take(&mut rows.left);
         for (place, outcome) in places.into_iter().zip(summary.rows) {
             rows.end(place, outcome);
@@ -160,22 +171,26 @@ impl Way {
         rows: &mut Rows,
         tell: &mut dyn FnMut(Told),
     ) -> Result<(), JobError> {
-        let mut idle = false;
+        let mut idle = 0;
         loop {
             let left = course.left();
             if rows.left.is_empty() || left.is_zero() {
                 break;
             }
-            let (count, part, body) = self.part(job, rows, left, idle)?;
+            let (count, part, body) = self.part(job, rows, left, idle < IDLE)?;
             let within = part.time().saturating_add(BEYOND);
             let asked = self.splunkd.have_done(Errand::Triage, body.into(), within);
             let error = match asked.await {
                 Ok(Some(answer)) => match Answer::read(&answer, count) {
-                    Ok(answer) => {
+                    Ok(mut answer) => {
+                        self.wake = std::mem::take(&mut answer.wake);
                         let before = rows.left.len();
                         rows.took(count, answer, tell);
-                        // Whatever keeps it from beginning would do so again.
-                        idle = rows.left.len() == before;
+                        // Whatever keeps it from beginning for so long will go on.
+                        idle = match rows.left.len() == before {
+                            true => idle + 1,
+                            false => 0,
+                        };
                         continue;
                     }
                     Err(error) => error,
@@ -224,13 +239,14 @@ impl Way {
         job: &Job,
         rows: &Rows,
         left: Duration,
-        idle: bool,
+        again: bool,
     ) -> Result<(usize, Job, Vec<u8>), JobError> {
         let mut count = rows.left.len();
         loop {
             let part = Job {
                 seconds: Some(left.min(PART).as_secs().max(1)),
-                hand_back: left > PART && !idle,
+                hand_back: left > PART && again,
+                wake: self.wake.clone(),
                 ..rows.part(job, count)
             };
             let body = body_of(&part)?;

@@ -1,107 +1,299 @@
-//! What the incidents of an action bring about in the alerts of the same action.
+//! What the incidents of a run bring about in its alerts.
 //!
 //! Which alert belongs to which incident is not known here, and need not be: an
 //! alert that has meanwhile become just what was asked of an incident was made
-//! so by us, not by a colleague.
+//! so by us, not by a colleague. How it stood before is noted before the first
+//! incident is changed; for an alert that was not looked at then, because it is
+//! one of many or came with later rows, its row says so, if Defender updated the
+//! alert no earlier than the incident.
 
-use crate::triage::plan::Group;
-use crate::triage::vocabulary::{Classification, Determination, Status};
-use crate::triage::{Change, Owner, State, Target};
-use std::collections::HashMap;
+use crate::triage::book::Settled;
+use crate::triage::gap::Field;
+use crate::triage::outcome::Outcome;
+use crate::triage::plan::{Group, Task};
+use crate::triage::seen::Seen;
+use crate::triage::vocabulary::{Classification, Determination, NONE, Status, said};
+use crate::triage::{Change, Owner, State, Subject};
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, HashMap};
 
-#[derive(Debug)]
+/// What the incidents of a run's earlier rows left behind, account by account:
+/// to be handed on to its later rows.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wake(BTreeMap<String, Cascade>);
+
+impl Wake {
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(super) fn take(&mut self, account: &str) -> Cascade {
+        self.0.remove(account).unwrap_or_default()
+    }
+
+    pub(super) fn keep(&mut self, account: &str, cascade: Cascade) {
+        if !cascade.asked.is_empty() {
+            self.0.insert(account.to_owned(), cascade);
+        }
+    }
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Cascade {
     /// What is asked of incidents.
-    asked: Vec<Change>,
-    /// How alerts stood before.
-    stood: HashMap<Target, State>,
+    asked: Vec<Asked>,
+    /// How alerts stood before, by their ids.
+    #[serde(default)]
+    stood: BTreeMap<String, State>,
+    /// Whether alerts were looked at. Once is enough: it costs a call for each.
+    #[serde(default)]
+    looked: bool,
+}
+
+/// What reaches the alerts of an incident; comments and tags do not.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+struct Asked {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    classification: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    determination: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    assigned_to: Option<String>,
+    /// The first last update Defender gave an incident for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    since: Option<Timestamp>,
+}
+
+/// Defender may stamp an alert a little before its incident.
+const BEFORE: SignedDuration = SignedDuration::from_secs(5);
+
+impl Asked {
+    fn of(change: &Change) -> Option<Self> {
+        let asked = Self {
+            status: change.status.map(|status| status.as_str().to_owned()),
+            classification: change.classification.map(|word| word.as_str().to_owned()),
+            determination: change.determination.map(|word| word.as_str().to_owned()),
+            assigned_to: change.assigned_to.as_ref().map(|owner| match owner {
+                Owner::User(name) => name.clone(),
+                Owner::Nobody => NONE.to_owned(),
+            }),
+            since: None,
+        };
+        (asked != Self::default()).then_some(asked)
+    }
+
+    fn is_same(&self, other: &Self) -> bool {
+        let since = other.since;
+        *other
+            == Self {
+                since,
+                ..self.clone()
+            }
+    }
+
+    fn wish(&self, part: Part) -> Option<&str> {
+        let wish = match part {
+            Part::Status => &self.status,
+            Part::Classification => &self.classification,
+            Part::Determination => &self.determination,
+            Part::Owner => &self.assigned_to,
+        };
+        wish.as_deref()
+    }
+}
+
+/// What an incident hands on to its alerts.
+#[derive(Debug, Clone, Copy)]
+enum Part {
+    Status,
+    Classification,
+    Determination,
+    Owner,
+}
+
+impl Part {
+    const ALL: [Self; 4] = [
+        Self::Status,
+        Self::Classification,
+        Self::Determination,
+        Self::Owner,
+    ];
+
+    const fn field(self) -> Field {
+        match self {
+            Self::Status => Field::Status,
+            Self::Classification => Field::Classification,
+            Self::Determination => Field::Determination,
+            Self::Owner => Field::AssignedTo,
+        }
+    }
+
+    const fn of(self, state: &mut State) -> &mut Option<String> {
+        match self {
+            Self::Status => &mut state.status,
+            Self::Classification => &mut state.classification,
+            Self::Determination => &mut state.determination,
+            Self::Owner => &mut state.assigned_to,
+        }
+    }
+
+    fn spelled(self, word: Option<&str>) -> &str {
+        match self {
+            Self::Status => said(word, Status::spelling),
+            Self::Classification => said(word, Classification::spelling),
+            Self::Determination => said(word, Determination::spelling),
+            Self::Owner => said(word, |owner| owner),
+        }
+    }
 }
 
 impl Cascade {
-    /// `None` where nothing reaches an alert: comments and tags stay with their incident.
-    pub fn of(incidents: &[&Group]) -> Option<Self> {
-        let reaches = |change: &Change| {
-            change.status.is_some()
-                || change.assigned_to.is_some()
-                || change.classification.is_some()
-        };
-        let mut asked: Vec<Change> = Vec::new();
-        for task in incidents.iter().flat_map(|group| &group.tasks) {
-            if !task.dry_run && reaches(&task.change) && !asked.contains(&task.change) {
-                asked.push(task.change.clone());
+    /// Takes in what is asked of more incidents; whether anything of it reaches
+    /// an alert.
+    pub fn ask(&mut self, incidents: &[&Group]) -> bool {
+        let tasks = incidents.iter().flat_map(|group| &group.tasks);
+        let mut reaches = false;
+        for asked in tasks
+            .filter(|task| !task.dry_run)
+            .filter_map(|task| Asked::of(&task.change))
+        {
+            reaches = true;
+            if !self.asked.iter().any(|other| other.is_same(&asked)) {
+                self.asked.push(asked);
             }
         }
-        (!asked.is_empty()).then(|| Self {
-            asked,
-            stood: HashMap::new(),
-        })
+        reaches
+    }
+
+    /// Whether there is anything an alert could have come from.
+    pub fn reaches(&self) -> bool {
+        !self.asked.is_empty()
+    }
+
+    /// Whether it is still to be noted how alerts stand.
+    pub fn wants_a_look(&mut self) -> bool {
+        !std::mem::replace(&mut self.looked, true)
     }
 
     /// Notes how an alert stands before any incident is changed.
-    pub fn stood(&mut self, target: &Target, state: State) {
-        self.stood.insert(target.clone(), state);
+    pub fn stood(&mut self, alert: &str, state: State) {
+        self.stood.insert(alert.to_owned(), state);
+    }
+
+    /// Notes when incidents were changed.
+    pub fn changed(&mut self, incidents: &[Task], settled: &HashMap<String, Settled>) {
+        for task in incidents {
+            let seen = settled
+                .get(&task.target.id)
+                .filter(|settled| settled.outcome == Outcome::Updated);
+            let stamp = seen
+                .filter(|settled| settled.verified == Some(true))
+                .and_then(|settled| settled.after.as_ref()?.instant());
+            let (Some(stamp), Some(asked)) = (stamp, Asked::of(&task.change)) else {
+                continue;
+            };
+            if let Some(known) = self.asked.iter_mut().find(|known| known.is_same(&asked)) {
+                known.since = known.since.into_iter().chain([stamp]).min();
+            }
+        }
+    }
+
+    /// Keeps what is known of alerts that come again; the others are settled.
+    pub fn forget(&mut self, settled: &HashMap<String, Settled>) {
+        self.stood.retain(|alert, _| {
+            settled
+                .get(alert)
+                .is_none_or(|settled| settled.outcome == Outcome::Deferred)
+        });
     }
 
     /// How the alert would stand now without us.
-    pub fn undone(&self, target: &Target, now: &State) -> State {
-        let Some(stood) = self.stood.get(target) else {
+    pub fn undone(&self, task: &Task, now: &State) -> State {
+        if task.target.subject != Subject::Alert {
             return now.clone();
-        };
-        let without =
-            |now: &Option<String>, stood: &Option<String>, ours: &dyn Fn(&Change) -> bool| {
-                let brought = now != stood && self.asked.iter().any(ours);
-                if brought { stood.clone() } else { now.clone() }
-            };
-        let undone = State {
-            status: without(&now.status, &stood.status, &|asked| {
-                let said = now.status.as_deref().map(Status::spelling);
-                said.is_some() && asked.status.map(Status::as_str) == said
-            }),
-            classification: without(&now.classification, &stood.classification, &|asked| {
-                let said = now.classification.as_deref().map(Classification::spelling);
-                said.is_some() && asked.classification.map(Classification::as_str) == said
-            }),
-            determination: without(&now.determination, &stood.determination, &|asked| {
-                let said = now.determination.as_deref().map(Determination::spelling);
-                said.is_some() && asked.determination.map(Determination::as_str) == said
-            }),
-            assigned_to: without(&now.assigned_to, &stood.assigned_to, &|asked| match (
-                &asked.assigned_to,
-                &now.assigned_to,
-            ) {
-                (Some(Owner::User(name)), Some(said)) => name.eq_ignore_ascii_case(said),
-                (Some(Owner::Nobody), None) => true,
-                _ => false,
-            }),
-            ..now.clone()
-        };
-        let ours = undone != *now;
-        State {
-            updated: if ours {
-                stood.updated.clone()
-            } else {
-                undone.updated
-            },
-            ..undone
         }
+        let known = self.stood.get(&task.target.id);
+        let mut undone = now.clone();
+        let mut ours = false;
+        for part in Part::ALL {
+            let place = part.of(&mut undone);
+            let stands = part.spelled(place.as_deref());
+            let mut asked = self.asked.iter().filter(|asked| {
+                let wish = asked.wish(part);
+                wish.is_some_and(|wish| wish.eq_ignore_ascii_case(stands))
+            });
+            let before = match known {
+                Some(stood) => asked.next().map(|_| part.of(&mut stood.clone()).take()),
+                None => asked.find_map(|asked| shown(task, now, asked.since?, part)),
+            };
+            if let Some(before) = before
+                && !part.spelled(before.as_deref()).eq_ignore_ascii_case(stands)
+            {
+                *place = before;
+                ours = true;
+            }
+        }
+        if ours && let Some(stood) = known {
+            undone.updated.clone_from(&stood.updated);
+        }
+        undone
     }
+}
+
+/// What had to stand in the alert, or else the newest of its rows showed before
+/// its last update, if that came with the incident's or later.
+fn shown(task: &Task, now: &State, since: Timestamp, part: Part) -> Option<Option<String>> {
+    let updated = now.instant()?;
+    if updated < since.checked_sub(BEFORE).ok()? {
+        return None;
+    }
+    let rows = || task.asked.iter().map(|(_, seen)| seen);
+    let before = |seen: &&Seen| seen.instant().is_some_and(|shown| shown < updated);
+    let newest = || rows().filter(before).max_by_key(|seen| seen.instant());
+    let expected = rows().find_map(|seen| seen.expects(part.field()));
+    let word = expected.or_else(|| newest()?.showed(part.field()))?;
+    Some((part.spelled(Some(word)) != NONE).then(|| word.to_owned()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::triage::Form;
     use crate::triage::plan::Plan;
     use crate::triage::tests::tenant::row;
-    use crate::triage::{Form, Subject};
 
-    fn asked(fields: &[(&str, &str)]) -> Option<Cascade> {
-        let form = Form::parse(
-            Subject::Incident,
-            ["contoso".to_owned()].into(),
-            [("account", "contoso")],
-        );
-        let plan = Plan::of(&form.unwrap(), &[row(&[&[("id", "7")], fields].concat())]);
-        Cascade::of(&plan.groups.iter().collect::<Vec<_>>())
+    fn plan(subject: Subject, fields: &[(&str, &str)]) -> Plan {
+        let accounts = ["contoso".to_owned()].into();
+        let form = Form::parse(subject, accounts, [("account", "contoso")]);
+        Plan::of(&form.unwrap(), &[row(fields)])
+    }
+
+    fn asked(fields: &[(&str, &str)]) -> Cascade {
+        let plan = plan(Subject::Incident, &[&[("id", "7")], fields].concat());
+        let mut cascade = Cascade::default();
+        cascade.ask(&plan.groups.iter().collect::<Vec<_>>());
+        cascade
+    }
+
+    /// Incident 7 was updated at that time of day, as asked.
+    fn changed(fields: &[(&str, &str)], at: &str) -> Cascade {
+        let plan = plan(Subject::Incident, &[&[("id", "7")], fields].concat());
+        let mut cascade = asked(fields);
+        let settled = Settled {
+            verified: Some(true),
+            after: Some(State {
+                updated: Some(format!("2026-11-21T{at}Z")),
+                ..State::default()
+            }),
+            ..Settled::new(Outcome::Updated, "")
+        };
+        let settled = HashMap::from([("7".to_owned(), settled)]);
+        cascade.changed(&plan.groups[0].tasks, &settled);
+        cascade
     }
 
     fn state(status: &str, owner: Option<&str>) -> State {
@@ -112,34 +304,85 @@ mod tests {
         }
     }
 
-    fn alert() -> Target {
-        Target {
-            subject: Subject::Alert,
-            id: "da1".to_owned(),
-        }
+    /// What is asked of alert da1, whose row shows this besides.
+    fn alert(fields: &[(&str, &str)]) -> Task {
+        let wish = [("id", "da1"), ("defender_status", "resolved")];
+        let mut plan = plan(Subject::Alert, &[&wish, fields].concat());
+        plan.groups.remove(0).tasks.remove(0)
     }
 
     #[test]
     fn comments_tags_and_rehearsals_reach_no_alert() {
-        assert!(asked(&[("defender_comment", "x"), ("defender_tags_add", "y")]).is_none());
-        assert!(asked(&[("defender_status", "resolved"), ("defender_dry_run", "1")]).is_none());
-        assert!(asked(&[("defender_status", "resolved")]).is_some());
+        assert!(!asked(&[("defender_comment", "x"), ("defender_tags_add", "y")]).reaches());
+        assert!(!asked(&[("defender_status", "resolved"), ("defender_dry_run", "1")]).reaches());
+        assert!(asked(&[("defender_status", "resolved")]).reaches());
     }
 
     #[test]
     fn what_we_brought_about_is_told_from_what_a_colleague_did() {
-        let mut cascade = asked(&[("defender_status", "resolved")]).unwrap();
-        cascade.stood(&alert(), state("new", None));
-        let undone = cascade.undone(&alert(), &state("Resolved", Some("you@contoso.com")));
+        let mut cascade = asked(&[("defender_status", "resolved")]);
+        cascade.stood("da1", state("new", None));
+        let undone = cascade.undone(&alert(&[]), &state("Resolved", Some("you@contoso.com")));
         assert_eq!(undone, state("new", Some("you@contoso.com")));
         let theirs = state("inProgress", None);
-        assert_eq!(cascade.undone(&alert(), &theirs), theirs);
+        assert_eq!(cascade.undone(&alert(&[]), &theirs), theirs);
     }
 
     #[test]
-    fn an_alert_nobody_looked_at_before_is_taken_as_it_is() {
-        let cascade = asked(&[("defender_status", "resolved")]).unwrap();
+    fn an_alert_of_which_nothing_is_known_is_taken_as_it_is() {
+        let cascade = changed(&[("defender_status", "resolved")], "10:00:00");
         let now = state("resolved", None);
-        assert_eq!(cascade.undone(&alert(), &now), now);
+        assert_eq!(cascade.undone(&alert(&[]), &now), now);
+    }
+
+    #[test]
+    fn an_alert_nobody_looked_at_before_stood_as_its_row_shows_it() {
+        let cascade = changed(&[("defender_status", "resolved")], "10:00:00");
+        let row = |at: &str| {
+            let at = format!("2026-11-21T{at}Z");
+            alert(&[("status", "InProgress"), ("lastUpdateDateTime", &at)])
+        };
+        let now = |at: &str| State {
+            updated: Some(format!("2026-11-21T{at}Z")),
+            ..state("resolved", Some("ann@contoso.com"))
+        };
+        for (shown, updated, was) in [
+            ("09:00:00", "10:00:01", "inProgress"),
+            // A colleague resolved it before the incident was.
+            ("09:00:00", "09:30:00", "resolved"),
+            // Defender may stamp the alert first.
+            ("09:00:00", "09:59:59", "inProgress"),
+            // The row knows of no earlier state.
+            ("10:00:01", "10:00:01", "resolved"),
+        ] {
+            let undone = cascade.undone(&row(shown), &now(updated));
+            assert_eq!(undone.status.as_deref(), Some(was), "{shown} {updated}");
+            assert_eq!(undone.assigned_to, now(updated).assigned_to);
+        }
+    }
+
+    #[test]
+    fn where_a_row_says_what_had_to_stand_that_stood() {
+        let owner = [("defender_assigned_to", "ann@contoso.com")];
+        let cascade = changed(&owner, "10:00:00");
+        let now = State {
+            updated: Some("2026-11-21T10:00:00.5Z".to_owned()),
+            ..state("new", Some("ann@contoso.com"))
+        };
+        for (expected, was) in [("kim@contoso.com", Some("kim@contoso.com")), ("none", None)] {
+            let alert = alert(&[("defender_expected_assigned_to", expected)]);
+            assert_eq!(cascade.undone(&alert, &now).assigned_to.as_deref(), was);
+        }
+    }
+
+    #[test]
+    fn it_is_the_same_after_the_way_to_the_endpoint_and_back() {
+        let mut cascade = changed(&[("defender_assigned_to", "none")], "10:00:00");
+        cascade.stood("da1", state("new", Some("ann@contoso.com")));
+        let mut wake = Wake::default();
+        wake.keep("contoso", cascade);
+        let json = serde_json::to_string(&wake).unwrap();
+        assert_eq!(serde_json::from_str::<Wake>(&json).unwrap(), wake);
+        assert!(wake.take("fabrikam") == Cascade::default() && !wake.is_empty());
     }
 }

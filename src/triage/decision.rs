@@ -116,7 +116,7 @@ pub(super) fn decide<'t>(
         missing.clear();
     }
     let before = match cascade {
-        Some(cascade) => cascade.undone(&task.target, &now),
+        Some(cascade) => cascade.undone(task, &now),
         None => now.clone(),
     };
     let mut fields = gap(&before, change, &marker);

@@ -11,20 +11,42 @@ use crate::triage::gap::{Field, gap, story};
 use crate::triage::marker::Marker;
 use crate::triage::outcome::Outcome;
 use crate::triage::plan::{Group, Task};
-use crate::triage::{Action, Clock, Desk, Ledger, READS_AT_ONCE, Receipt, State, Subject, Target};
+use crate::triage::{
+    Action, Api, Change, Clock, Desk, DeskError, Failing, Ledger, READS_AT_ONCE, Receipt, State,
+    Target,
+};
 use futures::future::{Either, select};
 use futures::stream::{self, StreamExt as _};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::pin::pin;
+use std::slice;
 use std::time::Duration;
 
-/// Targets per wave, and with it the most one write is asked to carry. The size
-/// with which Defender for Endpoint's `batchUpdate` is begun; its true limit is
-/// not documented.
-pub(super) const WAVE: usize = 100;
-/// While one wave waits until its writes show, the next is carried out.
-pub(super) const WAVES_AT_ONCE: usize = 2;
+/// How many targets go together.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pace {
+    /// Targets per wave, and with it the most one write is asked to carry. The
+    /// size with which Defender for Endpoint's `batchUpdate` is begun; its true
+    /// limit is not documented.
+    pub wave: usize,
+    /// While one wave waits until its writes show, others are carried out.
+    pub at_once: usize,
+}
+
+impl Pace {
+    /// Where each target costs a call, a wave has to be read within a minute's
+    /// quota, and alone: two that share it are both not read in time.
+    pub const fn of(api: Api) -> Self {
+        let (wave, at_once) = match api {
+            Api::Mde => (100, 2),
+            Api::Graph => (100, 1),
+            Api::Xdr => (20, 1),
+        };
+        Self { wave, at_once }
+    }
+}
+
 const WRITES_AT_ONCE: usize = 4;
 
 /// Waits before each read-back. Defender may show a write only after seconds.
@@ -33,6 +55,9 @@ const PAUSES: [Duration; 3] = [
     Duration::from_secs(3),
     Duration::from_secs(10),
 ];
+
+/// How long somebody else gets to be done with an object.
+const BREATH: Duration = Duration::from_secs(2);
 
 /// How many targets of one account are read singly only to confirm what a list
 /// says of them. Lists lag, and what needs no write would otherwise be settled
@@ -71,7 +96,7 @@ pub(super) struct Hand<'a, 'b, D, L, C> {
     confirmations: Cell<usize>,
     /// Incidents that were merged, and into which.
     pub strays: RefCell<Vec<(Task, String)>>,
-    /// How incidents ended, for those that were merged into them.
+    /// How each ended, among others for incidents that were merged into it.
     pub settled: RefCell<HashMap<String, Settled>>,
 }
 
@@ -79,8 +104,12 @@ pub(super) struct Hand<'a, 'b, D, L, C> {
 struct Sent<'t> {
     due: Due<'t>,
     answer: Result<Receipt, Settled>,
+    /// Whether it may have been carried out although the answer does not say so.
+    lost: bool,
     latency: Duration,
     after: Option<State>,
+    /// What could not be seen yet.
+    missing: Vec<Field>,
     /// Why the write could not be seen yet.
     unseen: String,
 }
@@ -122,14 +151,27 @@ impl<'a, 'b, D: Desk, L: Ledger, C: Clock> Hand<'a, 'b, D, L, C> {
     }
 
     pub async fn wave(&self, tasks: &[Task]) {
+        let overtaken = self.pass(tasks, false).await;
+        if overtaken.is_empty() {
+            return;
+        }
+        // Whoever was faster in that very moment: what stands now decides.
+        self.clock.sleep(BREATH).await;
+        self.pass(&overtaken, true).await;
+    }
+
+    /// From reading to reading back; returns those that somebody else was
+    /// changing, unless this is the `last` time.
+    async fn pass(&self, tasks: &[Task], last: bool) -> Vec<Task> {
         let begun = self.clock.elapsed();
         let Some(states) = self.look(tasks).await else {
             for task in tasks {
                 self.settle(task, Settled::new(Outcome::Deferred, NO_TIME))
                     .await;
             }
-            return;
+            return Vec::new();
         };
+        let overtaken = RefCell::new(Vec::new());
         let latency = self.clock.elapsed().saturating_sub(begun);
         let mut due = Vec::new();
         for (task, state) in tasks.iter().zip(states) {
@@ -150,13 +192,14 @@ impl<'a, 'b, D: Desk, L: Ledger, C: Clock> Hand<'a, 'b, D, L, C> {
         }
         // A write that takes its time holds up the read-back of no other.
         stream::iter(lots(due))
-            .map(|lot| self.write(lot))
+            .map(|lot| self.write(lot, (!last).then_some(&overtaken)))
             .buffer_unordered(WRITES_AT_ONCE)
             .ready_chunks(WRITES_AT_ONCE)
             .for_each_concurrent(None, |sent| {
                 self.read_back(sent.into_iter().flatten().collect())
             })
             .await;
+        overtaken.into_inner()
     }
 
     /// How each target stands; `None` if there was no time left to see.
@@ -227,7 +270,12 @@ impl<'a, 'b, D: Desk, L: Ledger, C: Clock> Hand<'a, 'b, D, L, C> {
     }
 
     /// Writes one change to all that need it; returns what is worth a look back.
-    async fn write<'t>(&self, lot: Vec<Due<'t>>) -> Vec<Sent<'t>> {
+    /// Those that somebody else was changing are put by, where there is a place.
+    async fn write<'t>(
+        &self,
+        lot: Vec<Due<'t>>,
+        overtaken: Option<&RefCell<Vec<Task>>>,
+    ) -> Vec<Sent<'t>> {
         let limits = &self.action.limits;
         let begun = self.clock.elapsed();
         let Some(first) = lot.first() else {
@@ -260,22 +308,31 @@ impl<'a, 'b, D: Desk, L: Ledger, C: Clock> Hand<'a, 'b, D, L, C> {
         let mut answers = answers.unwrap_or_default().into_iter();
         let mut sent = Vec::with_capacity(lot.len());
         for due in lot {
-            let answer = match answers.next() {
-                Some(Ok(receipt)) => Ok(receipt),
-                Some(Err(error)) => Err(Settled::error(&error)),
-                None => Err(Settled::new(Outcome::Failed, missing)),
+            let answer = answers.next();
+            if let (Some(Err(error)), Some(aside)) = (&answer, overtaken)
+                && error.failing() == Failing::Overtaken
+            {
+                aside.borrow_mut().push(due.task.clone());
+                continue;
+            }
+            let (answer, lost) = match answer {
+                Some(Ok(receipt)) => (Ok(receipt), false),
+                Some(Err(error)) => (Err(Settled::error(&error)), error.uncertain()),
+                None => (Err(Settled::new(Outcome::Failed, missing)), true),
             };
             let one = Sent {
-                due,
                 answer,
+                lost,
                 latency,
                 after: None,
+                missing: due.missing.clone(),
+                due,
                 unseen: "there was no time left to read it back".to_owned(),
             };
             if one.answer.is_ok() || one.is_doubtful() {
                 sent.push(one);
             } else {
-                self.conclude(one, Vec::new()).await;
+                self.conclude(one).await;
             }
         }
         sent
@@ -285,6 +342,8 @@ impl<'a, 'b, D: Desk, L: Ledger, C: Clock> Hand<'a, 'b, D, L, C> {
     async fn read_back(&self, sent: Vec<Sent<'_>>) {
         let end = self.action.limits.last_answer();
         let mut waiting = sent;
+        // What shows already, in whom it was written.
+        let mut shown: Vec<Change> = Vec::new();
         for (pause, looks) in PAUSES.into_iter().zip(1..) {
             if waiting.is_empty() || self.clock.elapsed() + pause >= end {
                 break;
@@ -321,10 +380,15 @@ impl<'a, 'b, D: Desk, L: Ledger, C: Clock> Hand<'a, 'b, D, L, C> {
                         }
                         one.after = Some(state);
                         one.unseen = names(&missing);
-                        // A write that failed may still have come to pass: one
-                        // look tells, there is nothing to wait for.
-                        if missing.is_empty() || one.answer.is_err() {
-                            self.conclude(one, missing).await;
+                        one.missing = missing;
+                        // What was refused for certain has nothing to wait for:
+                        // one look tells which part of it stands.
+                        let refused = one.answer.is_err() && !one.lost;
+                        if one.missing.is_empty() || refused {
+                            if !refused && !shown.contains(&one.due.change) {
+                                shown.push(one.due.change.clone());
+                            }
+                            self.conclude(one).await;
                             continue;
                         }
                     }
@@ -334,16 +398,48 @@ impl<'a, 'b, D: Desk, L: Ledger, C: Clock> Hand<'a, 'b, D, L, C> {
                 still.push(one);
             }
             waiting = still;
+            if looks + 1 == PAUSES.len() {
+                self.write_again(&mut waiting, &shown).await;
+            }
         }
         for one in waiting {
-            let unseen = one.due.missing.clone();
-            self.conclude(one, unseen).await;
+            self.conclude(one).await;
         }
     }
 
-    /// Settles a target whose write was sent; `missing` is what did not show.
-    async fn conclude(&self, one: Sent<'_>, missing: Vec<Field>) {
+    /// Defender for Endpoint's one answer to a call for many says nothing of each
+    /// of them: where the change shows in others and in these not at all, they
+    /// were left out, and are written by themselves.
+    async fn write_again(&self, waiting: &mut [Sent<'_>], shown: &[Change]) {
+        for one in waiting {
+            let nothing = one.missing == one.due.missing && shown.contains(&one.due.change);
+            let left_out = self.group.api == Api::Mde && one.answer.is_ok() && nothing;
+            if !left_out || !self.confirm() {
+                continue;
+            }
+            let task = one.due.task;
+            let marker = Marker::of(&self.action.batch, &task.change);
+            let mut change = remaining(slice::from_ref(&one.due));
+            change.comment = change.comment.map(|comment| marker.sign(&comment));
+            let targets = slice::from_ref(&task.target);
+            let write = self.desk.write(targets, &change, marker.as_str());
+            let until = self.action.limits.last_answer();
+            let answers = within(self.clock, until, write).await;
+            match answers.into_iter().flatten().next() {
+                Some(Ok(receipt)) => one.answer = Ok(receipt),
+                Some(Err(error)) => {
+                    one.lost = error.uncertain();
+                    one.answer = Err(Settled::error(&error));
+                }
+                None => {}
+            }
+        }
+    }
+
+    /// Settles a target whose write was sent.
+    async fn conclude(&self, one: Sent<'_>) {
         let brought = one.due.brought();
+        let missing = one.missing;
         let Due {
             task,
             before,
@@ -413,10 +509,8 @@ impl<'a, 'b, D: Desk, L: Ledger, C: Clock> Hand<'a, 'b, D, L, C> {
     pub async fn settle(&self, task: &Task, settled: Settled) {
         let (account, api) = (&self.group.account, self.group.api);
         if task.merged.is_empty() {
-            if task.target.subject == Subject::Incident {
-                let id = task.target.id.clone();
-                self.settled.borrow_mut().insert(id, settled.clone());
-            }
+            let id = task.target.id.clone();
+            self.settled.borrow_mut().insert(id, settled.clone());
             self.book.settle(account, api, task, settled).await;
             return;
         }

@@ -6,7 +6,7 @@
 
 use crate::triage::book::Settled;
 use crate::triage::gap::between;
-use crate::triage::hand::{Hand, LEFT_OUT, NO_TIME, WAVE, within};
+use crate::triage::hand::{Hand, LEFT_OUT, NO_TIME, Pace, within};
 use crate::triage::outcome::Outcome;
 use crate::triage::plan::Task;
 use crate::triage::{Clock, Desk, Ledger, Target};
@@ -78,7 +78,7 @@ impl<D: Desk, L: Ledger, C: Clock> Trail<'_, '_, '_, D, L, C> {
                 }),
             }
         }
-        for wave in tasks.chunks(WAVE) {
+        for wave in tasks.chunks(Pace::of(hand.group.api).wave) {
             hand.wave(wave).await;
         }
     }

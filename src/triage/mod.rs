@@ -32,6 +32,7 @@ mod tests;
 mod undo;
 pub mod vocabulary;
 
+pub use cascade::Wake;
 pub use form::{Form, FormError, PARAMETERS, UNDOES};
 pub use gap::Field;
 pub use outcome::{Entry, Exit, Outcome, Summary};
@@ -111,7 +112,8 @@ pub fn targets(form: &Form, rows: &[Row]) -> BTreeSet<(String, Target)> {
 
 /// Carries out an action on its rows. Whatever Defender does, every row ends
 /// with one outcome, and no row stops another; each outcome is in the ledger
-/// as soon as it is known.
+/// as soon as it is known. `wake` is what the incidents of the run's earlier rows
+/// left behind; afterwards, what is to be handed on to its later ones.
 ///
 /// # Errors
 /// If the call as a whole is refused: nothing was read, written or recorded.
@@ -121,6 +123,7 @@ pub async fn triage<D: Desks, L: Ledger, C: Clock>(
     desks: &D,
     ledger: &mut L,
     clock: &C,
+    wake: &mut Wake,
 ) -> Result<Summary, TriageError> {
     let plan = Plan::of(&action.form, rows);
     let asked = action.form.max_targets.unwrap_or(usize::MAX);
@@ -139,9 +142,17 @@ pub async fn triage<D: Desks, L: Ledger, C: Clock>(
         book: &book,
         clock,
     };
-    let accounts = plan.accounts();
     // One account that does not answer holds up none of the others.
-    join_all(accounts.iter().map(|groups| round.account(groups))).await;
+    let carried_out = plan.accounts().into_iter().map(|groups| {
+        let name = groups.first().map_or("", |group| group.account.as_str());
+        let cascade = wake.take(name);
+        let round = &round;
+        async move { (name, round.account(&groups, cascade).await) }
+    });
+    let carried_out: Vec<_> = carried_out.collect();
+    for (account, cascade) in join_all(carried_out).await {
+        wake.keep(account, cascade);
+    }
     Ok(book.close())
 }
 
@@ -343,6 +354,8 @@ pub trait Desk {
 /// Why Defender did not do it, in the words a row's outcome needs.
 pub trait DeskError: std::error::Error {
     fn failing(&self) -> Failing;
+    /// Whether a write may have been carried out all the same.
+    fn uncertain(&self) -> bool;
     /// Microsoft's `request-id`, where an answer came.
     fn request_id(&self) -> Option<&str>;
 }
@@ -357,6 +370,8 @@ pub enum Failing {
     Forbidden,
     /// Throttled past what the deadline allows (429).
     Throttled,
+    /// Somebody else was at it in the same moment (409, 412, 423).
+    Overtaken,
     /// Anything else.
     Failed,
 }

@@ -76,6 +76,7 @@ impl From<Failing> for Outcome {
             Failing::NotFound => Self::NotFound,
             Failing::Forbidden => Self::Forbidden,
             Failing::Throttled => Self::Throttled,
+            Failing::Overtaken => Self::Conflict,
             Failing::Failed => Self::Failed,
         }
     }

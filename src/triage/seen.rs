@@ -102,20 +102,37 @@ impl Seen {
             .collect()
     }
 
+    /// The row's last update.
+    pub const fn instant(&self) -> Option<Timestamp> {
+        self.updated
+    }
+
+    /// What the row says has to stand in a field.
+    pub fn expects(&self, field: Field) -> Option<&str> {
+        let mut expected = self.expected.iter();
+        let (_, word) = expected.find(|(of, _)| *of == field)?;
+        Some(word)
+    }
+
+    /// What the row shows in a field, in Graph spelling.
+    pub fn showed(&self, field: Field) -> Option<&str> {
+        let (shown, spelled): (_, fn(&str) -> &str) = match field {
+            Field::Status => (&self.status, Status::spelling),
+            Field::Classification => (&self.classification, Classification::spelling),
+            Field::Determination => (&self.determination, Determination::spelling),
+            Field::AssignedTo => (&self.assigned_to, |owner| owner),
+            Field::Comment | Field::Tags => return None,
+        };
+        shown.as_deref().map(|shown| said(Some(shown), spelled))
+    }
+
     /// The row's last update against Defender's, where both say one.
     pub fn against(&self, state: &State) -> Option<Ordering> {
         Some(self.updated?.cmp(&state.instant()?))
     }
 
     fn shown(&self, aspect: &Aspect<'_>) -> Option<&str> {
-        let shown = match aspect.field {
-            Field::Status => &self.status,
-            Field::Classification => &self.classification,
-            Field::Determination => &self.determination,
-            Field::AssignedTo => &self.assigned_to,
-            Field::Comment | Field::Tags => return None,
-        };
-        Some((aspect.spelled)(shown.as_deref()?))
+        self.showed(aspect.field)
     }
 
     /// Whether Defender has moved past the row in something the change is

@@ -233,6 +233,49 @@ fn incidents_go_back_with_owner_and_tags_and_say_what_their_alerts_keep() {
 }
 
 #[test]
+fn what_an_incident_did_to_alerts_that_came_in_later_rows_is_taken_back() {
+    for key in [SESSION_KEY, ANALYST_KEY] {
+        let incident = recent(Feed::GraphIncidents, 1);
+        let mut alerts = recent(Feed::GraphAlerts, 3);
+        for alert in &mut alerts {
+            let mut value: Value = serde_json::from_str(&alert.text).unwrap();
+            value["incidentId"] = json!(incident[0].id);
+            value["status"] = json!("new");
+            value["assignedTo"] = json!("bob@contoso.com");
+            alert.text = value.to_string();
+        }
+        let tenant = Tenant::holding(Feed::GraphAlerts, alerts.clone());
+        tenant.add(Feed::GraphIncidents, incident.clone());
+        let splunkd = Splunkd::new().account("contoso", &tenant).serving();
+        let before = standing(&tenant, Feed::GraphAlerts, &alerts);
+        let mut rows = "id,status,assignedTo,lastUpdateDateTime\r\n".to_owned();
+        for alert in &alerts {
+            let value: Value = serde_json::from_str(&alert.text).unwrap();
+            let updated = value["lastUpdateDateTime"].as_str().unwrap();
+            rows += &format!("{},new,bob@contoso.com,{updated}\r\n", alert.id);
+        }
+        let first = format!("id,defender_subject\r\n{},incident\r\n", incident[0].id);
+        let args = [
+            "account=contoso",
+            "status=resolved",
+            "assigned_to=kim@contoso.com",
+        ];
+        let update = Search {
+            key,
+            ..search("defenderupdate", &args)
+        };
+        let (answers, run) = update.run(&splunkd, &[&first, &rows]);
+        let run = run.well();
+        let changed = column(&answers, "defender_changed");
+        assert_eq!(changed, ["status,assigned_to"; 4], "{}", run.stderr);
+        let batch = column(&answers, "defender_batch")[0].to_owned();
+        assert_ne!(standing(&tenant, Feed::GraphAlerts, &alerts), before);
+        undo(&splunkd, &batch, &[]).1.well();
+        assert_eq!(standing(&tenant, Feed::GraphAlerts, &alerts), before);
+    }
+}
+
+#[test]
 fn alerts_get_back_their_own_owners_though_their_incident_gets_back_another() {
     let said = |object: &mut Object, fields: &[(&str, Value)]| {
         let mut value: Value = serde_json::from_str(&object.text).unwrap();

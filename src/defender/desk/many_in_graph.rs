@@ -145,7 +145,7 @@ async fn every_part_ends_as_what_it_was_answered() {
             Some(Failing::Forbidden),
             Some(Failing::Forbidden),
             Some(Failing::NotFound),
-            Some(Failing::Failed),
+            Some(Failing::Overtaken),
             Some(Failing::Failed),
             Some(Failing::Throttled),
             Some(Failing::Failed),
@@ -200,6 +200,34 @@ async fn no_comment_is_doubled_when_answers_get_lost() {
     let desk = FamilyDesk::new(client).settle(Duration::ZERO);
     let results = desk.write(&rows, &verdict(), MARKER).await;
     assert_eq!(failing(&results), vec![None; first.len()]);
+    for row in &rows {
+        assert_eq!(kept.comments(&row.id), 1, "{}", row.id);
+    }
+}
+
+#[tokio::test]
+async fn no_comment_is_doubled_that_shows_late() {
+    let rows = alerts(3);
+    let kept = Kept::of(&rows);
+    let (tenant, before) = (Arc::clone(&kept), Kept::of(&rows));
+    let (posted, reads) = (Mutex::new(false), Mutex::new(0));
+    let server = Tenant::start(move |call| {
+        let (mut posted, mut reads) = (posted.lock().unwrap(), reads.lock().unwrap());
+        if call.method == "POST" {
+            *posted = true;
+            drop(tenant.answer(call));
+            return Reply::error(503, "ServiceUnavailable", "busy");
+        }
+        *reads += usize::from(*posted);
+        // The first two looks at each show what stood before.
+        match *reads > 6 {
+            true => tenant.answer(call),
+            false => before.answer(call),
+        }
+    })
+    .await;
+    let results = desk(&server).await.write(&rows, &verdict(), MARKER).await;
+    assert_eq!(failing(&results), [None, None, None]);
     for row in &rows {
         assert_eq!(kept.comments(&row.id), 1, "{}", row.id);
     }

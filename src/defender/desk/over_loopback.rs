@@ -186,6 +186,35 @@ async fn a_comment_whose_fate_is_unknown_is_looked_for_before_it_is_sent_again()
 }
 
 #[tokio::test]
+async fn a_comment_that_shows_late_is_not_sent_again() {
+    for (family, method) in [(Family::Graph, "POST"), (Family::Mde, "PATCH")] {
+        let (written, reads) = (Mutex::new(Vec::<Value>::new()), Mutex::new(0));
+        let server = Tenant::start(move |asked| {
+            let (mut written, mut reads) = (written.lock().unwrap(), reads.lock().unwrap());
+            if asked.method == "GET" {
+                // The first reads after the write show what stood before it.
+                *reads += usize::from(!written.is_empty());
+                let shown = if *reads > 2 {
+                    written.clone()
+                } else {
+                    Vec::new()
+                };
+                return Reply::json(200, &json!({"comments": shown}));
+            }
+            written.push(json!({"comment": asked.body["comment"]}));
+            Reply::error(503, "ServiceUnavailable", "busy")
+        })
+        .await;
+        let desk = desk(&server, family).await;
+        let change = commented(Change::default());
+        write_one(&desk, alert("a"), &change).await.unwrap();
+        let sent = server.lines();
+        let sent = sent.iter().filter(|call| call.starts_with(method)).count();
+        assert_eq!(sent, 1, "{family}");
+    }
+}
+
+#[tokio::test]
 async fn a_comment_refused_after_its_fields_says_what_stands() {
     let server = Tenant::start(|asked| match asked.method.as_str() {
         "PATCH" => Reply::json(200, &json!({})),
@@ -435,11 +464,48 @@ async fn each_refusal_has_its_name_and_stops_no_other_target() {
             Some(Failing::Forbidden),
             Some(Failing::Forbidden),
             Some(Failing::NotFound),
-            Some(Failing::Failed),
+            Some(Failing::Overtaken),
             None,
             Some(Failing::Throttled),
         ]
     );
+}
+
+#[tokio::test]
+async fn what_is_throttled_for_longer_than_anybody_waits_says_so_before() {
+    for targets in [vec![alert("a")], vec![alert("a"), alert("b")]] {
+        let server = Tenant::start(|_| {
+            Reply::error(429, "TooManyRequests", "slow down").header("retry-after", "40")
+        })
+        .await;
+        let client = server.client(Family::Graph).await;
+        let end = tokio::time::Instant::now() + Duration::from_secs(20);
+        let desk = FamilyDesk::new(client.patience(Duration::from_secs(300)).until(end));
+        let change = verdict();
+        let results = desk.write(&targets, &change, MARKER).await;
+        for result in results {
+            assert_eq!(result.unwrap_err().failing(), Failing::Throttled);
+        }
+        assert!(tokio::time::Instant::now() < end);
+    }
+}
+
+#[tokio::test]
+async fn only_another_incident_is_one_it_was_merged_into() {
+    for (said, merged) in [
+        (json!("9"), Some("9")),
+        (json!(9), Some("9")),
+        (json!(null), None),
+        (json!(""), None),
+        (json!(0), None),
+        (json!("7"), None),
+    ] {
+        let object = json!({"id": "7", "status": "active", "redirectIncidentId": said});
+        let server = Tenant::start(move |_| Reply::json(200, &object)).await;
+        let desk = desk(&server, Family::Graph).await;
+        let state = desk.read(&target(Subject::Incident, "7")).await.unwrap();
+        assert_eq!(state.merged_into.as_deref(), merged, "{said}");
+    }
 }
 
 #[tokio::test]

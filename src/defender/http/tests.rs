@@ -202,6 +202,23 @@ async fn a_wait_past_the_deadline_is_an_error_that_tells_it() {
 }
 
 #[tokio::test]
+async fn a_throttled_query_holds_back_no_other_call() {
+    let server = Counterpart::api(|asked, _| match asked.target.ends_with("/query") {
+        true => reply(429, &[("retry-after", "900")], "{}"),
+        false => reply(200, &[], "{}"),
+    })
+    .await;
+    let client = client(&server.secret()).patience(Duration::from_secs(60));
+    let error = client.query("/query", "{}").await.unwrap_err();
+    assert_eq!(error.retry(), Retry::After(Duration::from_secs(900)));
+    client.get("/x").await.unwrap();
+    client
+        .write(Method::PATCH, "/x", "{}", Quota::Calls(1))
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
 async fn a_throttled_process_holds_back_the_others() {
     let folder = tempfile::tempdir().unwrap();
     let server = Counterpart::api(|_, _| reply(429, &[("Retry-After", "60")], "")).await;

@@ -7,7 +7,7 @@ use crate::run::course::Course;
 use crate::run::ledger::Delivery;
 use crate::run::triage::Job;
 use crate::splunk::persist::Reply;
-use crate::triage::{Entry, Ledger, Outcome, Summary};
+use crate::triage::{Entry, Ledger, Outcome, Summary, Wake};
 use serde_json::{Value, json};
 use std::collections::{BTreeSet, HashSet};
 use std::time::{Duration, Instant};
@@ -24,7 +24,8 @@ pub struct Verdicts {
 impl Verdicts {
     pub async fn carry_out(&mut self, asked: Asked) -> Result<Reply, Refusal> {
         let caller = asked.caller().await?;
-        let job: Job = asked.read("job")?;
+        let mut job: Job = asked.read("job")?;
+        let mut wake = std::mem::take(&mut job.wake);
         let course = Course::of(job.time());
         let hand_back = job.hand_back;
         let bench = Bench::of(&asked.own, &asked.system).await?;
@@ -35,13 +36,16 @@ impl Verdicts {
             late: hand_back.then(Vec::new),
             begun: HashSet::new(),
         };
-        let summary = bench.carry_out(&order, &course, &mut answered).await?;
+        let summary = bench
+            .carry_out(&order, &course, &mut answered, &mut wake)
+            .await?;
         tracing::info!("for {}: {summary}", caller.user);
         let handed_back = answered.end().await;
         Ok(Reply::well(&document(
             &summary,
             answered.entries,
             &handed_back,
+            &wake,
         )))
     }
 
@@ -55,15 +59,25 @@ impl Verdicts {
     }
 }
 
-fn document(summary: &Summary, outcomes: Vec<Value>, handed_back: &BTreeSet<usize>) -> Value {
+fn document(
+    summary: &Summary,
+    outcomes: Vec<Value>,
+    handed_back: &BTreeSet<usize>,
+    wake: &Wake,
+) -> Value {
     let rows: Vec<&str> = summary.rows.iter().map(|row| row.as_str()).collect();
     let mut document = json!({
         "summary": summary.to_string(),
         "rows": rows,
         "outcomes": outcomes,
     });
-    if let (false, Some(members)) = (handed_back.is_empty(), document.as_object_mut()) {
-        members.insert("handed_back".to_owned(), json!(handed_back));
+    if let Some(members) = document.as_object_mut() {
+        if !handed_back.is_empty() {
+            members.insert("handed_back".to_owned(), json!(handed_back));
+        }
+        if !wake.is_empty() {
+            members.insert("wake".to_owned(), json!(wake));
+        }
     }
     document
 }
@@ -108,10 +122,6 @@ impl Ledger for Answered {
             && let Some(late) = &mut self.late
         {
             late.push(entry.clone());
-            // The next request would not know whose doing it was.
-            if !entry.changed.is_empty() {
-                self.delivery.deliver(entry).await;
-            }
             return;
         }
         self.begun.insert(entry.row);

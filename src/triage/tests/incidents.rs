@@ -1,8 +1,8 @@
 //! Incidents: what they bring about in their alerts, and where merged ones lead.
 
 use super::came_back;
-use super::tenant::{Call, Happened, Temper, Tenant, row};
-use crate::triage::{Field, Outcome, Row, State, Subject};
+use super::tenant::{Call, Happened, Pages, Temper, Tenant, row};
+use crate::triage::{Field, Outcome, Row, State, Subject, Wake};
 use std::rc::Rc;
 
 /// An incident and its alerts, each alert `new` and nobody's.
@@ -121,6 +121,37 @@ fn what_an_incident_did_to_an_alert_is_noted_also_where_the_rest_was_refused() {
             .ends_with("but this stands: status new to resolved"),
         "{}",
         alert.message
+    );
+}
+
+/// Runs these rows in the wake of those before; what changed of the alerts, by
+/// what stood before.
+fn later(call: &Call, rows: &[Row], wake: &mut Wake) -> Vec<(Outcome, Vec<Field>, Option<String>)> {
+    let (_, entries) = call.run_on(rows, Pages::default(), wake).unwrap();
+    let alerts = entries.into_iter().filter(|e| e.subject == Subject::Alert);
+    let of = |entry: crate::triage::Entry| {
+        let before = entry.before.and_then(|state| state.status);
+        (entry.outcome, entry.changed, before)
+    };
+    alerts.map(of).collect()
+}
+
+#[test]
+fn what_an_incident_did_is_known_to_later_rows_of_the_run() {
+    let tenant = story(&["da1", "da2"]);
+    let call = Call::new(Subject::Alert, &tenant, &[("status", "resolved")]);
+    let alert = |id| row(&[("id", id)]);
+    // Only as their rows show it is it known how these stood.
+    let (shown, unseen) = (came_back(&tenant, "da1"), alert("da2"));
+    let mut wake = Wake::default();
+    assert_eq!(later(&call, &[row(&INCIDENT)], &mut wake), []);
+    let unchanged = |changed, before: &str| (Outcome::Unchanged, changed, Some(before.to_owned()));
+    assert_eq!(
+        later(&call, &[shown, unseen], &mut wake),
+        [
+            unchanged(vec![Field::Status], "new"),
+            unchanged(vec![], "resolved")
+        ]
     );
 }
 

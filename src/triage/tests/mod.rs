@@ -292,6 +292,69 @@ fn a_write_that_came_to_pass_without_its_answer_counts_as_updated() {
 }
 
 #[test]
+fn where_each_target_is_a_call_one_wave_is_sent_before_the_next_is_read() {
+    let ids: Vec<String> = (0..150).map(|n| format!("da{n:03}")).collect();
+    let tenant = Tenant::with(ids.iter().map(|id| (id.as_str(), Temper::Kind)));
+    let rows: Vec<Row> = ids.iter().map(|id| row(&[("id", id)])).collect();
+    let call = Call::new(Subject::Alert, &tenant, &[("status", "resolved")]);
+    call.run(&rows).unwrap();
+    let log = tenant.log.borrow();
+    let read = |id: &str| {
+        log.iter()
+            .position(|one| *one == Happened::Read(id.to_owned()))
+    };
+    let wrote = log.iter().position(|one| matches!(one, Happened::Wrote(_)));
+    assert!(read("da099") < wrote && wrote < read("da100"));
+}
+
+#[test]
+fn where_somebody_was_at_it_in_the_same_moment_what_stands_then_decides() {
+    let tenant = Tenant::with([
+        ("da1", Temper::Overtaken("new")),
+        ("da2", Temper::Overtaken("inProgress")),
+        ("da3", Temper::Overtaken("resolved")),
+        ("da4", Temper::Busy),
+    ]);
+    let rows = ["da1", "da2", "da3", "da4"].map(|id| came_back(&tenant, id));
+    let call = Call::new(Subject::Alert, &tenant, &[("status", "resolved")]);
+    let (summary, entries) = call.run(&rows).unwrap();
+    assert_eq!(
+        summary.rows,
+        [
+            Outcome::Updated,
+            Outcome::Conflict,
+            Outcome::Unchanged,
+            Outcome::Conflict
+        ]
+    );
+    let message = |row| &entries.iter().find(|e| e.row == row).unwrap().message;
+    assert!(message(2).starts_with("somebody was faster"));
+    assert_eq!(message(4), "the tenant says Overtaken");
+}
+
+#[test]
+fn an_alert_that_a_call_for_many_left_out_is_written_by_itself() {
+    let tenant = Tenant::with([("da1", Temper::Kind), ("da2", Temper::LeftOut)]);
+    let parameters = [("api", "mde"), ("status", "resolved"), ("comment", "done")];
+    let call = Call::new(Subject::Alert, &tenant, &parameters);
+    let rows = [row(&[("id", "da1")]), row(&[("id", "da2")])];
+    let (summary, entries) = call.run(&rows).unwrap();
+    assert_eq!(summary.rows, [Outcome::Updated; 2]);
+    assert!(entries.iter().all(|entry| entry.verified == Some(true)));
+    assert_eq!(tenant.writes(), 2);
+    assert_eq!(tenant.state("da2").comments.len(), 1);
+}
+
+#[test]
+fn a_write_without_its_answer_that_shows_late_counts_as_updated() {
+    let tenant = Tenant::with([("da1", Temper::LosesAnswerSlowly(2))]);
+    let call = Call::new(Subject::Alert, &tenant, &[("status", "resolved")]);
+    let (summary, entries) = call.run(&[row(&[("id", "da1")])]).unwrap();
+    assert_eq!(summary.rows, [Outcome::Updated]);
+    assert_eq!(entries[0].verified, Some(true));
+}
+
+#[test]
 fn a_verdict_whose_comment_failed_says_what_stands() {
     let tenant = Tenant::with([("da1", Temper::LosesComment)]);
     let parameters = [("status", "resolved"), ("comment", "closed")];

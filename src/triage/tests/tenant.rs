@@ -5,7 +5,7 @@
 use crate::triage::vocabulary::Status;
 use crate::triage::{
     Action, Api, Change, Clock, Desk, DeskError, Desks, Entry, Failing, Form, Ledger, Limits,
-    Owner, Receipt, Row, State, Subject, Summary, Target, TriageError, triage,
+    Owner, Receipt, Row, State, Subject, Summary, Target, TriageError, Wake, triage,
 };
 use futures::future::join;
 use std::cell::{Cell, RefCell};
@@ -38,6 +38,14 @@ pub enum Temper {
     CutsAnswer,
     /// Carries a write out and answers that it failed.
     LosesAnswer,
+    /// The same, and shows the write only from this read-back on.
+    LosesAnswerSlowly(u32),
+    /// Refuses the first write because a colleague is at it, who leaves it so.
+    Overtaken(&'static str),
+    /// Refuses all writes because somebody is always at it.
+    Busy,
+    /// Is left out of the first call that writes it, and the answer is well.
+    LeftOut,
     /// Writes all but the comment, and says it was throttled.
     LosesComment,
 }
@@ -81,6 +89,9 @@ pub struct Refusal {
 impl DeskError for Refusal {
     fn failing(&self) -> Failing {
         self.failing
+    }
+    fn uncertain(&self) -> bool {
+        self.failing == Failing::Failed
     }
     fn request_id(&self) -> Option<&str> {
         Some("req-refused")
@@ -211,6 +222,17 @@ impl Tenant {
             Temper::ThrottlesWrite => return refusal(Failing::Throttled),
             Temper::RefusesWrite => return refusal(Failing::Invalid),
             Temper::BreaksOnWrite => return refusal(Failing::Failed),
+            Temper::Busy => return refusal(Failing::Overtaken),
+            Temper::Overtaken(status) => {
+                object.temper = Temper::Kind;
+                object.state.status = Some(status.to_owned());
+                object.state.updated = self.now();
+                return refusal(Failing::Overtaken);
+            }
+            Temper::LeftOut => {
+                object.temper = Temper::Kind;
+                return Ok(Receipt::default());
+            }
             _ => {}
         }
         let pair = (change.classification, change.determination);
@@ -219,7 +241,9 @@ impl Tenant {
             (Some(class), Some(what)) if class.determinations().contains(&what) => {}
             _ => return refusal(Failing::Invalid),
         }
-        if let Temper::Slow(reads) | Temper::Listed(reads) = object.temper {
+        if let Temper::Slow(reads) | Temper::Listed(reads) | Temper::LosesAnswerSlowly(reads) =
+            object.temper
+        {
             object.stale = Some((object.state.clone(), reads));
         }
         let before = object.state.clone();
@@ -263,7 +287,7 @@ impl Tenant {
         drop(objects);
         self.hand_on(id, change);
         match temper {
-            Temper::LosesAnswer => return refusal(Failing::Failed),
+            Temper::LosesAnswer | Temper::LosesAnswerSlowly(_) => return refusal(Failing::Failed),
             Temper::LosesComment if change.comment.is_some() => return refusal(Failing::Throttled),
             _ => {}
         }
@@ -437,8 +461,16 @@ impl Call {
     /// recorded by then, and whether that was before its end.
     pub fn run_for(&self, rows: &[Row], turns: usize) -> (Vec<Entry>, bool) {
         let office = Office(self.accounts.clone());
-        let mut pages = Pages::default();
-        let mut run = Box::pin(triage(&self.action, rows, &office, &mut pages, &self.clock));
+        let (mut pages, mut wake) = (Pages::default(), Wake::default());
+        let run = triage(
+            &self.action,
+            rows,
+            &office,
+            &mut pages,
+            &self.clock,
+            &mut wake,
+        );
+        let mut run = Box::pin(run);
         let mut left = turns;
         let killed = block_on(poll_fn(|context| {
             if left == 0 {
@@ -455,9 +487,18 @@ impl Call {
     pub fn run_beside(&self, other: &Self, rows: &[Row]) -> [(Summary, Vec<Entry>); 2] {
         let offices = [self, other].map(|call| Office(call.accounts.clone()));
         let (mut one, mut two) = (Pages::default(), Pages::default());
+        let [mut here, mut there] = [Wake::default(), Wake::default()];
+        let [action, beside] = [&self.action, &other.action];
         let (first, second) = block_on(join(
-            triage(&self.action, rows, &offices[0], &mut one, &self.clock),
-            triage(&other.action, rows, &offices[1], &mut two, &other.clock),
+            triage(action, rows, &offices[0], &mut one, &self.clock, &mut here),
+            triage(
+                beside,
+                rows,
+                &offices[1],
+                &mut two,
+                &other.clock,
+                &mut there,
+            ),
         ));
         [
             (first.unwrap(), one.entries),
@@ -468,10 +509,20 @@ impl Call {
     pub fn run_into(
         &self,
         rows: &[Row],
+        pages: Pages,
+    ) -> Result<(Summary, Vec<Entry>), TriageError> {
+        self.run_on(rows, pages, &mut Wake::default())
+    }
+
+    /// In the wake of earlier rows.
+    pub fn run_on(
+        &self,
+        rows: &[Row],
         mut pages: Pages,
+        wake: &mut Wake,
     ) -> Result<(Summary, Vec<Entry>), TriageError> {
         let office = Office(self.accounts.clone());
-        let run = triage(&self.action, rows, &office, &mut pages, &self.clock);
+        let run = triage(&self.action, rows, &office, &mut pages, &self.clock, wake);
         let summary = block_on(run)?;
         Ok((summary, pages.entries))
     }
