@@ -56,6 +56,10 @@ const PAUSES: [Duration; 3] = [
     Duration::from_secs(10),
 ];
 
+/// In how many read-backs lost answers are waited for until they might show.
+/// Where some are lost in each, the service is in trouble, and time is short.
+const PATIENT: usize = 2;
+
 /// How long somebody else gets to be done with an object.
 const BREATH: Duration = Duration::from_secs(2);
 
@@ -94,6 +98,8 @@ pub(super) struct Hand<'a, 'b, D, L, C> {
     cascade: Option<&'a Cascade>,
     /// Single reads left to confirm a list with.
     confirmations: Cell<usize>,
+    /// Read-backs left in which lost answers are waited for.
+    patience: Cell<usize>,
     /// Incidents that were merged, and into which.
     pub strays: RefCell<Vec<(Task, String)>>,
     /// How each ended, among others for incidents that were merged into it.
@@ -145,6 +151,7 @@ impl<'a, 'b, D: Desk, L: Ledger, C: Clock> Hand<'a, 'b, D, L, C> {
             clock,
             cascade,
             confirmations: Cell::new(CONFIRMED),
+            patience: Cell::new(PATIENT),
             strays: RefCell::default(),
             settled: RefCell::default(),
         }
@@ -342,6 +349,10 @@ impl<'a, 'b, D: Desk, L: Ledger, C: Clock> Hand<'a, 'b, D, L, C> {
     async fn read_back(&self, sent: Vec<Sent<'_>>) {
         let end = self.action.limits.last_answer();
         let mut waiting = sent;
+        let lost = waiting.iter().any(|one| one.lost);
+        let patience = self.patience.get();
+        self.patience
+            .set(patience.saturating_sub(usize::from(lost)));
         // What shows already, in whom it was written.
         let mut shown: Vec<Change> = Vec::new();
         for (pause, looks) in PAUSES.into_iter().zip(1..) {
@@ -383,7 +394,7 @@ impl<'a, 'b, D: Desk, L: Ledger, C: Clock> Hand<'a, 'b, D, L, C> {
                         one.missing = missing;
                         // What was refused for certain has nothing to wait for:
                         // one look tells which part of it stands.
-                        let refused = one.answer.is_err() && !one.lost;
+                        let refused = one.answer.is_err() && !(one.lost && patience > 0);
                         if one.missing.is_empty() || refused {
                             if !refused && !shown.contains(&one.due.change) {
                                 shown.push(one.due.change.clone());
