@@ -7,21 +7,21 @@
 use crate::triage::book::{Book, Settled};
 use crate::triage::cascade::Cascade;
 use crate::triage::decision::{Decision, Due, decide, remaining};
-use crate::triage::gap::{Field, gap, story};
 use crate::triage::marker::Marker;
 use crate::triage::outcome::Outcome;
 use crate::triage::plan::{Group, Task};
+use crate::triage::sent::Sent;
 use crate::triage::{
-    Action, Api, Change, Clock, Desk, DeskError, Failing, Ledger, READS_AT_ONCE, Receipt, State,
-    Target,
+    Action, Api, Change, Clock, Desk, DeskError, Failing, Ledger, READS_AT_ONCE, State, Target,
 };
 use futures::future::{Either, select};
 use futures::stream::{self, StreamExt as _};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::pin::pin;
-use std::slice;
 use std::time::Duration;
+
+mod read_back;
 
 /// How many targets go together.
 #[derive(Debug, Clone, Copy)]
@@ -48,13 +48,6 @@ impl Pace {
 }
 
 const WRITES_AT_ONCE: usize = 4;
-
-/// Waits before each read-back. Defender may show a write only after seconds.
-const PAUSES: [Duration; 3] = [
-    Duration::from_millis(200),
-    Duration::from_secs(3),
-    Duration::from_secs(10),
-];
 
 /// In how many read-backs lost answers are waited for until they might show.
 /// Where some are lost in each, the service is in trouble, and time is short.
@@ -104,34 +97,6 @@ pub(super) struct Hand<'a, 'b, D, L, C> {
     pub strays: RefCell<Vec<(Task, String)>>,
     /// How each ended, among others for incidents that were merged into it.
     pub settled: RefCell<HashMap<String, Settled>>,
-}
-
-/// A target whose write has been sent.
-struct Sent<'t> {
-    due: Due<'t>,
-    answer: Result<Receipt, Settled>,
-    /// Whether it may have been carried out although the answer does not say so.
-    lost: bool,
-    latency: Duration,
-    after: Option<State>,
-    /// What could not be seen yet.
-    missing: Vec<Field>,
-    /// Why the write could not be seen yet.
-    unseen: String,
-}
-
-impl Sent<'_> {
-    /// Whether more or less may have happened than the answer says: it was lost,
-    /// or the change has two parts and one of them may have got through.
-    fn is_doubtful(&self) -> bool {
-        let comment = self.due.missing.contains(&Field::Comment);
-        match &self.answer {
-            Ok(_) => false,
-            Err(settled) => {
-                settled.outcome == Outcome::Failed || (comment && self.due.missing.len() > 1)
-            }
-        }
-    }
 }
 
 impl<'a, 'b, D: Desk, L: Ledger, C: Clock> Hand<'a, 'b, D, L, C> {
@@ -299,9 +264,7 @@ impl<'a, 'b, D: Desk, L: Ledger, C: Clock> Hand<'a, 'b, D, L, C> {
             }
             return Vec::new();
         }
-        let marker = Marker::of(&self.action.batch, &first.task.change);
-        let mut change = remaining(&lot);
-        change.comment = change.comment.map(|comment| marker.sign(&comment));
+        let (change, marker) = self.signed(first.task, &lot);
         let targets: Vec<Target> = lot.iter().map(|due| due.task.target.clone()).collect();
         let write = self.desk.write(&targets, &change, marker.as_str());
         let answers = within(self.clock, limits.last_answer(), write).await;
@@ -345,176 +308,18 @@ impl<'a, 'b, D: Desk, L: Ledger, C: Clock> Hand<'a, 'b, D, L, C> {
         sent
     }
 
-    /// Looks until the writes show; what does not show in time was still accepted.
-    async fn read_back(&self, sent: Vec<Sent<'_>>) {
-        let end = self.action.limits.last_answer();
-        let mut waiting = sent;
-        let lost = waiting.iter().any(|one| one.lost);
-        let patience = self.patience.get();
-        self.patience
-            .set(patience.saturating_sub(usize::from(lost)));
-        // What shows already, in whom it was written.
-        let mut shown: Vec<Change> = Vec::new();
-        for (pause, looks) in PAUSES.into_iter().zip(1..) {
-            if waiting.is_empty() || self.clock.elapsed() + pause >= end {
-                break;
-            }
-            self.clock.sleep(pause).await;
-            let targets: Vec<Target> = waiting
-                .iter()
-                .map(|sent| sent.due.task.target.clone())
-                .collect();
-            // A list that lags for longer than this has not the last word about a few.
-            let listed = |one: &Sent<'_>| one.after.as_ref().is_some_and(|state| state.listed);
-            let singly = looks == PAUSES.len()
-                && waiting.iter().all(listed)
-                && waiting.iter().all(|_| self.confirm());
-            let read = async {
-                match singly {
-                    true => self.read_singly(&targets).await,
-                    false => self.desk.read_many(&targets).await,
-                }
-            };
-            let Some(states) = within(self.clock, end, read).await else {
-                break;
-            };
-            let mut states = states.into_iter();
-            let mut still = Vec::new();
-            for mut one in waiting {
-                match states.next() {
-                    Some(Ok(state)) => {
-                        let marker = Marker::of(&self.action.batch, &one.due.task.change);
-                        let mut missing = gap(&state, &one.due.change, &marker);
-                        // A list may still show what stood once before.
-                        if state.listed && state.is_older_than(&one.due.before) {
-                            missing.clone_from(&one.due.missing);
-                        }
-                        one.after = Some(state);
-                        one.unseen = names(&missing);
-                        one.missing = missing;
-                        // What was refused for certain has nothing to wait for:
-                        // one look tells which part of it stands.
-                        let refused = one.answer.is_err() && !(one.lost && patience > 0);
-                        if one.missing.is_empty() || refused {
-                            if !refused && !shown.contains(&one.due.change) {
-                                shown.push(one.due.change.clone());
-                            }
-                            self.conclude(one).await;
-                            continue;
-                        }
-                    }
-                    Some(Err(error)) => one.unseen = format!("reading it back failed: {error}"),
-                    None => one.unseen = "reading it back brought no answer".to_owned(),
-                }
-                still.push(one);
-            }
-            waiting = still;
-            if looks + 1 == PAUSES.len() {
-                self.write_again(&mut waiting, &shown).await;
-            }
-        }
-        for one in waiting {
-            self.conclude(one).await;
-        }
-    }
-
-    /// Defender for Endpoint's one answer to a call for many says nothing of each
-    /// of them: where the change shows in others and in these not at all, they
-    /// were left out, and are written by themselves.
-    async fn write_again(&self, waiting: &mut [Sent<'_>], shown: &[Change]) {
-        for one in waiting {
-            let nothing = one.missing == one.due.missing && shown.contains(&one.due.change);
-            let left_out = self.group.api == Api::Mde && one.answer.is_ok() && nothing;
-            if !left_out || !self.confirm() {
-                continue;
-            }
-            let task = one.due.task;
-            let marker = Marker::of(&self.action.batch, &task.change);
-            let mut change = remaining(slice::from_ref(&one.due));
-            change.comment = change.comment.map(|comment| marker.sign(&comment));
-            let targets = slice::from_ref(&task.target);
-            let write = self.desk.write(targets, &change, marker.as_str());
-            let until = self.action.limits.last_answer();
-            let answers = within(self.clock, until, write).await;
-            match answers.into_iter().flatten().next() {
-                Some(Ok(receipt)) => one.answer = Ok(receipt),
-                Some(Err(error)) => {
-                    one.lost = error.uncertain();
-                    one.answer = Err(Settled::error(&error));
-                }
-                None => {}
-            }
-        }
+    /// What a lot still lacks, its comment signed.
+    fn signed(&self, task: &Task, lot: &[Due<'_>]) -> (Change, Marker) {
+        let marker = Marker::of(&self.action.batch, &task.change);
+        let mut change = remaining(lot);
+        change.comment = change.comment.map(|comment| marker.sign(&comment));
+        (change, marker)
     }
 
     /// Settles a target whose write was sent.
     async fn conclude(&self, one: Sent<'_>) {
-        let brought = one.due.brought();
-        let missing = one.missing;
-        let Due {
-            task,
-            before,
-            change,
-            fields,
-            ..
-        } = one.due;
-        let story = |fields: &[Field]| story(&before, &change, fields);
-        let visible = one.after.is_some() && missing.is_empty();
-        let settled = match one.answer {
-            Ok(receipt) => {
-                let message = if visible {
-                    story(&fields)
-                } else {
-                    format!(
-                        "{}: accepted, not yet visible ({}); look again in a few minutes, or run it again: what stands by then is not written twice",
-                        story(&fields),
-                        one.unseen
-                    )
-                };
-                Settled {
-                    changed: fields,
-                    request_id: receipt.request_id,
-                    attempts: Some(receipt.attempts),
-                    verified: Some(visible),
-                    ..Settled::new(Outcome::Updated, message)
-                }
-            }
-            Err(refused) if visible => Settled {
-                message: format!(
-                    "{}: it stands, although the answer was: {}",
-                    story(&fields),
-                    refused.message
-                ),
-                outcome: Outcome::Updated,
-                changed: fields,
-                verified: Some(true),
-                ..refused
-            },
-            Err(refused) => {
-                let mut stands = fields;
-                stands.retain(|field| match one.after {
-                    Some(_) => !missing.contains(field),
-                    None => brought.contains(field),
-                });
-                let message = if stands.is_empty() {
-                    refused.message
-                } else {
-                    format!("{}; but this stands: {}", refused.message, story(&stands))
-                };
-                Settled {
-                    message,
-                    changed: stands,
-                    ..refused
-                }
-            }
-        };
-        let settled = Settled {
-            after: one.after,
-            latency: Some(one.latency),
-            before: Some(before),
-            ..settled
-        };
-        self.settle(task, settled).await;
+        let task = one.due.task;
+        self.settle(task, one.settled()).await;
     }
 
     pub async fn settle(&self, task: &Task, settled: Settled) {
@@ -546,9 +351,4 @@ fn lots(due: Vec<Due<'_>>) -> Vec<Vec<Due<'_>>> {
         }
     }
     lots
-}
-
-fn names(fields: &[Field]) -> String {
-    let names: Vec<String> = fields.iter().map(ToString::to_string).collect();
-    names.join(", ")
 }

@@ -27,6 +27,7 @@ mod reconcile;
 mod request;
 mod row;
 mod seen;
+mod sent;
 #[cfg(test)]
 mod tests;
 mod undo;
