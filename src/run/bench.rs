@@ -55,9 +55,13 @@ impl Bench {
         };
         self.desks.until(course.end());
         // A turn that does not come in time leaves no time either: the rows are deferred.
-        let _turn = turn::wait(&action.batch, course).await;
+        let turn = turn::wait(&action.batch, course).await;
         let (rows, desks) = (&order.rows, &self.desks);
-        Ok(triage::triage(&action, rows, desks, ledger, course, wake).await?)
+        let ended = triage::triage(&action, rows, desks, ledger, course, wake).await;
+        if let Some(turn) = turn {
+            turn.over();
+        }
+        Ok(ended?)
     }
 }
 

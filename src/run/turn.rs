@@ -1,19 +1,51 @@
 //! Runs of one batch take turns: of two that read at the same time what stands,
-//! neither would see the comment the other is about to write.
+//! neither would see the comment the other is about to write. Nor would one that
+//! begins right after another was killed: Defender may show a comment late.
 
 use super::course::Course;
 use super::home;
+use crate::triage::Clock as _;
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io;
+use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::Path;
 use std::time::Duration;
 
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Waits until no other run on this machine is at the batch, as long as the
-/// course allows. The turn is over when what comes back is dropped, or the
+/// How long Defender may take to show what a run wrote that was cut off: as
+/// long as the trace of a write without its answer is looked for.
+const SHOWS: Duration = Duration::from_secs(14);
+
+/// More than the longest name of a batch.
+const NOTE: u64 = 1024;
+
+/// Held while a run is at its batch. Nobody else is until it is dropped, or the
 /// process ends, however it ends.
-pub async fn wait(batch: &str, course: &Course) -> Option<File> {
+#[derive(Debug)]
+pub struct Turn(File);
+
+impl Turn {
+    /// Takes a free turn; whether the run before, of the same batch, was cut off.
+    fn begin(mut file: File, batch: &str) -> io::Result<(Self, bool)> {
+        let mut note = Vec::new();
+        (&file).take(NOTE).read_to_end(&mut note)?;
+        file.rewind()?;
+        file.set_len(0)?;
+        file.write_all(batch.as_bytes())?;
+        Ok((Self(file), note == batch.as_bytes()))
+    }
+
+    /// All that was written had its answer, or was looked for.
+    pub fn over(self) {
+        if let Err(error) = self.0.set_len(0) {
+            tracing::debug!("the next run of this batch will wait without need: {error}");
+        }
+    }
+}
+
+/// Waits until no other run on this machine is at the batch, and what one that
+/// was cut off may have written shows, as long as the course allows.
+pub async fn wait(batch: &str, course: &Course) -> Option<Turn> {
     let folder = home::state()?;
     match held(&folder, batch, course).await {
         Ok(turn) => turn,
@@ -27,7 +59,7 @@ pub async fn wait(batch: &str, course: &Course) -> Option<File> {
     }
 }
 
-async fn held(folder: &Path, batch: &str, course: &Course) -> io::Result<Option<File>> {
+async fn held(folder: &Path, batch: &str, course: &Course) -> io::Result<Option<Turn>> {
     std::fs::create_dir_all(folder)?;
     // Files cannot be removed while others may wait for them, so batches share a
     // few: two that meet in one take turns without need, and that is all.
@@ -35,18 +67,27 @@ async fn held(folder: &Path, batch: &str, course: &Course) -> io::Result<Option<
     let [high, low, ..] = hash.into_bytes();
     let slot = u16::from_be_bytes([high, low]) >> 4;
     let file = OpenOptions::new()
+        .read(true)
         .write(true)
         .create(true)
         .truncate(false)
         .open(folder.join(format!("turn-{slot:03x}.lock")))?;
-    loop {
-        match file.try_lock() {
-            Ok(()) => return Ok(Some(file)),
-            Err(TryLockError::Error(error)) => return Err(error),
-            Err(TryLockError::WouldBlock) if course.left().is_zero() => return Ok(None),
-            Err(TryLockError::WouldBlock) => tokio::time::sleep(PAUSE).await,
+    while let Err(busy) = file.try_lock() {
+        match busy {
+            TryLockError::Error(error) => return Err(error),
+            TryLockError::WouldBlock if course.left().is_zero() => return Ok(None),
+            TryLockError::WouldBlock => tokio::time::sleep(PAUSE).await,
         }
     }
+    let (turn, cut_off) = Turn::begin(file, batch)?;
+    if cut_off {
+        tracing::info!(
+            "an earlier run of this batch was cut off: Defender gets {} s to show what it wrote",
+            SHOWS.as_secs()
+        );
+        course.sleep(SHOWS).await;
+    }
+    Ok(Some(turn))
 }
 
 #[cfg(test)]
@@ -65,11 +106,28 @@ mod tests {
         assert!(again.is_none());
         let other = held(folder.path(), "batch-2", &now()).await.unwrap();
         assert!(other.is_some());
-        drop(first);
+        first.unwrap().over();
         let again = held(folder.path(), "batch-1", &Course::of(PAUSE))
             .await
             .unwrap();
         assert!(again.is_some());
+    }
+
+    #[test]
+    fn a_run_that_was_cut_off_is_known_by_its_batch() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let begin = |batch| Turn::begin(file.reopen().unwrap(), batch).unwrap();
+        let (first, cut_off) = begin("batch-1");
+        assert!(!cut_off);
+        drop(first);
+        let (second, cut_off) = begin("batch-1");
+        assert!(cut_off);
+        second.over();
+        let (third, cut_off) = begin("batch-1");
+        assert!(!cut_off);
+        drop(third);
+        let (_, cut_off) = begin("batch-2");
+        assert!(!cut_off, "another batch");
     }
 
     #[tokio::test]

@@ -10,6 +10,7 @@ use crate::decisions::{
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 const ROWS: usize = 60;
 
@@ -148,6 +149,16 @@ fn between_the_comments_and_the_look_back() {
         });
         scene.ends_well();
     }
+}
+
+#[test]
+fn before_its_comments_show() {
+    let scene = Scene::of(Feed::GraphAlerts);
+    scene
+        .tenant
+        .rules(|rules| rules.lag = Duration::from_secs(8));
+    scene.killed_at(comments_on);
+    scene.ends_well();
 }
 
 #[test]

@@ -199,6 +199,8 @@ pub struct Rules {
     /// What befalls the next writes to an object, one after another, by its id. Where
     /// one call is about several objects, it befalls them all.
     pub mishaps: HashMap<String, VecDeque<Mishap>>,
+    /// How long an object asked for by its id stands as it was before a write.
+    pub lag: Duration,
     pub gzip: bool,
     /// Status and body that answer a hunting query.
     pub hunting: (u16, String),
@@ -219,6 +221,7 @@ impl Default for Rules {
             may_write: true,
             locked: HashSet::new(),
             mishaps: HashMap::new(),
+            lag: Duration::ZERO,
             gzip: false,
             hunting: (200, r#"{"schema":[],"results":[]}"#.to_owned()),
         }
@@ -326,6 +329,8 @@ pub(super) struct State {
     hook: Option<Hook>,
     afterwards: Option<Afterwards>,
     outage: bool,
+    /// Until when an object is shown as it was.
+    pub past: HashMap<(Feed, String), (Instant, String)>,
     calls: Vec<Call>,
     listings: usize,
     pub requests: u64,
@@ -352,6 +357,7 @@ impl Tenant {
             hook: None,
             afterwards: None,
             outage: false,
+            past: HashMap::new(),
             calls: Vec::new(),
             listings: 0,
             requests: 0,

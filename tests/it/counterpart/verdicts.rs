@@ -6,6 +6,7 @@ use super::instants;
 use super::tenant::{Feed, Mishap, Reply, State};
 use hyper::Method;
 use serde_json::{Map, Value, json};
+use std::time::Instant;
 
 pub(super) fn answer(state: &mut State, method: &Method, path: &str, body: &[u8]) -> Reply {
     let missing = || Reply::error(path, 404, "ResourceNotFound", "Resource not found.");
@@ -64,10 +65,7 @@ fn carried_out(
     body: &Value,
 ) -> Reply {
     match (method, part) {
-        (&Method::GET, "") => {
-            let text = state.stock.find(feed, id).map(|object| object.text.clone());
-            Reply::text(200, text.unwrap_or_default())
-        }
+        (&Method::GET, "") => Reply::text(200, shown(state, feed, id)),
         (&Method::PATCH, "") => match apply(state, feed, path, id, body) {
             Err(reply) => reply,
             Ok(()) => {
@@ -174,7 +172,18 @@ fn alerts_of(state: &State, incident: &str, which: impl Fn(&Value) -> bool) -> V
 }
 
 /// Changes an object and its last update.
+/// The object as it is shown: what was just written may take its time.
+fn shown(state: &mut State, feed: Feed, id: &str) -> String {
+    match state.past.get(&(feed, id.to_owned())) {
+        Some((until, before)) if Instant::now() < *until => before.clone(),
+        _ => state.stock.find(feed, id).unwrap().text.clone(),
+    }
+}
+
 fn write<T>(state: &mut State, feed: Feed, id: &str, with: impl FnOnce(&mut Value) -> T) -> T {
+    let before = shown(state, feed, id);
+    let until = Instant::now() + state.rules.lag;
+    state.past.insert((feed, id.to_owned()), (until, before));
     let kept = state.stock.find(feed, id).unwrap();
     let mut object: Value = serde_json::from_str(&kept.text).unwrap();
     let result = with(&mut object);
