@@ -44,10 +44,10 @@ pub fn run(action: &str) -> ExitCode {
 
 async fn act(action: &str, course: &Course) -> anyhow::Result<Summary> {
     let subject = match action {
-        "defender_update_alert" => Kind::Alert,
-        "defender_update_incident" => Kind::Incident,
+        "defender_bridge_update_alert" => Kind::Alert,
+        "defender_bridge_update_incident" => Kind::Incident,
         _ => bail!(
-            "there is no alert action \"{action}\"; there are defender_update_alert and defender_update_incident"
+            "there is no alert action \"{action}\"; there are defender_bridge_update_alert and defender_bridge_update_incident"
         ),
     };
     let payload = Payload::read(std::io::stdin().lock())?;

@@ -43,7 +43,7 @@ pub enum ParameterError {
     CommentLength { length: usize },
     #[error("the comment holds the control character {0:?}: remove it")]
     CommentControl(char),
-    #[error("tags can be set on incidents only: use defender_update_incident")]
+    #[error("tags can be set on incidents only: use defender_bridge_update_incident")]
     TagsOnAlert,
     #[error("the tag {} is not allowed: at most {TAG_MAX} characters, none of them a control character", quoted(.0))]
     Tag(String),

@@ -446,7 +446,7 @@ mod tests {
         ];
         insta::assert_snapshot!(refusals.join("\n"), @r#"
         row 3: "xdr" is no API for alerts; use graph or mde
-        row 3: tags can be set on incidents only: use defender_update_incident
+        row 3: tags can be set on incidents only: use defender_bridge_update_incident
         row 3, field defender_subject: "user" is no subject: use alert or incident
         "#);
     }

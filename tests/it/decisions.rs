@@ -101,7 +101,7 @@ pub fn decided<'a>(
     Alert {
         arguments: match feed {
             Feed::GraphAlerts | Feed::MdeAlerts => Alert::default().arguments,
-            _ => &["alert-action", "defender_update_incident"],
+            _ => &["alert-action", "defender_bridge_update_incident"],
         },
         form,
         header: &["id"],

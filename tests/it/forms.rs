@@ -30,8 +30,8 @@ fn every_parameter_of_an_action_is_one_the_executable_takes_and_none_is_left_out
     assert_eq!(
         stanzas(),
         [
-            ("defender_update_alert".to_owned(), of_alerts),
-            ("defender_update_incident".to_owned(), all),
+            ("defender_bridge_update_alert".to_owned(), of_alerts),
+            ("defender_bridge_update_incident".to_owned(), all),
         ]
     );
 }

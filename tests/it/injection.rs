@@ -201,7 +201,7 @@ fn ids_of_rows_of_an_alert_lead_nowhere_else() {
     only_alerts_were_called(&tenant, &[good, "xy"]);
     splunkd_was_asked_for_nothing_else(&splunkd);
     lines_are_our_own(&run.stderr);
-    let log = splunkd.log_file("defender_update_alert_modalert.log");
+    let log = splunkd.log_file("defender_bridge_update_alert_modalert.log");
     assert_eq!(log.lines().count(), 2 * rows.len());
     assert!(log.lines().all(|line| line.contains(" sendmodaction - ")));
     assert_eq!(strangers(&splunkd), [""; 0]);

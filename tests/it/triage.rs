@@ -397,7 +397,7 @@ fn the_response_action_log_tells_each_row_twice() {
     });
     let rows = rows(objects.iter().map(|object| object.id.clone()));
     splunkd.alert(&decided(&VERDICT, &rows));
-    let log = splunkd.log_file("defender_update_alert_modalert.log");
+    let log = splunkd.log_file("defender_bridge_update_alert_modalert.log");
     let lines: Vec<&str> = log.lines().collect();
     let with = |text: &str| lines.iter().filter(|line| line.contains(text)).count();
     assert_eq!(with("signature=\"Invoking modular action\""), 3, "{log}");
@@ -422,7 +422,7 @@ fn the_response_action_log_tells_each_row_twice() {
             "{line}"
         );
         for pair in [
-            "action_name=\"defender_update_alert\"",
+            "action_name=\"defender_bridge_update_alert\"",
             "search_name=\"My alert\"",
             "sid=\"scheduler__1\"",
             "app=\"search\"",
@@ -437,9 +437,9 @@ fn the_response_action_log_tells_each_row_twice() {
 #[test]
 fn the_role_is_found_wherever_execute_stands() {
     for arguments in [
-        ["alert-action", "defender_update_alert", "--execute"],
-        ["--execute", "alert-action", "defender_update_alert"],
-        ["alert-action", "--execute", "defender_update_alert"],
+        ["alert-action", "defender_bridge_update_alert", "--execute"],
+        ["--execute", "alert-action", "defender_bridge_update_alert"],
+        ["alert-action", "--execute", "defender_bridge_update_alert"],
     ] {
         let (_tenant, objects, splunkd) = open(Feed::GraphAlerts, 1);
         let rows = rows([objects[0].id.clone()]);
@@ -463,7 +463,7 @@ fn a_wrong_call_exits_with_one() {
     };
     assert_eq!(splunkd.alert(&alert).code(), Some(1));
 
-    let run = splunkd.run_arguments(&["alert-action", "defender_update_alert"]);
+    let run = splunkd.run_arguments(&["alert-action", "defender_bridge_update_alert"]);
     assert_eq!(
         run.code(),
         Some(1),
@@ -621,10 +621,10 @@ fn an_ad_hoc_response_from_incident_review_acts_on_the_notables_alert() {
         tenant.object(Feed::GraphAlerts, &objects[1].id)["status"],
         "new"
     );
-    let log = splunkd.log_file("defender_update_alert_modalert.log");
+    let log = splunkd.log_file("defender_bridge_update_alert_modalert.log");
     let lines: Vec<&str> = log.lines().collect();
     assert_eq!(lines.len(), 2, "{log}");
-    let same = "action_name=\"defender_update_alert\" sid=\"1700000000.99\" \
+    let same = "action_name=\"defender_bridge_update_alert\" sid=\"1700000000.99\" \
                 orig_sid=\"scheduler__admin__x__RMD5_at_1_2\" rid=\"0\" orig_rid=\"7\" \
                 app=\"SplunkEnterpriseSecuritySuite\" user=\"ann\" digest_mode=\"1\" action_mode=\"adhoc\"";
     assert!(
@@ -667,7 +667,7 @@ fn an_ad_hoc_run_without_a_results_file_acts_on_the_row_in_the_payload() {
         tenant.object(Feed::GraphAlerts, &objects[0].id)["status"],
         "resolved"
     );
-    let log = splunkd.log_file("defender_update_alert_modalert.log");
+    let log = splunkd.log_file("defender_bridge_update_alert_modalert.log");
     assert_eq!(log.matches("orig_sid=\"s0\" rid=\"3\"").count(), 2, "{log}");
 }
 
@@ -685,7 +685,7 @@ fn per_result_runs_are_told_apart_in_the_response_action_log() {
         };
         ended(&splunkd.alert(&alert), 0);
     }
-    let log = splunkd.log_file("defender_update_alert_modalert.log");
+    let log = splunkd.log_file("defender_bridge_update_alert_modalert.log");
     for number in 0..2 {
         let pair = format!("rid=\"{number}\" app=\"search\" user=\"admin\" digest_mode=\"0\"");
         assert_eq!(log.matches(&pair).count(), 2, "{log}");

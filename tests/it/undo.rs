@@ -493,7 +493,7 @@ fn what_an_alert_action_did_is_undone_by_the_batch_its_outcomes_name() {
         ..Alert::default()
     });
     run.well();
-    let batch = recorded(&splunkd, "defender_update_alert")[0]["batch"].clone();
+    let batch = recorded(&splunkd, "defender_bridge_update_alert")[0]["batch"].clone();
     let (answers, run) = undo(&splunkd, batch.as_str().unwrap(), &[]);
     run.well();
     assert_eq!(column(&answers, "defender_outcome"), ["updated"; 5]);

@@ -79,7 +79,7 @@ fn an_alert_action_writes_through_the_endpoint() {
     for object in &objects {
         assert_eq!(tenant.object(FEED, &object.id)["status"], "resolved");
     }
-    let log = splunkd.log_file("defender_update_alert_modalert.log");
+    let log = splunkd.log_file("defender_bridge_update_alert_modalert.log");
     assert_eq!(log.matches("Invoking modular action").count(), 4, "{log}");
     assert_eq!(log.matches("action_status=\"success\"").count(), 3, "{log}");
     assert_eq!(log.matches("action_status=\"failure\"").count(), 1, "{log}");

@@ -13,7 +13,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
 
 const ACCOUNT: &str = "contoso";
-const ACTION: &str = "defender_update_alert";
+const ACTION: &str = "defender_bridge_update_alert";
 const UNDO: &str = "defenderundo";
 
 /// The two sides this executable stands between.

@@ -66,7 +66,7 @@ impl Receiver {
 fn entry(row: usize) -> Entry {
     Entry {
         time: "2026-01-31T12:00:00.123Z".to_owned(),
-        action: "defender_update_alert".to_owned(),
+        action: "defender_bridge_update_alert".to_owned(),
         marker: None,
         batch: "b".to_owned(),
         row,
@@ -120,7 +120,7 @@ async fn what_splunkd_refuses_the_next_run_hands_over_before_its_own() {
             "{address}"
         );
         assert!(
-            address.contains("source=defender_bridge%3Adefender_update_alert"),
+            address.contains("source=defender_bridge%3Adefender_bridge_update_alert"),
             "{address}"
         );
         assert_eq!(

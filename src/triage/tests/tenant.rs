@@ -436,7 +436,7 @@ impl Call {
         );
         Self {
             action: Action {
-                name: "defender_update_alert".to_owned(),
+                name: "defender_bridge_update_alert".to_owned(),
                 batch: "batch-1".to_owned(),
                 actor: "analyst".to_owned(),
                 form: form.unwrap(),

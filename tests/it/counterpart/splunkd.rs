@@ -494,7 +494,7 @@ impl Splunkd {
     }
 }
 
-/// One firing of `defender_update_alert`.
+/// One firing of `defender_bridge_update_alert`.
 pub struct Alert<'a> {
     pub arguments: &'a [&'a str],
     pub form: &'a [(&'a str, &'a str)],
@@ -510,7 +510,7 @@ pub struct Alert<'a> {
 impl Default for Alert<'_> {
     fn default() -> Self {
         Self {
-            arguments: &["alert-action", "defender_update_alert"],
+            arguments: &["alert-action", "defender_bridge_update_alert"],
             form: &[],
             header: &[],
             rows: &[],
