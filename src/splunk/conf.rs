@@ -68,7 +68,8 @@ fn value(text: &str, stanza: &str, key: &str) -> Option<String> {
     found
 }
 
-fn boolean(value: &str) -> Option<bool> {
+/// What is on or off, as Splunk's conf files spell it.
+pub fn boolean(value: &str) -> Option<bool> {
     match value.to_ascii_lowercase().as_str() {
         "1" | "true" | "t" | "yes" | "y" | "on" => Some(true),
         "0" | "false" | "f" | "no" | "n" | "off" => Some(false),

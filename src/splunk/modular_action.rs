@@ -189,7 +189,8 @@ mod tests {
         let mut now: jiff::Timestamp = "2026-01-31T12:00:00.123Z".parse().unwrap();
         for (index, row) in rows.iter().enumerate() {
             let mut log =
-                ModularActionLog::open(home.path(), "defender_bridge_update_alert", &payload).unwrap();
+                ModularActionLog::open(home.path(), "defender_bridge_update_alert", &payload)
+                    .unwrap();
             let row = Payload::read(format!("{{\"result\":{row}}}").as_bytes())
                 .unwrap()
                 .result;

@@ -1,5 +1,6 @@
 //! splunkd's answers (`output_mode=json`): entries with a name and content, or messages.
 
+use super::super::conf::boolean;
 use bytes::{Bytes, BytesMut};
 use reqwest::Response;
 use reqwest::header::TRANSFER_ENCODING;
@@ -47,6 +48,11 @@ pub(super) struct Entry {
 impl Entry {
     pub(super) fn text(&self, key: &str) -> Option<String> {
         self.content.get(key).and_then(text)
+    }
+
+    /// What is on or off, if it is said in a way Splunk knows.
+    pub(super) fn switch(&self, key: &str) -> Option<bool> {
+        boolean(self.text(key)?.trim())
     }
 
     pub(super) fn list(&self, key: &str) -> Vec<String> {

@@ -61,8 +61,10 @@ pub struct ServerInfo {
     pub version: String,
     pub server_name: String,
     pub guid: String,
-    pub roles: Vec<String>,
+    pub server_roles: Vec<String>,
     pub is_free: bool,
+    /// Whether it runs in FIPS mode, where it says so.
+    pub fips: Option<bool>,
 }
 
 /// How a bulletin message looks in Splunk Web.
@@ -237,8 +239,9 @@ impl Splunkd {
             version: text("version"),
             server_name: text("serverName"),
             guid: text("guid"),
-            roles: entry.list("server_roles"),
-            is_free: text("isFree") == "1",
+            server_roles: entry.list("server_roles"),
+            is_free: entry.switch("isFree").unwrap_or_default(),
+            fips: entry.switch("fips_mode"),
         })
     }
 

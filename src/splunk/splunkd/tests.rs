@@ -259,7 +259,7 @@ async fn says_who_is_asking_and_which_splunkd_answers() {
         "/services/server/info" => entry(
             "server-info",
             json!({"version": "10.4.2", "serverName": "sh1", "guid": "G", "server_roles": ["search_head"],
-                "isFree": false}),
+                "isFree": false, "fips_mode": true}),
         ),
         other => refusal(500, other),
     })
@@ -276,10 +276,38 @@ async fn says_who_is_asking_and_which_splunkd_answers() {
             version: "10.4.2".to_owned(),
             server_name: "sh1".to_owned(),
             guid: "G".to_owned(),
-            roles: vec!["search_head".to_owned()],
+            server_roles: vec!["search_head".to_owned()],
             is_free: false,
+            fips: Some(true),
         }
     );
+}
+
+#[tokio::test]
+async fn a_splunkd_of_any_release_says_what_it_is() {
+    for (content, version, fips) in [
+        (
+            json!({"version": "10.6.0.5", "fips_mode": false}),
+            "10.6.0.5",
+            Some(false),
+        ),
+        (
+            json!({"version": "10.0.1", "fips_mode": "1"}),
+            "10.0.1",
+            Some(true),
+        ),
+        (json!({"version": "9.4.3"}), "9.4.3", None),
+        (
+            json!({"version": "9.4.3", "fips_mode": null}),
+            "9.4.3",
+            None,
+        ),
+    ] {
+        let splunkd = Counterpart::start(move |_| entry("server-info", content.clone())).await;
+        let info = splunkd.client().server_info().await.unwrap();
+        assert_eq!((info.version.as_str(), info.fips), (version, fips));
+        assert!(!info.is_free && info.server_roles.is_empty() && info.guid.is_empty());
+    }
 }
 
 #[tokio::test]

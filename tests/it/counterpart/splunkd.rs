@@ -763,7 +763,8 @@ fn route(state: &mut State, asked: &Asked) -> (u16, Value) {
         "/services/server/info" if read => listed(&[entry(
             "server-info",
             &json!({"version": "10.4.2", "serverName": "sh1", "guid": "G-1",
-                    "server_roles": ["search_head"], "isFree": false, "host": "sh1"}),
+                    "server_roles": ["search_head"], "isFree": false, "fips_mode": false,
+                    "host": "sh1"}),
         )]),
         "/services/authentication/current-context" if read => {
             let role = match key {
