@@ -6,6 +6,7 @@ mod document;
 mod evidence;
 mod knowledge;
 mod links;
+mod names;
 mod read;
 
 use crate::workspace::{NAME, Workspace};
@@ -203,6 +204,7 @@ fn problems(root: &Path, version: &str) -> Result<Vec<String>> {
     problems.extend(app.actions(root)?);
     problems.extend(app.commands());
     problems.extend(knowledge::problems(&app, root)?);
+    problems.extend(names::problems(&app, root)?);
     problems.extend(read::problems(&app, root)?);
     problems.extend(links::problems(root)?);
     problems.extend(manifest(root, version)?);
