@@ -1,10 +1,13 @@
 //! What transforms.conf finds in alerts, in the shapes Microsoft documents.
 
 use super::document::conf;
-use regex::Regex;
+use pcre2::bytes::RegexBuilder;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+
+/// What Splunk searches with, and how long: transforms.conf's MATCH_LIMIT and DEPTH_LIMIT as it ships them.
+const LIMITS: &str = "(*LIMIT_MATCH=100000)(*LIMIT_DEPTH=1000)";
 
 /// The fields the transforms of a sourcetype extract from an event, values in order, each once.
 fn extracted(sourcetype: &str, event: &str) -> BTreeMap<String, Vec<String>> {
@@ -31,11 +34,15 @@ fn extracted(sourcetype: &str, event: &str) -> BTreeMap<String, Vec<String>> {
             .unwrap()
             .strip_suffix("::$1")
             .unwrap();
-        let regex = Regex::new(transform.get("REGEX").unwrap()).unwrap();
-        for found in regex.captures_iter(event) {
+        let pattern = format!("{LIMITS}{}", transform.get("REGEX").unwrap());
+        let regex = RegexBuilder::new().build(&pattern).unwrap();
+        for found in regex.captures_iter(event.as_bytes()) {
+            // An error is a limit reached: Splunk then extracts nothing.
+            let found = found.unwrap_or_else(|error| panic!("{name}: {error}"));
+            let value = String::from_utf8(found[1].to_vec()).unwrap();
             let values = fields.entry(field.to_owned()).or_default();
-            if !values.contains(&found[1].to_owned()) {
-                values.push(found[1].to_owned());
+            if !values.contains(&value) {
+                values.push(value);
             }
         }
     }
@@ -75,8 +82,8 @@ fn graph_evidence_gives_devices_users_and_only_true_sources() {
         extracted("ms365:defender:incident:alerts", GRAPH),
         fields(&[
             ("defender_device", &["pc1.contoso.com", "iot-7"]),
-            ("defender_user_principal_name", &["kim@contoso.com"]),
-            ("defender_user_account", &["kim", "local-svc"]),
+            ("defender_user", &["kim@contoso.com", "local-svc"]),
+            ("defender_owner_principal", &["kim@contoso.com"]),
             (
                 "defender_source",
                 &["203.0.113.7", "203.0.113.8", "203.0.113.9", "203.0.113.10"]
@@ -86,15 +93,34 @@ fn graph_evidence_gives_devices_users_and_only_true_sources() {
 }
 
 #[test]
+fn a_user_without_a_principal_name_is_not_hidden_by_the_owner_of_a_process() {
+    let graph = r##"{"id":"a","evidence":[
+{"@odata.type":"#microsoft.graph.security.userEvidence","stream":{"name":"s"},"userAccount":{"userPrincipalName":"","accountName":"localadmin"}},
+{"@odata.type":"#microsoft.graph.security.userEvidence","userAccount":{"accountName":"guest"}},
+{"@odata.type":"#microsoft.graph.security.processEvidence","userAccount":{"accountName":"ana","userPrincipalName":"ana@example.com"}}]}"##;
+    let found = extracted("ms365:defender:incident:alerts", graph);
+    assert_eq!(found["defender_user"], ["localadmin", "guest"]);
+    assert_eq!(found["defender_owner_principal"], ["ana@example.com"]);
+    let mde = r#"{"id":"a","relatedUser":{"userName":"localadmin","domainName":"PC1"},"evidence":[
+{"entityType":"Process","processCommandLine":"a {b}","accountName":"ana","userPrincipalName":"ana@example.com"},
+{"entityType":"User","accountName":"bo","userPrincipalName":null},
+{"entityType":"User","accountName":"kim","userPrincipalName":"kim@example.com"}]}"#;
+    let found = extracted("ms:defender:atp:alerts", mde);
+    assert_eq!(found["defender_user"], ["kim@example.com", "bo"]);
+    assert_eq!(found["defender_known_account"], ["bo", "kim"]);
+    assert_eq!(found["defender_related_user"], ["localadmin"]);
+}
+
+#[test]
 fn alerts_of_an_xdr_incident_give_devices_and_users_but_no_guessed_source() {
     let event = r#"{"alertId":"fa1","title":"T","devices":[{"deviceDnsName":"pc1.contoso.com","rbacGroupName":null}],
-"entities":[{"entityType":"User","accountName":"kim","userPrincipalName":"kim@contoso.com"},{"entityType":"Ip","ipAddress":"203.0.113.7"}]}"#;
+"entities":[{"entityType":"User","accountName":"kim","userPrincipalName":"kim@contoso.com"},{"entityType":"User","accountName":"svc"},{"entityType":"Ip","ipAddress":"203.0.113.7"}]}"#;
     assert_eq!(
         extracted("ms365:defender:incident:alerts", event),
         fields(&[
             ("defender_device", &["pc1.contoso.com"]),
-            ("defender_user_principal_name", &["kim@contoso.com"]),
-            ("defender_user_account", &["kim"]),
+            ("defender_user", &["kim@contoso.com", "svc"]),
+            ("defender_owner_principal", &["kim@contoso.com"]),
         ])
     );
 }
@@ -106,7 +132,7 @@ fn endpoint_alerts_give_their_machine_and_user() {
         extracted("ms:defender:atp:alerts", event),
         fields(&[
             ("defender_device", &["temp123.contoso.com"]),
-            ("defender_user_account", &["temp123"]),
+            ("defender_related_user", &["temp123"]),
         ])
     );
 }
@@ -125,7 +151,7 @@ fn our_own_comments_are_known_by_their_signature() {
 {"comment":"said \"so\" [splunk:0badcafe]","createdByDisplayName":"app"},
 {"comment": "ours no more [splunk:1badcafe] was edited"},
 {"comment":null},
-{"comment":"path C:\\ [splunk:2badcafe]","createdBy":"app"}],"note":"[splunk:3badcafe]"}"#;
+{"comment":"path C:\\ [splunk:2badcafe]","createdBy":"app"}],"note":"[splunk:3badcafe] and more"}"#;
     for sourcetype in [
         "ms365:defender:incident:alerts",
         "ms:defender:atp:alerts",
@@ -134,6 +160,37 @@ fn our_own_comments_are_known_by_their_signature() {
         assert_eq!(
             extracted(sourcetype, event),
             fields(&[("defender_bridge_marker", &["0badcafe", "2badcafe"])])
+        );
+    }
+}
+
+#[test]
+fn no_expression_reaches_the_limits_of_the_engine_however_long_the_event() {
+    let pasted = r#"C:\\temp\\a.log says \"no\"\n"#.repeat(400);
+    let processes = format!(
+        r##"{{"@odata.type":"#microsoft.graph.security.processEvidence","processCommandLine":"{pasted}","userAccount":{{"accountName":"kim","userPrincipalName":null}}}},"##
+    )
+    .repeat(40);
+    let tail = r#"{"entityType":"User","accountName":"kim","userPrincipalName":"kim@contoso.com"},{"deviceDnsName":"pc1.contoso.com"},{"computerDnsName":"pc1.contoso.com"}"#;
+    let event = format!(
+        r#"{{"id":"1","description":"{pasted}","evidence":[{processes}{tail}],"comments":[{{"comment":"{pasted} [splunk:4badcafe]"}}]}}"#
+    );
+    assert!(event.len() > 400_000);
+    for sourcetype in [
+        "ms365:defender:incident:alerts",
+        "ms:defender:atp:alerts",
+        "ms365:defender:incident",
+    ] {
+        let found = extracted(sourcetype, &event);
+        assert_eq!(
+            found["defender_bridge_marker"],
+            ["4badcafe"],
+            "{sourcetype}"
+        );
+        assert_eq!(
+            found["defender_device"],
+            ["pc1.contoso.com"],
+            "{sourcetype}"
         );
     }
 }

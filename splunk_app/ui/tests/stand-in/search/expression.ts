@@ -285,6 +285,9 @@ const FUNCTIONS: Record<string, Maker> = {
     mvappend: plain((...values) => fold(values.flatMap(several))),
     spath: plain((json, path) => (json === null ? null : fold(byPath(text_(json!), text_(path!))))),
     json_extract: plain((json, path) => (json === null ? null : fold(byPath(text_(json!), text_(path!))))),
+    json_object: plain((...pairs) =>
+        JSON.stringify(Object.fromEntries(pairs.flatMap((key, at) => (at % 2 === 0 ? [[text_(key), pairs[at + 1] ?? null]] : [])))),
+    ),
     urldecode: plain((value) => (value === null ? null : decodeURIComponent(text_(value!)))),
     mvmap: ([list, each]) => (o, n) => {
         // The field named first stands for each of its values in turn.
