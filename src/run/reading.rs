@@ -4,7 +4,7 @@
 //! nothing that every user of Splunk may see.
 
 use super::account::{self, Settings};
-use super::permission::{Caller, SECRETS};
+use super::permission::{Caller, Right, SECRETS};
 use crate::splunk::splunkd::{Errand, Splunkd};
 use anyhow::anyhow;
 use serde::Serialize;
@@ -25,9 +25,9 @@ pub struct Reading {
 
 impl Reading {
     /// # Errors
-    /// If the owner of the session key may not read, or splunkd does not say.
-    pub async fn of(splunkd: Splunkd) -> anyhow::Result<Self> {
-        let caller = Caller::who_may_read(&splunkd).await?;
+    /// If the owner of the session key lacks the right, or splunkd does not say.
+    pub async fn of(right: Right, splunkd: Splunkd) -> anyhow::Result<Self> {
+        let caller = Caller::who_may(right, &splunkd).await?;
         Ok(Self {
             settings: account::settings(&splunkd).await?,
             through_endpoint: Cell::new(!caller.reads_secrets()),

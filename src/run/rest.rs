@@ -1,19 +1,21 @@
 //! Started by splunkd as the app's REST endpoint, `/services/defender_bridge/…`:
-//! a role with the capability `defender_triage` reads and writes through it
-//! without ever reading an account's secret.
+//! roles with the capabilities `defender_triage` and `defender_hunt` read, write
+//! and hunt through it without ever reading an account's secret.
 //!
 //! splunkd starts it once and asks again and again, one request after the
 //! other. An answer never holds a secret, a token or a session key.
 
+mod process;
 mod readings;
 mod verdicts;
 
-use super::permission::{Caller, Denied};
+use super::permission::{Caller, Denied, Right};
 use super::triage::JobError;
 use super::{account, exit, log, runtime};
 use crate::splunk::NAME;
 use crate::splunk::persist::{self, Reply, Request, RequestError};
-use crate::splunk::splunkd::{Errand, Splunkd, SplunkdError};
+use crate::splunk::splunkd::{Errand, Splunkd, SplunkdError, endpoint};
+use process::Process;
 use secrecy::SecretString;
 use serde_json::json;
 use std::io;
@@ -58,10 +60,12 @@ pub fn run() -> ExitCode {
 #[derive(Default)]
 struct Endpoint {
     verdicts: Verdicts,
+    process: Process,
 }
 
 impl Endpoint {
     async fn answer(&mut self, request: Result<Request, RequestError>) -> Reply {
+        self.process.served();
         let answered = match request {
             Ok(request) => self.route(request).await,
             Err(error) => Err(Refusal::new(error.status(), error)),
@@ -77,6 +81,7 @@ impl Endpoint {
         const LIVE: &str = Errand::Live.path();
         const HUNT: &str = Errand::Hunt.path();
         const CHECK: &str = Errand::Check.path();
+        const SELF: &str = endpoint::SELF;
         match (request.path.as_str(), request.method.as_str()) {
             ("ping", "GET") => Ok(Reply::well(&json!({
                 "app": NAME,
@@ -87,15 +92,21 @@ impl Endpoint {
             (LIVE, "POST") => readings::live(Asked::by(request)?).await,
             (HUNT, "POST") => readings::hunt(Asked::by(request)?).await,
             (CHECK, "POST") => readings::check(Asked::by(request)?).await,
-            (known @ ("ping" | TRIAGE | LIVE | HUNT | CHECK), _) => {
-                let method = if known == "ping" { "GET" } else { "POST" };
+            (SELF, "GET") => self.process.tell(Asked::by(request)?).await,
+            (SELF, "POST") => self.process.obey(Asked::by(request)?).await,
+            (known @ ("ping" | TRIAGE | LIVE | HUNT | CHECK | SELF), _) => {
+                let method = match known {
+                    "ping" => "GET",
+                    SELF => "GET and POST",
+                    _ => "POST",
+                };
                 let why = format!("{NAME}/{known} takes {method}");
                 Err(Refusal::new(405, why))
             }
             _ => Err(Refusal::new(
                 404,
                 format!(
-                    "there is GET {NAME}/ping, and POST {NAME}/{TRIAGE}, {LIVE}, {HUNT} and {CHECK}"
+                    "there is GET {NAME}/ping and {SELF}, and POST {NAME}/{TRIAGE}, {LIVE}, {HUNT}, {CHECK} and {SELF}"
                 ),
             )),
         }
@@ -134,9 +145,9 @@ impl Asked {
         })
     }
 
-    /// Whoever asks must hold the capability, whatever splunkd let through.
-    async fn caller(&self) -> Result<Caller, Refusal> {
-        Ok(Caller::who_may_write(&self.own).await?)
+    /// Whoever asks must have the right, whatever splunkd let through.
+    async fn caller(&self, right: Right) -> Result<Caller, Refusal> {
+        Ok(Caller::who_may(right, &self.own).await?)
     }
 
     fn read<'b, T: serde::Deserialize<'b>>(&'b self, what: &str) -> Result<T, Refusal> {
@@ -167,7 +178,7 @@ impl Refusal {
 impl From<Denied> for Refusal {
     fn from(denied: Denied) -> Self {
         match denied {
-            Denied::Capability { .. } | Denied::Reading { .. } => Self::new(403, denied),
+            Denied::Lacking { .. } => Self::new(403, denied),
             Denied::Unknown(error) => Self::from(error),
         }
     }

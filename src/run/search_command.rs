@@ -12,6 +12,7 @@ mod tests;
 mod undo;
 mod update;
 
+use super::permission::Right;
 use super::reading::Reading;
 use super::stop::Stop;
 use super::told::Told;
@@ -145,8 +146,8 @@ fn evidence(each: impl Fn(&dyn Fn(&Told) -> Option<String>) -> Values) -> [Value
     ]
 }
 
-async fn reading(call: &Invocation) -> anyhow::Result<Reading> {
-    Reading::of(splunkd(call)?).await
+async fn reading(right: Right, call: &Invocation) -> anyhow::Result<Reading> {
+    Reading::of(right, splunkd(call)?).await
 }
 
 /// splunkd on behalf of the user who searches.

@@ -345,11 +345,12 @@ impl Ledger for Outcomes<'_> {
 
 /// What the user's roles would have to hold where no endpoint stands in.
 fn lacking(caller: &Caller) -> String {
+    let [events, ..] = EVENTS;
     let capability = match (caller.reads_secrets(), caller.sends_events()) {
-        (true, _) => format!("{EVENTS} to index outcomes"),
+        (true, _) => format!("{events} to index outcomes"),
         (false, true) => format!("{SECRETS} to read the account's secret"),
         (false, false) => {
-            format!("{SECRETS} to read the account's secret and {EVENTS} to index outcomes")
+            format!("{SECRETS} to read the account's secret and {events} to index outcomes")
         }
     };
     format!(

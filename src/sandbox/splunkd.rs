@@ -150,7 +150,7 @@ async fn current_context(
     let content = json!({
         "username": "analyst",
         "roles": ["soc"],
-        "capabilities": ["defender_triage", "list_storage_passwords", "edit_tcp"],
+        "capabilities": ["admin_all_objects", "defender_triage", "defender_hunt", "list_storage_passwords", "edit_tcp"],
     });
     Ok(entries(&[("context", content)]))
 }

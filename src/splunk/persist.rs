@@ -62,7 +62,8 @@ enum Block {
     TooLarge(u64),
 }
 
-/// Answers every request until stdin ends, which is how splunkd ends it. A
+/// Answers every request until stdin ends, which is how splunkd ends it, or
+/// until a conversation ends in which the last answer was given. A
 /// packet that stdin cuts off is no error either: splunkd is gone.
 ///
 /// # Errors
@@ -73,7 +74,7 @@ pub fn serve(
     mut answer: impl FnMut(Result<Request, RequestError>) -> Reply,
 ) -> Result<(), PersistError> {
     let mut packets = Packets { from };
-    let mut begun = false;
+    let (mut begun, mut over) = (false, false);
     while let Some(opcode) = packets.opcode()? {
         if opcode & INIT != 0 {
             if begun {
@@ -101,6 +102,7 @@ pub fn serve(
                     most: MOST_OF_A_BLOCK,
                 }),
             });
+            over |= reply.is_last();
             let json = reply.json();
             let written = write!(to, "{}\n{json}", json.len());
             written.map_err(PersistError::Unwritable)?;
@@ -109,6 +111,9 @@ pub fn serve(
             begun = false;
         }
         to.flush().map_err(PersistError::Unwritable)?;
+        if over && !begun {
+            return Ok(());
+        }
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 
 use crate::counterpart::endpoint::{BLOCK, Driver, END, INIT, command, request, string, whole};
 use crate::counterpart::signin::CLIENT_SECRET;
-use crate::counterpart::splunkd::{ANALYST_KEY, READER_KEY, SESSION_KEY};
+use crate::counterpart::splunkd::{ANALYST_KEY, HUNTER_KEY, READER_KEY, SESSION_KEY};
 use crate::counterpart::{Feed, Splunkd, Tenant};
 use crate::search_commands::{FEED, ids, open};
 use serde_json::{Value, json};
@@ -276,7 +276,12 @@ fn only_the_capability_opens_it_whatever_splunkd_let_through() {
     let read = |got: &crate::counterpart::splunkd::Received| got.path.contains("passwords");
     assert!(!splunkd.received().iter().any(read));
     for (errand, body) in &bodies {
-        let answer = driver.ask(&post(&splunkd, errand, body));
+        let mut asked = post(&splunkd, errand, body);
+        if *errand == "hunt" {
+            assert_eq!(driver.ask(&asked)["status"], 403, "a right of its own");
+            asked["session"]["authtoken"] = HUNTER_KEY.into();
+        }
+        let answer = driver.ask(&asked);
         assert_eq!(answer["status"], 200, "{errand}: {answer}");
         holds_no_secret(&answer.to_string());
     }
@@ -363,4 +368,41 @@ fn incidents_are_read_and_written_too() {
         (&json!("invalid"), &json!("invalid"))
     );
     ends_well(driver);
+}
+
+#[test]
+fn a_process_asked_to_end_answers_first_and_ends_well() {
+    let (_tenant, _, splunkd) = open(0);
+    let mut driver = driver(&splunkd);
+    let system = ["splunk-system-user", SESSION_KEY];
+    let path = "/defender_bridge/self";
+    let body = br#"{"end":true}"#;
+    let told = driver.ask(&request(
+        &splunkd.url(),
+        "GET",
+        path,
+        b"",
+        system,
+        SESSION_KEY,
+    ));
+    assert_eq!(told["payload"]["role"], "rest", "{told}");
+    assert_eq!(told["payload"]["argv"][1], "rest", "{told}");
+    assert_eq!(told["payload"]["secrets"][0]["found"], "yes", "{told}");
+    holds_no_secret(&told.to_string());
+    let refused = driver.ask(&post(&splunkd, "self", &json!({"end": true})));
+    assert_eq!(refused["status"], 403, "{refused}");
+    let ends = driver.ask(&request(
+        &splunkd.url(),
+        "POST",
+        path,
+        body,
+        system,
+        SESSION_KEY,
+    ));
+    assert_eq!(ends["status"], 200, "{ends}");
+    assert_eq!(ends["payload"]["pid"], told["payload"]["pid"]);
+    assert_eq!(ends["payload"]["ends"], true);
+    let (code, rest, errors) = driver.ended();
+    assert_eq!((code, rest), (Some(0), Vec::new()), "{errors}");
+    holds_no_secret(&errors);
 }

@@ -4,7 +4,7 @@
 use crate::counterpart::chunked::{Answer, Search, execute};
 use crate::counterpart::signin::CLIENT_SECRET;
 use crate::counterpart::splunkd::{
-    ANALYST_KEY, Alert, KEEPER_KEY, READER_KEY, Received, SESSION_KEY, files_under,
+    ANALYST_KEY, Alert, HUNTER_KEY, KEEPER_KEY, READER_KEY, Received, SESSION_KEY, files_under,
 };
 use crate::counterpart::{Splunkd, Tenant};
 use crate::search_commands::{CLOSE, FEED, column, ids, open, search, table};
@@ -14,6 +14,14 @@ fn analyst<'a>(command: &'a str, args: &'a [&'a str]) -> Search<'a> {
     Search {
         key: ANALYST_KEY,
         ..search(command, args)
+    }
+}
+
+/// Whoever may hunt, and nothing else.
+fn hunter<'a>(args: &'a [&'a str]) -> Search<'a> {
+    Search {
+        key: HUNTER_KEY,
+        ..search("defenderhunt", args)
     }
 }
 
@@ -217,12 +225,12 @@ fn where_nothing_stands_in_the_missing_capability_is_named() {
     let message = column(&answers, "defender_message")[0];
     assert!(message.contains("list_storage_passwords"), "{message}");
     assert!(run.stderr.contains("edit_tcp"), "{}", run.stderr);
-    for (command, args) in [
-        ("defenderget", &["account=contoso"][..]),
-        ("defenderhunt", &["account=contoso", "query=T"]),
+    for search in [
+        analyst("defenderget", &["account=contoso"]),
+        hunter(&["account=contoso", "query=T"]),
     ] {
-        let (answers, run) = analyst(command, args).run(&splunkd, &[&table]);
-        assert_eq!(run.code(), Some(1), "{command}");
+        let (answers, run) = search.run(&splunkd, &[&table]);
+        assert_eq!(run.code(), Some(1), "{}", run.stderr);
         let said = answers[0].messages().join(" ");
         assert!(said.contains("list_storage_passwords"), "{said}");
     }
@@ -270,7 +278,7 @@ fn live_state_hunting_and_checks_go_the_same_way() {
     let comments = column(&answers, "defender_live_comments");
     assert_eq!(comments[2..], ["", ""]);
     let args = ["account=contoso", "query=DeviceInfo", "timespan=P1D"];
-    let (answers, run) = analyst("defenderhunt", &args).run(&splunkd, &[""]);
+    let (answers, run) = hunter(&args).run(&splunkd, &[""]);
     run.well();
     assert_eq!(column(&answers, "DeviceName"), ["pc1"]);
     let (answers, run) = analyst("defendercheck", &[]).run(&splunkd, &[""]);
@@ -298,15 +306,25 @@ fn who_may_not_triage_reads_nothing_either() {
         key: READER_KEY,
         ..search(command, args)
     };
-    for (command, args) in [
-        ("defenderget", &["account=contoso"][..]),
-        ("defenderhunt", &["account=contoso", "query=T"]),
+    for (command, args, capability) in [
+        ("defenderget", &["account=contoso"][..], "defender_triage"),
+        (
+            "defenderhunt",
+            &["account=contoso", "query=T"],
+            "defender_hunt",
+        ),
     ] {
         let (answers, run) = reader(command, args).run(&splunkd, &[&table]);
         assert_eq!(run.code(), Some(1), "{command}");
         let said = answers[0].messages().join(" ");
-        assert!(said.contains("defender_triage"), "{said}");
+        assert!(said.contains(capability), "{said}");
     }
+    // Verdicts and hunting are rights apart.
+    let query = ["account=contoso", "query=T"];
+    let (answers, run) = analyst("defenderhunt", &query).run(&splunkd, &[""]);
+    assert_eq!(run.code(), Some(1));
+    let said = answers[0].messages().join(" ");
+    assert!(said.contains("defender_hunt"), "{said}");
     let (answers, run) = reader("defendercheck", &[]).run(&splunkd, &[""]);
     run.well();
     assert_eq!(verdict(&answers, "", "reading from Defender"), "failed");
@@ -322,7 +340,7 @@ fn a_query_refused_by_microsoft_is_told_in_its_words_here_too() {
     let error = json!({"error": {"code": "BadRequest", "message": "Failed to resolve 'a'"}});
     tenant.rules(|rules| rules.hunting = (400, error.to_string()));
     let args = ["account=contoso", "query=T | where a"];
-    let (answers, run) = analyst("defenderhunt", &args).run(&splunkd, &[""]);
+    let (answers, run) = hunter(&args).run(&splunkd, &[""]);
     assert_eq!(run.code(), Some(1));
     let said = answers[0].messages().join(" ");
     assert!(said.contains("Failed to resolve 'a'"), "{said}");

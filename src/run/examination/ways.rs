@@ -2,8 +2,11 @@
 //! or through the app's REST endpoint.
 
 use super::{Point, Verdict};
-use crate::run::permission::{CAPABILITY, Caller, EVENTS, SECRETS};
+use crate::run::permission::{Caller, EVENTS, Right, SECRETS, TRIAGE};
 use crate::splunk::splunkd::{Splunkd, SplunkdError};
+
+/// What to grant for outcomes to be indexed.
+const EVENT: &str = EVENTS[0];
 
 /// What the owner of the session key may do.
 pub async fn splunkd(splunkd: &Splunkd) -> Vec<Point> {
@@ -34,7 +37,7 @@ impl<'c> Ways<'c> {
     fn of(caller: &'c Caller, endpoint: Result<bool, String>) -> Self {
         Self {
             user: &caller.user,
-            writes: caller.may_write(),
+            writes: caller.may(Right::Write),
             secrets: caller.reads_secrets(),
             events: caller.sends_events(),
             endpoint,
@@ -46,8 +49,8 @@ impl<'c> Ways<'c> {
         vec![
             ok("splunkd", who),
             self.reading().permission(SECRETS),
-            self.writing().permission(CAPABILITY),
-            self.indexing().permission(EVENTS),
+            self.writing().permission(TRIAGE),
+            self.indexing().permission(EVENT),
             self.endpoint(),
         ]
     }
@@ -74,7 +77,7 @@ impl<'c> Ways<'c> {
         let (said, enough) = match self.served() {
             true => (
                 format!("{user} may neither read secrets nor use the app's REST endpoint"),
-                format!("{CAPABILITY} or {SECRETS}"),
+                format!("{TRIAGE} or {SECRETS}"),
             ),
             false => (
                 format!("{user} may not read secrets, and no REST endpoint stands in"),
@@ -89,7 +92,7 @@ impl<'c> Ways<'c> {
         let user = self.user;
         if !self.writes {
             let said = format!("{user} may not send verdicts back");
-            return Point::new(POINT, Verdict::Warning, said).remedy(grant(CAPABILITY));
+            return Point::new(POINT, Verdict::Warning, said).remedy(grant(TRIAGE));
         }
         if self.secrets && (self.events || !self.served()) {
             return ok(POINT, format!("{user} may: directly"));
@@ -117,7 +120,7 @@ impl<'c> Ways<'c> {
         let said = format!(
             "splunkd takes none from {user}, so they wait on this machine for the next run of an input"
         );
-        Point::new(POINT, Verdict::Warning, said).remedy(grant(EVENTS))
+        Point::new(POINT, Verdict::Warning, said).remedy(grant(EVENT))
     }
 
     fn endpoint(&self) -> Point {

@@ -7,6 +7,7 @@ use crate::run::account::{self, ACCOUNTS};
 use crate::run::examination::{self, Named, Points};
 use crate::run::hunting::{Hunted, Query};
 use crate::run::live;
+use crate::run::permission::Right;
 use crate::splunk::persist::Reply;
 
 /// Graph takes 150 calls a minute: more would not be read before the caller's patience ends.
@@ -16,7 +17,7 @@ const MOST_IDS: usize = 400;
 const BEYOND: u16 = 502;
 
 pub async fn live(asked: Asked) -> Result<Reply, Refusal> {
-    let settings = asked.settings().await?;
+    let settings = asked.settings(Right::ReadThrough).await?;
     let question: live::Question = asked.read("question")?;
     if question.ids.len() > MOST_IDS {
         let why = format!("at most {MOST_IDS} ids are read at once: ask for fewer");
@@ -34,7 +35,7 @@ pub async fn live(asked: Asked) -> Result<Reply, Refusal> {
 }
 
 pub async fn hunt(asked: Asked) -> Result<Reply, Refusal> {
-    let settings = asked.settings().await?;
+    let settings = asked.settings(Right::Hunt).await?;
     let query: Query = asked.read("query")?;
     let hunt = query.hunt().map_err(wrong)?;
     asked.known(&query.account).await?;
@@ -54,7 +55,7 @@ pub async fn hunt(asked: Asked) -> Result<Reply, Refusal> {
 }
 
 pub async fn check(asked: Asked) -> Result<Reply, Refusal> {
-    let settings = asked.settings().await?;
+    let settings = asked.settings(Right::CheckThrough).await?;
     let named: Named = asked.read("account")?;
     asked.known(&named.account).await?;
     let points = examination::account(&asked.system, &settings, &named.account).await;
@@ -63,8 +64,8 @@ pub async fn check(asked: Asked) -> Result<Reply, Refusal> {
 
 impl Asked {
     /// The settings, for one who may ask.
-    async fn settings(&self) -> Result<account::Settings, Refusal> {
-        self.caller().await?;
+    async fn settings(&self, right: Right) -> Result<account::Settings, Refusal> {
+        self.caller(right).await?;
         Ok(account::settings(&self.system).await?)
     }
 

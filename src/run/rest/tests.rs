@@ -7,10 +7,12 @@ use std::sync::{Arc, Mutex};
 
 const ANALYST: &str = "key-of-an-analyst";
 const READER: &str = "key-of-a-reader";
+const HUNTER: &str = "key-of-a-hunter";
+const ADMINISTRATOR: &str = "key-of-an-administrator";
 const SYSTEM: &str = "key-of-splunkd-itself";
 const SECRET: &str = "client-secret-value";
 
-/// A splunkd of three users; it keeps what was asked and by whom.
+/// A splunkd of some users; it keeps what was asked and by whom.
 struct Splunkd {
     uri: String,
     asked: Arc<Mutex<Vec<(String, String)>>>,
@@ -104,6 +106,15 @@ fn answer_of_splunkd(key: &str, path: &str) -> (StatusCode, axum::Json<Value>) {
             "context",
             json!({"username": "rita", "roles": ["user", "guest"], "capabilities": ["search"]}),
         ),
+        ("/services/authentication/current-context", HUNTER) => entry(
+            "context",
+            json!({"username": "hal", "roles": ["hunters"], "capabilities": ["search", "defender_hunt"]}),
+        ),
+        // Its name alone gives a role no right.
+        ("/services/authentication/current-context", ADMINISTRATOR) => entry(
+            "context",
+            json!({"username": "boss", "roles": ["it"], "capabilities": ["admin_all_objects"]}),
+        ),
         ("/services/receivers/simple", SYSTEM) => (200, json!({})),
         (path, _) if path.strip_prefix(conf) == Some("settings") => (404, json!({})),
         // Without a tenant id it cannot be used, so that nothing leaves this machine.
@@ -173,46 +184,56 @@ async fn a_role_without_the_capability_is_refused_whatever_splunkd_let_through()
     assert_eq!(reply.status(), 403);
     insta::assert_snapshot!(
         said(&reply)["messages"][0]["text"].as_str().unwrap(),
-        @r#"user "rita" (roles user, guest) may not write to Microsoft Defender: a role of this user needs the capability defender_triage; an administrator grants it in Settings > Roles"#,
+        @r#"user "rita" (roles user, guest) may not write to Microsoft Defender: a role of this user needs the capability defender_triage; an administrator grants it in Settings > Roles (right after the app was installed Splunk must be restarted before it knows the app's own)"#,
     );
     let asked = splunkd.asked.lock().unwrap().clone();
     assert_eq!(asked.len(), 1, "nothing but who it is: {asked:?}");
 }
 
 #[tokio::test]
-async fn reading_takes_the_same_capability_and_an_account_open_to_the_caller() {
+async fn reading_takes_its_own_capability_and_an_account_open_to_the_caller() {
     let splunkd = Splunkd::start().await;
-    for (errand, body, wrong) in [
+    for (key, capability, errand, body, wrong) in [
         (
+            ANALYST,
+            "defender_triage",
             "live",
             r#"{"account":"contoso","subject":"alert","ids":["da1"]}"#,
             r#"{"account":"contoso","subject":"alert","api":"xdr","ids":["da1"]}"#,
         ),
         (
+            HUNTER,
+            "defender_hunt",
             "hunt",
             r#"{"account":"contoso","query":"T"}"#,
             r#"{"account":"contoso","query":" "}"#,
         ),
-        ("check", r#"{"account":"contoso"}"#, r#"{"account":1}"#),
+        (
+            HUNTER,
+            "defender_triage or defender_hunt",
+            "check",
+            r#"{"account":"contoso"}"#,
+            r#"{"account":1}"#,
+        ),
     ] {
         let refused = splunkd.ask(READER, errand, body).await;
         assert_eq!(refused.status(), 403, "{errand}");
-        assert!(refused.payload().contains("defender_triage"), "{errand}");
-        let refused = splunkd.ask(ANALYST, errand, wrong).await;
+        assert!(refused.payload().contains(capability), "{errand}");
+        let refused = splunkd.ask(key, errand, wrong).await;
         assert_eq!(refused.status(), 400, "{errand} {}", refused.payload());
         // The account has no tenant, so that nothing leaves this machine.
-        let answered = splunkd.ask(ANALYST, errand, body).await;
+        let answered = splunkd.ask(key, errand, body).await;
         let status = if errand == "check" { 200 } else { 502 };
         assert_eq!(answered.status(), status, "{errand} {}", answered.payload());
         assert!(answered.payload().contains("tenant_id"), "{errand}");
         assert!(!answered.payload().contains(SECRET), "{errand}");
         let nowhere = body.replace("contoso", "..");
-        let unknown = splunkd.ask(ANALYST, errand, &nowhere).await;
+        let unknown = splunkd.ask(key, errand, &nowhere).await;
         assert_eq!(unknown.status(), 400, "{errand} {}", unknown.payload());
     }
     let asked = splunkd.asked.lock().unwrap().clone();
     let accounts = "conf-defender_bridge_account/contoso";
-    for key in [ANALYST, SYSTEM] {
+    for key in [ANALYST, HUNTER, SYSTEM] {
         let seen = |(own, path): &(String, String)| own == key && path.ends_with(accounts);
         assert!(asked.iter().any(seen), "{key}: {asked:?}");
     }
@@ -281,4 +302,70 @@ async fn says_who_it_is_and_what_there_is() {
     ] {
         assert_eq!(asked(json).await.status(), status, "{json}");
     }
+}
+
+#[tokio::test]
+async fn hunting_and_verdicts_are_rights_apart() {
+    let splunkd = Splunkd::start().await;
+    let hunt = r#"{"account":"contoso","query":"T"}"#;
+    let refused = splunkd.ask(ANALYST, "hunt", hunt).await;
+    assert_eq!(refused.status(), 403, "{refused:?}");
+    assert!(refused.payload().contains("defender_hunt"), "{refused:?}");
+    for (errand, body) in [
+        ("triage", JOB),
+        (
+            "live",
+            r#"{"account":"contoso","subject":"alert","ids":["da1"]}"#,
+        ),
+    ] {
+        let refused = splunkd.ask(HUNTER, errand, body).await;
+        assert_eq!(refused.status(), 403, "{errand}: {refused:?}");
+        assert!(refused.payload().contains("defender_triage"), "{refused:?}");
+    }
+    let checked = splunkd
+        .ask(ANALYST, "check", r#"{"account":"contoso"}"#)
+        .await;
+    assert_eq!(checked.status(), 200, "{checked:?}");
+}
+
+#[tokio::test]
+async fn the_process_tells_an_administrator_what_it_is_and_nobody_else() {
+    let splunkd = Splunkd::start().await;
+    for key in [READER, HUNTER, ANALYST] {
+        for end in ["{}", r#"{"end":true}"#] {
+            let refused = splunkd.ask(key, "self", end).await;
+            assert_eq!(refused.status(), 403, "{key}");
+            assert!(refused.payload().contains("admin_all_objects"), "{key}");
+        }
+    }
+    let mut endpoint = Endpoint::default();
+    for served in 1..=2_u64 {
+        let request = splunkd.request(ADMINISTRATOR, "self", "{}");
+        let reply = endpoint.answer(request).await;
+        let own = said(&reply);
+        assert_eq!(reply.status(), 200, "{own}");
+        assert_eq!(own["requests_served"], served, "{own}");
+        assert_eq!(own["pid"], std::process::id());
+        assert_eq!(own["version"], env!("CARGO_PKG_VERSION"));
+        assert_eq!(
+            own["secrets"],
+            json!([{"account": "contoso", "found": "yes"}])
+        );
+        assert_eq!(own["ends"], false);
+        assert!(
+            own["started_at"].is_string() && own["system_authtoken"] == true,
+            "{own}"
+        );
+        for key in ["argv", "exe", "cwd"] {
+            assert!(!own[key].is_null(), "{key}: {own}");
+        }
+        assert!(
+            ![SECRET, SYSTEM, ADMINISTRATOR]
+                .iter()
+                .any(|secret| reply.payload().contains(secret)),
+            "{own}"
+        );
+    }
+    let wrong = splunkd.ask(ADMINISTRATOR, "self", "end").await;
+    assert_eq!(wrong.status(), 400, "{wrong:?}");
 }

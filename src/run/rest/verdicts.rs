@@ -5,6 +5,7 @@ use super::{Asked, Refusal};
 use crate::run::bench::Bench;
 use crate::run::course::Course;
 use crate::run::ledger::Delivery;
+use crate::run::permission::Right;
 use crate::run::triage::Job;
 use crate::splunk::persist::Reply;
 use crate::triage::{Entry, Ledger, Outcome, Summary, Wake};
@@ -23,7 +24,7 @@ pub struct Verdicts {
 
 impl Verdicts {
     pub async fn carry_out(&mut self, asked: Asked) -> Result<Reply, Refusal> {
-        let caller = asked.caller().await?;
+        let caller = asked.caller(Right::Write).await?;
         let mut job: Job = asked.read("job")?;
         let mut wake = std::mem::take(&mut job.wake);
         let course = Course::of(job.time());

@@ -4,6 +4,7 @@ use super::arguments::Arguments;
 use super::talk::{Halt, Talk};
 use crate::run::account;
 use crate::run::examination::{self, Named, Point, Points};
+use crate::run::permission::Right;
 use crate::run::reading::Reading;
 use crate::splunk::chunked::{Invocation, Values};
 use crate::splunk::splunkd::Errand;
@@ -57,7 +58,7 @@ impl Wish {
         for point in points {
             sheet.put(&cells("", &point)).await?;
         }
-        let reading = Reading::of(splunkd).await;
+        let reading = Reading::of(Right::Check, splunkd).await;
         for name in names {
             let mut gone = gone.clone();
             let points = tokio::select! {

@@ -8,6 +8,7 @@ use super::arguments::Arguments;
 use super::talk::{Halt, Talk};
 use crate::defender::FamilyDesk;
 use crate::run::live::{self, Answer, Live, Question};
+use crate::run::permission::Right;
 use crate::run::reading::Reading;
 use crate::splunk::chunked::{Invocation, Level, Message, Table, Values};
 use crate::splunk::results::Row;
@@ -239,7 +240,7 @@ pub fn subject(word: Option<&str>) -> anyhow::Result<Subject> {
 
 async fn open(call: &Invocation) -> anyhow::Result<Reader> {
     Ok(Reader {
-        reading: super::reading(call).await?,
+        reading: super::reading(Right::Read, call).await?,
         desk: OnceCell::new(),
     })
 }

@@ -5,6 +5,7 @@ use super::arguments::Arguments;
 use super::talk::{Halt, Talk};
 use crate::defender::hunting::{Answered, Column, Found, Holds, Hunt, MOST_DAYS, MOST_ROWS};
 use crate::run::hunting::{Hunted, Query};
+use crate::run::permission::Right;
 use crate::splunk::chunked::{Invocation, Level, Message, Values};
 use crate::splunk::splunkd::Errand;
 use std::io::Write;
@@ -56,7 +57,7 @@ impl Wish {
     }
 
     async fn ask(&self, call: &Invocation) -> anyhow::Result<Answered> {
-        let reading = super::reading(call).await?;
+        let reading = super::reading(Right::Hunt, call).await?;
         let hunted = reading.by_endpoint::<Hunted>(Errand::Hunt, &self.query);
         if let Some(hunted) = hunted.await? {
             return Ok(hunted.answered());

@@ -137,6 +137,7 @@ fn path(whole: &str, rest: Option<&str>) -> String {
 pub struct Reply {
     status: u16,
     payload: Box<RawValue>,
+    last: bool,
 }
 
 impl Reply {
@@ -146,6 +147,7 @@ impl Reply {
             Ok(payload) => Self {
                 status: 200,
                 payload,
+                last: false,
             },
             Err(error) => Self::refused(500, &format!("the answer cannot be written: {error}")),
         }
@@ -155,7 +157,20 @@ impl Reply {
     pub fn refused(status: u16, why: &str) -> Self {
         let payload = json!({"messages": [{"type": "ERROR", "text": why}]});
         let payload = to_raw_value(&payload).unwrap_or_else(|_| RawValue::NULL.to_owned());
-        Self { status, payload }
+        Self {
+            status,
+            payload,
+            last: false,
+        }
+    }
+
+    /// The process ends once this is said.
+    pub fn last(self) -> Self {
+        Self { last: true, ..self }
+    }
+
+    pub(super) const fn is_last(&self) -> bool {
+        self.last
     }
 
     pub const fn status(&self) -> u16 {

@@ -8,6 +8,12 @@ use reqwest::Method;
 use std::time::Duration;
 
 const TRIAGE: &str = "a role of this user needs the capability defender_triage";
+const HUNT: &str = "a role of this user needs the capability defender_hunt";
+const EITHER: &str = "a role of this user needs the capability defender_triage or defender_hunt";
+const ADMINISTRATOR: &str = "a role of this user needs the capability admin_all_objects";
+
+/// The place below the endpoint where it tells of its own process.
+pub const SELF: &str = "self";
 
 /// What the endpoint can be asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +36,14 @@ impl Errand {
             Self::Live => "live",
             Self::Hunt => "hunt",
             Self::Check => "check",
+        }
+    }
+
+    const fn advice(self) -> &'static str {
+        match self {
+            Self::Triage | Self::Live => TRIAGE,
+            Self::Hunt => HUNT,
+            Self::Check => EITHER,
         }
     }
 
@@ -63,7 +77,7 @@ impl Splunkd {
             ..Call::get(
                 format!("services/{NAME}/{}", errand.path()),
                 errand.what().to_owned(),
-                TRIAGE,
+                errand.advice(),
             )
         })
         .await
@@ -77,8 +91,37 @@ impl Splunkd {
         let call = Call::get(
             format!("services/{NAME}/ping"),
             "say whether it serves the app's REST endpoint".to_owned(),
-            TRIAGE,
+            EITHER,
         );
         Ok(self.ask(call).await?.is_some())
     }
+
+    /// What the endpoint's process says of itself, as JSON; `None` if this
+    /// splunkd serves no such endpoint.
+    ///
+    /// # Errors
+    /// If it was refused, or splunkd cannot have it answered.
+    pub async fn endpoint_self(&self) -> Result<Option<Bytes>, SplunkdError> {
+        let what = "say of itself what its REST endpoint is".to_owned();
+        self.ask(Call::get(self_path(), what, ADMINISTRATOR)).await
+    }
+
+    /// The same, and the process ends after it has answered; splunkd starts
+    /// another one with the next request.
+    ///
+    /// # Errors
+    /// If it was refused, or splunkd cannot have it answered.
+    pub async fn end_endpoint(&self) -> Result<Option<Bytes>, SplunkdError> {
+        let what = "end the process of its REST endpoint".to_owned();
+        self.ask(Call {
+            method: Method::POST,
+            body: Some(Bytes::from_static(br#"{"end":true}"#)),
+            ..Call::get(self_path(), what, ADMINISTRATOR)
+        })
+        .await
+    }
+}
+
+fn self_path() -> String {
+    format!("services/{NAME}/{SELF}")
 }

@@ -3,7 +3,7 @@
 
 mod answer;
 mod connection;
-mod endpoint;
+pub mod endpoint;
 mod error;
 mod search;
 #[cfg(test)]
@@ -38,7 +38,8 @@ const MOST_PIECES: usize = 256;
 const ASK_FOR_ROLE: &str = "ask an administrator for a role that may";
 const READ_CONF: &str = "a role of this user needs read access to the app Defender Bridge";
 const READ_SECRETS: &str = "a role of this user needs the capability list_storage_passwords";
-const SEND_EVENTS: &str = "a role of this user needs the capability edit_tcp";
+const SEND_EVENTS: &str =
+    "a role of this user needs the capability edit_log_alert_event (edit_tcp does as well)";
 const SEND_MESSAGES: &str = "a role of this user needs the capability edit_messages";
 
 /// Who a session key belongs to.

@@ -101,6 +101,11 @@ impl Driver {
     /// Ends stdin; how the process ended, what else it said, and its stderr.
     pub fn end(mut self) -> (Option<i32>, Vec<u8>, String) {
         self.stdin = None;
+        self.ended()
+    }
+
+    /// The same of one that ends by itself, its stdin open.
+    pub fn ended(mut self) -> (Option<i32>, Vec<u8>, String) {
         let rest = std::iter::from_fn(|| match self.said.recv_timeout(PATIENCE) {
             Err(mpsc::RecvTimeoutError::Timeout) => panic!("the process did not end"),
             byte => byte.ok(),

@@ -26,6 +26,9 @@ pub const READER_KEY: &str = "Kx7^session_key_of_a_reader_9q";
 /// Key of somebody who may triage and list stored passwords, but sends no events.
 pub const KEEPER_KEY: &str = "Kx7^session_key_of_a_keeper_7c";
 
+/// Key of somebody who may hunt, and nothing else.
+pub const HUNTER_KEY: &str = "Kx7^session_key_of_a_hunter_2h";
+
 type Stanza = BTreeMap<String, String>;
 
 /// One request splunkd's REST interface got.
@@ -636,7 +639,9 @@ fn served(state: &mut State, asked: &Asked) -> Option<Arc<Served>> {
     let endpoint = state.endpoint.clone()?;
     let (_, capabilities) = who(key(asked)?);
     // restmap.conf: capability.post
-    let allowed = asked.method != Method::POST || capabilities.contains(&"defender_triage");
+    let either = ["defender_triage", "defender_hunt", "admin_all_objects"];
+    let allowed =
+        asked.method != Method::POST || either.iter().any(|one| capabilities.contains(one));
     let fits = state.largest.is_none_or(|most| asked.body.len() <= most);
     let goes_on = below.starts_with('/') && allowed && fits && state.endpoint_fails.is_empty();
     goes_on.then_some(endpoint)
@@ -651,14 +656,18 @@ fn endpoint_refusal(state: &mut State, asked: &Asked) -> (u16, Value) {
         return said(413, "ERROR", "Content-Length too large");
     }
     match state.endpoint {
-        Some(_) => said(403, "ERROR", "requires capability: defender_triage"),
+        Some(_) => said(
+            403,
+            "ERROR",
+            "requires capability: defender_triage or defender_hunt",
+        ),
         None => said(404, "ERROR", "Not Found"),
     }
 }
 
 fn key(asked: &Asked) -> Option<&str> {
     let key = asked.header("authorization")?.strip_prefix("Splunk ")?;
-    [SESSION_KEY, ANALYST_KEY, READER_KEY, KEEPER_KEY]
+    [SESSION_KEY, ANALYST_KEY, READER_KEY, KEEPER_KEY, HUNTER_KEY]
         .contains(&key)
         .then_some(key)
 }
@@ -672,6 +681,7 @@ fn who(key: &str) -> (&'static str, &'static [&'static str]) {
             "keeper",
             &["search", "defender_triage", "list_storage_passwords"],
         ),
+        HUNTER_KEY => ("hunter", &["search", "defender_hunt"]),
         _ => (
             "splunk-system-user",
             &[
@@ -679,6 +689,8 @@ fn who(key: &str) -> (&'static str, &'static [&'static str]) {
                 "list_storage_passwords",
                 "edit_tcp",
                 "defender_triage",
+                "defender_hunt",
+                "admin_all_objects",
             ],
         ),
     }
@@ -777,7 +789,9 @@ fn route(state: &mut State, asked: &Asked) -> (u16, Value) {
         }
         "/services/receivers/simple" if asked.method == Method::POST => {
             match state.receivers_fail {
-                None if !may("edit_tcp") => said(403, "ERROR", "insufficient permission"),
+                None if !may("edit_tcp") && !may("edit_log_alert_event") => {
+                    said(403, "ERROR", "insufficient permission")
+                }
                 Some(status) => said(status, "ERROR", "insufficient permission"),
                 None if asked.body.is_empty() => said(400, "ERROR", "no data"),
                 None => (200, json!({"results": []})),

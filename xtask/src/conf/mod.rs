@@ -174,7 +174,11 @@ const SPLUNK: &[(&str, &[&str])] = &[
     ),
     (
         "authorize",
-        &["defender_triage", "edit_modinput_defender_bridge"],
+        &[
+            "defender_triage",
+            "defender_hunt",
+            "edit_modinput_defender_bridge",
+        ],
     ),
     ("web", &["pattern", "methods"]),
 ];

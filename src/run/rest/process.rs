@@ -1,0 +1,124 @@
+//! `GET self`, `POST self`: what this process is, told to administrators alone,
+//! so that what splunkd made of `restmap.conf` can be seen from outside; and
+//! asked to end, so that it can be seen whether splunkd starts another. No
+//! secret is told, only whether there is one.
+
+use super::{Asked, Refusal};
+use crate::run::account::ACCOUNTS;
+use crate::run::permission::Right;
+use crate::splunk::persist::Reply;
+use crate::splunk::splunkd::SplunkdError;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use std::path::Path;
+
+/// Words of its command, accounts looked at: more would not be read by anybody.
+const MOST: usize = 32;
+const LONGEST: usize = 1024;
+
+/// This process, from its first request on.
+pub struct Process {
+    started: jiff::Timestamp,
+    served: u64,
+}
+
+impl Default for Process {
+    fn default() -> Self {
+        Self {
+            started: jiff::Timestamp::now(),
+            served: 0,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Wish {
+    #[serde(default)]
+    end: bool,
+}
+
+/// Whether splunkd's own key finds the secret of an account.
+#[derive(Serialize)]
+struct Secret {
+    account: String,
+    /// `yes`, `no`, `masked`, or why nobody knows.
+    found: String,
+}
+
+impl Process {
+    pub fn served(&mut self) {
+        self.served = self.served.saturating_add(1);
+    }
+
+    pub async fn tell(&self, asked: Asked) -> Result<Reply, Refusal> {
+        asked.caller(Right::Administer).await?;
+        Ok(Reply::well(&self.document(&asked).await))
+    }
+
+    pub async fn obey(&self, asked: Asked) -> Result<Reply, Refusal> {
+        let caller = asked.caller(Right::Administer).await?;
+        let wish: Wish = asked.read("wish such as {\"end\":true}")?;
+        let mut document = self.document(&asked).await;
+        if let Some(members) = document.as_object_mut() {
+            members.insert("ends".to_owned(), wish.end.into());
+        }
+        let reply = Reply::well(&document);
+        if !wish.end {
+            return Ok(reply);
+        }
+        tracing::info!("ends after this answer, as {} asks", caller.user);
+        Ok(reply.last())
+    }
+
+    async fn document(&self, asked: &Asked) -> Value {
+        let executable = std::env::current_exe().ok();
+        let words = std::env::args_os().take(MOST);
+        json!({
+            "version": env!("CARGO_PKG_VERSION"),
+            "pid": std::process::id(),
+            "argv": words.map(|word| shown(&word.to_string_lossy())).collect::<Vec<_>>(),
+            "role": std::env::var("DEFENDER_BRIDGE_ROLE").ok().map(|role| shown(&role)),
+            "cwd": std::env::current_dir().ok().map(|folder| shown(&folder.to_string_lossy())),
+            "exe": executable.as_deref().map(|path| shown(&path.to_string_lossy())),
+            "inode": executable.as_deref().and_then(inode),
+            "started_at": self.started.to_string(),
+            "requests_served": self.served,
+            // Without it nothing gets this far.
+            "system_authtoken": true,
+            "secrets": secrets(asked).await,
+        })
+    }
+}
+
+async fn secrets(asked: &Asked) -> Value {
+    let accounts = match asked.system.conf_stanzas(ACCOUNTS).await {
+        Ok(accounts) => accounts,
+        Err(error) => return json!({"error": error.to_string()}),
+    };
+    let mut secrets = Vec::new();
+    for (account, _) in accounts.into_iter().take(MOST) {
+        let found = match asked.system.password(&account).await {
+            Ok(Some(_)) => "yes".to_owned(),
+            Ok(None) => "no".to_owned(),
+            Err(SplunkdError::Masked { .. }) => "masked".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        secrets.push(Secret { account, found });
+    }
+    json!(secrets)
+}
+
+fn shown(text: &str) -> String {
+    text.chars().take(LONGEST).collect()
+}
+
+#[cfg(unix)]
+fn inode(path: &Path) -> Option<u64> {
+    use std::os::unix::fs::MetadataExt as _;
+    std::fs::metadata(path).ok().map(|file| file.ino())
+}
+
+#[cfg(not(unix))]
+fn inode(_: &Path) -> Option<u64> {
+    None
+}
