@@ -9,10 +9,12 @@
 //!
 //! The cores (`ingest`, `triage`) know neither Splunk nor Microsoft; the edges
 //! (`defender`, `splunk`) implement the cores' traits and never meet each other;
+//! `disk` makes files, private ones, for all who keep some;
 //! `sandbox` is a Defender tenant of our own and shares no code with `defender`;
 //! `run` starts things and holds no logic. `tests/it/house.rs` keeps it so.
 
 pub mod defender;
+pub mod disk;
 pub mod ingest;
 pub mod run;
 pub mod sandbox;

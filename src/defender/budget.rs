@@ -6,9 +6,10 @@
 //! is a courtesy, not a lock: when its file cannot be used, calls go on.
 
 use crate::defender::cloud::Family;
+use crate::disk;
 use serde::{Deserialize, Serialize};
 use sha2::Digest;
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -293,14 +294,9 @@ impl Budget {
 
 async fn locked(path: &Path) -> io::Result<File> {
     if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder)?;
+        disk::own_folder(folder)?;
     }
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(path)?;
+    let file = disk::open(path)?;
     let deadline = Instant::now() + PATIENCE;
     loop {
         match file.try_lock() {

@@ -5,10 +5,11 @@
 //! It is a saving, not a state: what is wrong in it costs one refused call.
 
 use crate::defender::batch;
+use crate::disk;
 use crate::triage::vocabulary::Determination;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use tracing::warn;
 
@@ -126,16 +127,13 @@ impl Learnt {
 
     fn save(&self, file: &Path) -> io::Result<()> {
         let folder = file.parent().unwrap_or(Path::new("."));
-        std::fs::create_dir_all(folder)?;
+        disk::own_folder(folder)?;
         let kept = Kept {
             version: VERSION,
             wordings: self.wordings.clone(),
         };
         // Whoever reads it meanwhile sees the old one or the new one.
-        let mut fresh = tempfile::NamedTempFile::new_in(folder)?;
-        fresh.write_all(&serde_json::to_vec(&kept)?)?;
-        fresh.persist(file)?;
-        Ok(())
+        disk::put(file, &serde_json::to_vec(&kept)?)
     }
 }
 

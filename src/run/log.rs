@@ -1,29 +1,27 @@
 //! What the operator reads: `LEVEL text` lines on stderr, which splunkd puts
-//! into splunkd.log, and the same lines with their time in a daily file.
+//! into splunkd.log, and the same lines with their time in a file.
 
 use super::home;
+use crate::disk::{Line, Rotated};
 use std::fmt;
 use std::io::Write as _;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Metadata, Subscriber};
-use tracing_appender::rolling::{RollingFileAppender, Rotation};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::{Context, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
-/// Days of log files kept.
-const DAYS: usize = 14;
+const NAME: &str = "defender_bridge.log";
 
 static LEVEL: AtomicU8 = AtomicU8::new(2);
 static SUBJECT: Mutex<String> = Mutex::new(String::new());
 
 /// Starts logging. Until [`level`] says otherwise, from INFO up.
 pub fn start() {
-    let lines = Lines {
-        file: OnceLock::new(),
-    };
+    let file = home::logs().map(|folder| Mutex::new(LogFile::new(Rotated::new(folder.join(NAME)))));
+    let lines = Lines { file };
     if let Err(error) = tracing_subscriber::registry().with(lines).try_init() {
         report_by_hand(&format!("WARN logging was started twice: {error}"));
     }
@@ -48,25 +46,35 @@ pub fn about(subject: &str) {
 }
 
 struct Lines {
-    /// Opened with the first line, so that a quick answer touches no file.
-    file: OnceLock<Option<Mutex<RollingFileAppender>>>,
+    file: Option<Mutex<LogFile>>,
 }
 
-impl Lines {
-    fn file(&self) -> Option<&Mutex<RollingFileAppender>> {
-        let open = || {
-            let folder = home::logs()?;
-            // The appender would complain on stderr in words of its own.
-            std::fs::create_dir_all(&folder).ok()?;
-            let appender = RollingFileAppender::builder()
-                .rotation(Rotation::DAILY)
-                .filename_prefix("defender_bridge.log")
-                .max_log_files(DAYS)
-                .build(folder)
-                .ok()?;
-            Some(Mutex::new(appender))
-        };
-        self.file.get_or_init(open).as_ref()
+/// Made with the first line, so that a quick answer touches no file.
+struct LogFile {
+    file: Rotated,
+    /// Said once is enough.
+    failing: bool,
+}
+
+impl LogFile {
+    fn new(file: Rotated) -> Self {
+        Self {
+            file,
+            failing: false,
+        }
+    }
+
+    fn write(&mut self, line: &str) {
+        let failed = self.file.write(line).err();
+        if let Some(error) = &failed
+            && !self.failing
+        {
+            let path = self.file.path().display();
+            report_by_hand(&format!(
+                "WARN {path} cannot be written: {error}; until it can, what this process says stands here alone"
+            ));
+        }
+        self.failing = failed.is_some();
     }
 }
 
@@ -84,23 +92,22 @@ impl<S: Subscriber> Layer<S> for Lines {
     }
 
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        let mut text = OneLine(String::new());
+        let mut text = Fields(Line::new());
         let subject = SUBJECT
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone();
         if !subject.is_empty() {
-            text.say(format_args!("{subject}: "));
+            text.0.say(format_args!("{subject}: "));
         }
         event.record(&mut text);
-        let level = event.metadata().level();
-        report_by_hand(&format!("{level} {}", text.0));
-        if let Some(file) = self.file() {
-            let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
-            let line = format!("{:.3} {level} {}\n", jiff::Timestamp::now(), text.0);
-            if let Err(error) = file.write_all(line.as_bytes()) {
-                report_by_hand(&format!("WARN the log file cannot be written: {error}"));
-            }
+        let (level, text) = (event.metadata().level(), text.0);
+        report_by_hand(&format!("{level} {text}"));
+        if let Some(file) = &self.file {
+            let line = format!("{:.3} {level} {text}\n", jiff::Timestamp::now());
+            file.lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .write(&line);
         }
     }
 }
@@ -112,27 +119,14 @@ fn report_by_hand(line: &str) {
 }
 
 /// An event's fields on one line, since splunkd takes every line for a message.
-struct OneLine(String);
+struct Fields(Line);
 
-impl OneLine {
-    fn say(&mut self, words: fmt::Arguments<'_>) {
-        let words = words.to_string();
-        for character in words.chars() {
-            self.0.push(if character.is_control() {
-                ' '
-            } else {
-                character
-            });
-        }
-    }
-}
-
-impl Visit for OneLine {
+impl Visit for Fields {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         if field.name() == "message" {
-            self.say(format_args!("{value:?}"));
+            self.0.say(format_args!("{value:?}"));
         } else {
-            self.say(format_args!(" {}={value:?}", field.name()));
+            self.0.say(format_args!(" {}={value:?}", field.name()));
         }
     }
 }
@@ -142,10 +136,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_message_stays_on_one_line() {
-        let mut text = OneLine(String::new());
-        text.say(format_args!("first\nsecond\r\u{7}third"));
-        assert_eq!(text.0, "first second  third");
+    fn a_log_file_that_cannot_be_written_is_no_trouble_and_is_written_once_it_can() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("below").join(NAME);
+        std::fs::write(folder.path().join("below"), "").unwrap();
+        let mut log = LogFile::new(Rotated::new(path.clone()));
+        log.write("lost\n");
+        log.write("lost\n");
+        assert!(log.failing);
+        std::fs::remove_file(folder.path().join("below")).unwrap();
+        log.write("kept\n");
+        assert!(!log.failing);
+        assert_eq!(std::fs::read_to_string(path).unwrap(), "kept\n");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use super::input::span;
 use super::stop::Stop;
 use super::{exit, log, runtime};
+use crate::disk;
 use crate::sandbox::{self, Settings, Tenant};
 use anyhow::{Context, anyhow};
 use clap::Args;
@@ -105,7 +106,7 @@ fn serve(arguments: Arguments) -> anyhow::Result<()> {
                 std::process::id()
             )),
         };
-        std::fs::write(&ca_file, tenant.ca_pem()).with_context(|| {
+        disk::put(&ca_file, tenant.ca_pem().as_bytes()).with_context(|| {
             format!(
                 "the CA certificate cannot be written to {}",
                 ca_file.display()

@@ -4,8 +4,9 @@
 
 use super::course::Course;
 use super::home;
+use crate::disk;
 use crate::triage::Clock as _;
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::Path;
 use std::time::Duration;
@@ -60,18 +61,13 @@ pub async fn wait(batch: &str, course: &Course) -> Option<Turn> {
 }
 
 async fn held(folder: &Path, batch: &str, course: &Course) -> io::Result<Option<Turn>> {
-    std::fs::create_dir_all(folder)?;
+    disk::own_folder(folder)?;
     // Files cannot be removed while others may wait for them, so batches share a
     // few: two that meet in one take turns without need, and that is all.
     let hash = uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, batch.as_bytes());
     let [high, low, ..] = hash.into_bytes();
     let slot = u16::from_be_bytes([high, low]) >> 4;
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(folder.join(format!("turn-{slot:03x}.lock")))?;
+    let file = disk::open(&folder.join(format!("turn-{slot:03x}.lock")))?;
     while let Err(busy) = file.try_lock() {
         match busy {
             TryLockError::Error(error) => return Err(error),

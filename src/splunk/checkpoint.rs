@@ -3,6 +3,7 @@
 //!
 //! It must never know what the text in it means.
 
+use crate::disk;
 use crate::ingest::Store;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::fs::{self, File, TryLockError};
@@ -45,14 +46,9 @@ impl CheckpointFile {
             let at = at.to_owned();
             move |cause| CheckpointError::Directory { at, cause }
         };
-        fs::create_dir_all(directory).map_err(failing(directory))?;
+        disk::folder(directory).map_err(failing(directory))?;
         let at = directory.join(format!("{name}.lock"));
-        let lock = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&at)
-            .map_err(failing(&at))?;
+        let lock = disk::open(&at).map_err(failing(&at))?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(CheckpointError::Held(at)),
@@ -98,6 +94,7 @@ impl CheckpointFile {
     }
 
     fn replace(&self, text: &str) -> io::Result<()> {
+        // For its owner alone from the first.
         let mut file = tempfile::Builder::new()
             .prefix(&format!("{}.", self.name))
             .suffix(UNFINISHED)

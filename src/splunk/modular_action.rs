@@ -4,16 +4,21 @@
 
 use super::alert::Payload;
 use super::results::Row;
-use std::fs::{self, File};
-use std::io::{self, Write};
+use crate::disk::{Line, Rotated};
+use std::io;
 use std::path::Path;
 
 const INVOKING: &str = "Invoking modular action";
 
+/// Most bytes of a value, so that a line stays below 8 kB however many quotes are in it.
+const VALUE: usize = 300;
+/// What became of a row is what the line is for.
+const SIGNATURE: usize = 1400;
+
 /// The log of one run of an action.
 #[derive(Debug)]
 pub struct ModularActionLog {
-    file: File,
+    file: Rotated,
     action: String,
     worker: String,
     search_name: String,
@@ -45,11 +50,8 @@ impl ModularActionLog {
             ));
         }
         let folder = splunk_home.join("var").join("log").join("splunk");
-        fs::create_dir_all(&folder)?;
-        let file = File::options()
-            .create(true)
-            .append(true)
-            .open(folder.join(format!("{action}_modalert.log")))?;
+        let mut file = Rotated::new(folder.join(format!("{action}_modalert.log")));
+        file.open()?;
         let text = |value: &Option<String>| value.clone().unwrap_or_default();
         let (sid, snapshot) = without_snapshot(payload.sid.as_deref().unwrap_or_default());
         Ok(Self {
@@ -142,13 +144,13 @@ impl ModularActionLog {
             ("action_mode", mode),
             ("action_status", status),
         ] {
+            let most = if key == "signature" { SIGNATURE } else { VALUE };
             if !value.is_empty() {
-                line.push_str(&format!(" {key}=\"{}\"", quoted(value)));
+                line.push_str(&format!(" {key}=\"{}\"", quoted(value, most)));
             }
         }
         line.push('\n');
-        // One write, so that lines of runs side by side do not mix.
-        self.file.write_all(line.as_bytes())
+        self.file.write(&line)
     }
 }
 
@@ -166,17 +168,11 @@ fn without_snapshot(sid: &str) -> (String, Option<String>) {
     split().unwrap_or_else(|| (sid.to_owned(), None))
 }
 
-/// On one line, and such that a quote inside does not end the value.
-fn quoted(value: &str) -> String {
-    let mut quoted = String::with_capacity(value.len());
-    for character in value.chars() {
-        match character {
-            '"' | '\\' => quoted.extend(['\\', character]),
-            control if control.is_control() => quoted.push(' '),
-            plain => quoted.push(plain),
-        }
-    }
-    quoted
+/// On one line, not longer than `most`, and such that a quote inside does not end the value.
+fn quoted(value: &str, most: usize) -> String {
+    let mut line = Line::of_at_most(most);
+    line.say(format_args!("{value}"));
+    line.to_string().replace('\\', "\\\\").replace('"', "\\\"")
 }
 
 #[cfg(test)]
@@ -200,7 +196,7 @@ mod tests {
             log.outcome(now, &id, "status set to \"resolved\"\nC:\\x", index == 0)
                 .unwrap();
         }
-        fs::read_to_string(
+        std::fs::read_to_string(
             home.path()
                 .join("var/log/splunk/defender_bridge_update_alert_modalert.log"),
         )
@@ -247,6 +243,36 @@ mod tests {
         assert!(
             log.contains("sid=\"rt_scheduler__a\" rid=\"0.42\""),
             "{log}"
+        );
+    }
+
+    #[test]
+    fn a_line_is_short_and_shows_what_is_in_it_whatever_the_values_hold() {
+        let long = "\"".repeat(20_000);
+        let payload = serde_json::json!({
+            "server_host": long, "search_name": long, "sid": long, "app": long, "user": long, "result_id": long,
+        });
+        let row = serde_json::json!({"orig_sid": long, "orig_rid": long});
+        let home = tempfile::tempdir().unwrap();
+        let payload = Payload::read(payload.to_string().as_bytes()).unwrap();
+        let mut log = ModularActionLog::open(home.path(), "x", &payload).unwrap();
+        let row = Payload::read(format!("{{\"result\":{row}}}").as_bytes()).unwrap();
+        let id = log.row_id(&row.result, 0);
+        let now: jiff::Timestamp = "2026-01-31T12:00:00.123Z".parse().unwrap();
+        log.outcome(now, &id, &long, false).unwrap();
+        log.outcome(now, &id, "evil\u{202E}gpj", false).unwrap();
+        let text =
+            std::fs::read_to_string(home.path().join("var/log/splunk/x_modalert.log")).unwrap();
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines.len(), 2);
+        assert!(lines.iter().all(|line| line.len() < 8192), "{}", text.len());
+        assert!(
+            lines[0].contains("(18600 bytes more)\" action_name=\"x\""),
+            "{text}"
+        );
+        assert!(
+            lines[1].contains("signature=\"evil\\\\u{202e}gpj\""),
+            "{text}"
         );
     }
 

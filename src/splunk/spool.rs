@@ -6,6 +6,7 @@
 //! hands at most the event in flight over twice. Lines hold no secret: the
 //! ledger knows none.
 
+use crate::disk;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -62,7 +63,7 @@ impl Spool {
 
     fn append(&mut self, json: &str) -> io::Result<Option<()>> {
         let line = format!("{}\n", json.replace(['\n', '\r'], " "));
-        make(&self.folder)?;
+        disk::own_folder(&self.folder)?;
         if self.size()?.saturating_add(line.len() as u64) > self.most {
             return Ok(None);
         }
@@ -261,25 +262,13 @@ fn lines(file: &mut File) -> io::Result<Vec<Line>> {
     }
 }
 
-fn make(folder: &Path) -> io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder)
-}
-
 fn begin(folder: &Path) -> io::Result<File> {
-    let mut options = File::options();
-    options.append(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let id = uuid::Uuid::new_v4();
     let millis = jiff::Timestamp::now().as_millisecond();
     let name = format!("{millis:015}-{}", id.simple());
     // Nobody looks at it under this name, so nobody empties it before it is held.
     let unready = folder.join(format!("{name}.tmp"));
-    let file = options.open(&unready)?;
+    let file = disk::create_new(&unready)?;
     file.lock()?;
     fs::rename(unready, folder.join(format!("{name}.{ENDING}")))?;
     #[cfg(unix)]

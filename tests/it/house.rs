@@ -4,15 +4,16 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Who may use whom; `run` may use all.
-const MAY_USE: [(&str, &[&str]); 6] = [
+const MAY_USE: [(&str, &[&str]); 7] = [
     ("ingest", &[]),
     ("triage", &[]),
-    ("defender", &["ingest", "triage"]),
-    ("splunk", &["ingest", "triage"]),
+    ("disk", &[]),
+    ("defender", &["disk", "ingest", "triage"]),
+    ("splunk", &["disk", "ingest", "triage"]),
     ("sandbox", &[]),
     (
         "run",
-        &["ingest", "triage", "defender", "splunk", "sandbox"],
+        &["disk", "ingest", "triage", "defender", "splunk", "sandbox"],
     ),
 ];
 
@@ -157,6 +158,7 @@ fn the_cores_know_no_socket_no_file_and_no_clock() {
         for banned in [
             "std::net",
             "std::fs",
+            "crate::disk",
             "tokio::net",
             "tokio::fs",
             "tokio::io",
@@ -188,6 +190,36 @@ fn only_the_event_stream_and_the_command_line_write_to_stdout() {
             continue;
         }
         for banned in ["stdout()", "println!", "print!("] {
+            assert!(!code.contains(banned), "{} uses {banned}", path.display());
+        }
+    }
+}
+
+/// Else some would be open to others, by a umask nobody thought of.
+#[test]
+fn files_and_folders_are_made_in_one_place() {
+    for (path, text) in files() {
+        let tests = ["tests", "counterpart", "loopback", "over_loopback"];
+        let for_tests = path.components().any(|part| {
+            let name = part.as_os_str().to_str().unwrap();
+            tests.contains(&name.trim_end_matches(".rs"))
+        });
+        if for_tests || room(&path).as_deref() == Some("disk") {
+            continue;
+        }
+        let product = text.split("#[cfg(test)]").next().unwrap();
+        let code = code(product);
+        for banned in [
+            "OpenOptions",
+            "create(true)",
+            "create_new(true)",
+            "append(true)",
+            "File::create",
+            "fs::write",
+            "fs::copy",
+            "create_dir",
+            "DirBuilder",
+        ] {
             assert!(!code.contains(banned), "{} uses {banned}", path.display());
         }
     }

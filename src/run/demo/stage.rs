@@ -1,6 +1,7 @@
 //! The two sides this executable stands between, and this executable itself,
 //! started as splunkd starts it.
 
+use crate::disk;
 use crate::sandbox::Tenant;
 use crate::sandbox::splunkd::{self, Known, Splunkd};
 use crate::splunk::{NAME, sourcetype};
@@ -25,7 +26,7 @@ pub struct Stage<'t> {
 impl<'t> Stage<'t> {
     pub async fn set(tenant: &Tenant, folder: &'t Path) -> anyhow::Result<Self> {
         let ca_file = folder.join("ca.pem");
-        std::fs::write(&ca_file, tenant.ca_pem())?;
+        disk::put(&ca_file, tenant.ca_pem().as_bytes())?;
         let url = tenant.url().to_owned();
         let settings = [
             ("tenant_id", tenant.tenant_id().to_owned()),
@@ -78,7 +79,7 @@ impl<'t> Stage<'t> {
     /// One run of the alert action over all these alerts.
     pub async fn close(&self, alerts: &BTreeSet<String>) -> anyhow::Result<Batch> {
         let results = self.folder.join("results.csv.gz");
-        let file = std::fs::File::create(&results)?;
+        let file = disk::create_new(&results)?;
         let packed = flate2::write::GzEncoder::new(file, flate2::Compression::fast());
         let mut rows = csv::Writer::from_writer(packed);
         rows.write_record(["_time", "id", "__mv_id"])?;

@@ -68,6 +68,8 @@ pub struct Splunkd {
     home: tempfile::TempDir,
     inputs: Vec<(String, Vec<(String, String)>)>,
     environment: Vec<(String, String)>,
+    /// What a shell does before it becomes the executable.
+    under: Option<String>,
 }
 
 impl Splunkd {
@@ -97,6 +99,7 @@ impl Splunkd {
             home,
             inputs: Vec::new(),
             environment: Vec::new(),
+            under: None,
         }
     }
 
@@ -230,8 +233,9 @@ impl Splunkd {
     /// Serves the app's REST endpoint, as restmap.conf has it.
     pub fn serving(self) -> Self {
         let (home, environment) = (self.home(), self.environment.clone());
+        let under = self.under.clone();
         let start = move || {
-            let mut command = command_in(&home, &environment);
+            let mut command = command_in(&home, &environment, under.as_deref());
             command.arg("rest").env("DEFENDER_BRIDGE_ROLE", "rest");
             command
         };
@@ -264,6 +268,12 @@ impl Splunkd {
 
     pub fn with_environment(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Starts everything as a shell does that was told this, such as `umask 000`. Before [`Self::serving`].
+    pub fn under(mut self, setting: &str) -> Self {
+        self.under = Some(setting.to_owned());
         self
     }
 
@@ -356,7 +366,7 @@ impl Splunkd {
 
     /// The executable in the environment splunkd gives it.
     pub fn command(&self) -> Command {
-        command_in(self.home.path(), &self.environment)
+        command_in(self.home.path(), &self.environment, self.under.as_deref())
     }
 
     fn head(&self) -> String {
@@ -524,8 +534,21 @@ impl Default for Alert<'_> {
     }
 }
 
-fn command_in(home: &std::path::Path, environment: &[(String, String)]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_defender_bridge"));
+fn command_in(
+    home: &std::path::Path,
+    environment: &[(String, String)],
+    under: Option<&str>,
+) -> Command {
+    let executable = env!("CARGO_BIN_EXE_defender_bridge");
+    let mut command = match under {
+        None => Command::new(executable),
+        Some(setting) => {
+            let mut shell = Command::new("sh");
+            let script = format!("{setting}; exec \"$0\" \"$@\"");
+            shell.args(["-c", &script, executable]);
+            shell
+        }
+    };
     command
         .env_clear()
         .env("PATH", std::env::var_os("PATH").unwrap_or_default())
