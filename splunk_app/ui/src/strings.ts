@@ -437,8 +437,8 @@ export const strings = {
             searchHead:
                 'This is a search head. Inputs belong on a heavy forwarder: install the app there, set up the account there, and create the inputs on its page. Created here they run here, and load this search head.',
             cluster:
-                'This is a member of a search head cluster: an input created here runs on every member, and reads everything as many times. Create inputs on a heavy forwarder instead.',
-            cloud: 'On Splunk Cloud, inputs run on this search head (Victoria experience) or belong on the IDM (Classic experience): on Classic, create them there.',
+                'This is a member of a search head cluster: an input created here stays on this member. Where Splunk moves inputs between members, it begins anew on the next one, unless it has checkpoint = kvstore. A heavy forwarder is the better place.',
+            cloud: 'On Splunk Cloud, inputs run on the search heads (Victoria experience) or belong on the IDM (Classic experience). Where there are several search heads, Splunk may move an input between them: give it checkpoint = kvstore, or read from a heavy forwarder of your own.',
         },
     },
 

@@ -3,7 +3,7 @@
 
 const KEYWORDS = new Set(['and', 'or', 'not', 'in', 'like', 'as', 'by', 'true', 'false', 'null', 'where']);
 const FUNCTIONS = new Set(
-    `coalesce case if match lower upper replace substr strptime strftime nullif null true false len round floor now tostring
+    `coalesce case if match lower upper replace substr strptime strftime nullif null true false len round floor abs now tostring
      mvmap mvfilter json_object tonumber isnull isnotnull isnum mvindex mvjoin mvcount mvappend mvdedup split spath in max min searchmatch`.split(/\s+/)
 );
 const AGGREGATES = new Set('count sum avg min max median latest earliest values dc first last'.split(' '));

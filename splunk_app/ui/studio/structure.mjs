@@ -101,7 +101,8 @@ function placeProblems({ visualizations, layout }) {
         const { x, y, w, h } = position;
         if (![x, y, w, h].every(Number.isInteger)) problems.push(`${item} has no whole position`);
         if (x < 0 || y < 0 || x + w > width || y + h > height) problems.push(`${item} lies outside`);
-        // What hides itself may lie over what is then empty.
+        // What hides itself may lie over what is then empty; but where it does not hide, over one row of panels at most.
+        if (visualizations[item]?.hideWhenNoData && h > 300) problems.push(`${item} hides itself, and is too large to trust in it`);
         if (!visualizations[item]?.hideWhenNoData) {
             for (const other of seen) {
                 const apart = x >= other.x + other.w || other.x >= x + w || y >= other.y + other.h || other.y >= y + h;

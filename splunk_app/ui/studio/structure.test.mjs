@@ -37,6 +37,7 @@ describe('the check of definitions', () => {
         ['a token nobody sets', (d) => { d.dataSources.alerts.options.query += ' $other|s$'; }],
         ['a token that is not quoted', (d) => { d.dataSources.alerts.options.query += ' $index$'; }],
         ['panels over one another', (d) => { d.layout.structure[1].position = d.layout.structure[0].position; }],
+        ['a panel that covers the dashboard should it not hide', (d) => { d.layout.structure.find(({ item }) => item === 'viz_first_steps').position.h = 900; }],
         ['a link over plain http', (d) => { d.visualizations.viz_techniques.eventHandlers[0].options.url = 'http://x'; }],
         ['a member Splunk does not know', (d) => { d.vizualizations = {}; }],
     ]) {

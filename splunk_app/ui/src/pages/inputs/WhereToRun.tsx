@@ -17,7 +17,7 @@ export function WhereToRun({ server }: { server: Server | undefined }) {
     );
 }
 
-function hintFor(server: Server | undefined): { type: 'info' | 'warning'; text: string } | undefined {
+function hintFor(server: Server | undefined): { type: 'warning'; text: string } | undefined {
     const words = strings.inputs.place;
     switch (server?.place) {
         case 'search_head':
@@ -25,7 +25,7 @@ function hintFor(server: Server | undefined): { type: 'info' | 'warning'; text: 
         case 'search_head_cluster':
             return { type: 'warning', text: words.cluster };
         case 'cloud':
-            return { type: 'info', text: words.cloud };
+            return { type: 'warning', text: words.cloud };
         default:
             return undefined;
     }

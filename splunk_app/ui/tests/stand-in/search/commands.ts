@@ -234,11 +234,15 @@ export const COMMANDS: Record<string, Command> = {
     },
 };
 
+/** What stands in parentheses, five deep: `max(eval(if(isnull(x), null(), y)))`. */
+const INSIDE = [...Array(5)].reduce((deeper: string) => `(?:[^()"]|"[^"]*"|\\(${deeper}\\))*`, '[^()]*');
+const AGGREGATION = new RegExp(`(\\w+)(?:\\((${INSIDE})\\))?(?:\\s+as\\s+("[^"]+"|[\\w.:{}-]+))?\\s*,?\\s*`, 'gi');
+
 /** Aggregations and the rows each came from. */
 function grouped(rest: string, rows: Rows, now: number): { row: Fields; of: Rows }[] {
     const [, list, , byText] = /^(.*?)(\s+by\s+(.*))?$/is.exec(rest.trim())!;
     const by = byText === undefined ? [] : names(byText);
-    const wanted = [...list!.matchAll(/(\w+)(?:\(((?:[^()"]|"[^"]*"|\([^()]*\)|\((?:[^()]|\([^()]*\))*\))*)\))?(?:\s+as\s+("[^"]+"|[\w.:{}-]+))?\s*,?\s*/gi)].map(
+    const wanted = [...list!.matchAll(AGGREGATION)].map(
         ([whole, function_, inside, as]) => ({ function_: function_!.toLowerCase(), inside: inside?.trim(), as: as === undefined ? whole!.trim().replace(/,$/, '') : unquoted(as) }),
     );
     const groups = new Map<string, Rows>();

@@ -1,0 +1,86 @@
+// What the saved searches and dashboards find in events that were made for it.
+
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { shipped } from '../conf';
+import { REPOSITORY } from '../place';
+import type { User } from '../users';
+import { Jobs } from './jobs';
+
+const NOW = 1_800_000_000;
+const confs = shipped();
+const HEALTH = { account: 'contoso', tenant: 't', feed: 'alerts', api: 'graph', outcome: 'ok', events: 0, lag: 60, open_gaps: 0, bytes: 0, calls: 2, throttles: 0, duration_ms: 9, watermark: '2027-01-15T07:59:00Z' };
+
+interface Planted {
+    minutesAgo?: number;
+    host?: string;
+    sourcetype?: string;
+    [member: string]: unknown;
+}
+
+async function rows(search: string, planted: Planted[]) {
+    const events = planted.map(({ minutesAgo = 1, host = 'hf1', sourcetype = 'defender_bridge:health', ...object }) => ({
+        time: NOW - minutesAgo * 60,
+        index: 'defender',
+        sourcetype,
+        source: 'defender_bridge:health',
+        host,
+        raw: JSON.stringify(sourcetype === 'defender_bridge:health' ? { ...HEALTH, stanza: 'defender_bridge://a', ...object } : object),
+    }));
+    const jobs = new Jobs({ home: '', uri: () => '', events, now: () => NOW, conf: (name) => confs.get(name) ?? new Map<string, never>() });
+    const job = jobs.begin({ name: 'admin' } as User, `search ${search}`, '0', 'now');
+    await job.ended;
+    expect(job.messages).toEqual([]);
+    return job.rows;
+}
+
+const saved = (name: string) => confs.get('savedsearches')!.get(`Defender Bridge - ${name}`)!.get('search')!;
+
+/** A search of a dashboard with the one it extends, every token open. */
+function dashboard(view: string, id: string): string {
+    const xml = readFileSync(join(REPOSITORY, `default/data/ui/views/${view}.xml`), 'utf8');
+    const { dataSources } = JSON.parse(/<!\[CDATA\[(.*)\]\]>/s.exec(xml)![1]!);
+    const { query, extend } = dataSources[id].options;
+    return `${extend === undefined ? '' : `${dashboard(view, extend)} | `}${query}`.replace(/\$\w+(\|s)?\$/g, '"*"');
+}
+
+describe('an input whose watermark is ahead of the clock', () => {
+    for (const [what, event, state] of [
+        ['is told though it delivered nothing', { lag: -15_821_430 }, 'ahead of the clock'],
+        ['is told though its run failed', { lag: -86_400, outcome: 'error', error: 'e' }, 'ahead of the clock'],
+        ['is told beside a backlog', { lag: 1_000, events: 3 }, 'behind'],
+        ['is not taken for a clock a few seconds off', { lag: -5 }, undefined],
+        ['is not taken for a quiet tenant', { lag: 100_000 }, undefined],
+    ] as [string, Planted, string | undefined][]) {
+        test(what, async () => {
+            expect((await rows(saved('Input lags'), [event])).map((row) => row.state)).toEqual(state === undefined ? [] : [state]);
+        });
+    }
+
+    test('stands first on Health, among what is silent or failing', async () => {
+        const planted = [{ stanza: 'defender_bridge://b' }, { stanza: 'defender_bridge://z', lag: -15_821_430 }];
+        const table = await rows(dashboard('health', 'inputs'), planted);
+        expect(table.map(({ Input, State, Lag }) => [Input, State, Lag])).toEqual([['z', 'ahead of the clock', '-183+02:50:30'], ['b', 'ok', '00:01:00']]);
+        expect(await rows(dashboard('health', 'inputs_bad'), planted)).toEqual([{ count: '1' }]);
+    });
+});
+
+describe('an input that two hosts run', () => {
+    const twice = [{ host: 'hf1', minutesAgo: 3 }, { host: 'hf2', minutesAgo: 1 }];
+    test('is told with both', async () => {
+        expect(await rows(saved('Input on two hosts'), twice)).toMatchObject([{ stanza: 'defender_bridge://a', hosts: '2', host: 'hf1, hf2' }]);
+        expect(await rows(dashboard('health', 'inputs'), twice)).toMatchObject([{ State: 'on two hosts' }]);
+    });
+
+    test('is not taken for inputs of one name that read other tenants, or for one moved yesterday', async () => {
+        expect(await rows(saved('Input on two hosts'), [{ host: 'hf1' }, { host: 'hf2', tenant: 'u' }, { host: 'hf1' }])).toEqual([]);
+        expect(await rows(dashboard('health', 'inputs'), [{ host: 'hf1', minutesAgo: 900 }, { host: 'hf2' }])).toMatchObject([{ State: 'ok' }]);
+    });
+});
+
+test('an incident counts as open unless it is resolved or merged, whatever its status is called', async () => {
+    const incident = (id: string, more: object) => ({ sourcetype: 'ms365:defender:incident', id, lastUpdateDateTime: '2027-01-15T07:59:00Z', ...more });
+    const planted = [incident('1', {}), incident('2', { status: null }), incident('3', { status: 'awaitingAction' }), incident('4', { status: 'Resolved' }), incident('5', { status: 'redirected' })];
+    expect(await rows(dashboard('overview', 'incidents'), planted)).toEqual([{ open: '3' }]);
+});
