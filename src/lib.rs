@@ -17,6 +17,7 @@ pub mod defender;
 pub mod disk;
 pub mod ingest;
 pub mod run;
+#[cfg(feature = "sandbox")]
 pub mod sandbox;
 pub mod splunk;
 pub mod triage;

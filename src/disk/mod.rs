@@ -63,6 +63,27 @@ pub fn put(path: &Path, bytes: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
+/// A folder under a name nobody knows beforehand, gone with its value.
+pub fn temporary() -> io::Result<tempfile::TempDir> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix("defender_bridge_");
+    #[cfg(unix)]
+    let private = <fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o700);
+    #[cfg(unix)]
+    builder.permissions(private);
+    builder.tempdir()
+}
+
+/// The error, and what to do where the system's words do not tell.
+pub fn said(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::FileTooLarge => format!(
+            "{error}: this process may not write files of that size, see the limit `ulimit -f` of splunkd's user"
+        ),
+        _ => error.to_string(),
+    }
+}
+
 fn private(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
@@ -137,6 +158,23 @@ mod tests {
         assert_eq!(mode(home.path()), 0o755);
         own_folder(home.path()).unwrap();
         assert_eq!(mode(home.path()), 0o700);
+    }
+
+    #[test]
+    fn a_temporary_folder_is_private_and_gone_at_the_end() {
+        let folder = temporary().unwrap();
+        let path = folder.path().to_owned();
+        assert_eq!(mode(&path), 0o700);
+        drop(folder);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_limit_on_file_sizes_is_named() {
+        let error = io::Error::from_raw_os_error(27);
+        assert!(said(&error).contains("ulimit -f"), "{}", said(&error));
+        let full = io::Error::from_raw_os_error(28);
+        assert_eq!(said(&full), full.to_string());
     }
 
     #[test]

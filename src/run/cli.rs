@@ -1,6 +1,8 @@
 //! The command line: for people, and the roles Splunk starts with arguments.
 
-use super::{alert_action, check, demo, exit, fetch, log, sandbox, search_command};
+use super::{alert_action, check, exit, fetch, log, search_command};
+#[cfg(feature = "sandbox")]
+use super::{demo, sandbox};
 use clap::{Parser, Subcommand};
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -18,8 +20,10 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    #[cfg(feature = "sandbox")]
     /// Shows it all without Splunk or a tenant: alerts in, verdicts back, both sides compared
     Demo(demo::Arguments),
+    #[cfg(feature = "sandbox")]
     /// Serves a Defender tenant with made-up attack stories, to try things on
     Sandbox(sandbox::Arguments),
     /// Reads alerts or incidents and prints one JSON object per line
@@ -55,7 +59,9 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
     };
     log::start();
     match parsed.command {
+        #[cfg(feature = "sandbox")]
         Command::Demo(arguments) => demo::run(&arguments),
+        #[cfg(feature = "sandbox")]
         Command::Sandbox(arguments) => sandbox::run(arguments),
         Command::Fetch(arguments) => fetch::run(arguments),
         Command::Check(arguments) => check::run(arguments),

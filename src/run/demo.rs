@@ -7,6 +7,7 @@ mod stage;
 mod story;
 
 use super::{exit, runtime};
+use crate::disk;
 use crate::sandbox::{self, Settings};
 use anyhow::Context;
 use clap::Args;
@@ -56,7 +57,7 @@ pub fn run(arguments: &Arguments) -> ExitCode {
 
 async fn cross(arguments: &Arguments, steps: &Steps) -> anyhow::Result<Story> {
     let begun = Instant::now();
-    let folder = tempfile::tempdir().context("no folder for the demo's files")?;
+    let folder = disk::temporary().context("no folder for the demo's files")?;
     steps.now("starting a Defender tenant");
     let tenant = sandbox::start(Settings {
         alerts: arguments.alerts,

@@ -2,7 +2,7 @@
 //! into splunkd.log, and the same lines with their time in a file.
 
 use super::home;
-use crate::disk::{Line, Rotated};
+use crate::disk::{self, Line, Rotated};
 use std::fmt;
 use std::io::Write as _;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -71,7 +71,8 @@ impl LogFile {
         {
             let path = self.file.path().display();
             report_by_hand(&format!(
-                "WARN {path} cannot be written: {error}; until it can, what this process says stands here alone"
+                "WARN {path} cannot be written: {}; until it can, what this process says stands here alone",
+                disk::said(error)
             ));
         }
         self.failing = failed.is_some();

@@ -9,6 +9,7 @@ mod by_hand;
 mod check;
 mod cli;
 mod course;
+#[cfg(feature = "sandbox")]
 mod demo;
 mod desks;
 mod examination;
@@ -27,6 +28,7 @@ mod permission;
 mod reading;
 mod rest;
 mod runtime;
+#[cfg(feature = "sandbox")]
 mod sandbox;
 mod search_command;
 mod stop;
@@ -54,6 +56,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         .skip(1)
         .filter_map(|word| word.to_str())
         .collect();
+    // Before anything is written; where it cannot be had, all goes on without it.
+    stop::outlive_file_limits().ok();
     match words.as_slice() {
         ["rest"] => rest::run(),
         [] if rest::is_named_by_environment() => rest::run(),

@@ -5,7 +5,7 @@ use super::stop::Stop;
 use super::{exit, log, runtime};
 use crate::disk;
 use crate::sandbox::{self, Settings, Tenant};
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, bail};
 use clap::Args;
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -14,9 +14,12 @@ use std::process::ExitCode;
 
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// Where to listen; port 0 takes a free one
+    /// Where to listen, on this machine; port 0 takes a free one
     #[arg(long, value_name = "ADDR", default_value_t = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0))]
     listen: SocketAddr,
+    /// Lets --listen name an address that other machines reach: whoever reaches it can do everything
+    #[arg(long)]
+    allow_remote: bool,
     /// How many alerts the seeded stories add up to
     #[arg(long, default_value_t = 300)]
     alerts: usize,
@@ -47,7 +50,8 @@ pub struct Arguments {
     /// Gives one alert so much evidence that it reaches this size
     #[arg(long, value_name = "BYTES")]
     object_bytes: Option<usize>,
-    /// Where to write the CA certificate clients must trust (`ca_file`)
+    /// Where to write the CA certificate clients must trust (`ca_file`); else in a new folder, which is
+    /// removed at the end
     #[arg(long, value_name = "FILE")]
     ca_file: Option<PathBuf>,
     /// Say how to reach it as one line of JSON on stdout
@@ -69,6 +73,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
 }
 
 fn serve(arguments: Arguments) -> anyhow::Result<()> {
+    listened(arguments.listen, arguments.allow_remote)?;
     let spanned = |name: &str, text: &Option<String>| match text {
         None => Ok(None),
         Some(text) => span(text)
@@ -99,13 +104,10 @@ fn serve(arguments: Arguments) -> anyhow::Result<()> {
     runtime.block_on(async {
         let stop = Stop::listen();
         let tenant = sandbox::start(settings).await?;
-        let ca_file = match arguments.ca_file {
-            Some(file) => file,
-            None => std::env::temp_dir().join(format!(
-                "defender_bridge_sandbox_{}.pem",
-                std::process::id()
-            )),
-        };
+        let own = disk::temporary().context("no folder for the CA certificate")?;
+        let ca_file = arguments
+            .ca_file
+            .unwrap_or_else(|| own.path().join("ca.pem"));
         disk::put(&ca_file, tenant.ca_pem().as_bytes()).with_context(|| {
             format!(
                 "the CA certificate cannot be written to {}",
@@ -118,6 +120,23 @@ fn serve(arguments: Arguments) -> anyhow::Result<()> {
         tenant.stop().await;
         anyhow::Ok(())
     })
+}
+
+/// Its secrets are no secrets: they stand in this program.
+fn listened(address: SocketAddr, allow_remote: bool) -> anyhow::Result<()> {
+    if address.ip().to_canonical().is_loopback() {
+        return Ok(());
+    }
+    if !allow_remote {
+        bail!(
+            "--listen: {address} is no loopback address; whoever reaches the sandbox can do everything in it, so \
+             serving other machines takes --allow-remote"
+        );
+    }
+    tracing::warn!(
+        "the sandbox listens on {address}: whoever reaches it can do everything in it, its secrets are known to all"
+    );
+    Ok(())
 }
 
 fn announce(tenant: &Tenant, ca_file: &std::path::Path, json: bool) -> io::Result<()> {

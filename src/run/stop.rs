@@ -1,4 +1,5 @@
-//! Being asked to stop: SIGTERM or SIGINT, on Windows CTRL_BREAK or CTRL_C.
+//! Signals. Being asked to stop: SIGTERM or SIGINT, on Windows CTRL_BREAK or
+//! CTRL_C. And SIGXFSZ, which is no reason to end without a word.
 
 use std::time::Duration;
 use tokio::sync::watch;
@@ -6,6 +7,28 @@ use tokio::sync::watch;
 /// splunkd ends by force what has not ended some seconds after it was asked to
 /// (how many is not documented), so two must do.
 const GRACE: Duration = Duration::from_millis(1500);
+
+/// Of Linux (MIPS aside), macOS and the BSDs: a file would pass `ulimit -f`.
+#[cfg(unix)]
+const SIGXFSZ: i32 = 25;
+
+/// From now on a write beyond the limit on file sizes fails as one on a full
+/// disk does. Left alone, the signal ends the process where it stands.
+#[cfg(unix)]
+pub fn outlive_file_limits() -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    // What takes the signal stays when this runtime is gone.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .build()?;
+    let _within = runtime.enter();
+    signal(SignalKind::from_raw(SIGXFSZ)).map(drop)
+}
+
+#[cfg(not(unix))]
+pub fn outlive_file_limits() -> std::io::Result<()> {
+    Ok(())
+}
 
 /// Says when to stop; lives as long as the process's work.
 pub struct Stop {

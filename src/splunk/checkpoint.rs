@@ -25,7 +25,7 @@ pub enum CheckpointError {
         .0.display()
     )]
     Held(PathBuf),
-    #[error("{}: {cause}; splunkd's user must be able to read and write there", .at.display())]
+    #[error("{}: {}; splunkd's user must be able to read and write there", .at.display(), disk::said(cause))]
     Directory { at: PathBuf, cause: io::Error },
 }
 
@@ -116,7 +116,10 @@ impl Store for CheckpointFile {
 }
 
 fn at(path: &Path, error: &io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+    io::Error::new(
+        error.kind(),
+        format!("{}: {}", path.display(), disk::said(error)),
+    )
 }
 
 fn file_name(stanza: &str) -> String {

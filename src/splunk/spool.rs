@@ -25,7 +25,7 @@ pub enum SpoolError {
         "the spool {} is full ({most} bytes): mend what keeps splunkd from taking events, then run any alert action or input of this app", .at.display()
     )]
     Full { at: PathBuf, most: u64 },
-    #[error("{}: {cause}; splunkd's user must be able to read and write there", .at.display())]
+    #[error("{}: {}; splunkd's user must be able to read and write there", .at.display(), disk::said(cause))]
     Folder { at: PathBuf, cause: io::Error },
 }
 

@@ -6,6 +6,7 @@ use crate::counterpart::{Feed, Splunkd};
 use crate::decisions::decided;
 use serde_json::Value;
 use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 const CLOSED: [(&str, &str); 6] = [
@@ -278,4 +279,70 @@ fn a_batch_repeated_while_lists_are_stale_comments_once() {
         assert_eq!(comments.matches("night shift").count(), 1, "{comments}");
     }
     sandbox.stop();
+}
+
+/// Ended by now, without having served anybody.
+fn refused(arguments: &[&str]) -> String {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_defender_bridge"));
+    command.args(["sandbox", "--json"]).args(arguments);
+    let run = process::start(command, b"", Reading::Steady).finish();
+    assert_eq!(run.code(), Some(1), "{}", run.stderr);
+    assert_eq!(run.text(), "");
+    run.refusal().to_owned()
+}
+
+#[test]
+fn other_machines_are_served_only_where_that_is_asked_for() {
+    for address in ["0.0.0.0:0", "[::]:0", "192.0.2.7:8443"] {
+        let line = refused(&["--listen", address]);
+        for word in [address, "loopback", "--allow-remote"] {
+            assert!(line.contains(word), "{word} in: {line}");
+        }
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn its_certificate_lies_in_a_folder_of_its_own_that_is_gone_at_the_end() {
+    use std::os::unix::fs::PermissionsExt;
+    let temporary = tempfile::tempdir().unwrap();
+    let mut command = Command::new("sh");
+    let executable = env!("CARGO_BIN_EXE_defender_bridge");
+    command
+        .args(["-c", "umask 000; exec \"$0\" \"$@\"", executable])
+        .args(["sandbox", "--json"])
+        .env("TMPDIR", temporary.path());
+    let mut running = process::start(command, b"", Reading::Stalled);
+    let told: Value = serde_json::from_str(&running.first_line()).unwrap();
+    let ca_file = PathBuf::from(told["ca_file"].as_str().unwrap());
+    let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&ca_file), 0o600);
+    let folder = ca_file.parent().unwrap();
+    assert_eq!(mode(folder), 0o700);
+    assert!(folder.starts_with(temporary.path()) && folder != temporary.path());
+    running.terminate();
+    running.finish();
+    assert_eq!(temporary.path().read_dir().unwrap().count(), 0);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_in_the_place_of_its_certificate_leads_nowhere() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let (kept, ca_file) = (folder.path().join("kept"), folder.path().join("ca.pem"));
+    std::fs::write(&kept, "kept").unwrap();
+    std::os::unix::fs::symlink(&kept, &ca_file).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_defender_bridge"));
+    command
+        .args(["sandbox", "--json", "--ca-file"])
+        .arg(&ca_file);
+    let mut running = process::start(command, b"", Reading::Stalled);
+    running.first_line();
+    assert_eq!(std::fs::read_to_string(&kept).unwrap(), "kept");
+    let found = std::fs::symlink_metadata(&ca_file).unwrap();
+    assert!(found.is_file());
+    assert_eq!(found.permissions().mode() & 0o777, 0o600);
+    running.terminate();
+    running.finish();
 }

@@ -23,6 +23,7 @@ mod change_while_reading;
 mod crash;
 mod embedded_tenant;
 mod exactness;
+mod file_size_limit;
 mod forms;
 mod hostile_input;
 mod house;

@@ -3,7 +3,7 @@
 
 use crate::python::Venv;
 use crate::tool;
-use crate::workspace::{NAME, TARGET, Workspace};
+use crate::workspace::{NAME, SHIPPED, TARGET, Workspace};
 use anyhow::{Context, Result, bail};
 use object::elf::{FileHeader64, SHT_GNU_VERNEED};
 use object::read::elf::{FileHeader, SectionHeader};
@@ -39,6 +39,7 @@ pub fn release(workspace: &Workspace) -> Result<PathBuf> {
                 "--bin",
                 NAME,
             ])
+            .args(SHIPPED)
             .args(["--target", &format!("{TARGET}.{}.{}", GLIBC.0, GLIBC.1)])
             .arg("--target-dir")
             .arg(&workspace.target)
@@ -53,7 +54,7 @@ pub fn release(workspace: &Workspace) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// Builds the way `cargo build` does: quick, and not to be given to others.
+/// Builds the way `cargo build` does: quick, with the sandbox in it, and not to be given to others.
 pub fn development(workspace: &Workspace) -> Result<PathBuf> {
     tool::run(
         tool::cargo()

@@ -69,7 +69,7 @@ enum Work {
     Web,
     /// CPU, memory and time of the modular input beside curl fetching the same bytes
     Bench(bench::Arguments),
-    /// Starts the executable out of a package as splunkd would
+    /// Starts the executable out of a package as splunkd would, and looks that no server is in it
     Smoke {
         /// The package [default: the one `cargo xtask package` made]
         package: Option<PathBuf>,

@@ -6,7 +6,7 @@ use crate::workspace::{NAME, Workspace};
 use anyhow::{Context, Result};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use cargo_metadata::{Metadata, Package};
+use cargo_metadata::{DependencyKind, Metadata, NodeDep, Package};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -46,7 +46,7 @@ pub fn document(
     for bundled in script {
         components.push(script_component(bundled)?);
     }
-    let mut dependencies = dependencies(&workspace.metadata, product, packages);
+    let mut dependencies = dependencies(&workspace.shipped_edges()?, product, packages);
     dependencies.extend(script_dependencies(script));
     let document = json!({
         "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
@@ -148,14 +148,19 @@ fn dependencies(metadata: &Metadata, product: &Package, packages: &[&Package]) -
         .map(|package| (&package.id, reference(package)))
         .collect();
     let nodes = metadata.resolve.iter().flat_map(|resolve| &resolve.nodes);
-    let uses: BTreeMap<_, _> = nodes.map(|node| (&node.id, &node.dependencies)).collect();
+    let uses: BTreeMap<_, _> = nodes.map(|node| (&node.id, &node.deps)).collect();
+    // What tests are built with alone is no part of it.
+    let is_linked = |used: &&NodeDep| {
+        let mut kinds = used.dep_kinds.iter();
+        kinds.any(|kind| kind.kind == DependencyKind::Normal)
+    };
     all.iter()
         .map(|package| {
             let used: BTreeSet<&String> = uses
                 .get(&package.id)
                 .into_iter()
-                .flat_map(|ids| ids.iter())
-                .filter_map(|id| known.get(id))
+                .flat_map(|used| used.iter().filter(is_linked))
+                .filter_map(|used| known.get(&used.pkg))
                 .collect();
             json!({ "ref": reference(package), "dependsOn": used })
         })

@@ -22,22 +22,11 @@ pub fn start(workspace: &Workspace, package: &Path) -> Result<()> {
         .unpack(&folder)
         .with_context(|| format!("cannot unpack {}", package.display()))?;
     let executable = folder.join(NAME).join("bin").join(NAME);
-    let output = Command::new(&executable)
-        .arg("--scheme")
-        .current_dir(&folder)
-        .env_clear()
-        .env("SPLUNK_HOME", &folder)
-        .stdin(Stdio::null())
-        .output()
-        .with_context(|| format!("cannot start {}", executable.display()))?;
-    let scheme = String::from_utf8_lossy(&output.stdout);
-    if !output.status.success() {
-        bail!(
-            "--scheme: {}\n{}",
-            output.status,
-            String::from_utf8_lossy(&output.stderr).trim()
-        );
+    let help = said(&executable, &folder, "--help")?;
+    if let Some(command) = served(&help) {
+        bail!("the executable has the command `{command}`: the sandbox is not to be shipped");
     }
+    let scheme = said(&executable, &folder, "--scheme")?;
     let declared = arguments(&scheme)?;
     let described = conf::input_parameters(&workspace.root)?;
     if declared != described {
@@ -57,6 +46,34 @@ pub fn start(workspace: &Workspace, package: &Path) -> Result<()> {
     Ok(())
 }
 
+fn said(executable: &Path, folder: &Path, argument: &str) -> Result<String> {
+    let output = Command::new(executable)
+        .arg(argument)
+        .current_dir(folder)
+        .env_clear()
+        .env("SPLUNK_HOME", folder)
+        .stdin(Stdio::null())
+        .output()
+        .with_context(|| format!("cannot start {}", executable.display()))?;
+    if !output.status.success() {
+        bail!(
+            "{argument}: {}\n{}",
+            output.status,
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// The first command of the help that starts a server.
+fn served(help: &str) -> Option<&str> {
+    let commands = help
+        .lines()
+        .filter_map(|line| line.split_whitespace().next());
+    let mut servers = commands.filter(|word| ["demo", "sandbox"].contains(word));
+    servers.next()
+}
+
 /// Names of the `<arg>` elements of a scheme document.
 fn arguments(scheme: &str) -> Result<BTreeSet<String>> {
     let text = scheme.trim();
@@ -74,6 +91,14 @@ fn arguments(scheme: &str) -> Result<BTreeSet<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_executable_with_the_sandbox_is_told_by_its_help() {
+        let help = "Carries alerts.\n\nCommands:\n  fetch  Reads\n  check  Tests an account in the sandbox\n";
+        assert_eq!(served(help), None);
+        let help = help.replace("  fetch", "  sandbox  Serves\n  fetch");
+        assert_eq!(served(&help), Some("sandbox"));
+    }
 
     #[test]
     fn arguments_are_read_from_a_whole_document_only() {

@@ -2,7 +2,7 @@
 //! the release build last. The first step that fails ends it.
 
 use crate::web::Project;
-use crate::workspace::Workspace;
+use crate::workspace::{NAME, SHIPPED, Workspace};
 use crate::{appinspect, conf, dependencies, executable, package, smoke, tool};
 use anyhow::{Context, Result};
 use std::time::Instant;
@@ -25,6 +25,11 @@ pub fn test(workspace: &Workspace) -> Result<()> {
                 "warnings",
             ],
         )
+    })?;
+    steps.step("lints of what is shipped", || {
+        let product = ["clippy", "--locked", "--package", NAME];
+        let parts = ["--lib", "--bins", "--tests", "--", "-D", "warnings"];
+        cargo(workspace, &[&product, SHIPPED, &parts].concat())
     })?;
     steps.step("documentation", || {
         tool::run(
@@ -85,7 +90,7 @@ fn fuzz(workspace: &Workspace) -> Result<()> {
             tool::cargo()
                 .args([command, own.as_slice(), rest].concat())
                 // What is built for the product is not built twice.
-                .env("CARGO_TARGET_DIR", workspace.root.join("target"))
+                .env("CARGO_TARGET_DIR", &workspace.target)
                 .current_dir(&workspace.root),
         )?;
     }

@@ -9,6 +9,9 @@ use std::path::{Path, PathBuf};
 /// What the shipped executable is built for.
 pub const TARGET: &str = "x86_64-unknown-linux-gnu";
 
+/// What is left out of the shipped executable: the embedded tenant and the server it takes.
+pub const SHIPPED: &[&str] = &["--no-default-features"];
+
 /// Splunk app id, crate and executable: one name.
 pub const NAME: &str = "defender_bridge";
 
@@ -18,16 +21,19 @@ pub struct Workspace {
     pub metadata: Metadata,
 }
 
+fn metadata(features: &[&str]) -> Result<Metadata> {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.toml");
+    let options = ["--locked"].iter().chain(features);
+    MetadataCommand::new()
+        .manifest_path(manifest)
+        .other_options(options.map(ToString::to_string).collect::<Vec<_>>())
+        .exec()
+        .context("cargo metadata: is Cargo.lock up to date, and the crate registry reachable?")
+}
+
 impl Workspace {
     pub fn open() -> Result<Self> {
-        let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.toml");
-        let metadata = MetadataCommand::new()
-            .manifest_path(manifest)
-            .other_options(vec!["--locked".into()])
-            .exec()
-            .context(
-                "cargo metadata: is Cargo.lock up to date, and the crate registry reachable?",
-            )?;
+        let metadata = metadata(&[])?;
         Ok(Self {
             root: metadata.workspace_root.clone().into(),
             target: metadata.target_directory.clone().into(),
@@ -51,7 +57,13 @@ impl Workspace {
     /// What the executable is made of: the libraries linked into it, by name and
     /// version. Without the product itself.
     pub fn shipped(&self) -> Result<Vec<&Package>> {
-        self.tree(&["--package", NAME, "--edges", "normal", "--target", TARGET])
+        let scope = ["--package", NAME, "--edges", "normal", "--target", TARGET];
+        self.tree(&[&scope, SHIPPED].concat())
+    }
+
+    /// Who uses whom in the executable.
+    pub fn shipped_edges(&self) -> Result<Metadata> {
+        metadata(SHIPPED)
     }
 
     /// Every crate that anything here is built or tested with, on any platform.
