@@ -1,7 +1,7 @@
 //! The summary of one run of one stanza, for the health pages and for alerting
 //! on a feed that fails or has fallen silent.
 
-use super::feeding::Feeding;
+use super::feeding::{Feeding, Ownership};
 use crate::ingest::{self, Checkpoint, Instant, Tally};
 use crate::splunk::events::EventStream;
 use crate::splunk::input::Stanza;
@@ -33,6 +33,13 @@ pub struct Health {
     outcome: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
+    /// The server it ran on: `host` may be set for the input, and the same everywhere.
+    server: String,
+    /// The server's GUID: of two servers never the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    owner: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    warning: Option<String>,
     #[serde(flatten)]
     fed: Option<Fed>,
     duration_ms: u64,
@@ -47,6 +54,8 @@ struct Fed {
     /// As the account has it: an account of a forwarder is seen nowhere else.
     #[serde(skip_serializing_if = "Option::is_none")]
     secret_expires: Option<String>,
+    /// Where its position is kept.
+    checkpoint: &'static str,
     feed: &'static str,
     api: &'static str,
     events: u64,
@@ -66,12 +75,20 @@ struct Fed {
 
 impl Health {
     /// Of a stanza that could not be read at all.
-    pub fn unfed(stanza: &Stanza, begun: &Begun, error: &anyhow::Error) -> Self {
+    pub fn unfed(
+        stanza: &Stanza,
+        begun: &Begun,
+        error: &anyhow::Error,
+        ownership: &Ownership,
+    ) -> Self {
         Self {
             time: begun.at,
             stanza: stanza.full_name(),
             outcome: "error",
             error: Some(format!("{error:#}")),
+            server: ownership.server.clone(),
+            owner: ownership.owner.as_ref().map(|owner| owner.guid.clone()),
+            warning: ownership.warning.clone(),
             fed: None,
             duration_ms: millis(begun),
             version: env!("CARGO_PKG_VERSION"),
@@ -85,6 +102,7 @@ impl Health {
         tally: Tally,
         begun: &Begun,
         error: Option<&anyhow::Error>,
+        ownership: &Ownership,
     ) -> Self {
         let calls = feeding.client.calls();
         let lag = |newest: Instant| (begun.at.millis() - newest.millis()) / 1000;
@@ -97,10 +115,14 @@ impl Health {
                 (None, false) => "ok",
             },
             error: error.map(|error| format!("{error:#}")),
+            server: ownership.server.clone(),
+            owner: ownership.owner.as_ref().map(|owner| owner.guid.clone()),
+            warning: ownership.warning.clone(),
             fed: Some(Fed {
                 account: feeding.input.account.clone(),
                 tenant: feeding.tenant.clone(),
                 secret_expires: feeding.secret_expires.clone(),
+                checkpoint: feeding.input.checkpoint.name(),
                 feed: feeding.input.feed_name(),
                 api: feeding.input.feed.family().name(),
                 events: tally.events(),

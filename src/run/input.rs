@@ -14,6 +14,25 @@ pub struct Input {
     pub start: Start,
     pub overlap: Duration,
     pub settle: Duration,
+    pub checkpoint: Kept,
+}
+
+/// Where an input's memory lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kept {
+    /// In a file of the server it runs on.
+    Local,
+    /// In the KV store, for every search head of a cluster.
+    KvStore,
+}
+
+impl Kept {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::KvStore => "kvstore",
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,6 +153,16 @@ impl Input {
                 );
             }
         };
+        let checkpoint = match text("checkpoint").unwrap_or("local") {
+            "local" => Kept::Local,
+            "kvstore" => Kept::KvStore,
+            other => {
+                return refuse(
+                    "checkpoint",
+                    format!("\"{}\" is not one of local, kvstore", other.escape_debug()),
+                );
+            }
+        };
         let sources: Vec<String> = stanza
             .params
             .get("service_sources")
@@ -152,6 +181,7 @@ impl Input {
                 .or_else(|why| refuse("start", why))?,
             overlap: duration("overlap", "15m")?,
             settle: duration("settle", "60s")?,
+            checkpoint,
         })
     }
 
@@ -195,6 +225,7 @@ mod tests {
         );
         assert_eq!(input.overlap, Duration::from_secs(900));
         assert_eq!(input.settle, Duration::from_secs(60));
+        assert_eq!(input.checkpoint, Kept::Local);
     }
 
     #[test]
@@ -207,6 +238,7 @@ mod tests {
             ("start", "last week", "-7d"),
             ("overlap", "ten minutes", "15m"),
             ("settle", "99999999999999999999d", "60s"),
+            ("checkpoint", "file", "local, kvstore"),
             ("min_severity", "severe", "high"),
         ] {
             let mut params = vec![("account", "contoso")];

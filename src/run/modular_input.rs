@@ -1,7 +1,7 @@
 //! Started by splunkd as a modular input: the scheme, and one poll of every
 //! stanza on stdin.
 
-use super::feeding::{prepare, unfed};
+use super::feeding::{Ownership, Prepared, prepare, unfed};
 use super::health::{Begun, Health};
 use super::stop::Stop;
 use super::{exit, home, ledger, log, runtime};
@@ -99,9 +99,10 @@ async fn poll_stanza(
     let begun = Begun::now();
     // Every service reads an instant of so many digits.
     let now = begun.at.millisecond();
-    let prepared = prepare(input, stanza, now).await;
+    let mut ownership = Ownership::of(input);
+    let prepared = prepare(input, stanza, now, &mut ownership).await;
     let stamp = match &prepared {
-        Ok((feeding, ..)) => feeding.stamp(stanza),
+        Ok(prepared) => prepared.feeding.stamp(stanza),
         Err(_) => unfed(stanza),
     };
     let sink = match stream.take() {
@@ -112,8 +113,15 @@ async fn poll_stanza(
         None => EventStream::open(home::stdout()?, &stamp)?,
     };
     let (mut sink, health, error) = match prepared {
-        Err(error) => (sink, Health::unfed(stanza, &begun, &error), Some(error)),
-        Ok((feeding, file, mut checkpoint)) => {
+        Err(error) => {
+            let health = Health::unfed(stanza, &begun, &error, &ownership);
+            (sink, health, Some(error))
+        }
+        Ok(Prepared {
+            feeding,
+            memory,
+            mut checkpoint,
+        }) => {
             let poll = Poll {
                 now,
                 settle: feeding.input.settle,
@@ -124,7 +132,7 @@ async fn poll_stanza(
             let pulled = ingest::pull(
                 &feeding.source,
                 sink,
-                file,
+                memory,
                 &mut checkpoint,
                 poll,
                 asked,
@@ -132,10 +140,19 @@ async fn poll_stanza(
             );
             let (hands, outcome) = pulled.await;
             let error = outcome.err().map(|error| anyhow!(error));
-            let Some((sink, _)) = hands else {
+            let Some((sink, mut memory)) = hands else {
                 return Err(error.unwrap_or_else(|| anyhow!("the event stream was lost")));
             };
-            let health = Health::of(stanza, &feeding, &checkpoint, tally, &begun, error.as_ref());
+            memory.release().await;
+            let health = Health::of(
+                stanza,
+                &feeding,
+                &checkpoint,
+                tally,
+                &begun,
+                error.as_ref(),
+                &ownership,
+            );
             tracing::info!("{}", health.sentence());
             (sink, health, error)
         }

@@ -2,12 +2,14 @@
 //! parameters say, then a token and one real read of the feed.
 
 use super::account;
-use super::input::Input;
+use super::input::{Input, Kept};
 use super::{exit, home, log, runtime};
 use crate::defender::{Client, FeedSource};
 use crate::ingest::{Ask, Instant, Source};
 use crate::splunk::input::Stanza;
+use crate::splunk::kv_checkpoint;
 use crate::splunk::validation::{self, Definition};
+use anyhow::anyhow;
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -63,6 +65,10 @@ async fn try_feed(definition: Definition, input: Input, now: Instant) -> anyhow:
     let splunkd = account::splunkd(&definition.server_uri, definition.session_key, PATIENCE)?;
     let settings = account::settings(&splunkd).await?;
     let account = account::account(&splunkd, &settings, &input.account).await?;
+    if input.checkpoint == Kept::KvStore {
+        let there = kv_checkpoint::is_there(&splunkd).await;
+        there.map_err(|error| anyhow!("checkpoint: {error}"))?;
+    }
     let client = Client::new(&account, input.feed.family(), None)?.patience(PATIENCE);
     let newest = Ask::for_a_sample(now);
     FeedSource::new(client, input.feed).page(&newest).await?;

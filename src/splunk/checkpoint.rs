@@ -4,8 +4,11 @@
 //! It must never know what the text in it means.
 
 use crate::disk;
-use crate::ingest::Store;
+use crate::ingest::{Instant, Store};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+use std::fmt;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -16,6 +19,56 @@ const OUTSIDE_FILE_NAME: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_')
 /// Leaves room for the endings within the 255 bytes file systems allow.
 const LONGEST: usize = 200;
 const UNFINISHED: &str = ".tmp";
+
+/// The splunkd a run belongs to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Owner {
+    /// Of the installation: no two have the same, whatever they are called.
+    pub guid: String,
+    pub server: String,
+}
+
+impl fmt::Display for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.server, self.guid)
+    }
+}
+
+/// Who wrote a checkpoint, and when.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Written {
+    #[serde(flatten)]
+    pub by: Owner,
+    pub at: Instant,
+}
+
+/// A member beside those of the kept object, so that readers who do not know
+/// it read the object all the same.
+const WRITTEN: &str = "written_by";
+
+impl Written {
+    /// Who wrote a kept text; none if it does not say so.
+    pub fn of(text: &str) -> Option<Self> {
+        #[derive(Deserialize)]
+        struct Signed {
+            #[serde(default)]
+            written_by: serde_json::Value,
+        }
+        let signed: Signed = serde_json::from_str(text).ok()?;
+        serde_json::from_value(signed.written_by).ok()
+    }
+
+    /// `text`, if it is an object, with this in it.
+    fn on<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        let members = text.trim_start().strip_prefix('{').map(str::trim_start);
+        match (members, serde_json::to_string(self)) {
+            (Some(members), Ok(signature)) if !members.starts_with('}') => {
+                Cow::Owned(format!("{{\"{WRITTEN}\":{signature},{members}"))
+            }
+            _ => Cow::Borrowed(text),
+        }
+    }
+}
 
 /// Why a checkpoint file cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +87,7 @@ pub enum CheckpointError {
 pub struct CheckpointFile {
     directory: PathBuf,
     name: String,
+    owner: Option<Owner>,
     /// Never deleted, as a deleted lock could be held twice.
     _lock: File,
 }
@@ -57,10 +111,17 @@ impl CheckpointFile {
         let file = Self {
             directory: directory.to_owned(),
             name: format!("{name}.json"),
+            owner: None,
             _lock: lock,
         };
         file.remove_unfinished().map_err(failing(directory))?;
         Ok(file)
+    }
+
+    /// From now on what is saved says whose it is.
+    pub fn owned_by(mut self, owner: Option<Owner>) -> Self {
+        self.owner = owner;
+        self
     }
 
     /// Where the checkpoint is.
@@ -70,11 +131,29 @@ impl CheckpointFile {
 
     /// The kept text; none if nothing was ever saved.
     pub fn load(&self) -> io::Result<Option<String>> {
-        let path = self.path();
-        match fs::read_to_string(&path) {
-            Ok(text) => Ok(Some(text)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(at(&path, &error)),
+        read(&self.path())
+    }
+
+    /// Where a note for this machine lies beside the checkpoint.
+    pub(super) fn note_path(&self, ending: &str) -> PathBuf {
+        self.path().with_extension(ending)
+    }
+
+    pub(super) fn note(&self, ending: &str) -> io::Result<Option<String>> {
+        read(&self.note_path(ending))
+    }
+
+    /// Replaces a note in one step.
+    pub(super) fn write_note(&self, ending: &str, text: &str) -> io::Result<()> {
+        let path = self.note_path(ending);
+        self.replace(&path, text).map_err(|error| at(&path, &error))
+    }
+
+    pub(super) fn remove_note(&self, ending: &str) -> io::Result<()> {
+        let path = self.note_path(ending);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(at(&path, &error)),
+            _ => Ok(()),
         }
     }
 
@@ -93,7 +172,7 @@ impl CheckpointFile {
         Ok(())
     }
 
-    fn replace(&self, text: &str) -> io::Result<()> {
+    fn replace(&self, path: &Path, text: &str) -> io::Result<()> {
         // For its owner alone from the first.
         let mut file = tempfile::Builder::new()
             .prefix(&format!("{}.", self.name))
@@ -101,7 +180,7 @@ impl CheckpointFile {
             .tempfile_in(&self.directory)?;
         file.write_all(text.as_bytes())?;
         file.as_file().sync_all()?;
-        file.persist(self.path()).map_err(|error| error.error)?;
+        file.persist(path).map_err(|error| error.error)?;
         // The new name is on the disk only once the directory is.
         #[cfg(unix)]
         File::open(&self.directory)?.sync_all()?;
@@ -111,7 +190,25 @@ impl CheckpointFile {
 
 impl Store for CheckpointFile {
     fn save(&mut self, text: &str) -> io::Result<()> {
-        self.replace(text).map_err(|error| at(&self.path(), &error))
+        let path = self.path();
+        let signed = match &self.owner {
+            Some(owner) => Written {
+                by: owner.clone(),
+                at: Instant::from(jiff::Timestamp::now()),
+            }
+            .on(text),
+            None => Cow::Borrowed(text),
+        };
+        self.replace(&path, &signed)
+            .map_err(|error| at(&path, &error))
+    }
+}
+
+fn read(path: &Path) -> io::Result<Option<String>> {
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(at(path, &error)),
     }
 }
 
@@ -220,6 +317,40 @@ mod tests {
     }
 
     #[test]
+    fn what_is_saved_names_its_owner_and_reads_as_before_otherwise() {
+        let directory = tempfile::tempdir().unwrap();
+        let owner = Owner {
+            guid: "6A1C-\"9".into(),
+            server: "sh\u{e9} 2".into(),
+        };
+        let file = CheckpointFile::open(directory.path(), "prod").unwrap();
+        let mut file = file.owned_by(Some(owner.clone()));
+        file.save(r#"{"version":1,"seen":[]}"#).unwrap();
+        let text = file.load().unwrap().unwrap();
+        let written = Written::of(&text).unwrap();
+        assert_eq!(written.by, owner);
+        assert!(written.at <= Instant::from(jiff::Timestamp::now()));
+        let mut value: serde_json::Value = serde_json::from_str(&text).unwrap();
+        value.as_object_mut().unwrap().remove(WRITTEN).unwrap();
+        assert_eq!(value, serde_json::json!({"version": 1, "seen": []}));
+    }
+
+    #[test]
+    fn a_text_without_an_owner_or_with_a_strange_one_is_a_text_all_the_same() {
+        for text in [
+            "",
+            "{}",
+            "[1]",
+            r#"{"version":1}"#,
+            r#"{"written_by":7,"version":1}"#,
+            r#"{"written_by":{"guid":"G"},"version":1}"#,
+            r#"{"version":1"#,
+        ] {
+            assert_eq!(Written::of(text), None, "{text}");
+        }
+    }
+
+    #[test]
     fn a_directory_that_cannot_be_made_is_named() {
         let directory = tempfile::tempdir().unwrap();
         let occupied = directory.path().join("file");
@@ -229,6 +360,25 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn whatever_is_saved_comes_back_with_its_owner_or_as_it_was(
+            text in "[{}\\[\\]\",:a1 \\n]{0,40}",
+            guid in "\\PC{0,20}",
+        ) {
+            let written = Written {
+                by: Owner { guid, server: "sh1".into() },
+                at: Instant::EPOCH,
+            };
+            let signed = written.on(&text);
+            match serde_json::from_str::<serde_json::Value>(&text) {
+                Ok(serde_json::Value::Object(members)) if !members.is_empty() => {
+                    prop_assert_eq!(Written::of(&signed), Some(written));
+                }
+                Ok(_) => prop_assert_eq!(&*signed, &text),
+                Err(_) => prop_assert!(serde_json::from_str::<serde_json::Value>(&signed).is_err()),
+            }
+        }
+
         #[test]
         fn every_stanza_has_a_file_name_of_its_own(one in "\\PC{0,300}", other in "\\PC{0,300}") {
             for stanza in [&one, &other] {

@@ -1,5 +1,5 @@
 //! Everything spoken with Splunk: the scheme, the documents splunkd writes to
-//! stdin, the event stream it reads from stdout, checkpoint files, splunkd's
+//! stdin, the event stream it reads from stdout, checkpoints, splunkd's
 //! REST interface, what an alert action is handed and leaves behind, what a
 //! search command is asked and answers, how splunkd speaks to an endpoint of
 //! ours, and outcomes that wait for splunkd.
@@ -18,6 +18,7 @@ pub mod events;
 #[doc(hidden)]
 pub mod fuzz;
 pub mod input;
+pub mod kv_checkpoint;
 pub mod modular_action;
 pub mod persist;
 pub mod results;

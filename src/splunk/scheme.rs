@@ -48,6 +48,12 @@ const ARGUMENTS: &[Argument] = &[
         required: false,
     },
     Argument {
+        name: "checkpoint",
+        title: "Position",
+        description: "Where the input keeps its position: local, in a file of this server, or kvstore, in the KV store that the members of a search head cluster share. Default: local.",
+        required: false,
+    },
+    Argument {
         name: "min_severity",
         title: "Lowest severity",
         description: "Leave out what is less severe: informational, low, medium or high. Not with the API xdr. Empty: everything.",

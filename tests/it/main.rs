@@ -33,6 +33,7 @@ mod killed_action;
 mod lasting_500;
 mod late_objects;
 mod log_files;
+mod moved_input;
 mod nested_alerts;
 mod nextlink;
 mod order;

@@ -20,6 +20,10 @@ const UNAVOIDABLE: &[(&str, &str)] = &[
         "check_for_indexer_synced_configs",
         "a note that inputs.conf stays on search heads, where it belongs",
     ),
+    (
+        "check_collections_conf",
+        "a note that there is a KV store collection, which only inputs with `checkpoint = kvstore` use",
+    ),
 ];
 
 /// A run of AppInspect: a name, and the options that choose its checks.

@@ -5,6 +5,7 @@ mod answer;
 mod connection;
 pub mod endpoint;
 mod error;
+mod kvstore;
 mod search;
 #[cfg(test)]
 mod tests;
@@ -12,6 +13,7 @@ mod tests;
 pub use connection::Tls;
 pub use endpoint::Errand;
 pub use error::SplunkdError;
+pub use kvstore::{Find, Inserted};
 pub use search::{Events, MOST_EVENTS, Search};
 
 use super::NAME;
@@ -19,7 +21,7 @@ use answer::{Answer, Entry, said};
 use backon::{ExponentialBuilder, Retryable};
 use bytes::Bytes;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use reqwest::header::{AUTHORIZATION, HeaderValue};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use reqwest::{Client, Method, StatusCode, Url};
 use secrecy::{ExposeSecret, SecretString};
 use std::collections::BTreeMap;
@@ -103,6 +105,8 @@ struct Call<'c> {
     query: Vec<(&'static str, &'c str)>,
     form: Vec<(&'static str, &'c str)>,
     body: Option<Bytes>,
+    /// A body that is announced as JSON.
+    json: Option<Bytes>,
     /// How long the answer may take, where it is work.
     within: Option<Duration>,
 }
@@ -117,6 +121,7 @@ impl<'c> Call<'c> {
             query: Vec::new(),
             form: Vec::new(),
             body: None,
+            json: None,
             within: None,
         }
     }
@@ -259,6 +264,7 @@ impl Splunkd {
             query,
             form: Vec::new(),
             body: Some(body),
+            json: None,
             within: None,
         })
         .await
@@ -284,6 +290,7 @@ impl Splunkd {
             query: Vec::new(),
             form: vec![("name", name), ("value", text), ("severity", severity)],
             body: None,
+            json: None,
             within: None,
         })
         .await
@@ -350,6 +357,11 @@ impl Splunkd {
         }
         if let Some(body) = &call.body {
             request = request.body(body.clone());
+        }
+        if let Some(json) = &call.json {
+            request = request
+                .header(CONTENT_TYPE, "application/json")
+                .body(json.clone());
         }
         if let Some(within) = call.within {
             request = request.timeout(within);

@@ -81,6 +81,7 @@ impl Splunkd {
                 ("latest_time", search.latest),
             ],
             body: None,
+            json: None,
             within: Some(PATIENCE),
         };
         let refused = |status, said| SplunkdError::Refused {

@@ -4,6 +4,7 @@ pub mod chunked;
 pub mod endpoint;
 pub mod https;
 pub mod instants;
+pub mod kvstore;
 pub mod objects;
 pub mod odata;
 pub mod process;

@@ -5,6 +5,7 @@
 use super::endpoint::Served;
 use super::https::{self, Answer, Asked, Authority, Server};
 use super::instants;
+use super::kvstore::{self, KvStore};
 use super::objects::TENANT_ID;
 use super::process::{self, Reading, Run, Running};
 use super::results;
@@ -59,6 +60,9 @@ struct State {
     endpoint_fails: Vec<u16>,
     /// Bytes of the largest body splunkd takes for the endpoint.
     largest: Option<usize>,
+    /// Name and GUID, where they are not the usual ones.
+    named: Option<[String; 2]>,
+    kvstore: Option<KvStore>,
 }
 
 /// The stand-in, with its home directory.
@@ -159,6 +163,18 @@ impl Splunkd {
 
     pub fn without_inputs(mut self) -> Self {
         self.inputs.clear();
+        self
+    }
+
+    /// One of several servers.
+    pub fn named(self, name: &str, guid: &str) -> Self {
+        self.state().named = Some([name, guid].map(str::to_owned));
+        self
+    }
+
+    /// With the KV store that it shares with others.
+    pub fn with_kvstore(self, kvstore: &KvStore) -> Self {
+        self.state().kvstore = Some(kvstore.clone());
         self
     }
 
@@ -619,6 +635,17 @@ fn parameter_elements(parameters: &Stanza) -> String {
 }
 
 async fn answer(state: Arc<Mutex<State>>, asked: Asked) -> hyper::Response<axum::body::Body> {
+    if let Some(below) = kvstore::below(&asked.path)
+        && key(&asked) == Some(SESSION_KEY)
+    {
+        let (kvstore, name) = {
+            let state = state.lock().unwrap();
+            (state.kvstore.clone(), name_and_guid(&state)[0].clone())
+        };
+        if let Some(kvstore) = kvstore {
+            return kvstore.answer(&name, &asked, below).await;
+        }
+    }
     let served = served(&mut state.lock().unwrap(), &asked);
     let Some(served) = served else {
         if stalls(&mut state.lock().unwrap(), &asked) {
@@ -642,6 +669,11 @@ async fn answer(state: Arc<Mutex<State>>, asked: Asked) -> hyper::Response<axum:
     });
     let (asked, status, value) = answered.await.unwrap();
     noted(&mut state.lock().unwrap(), &asked, status, &value)
+}
+
+fn name_and_guid(state: &State) -> [String; 2] {
+    let usual = || ["sh1", "G-1"].map(str::to_owned);
+    state.named.clone().unwrap_or_else(usual)
 }
 
 fn stalls(state: &mut State, asked: &Asked) -> bool {
@@ -797,7 +829,7 @@ fn route(state: &mut State, asked: &Asked) -> (u16, Value) {
     match asked.path.as_str() {
         "/services/server/info" if read => listed(&[entry(
             "server-info",
-            &json!({"version": "10.4.2", "serverName": "sh1", "guid": "G-1",
+            &json!({"version": "10.4.2", "serverName": name_and_guid(state)[0], "guid": name_and_guid(state)[1],
                     "server_roles": ["search_head"], "isFree": false, "fips_mode": false,
                     "host": "sh1"}),
         )]),

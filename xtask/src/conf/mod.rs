@@ -149,6 +149,7 @@ const SPLUNK: &[(&str, &[&str])] = &[
             "ttl",
         ],
     ),
+    ("collections", &["replicate"]),
     ("server", &["conf_replication_include.*"]),
     ("distsearch", &["defender_bridge_*"]),
     (
