@@ -347,6 +347,11 @@ export const strings = {
             text: 'These inputs leave events in the index but are not set up here. They are changed on the server they run on.',
             host: 'Server',
         },
+        several: {
+            title: (name: string, servers: string[]) => `${name} ran on ${count(servers.length, 'server', 'servers')} within 4 hours: ${servers.join(', ')}`,
+            local: 'Each of them has a position of its own, so each sends everything. Disable the input on all but one of them, or keep its position in the KV store (Edit > Advanced > Position).',
+            kvstore: 'They share its position in the KV store, so nothing comes twice. If the input was not moved, disable it on all but one of them.',
+        },
         failing: {
             title: (name: string, when: string) => `${name} failed ${when}`,
             more: (number: number) => `Show ${count(number, 'more failing input', 'more failing inputs')}`,
@@ -416,6 +421,9 @@ export const strings = {
             overlapHelp: 'How far each read goes back over what was read, for what Defender shows late (15m). What is known is not indexed again.',
             settle: 'Settle',
             settleHelp: 'How far behind the present each read stops, so that objects are read whole (60s).',
+            checkpoint: 'Position',
+            checkpoints: { local: 'In a file of this server', kvstore: 'In the KV store, for all search heads of a cluster' } as Record<string, string>,
+            checkpointHelp: 'Where the input keeps what it has read. On a search head cluster choose the KV store: whichever member runs the input goes on where the last one ended. A change takes the position along.',
             trying: 'Trying one real read',
         },
         wrong: {

@@ -91,6 +91,30 @@ test('a failing input is told with its cause; another server’s are shown apart
     await page.getByRole('heading', { name: 'Edit input fabrikam_alerts' }).waitFor();
 });
 
+test('an input that two servers run is told, and where its position lies decides how', async () => {
+    const at = await visit({ tenant: ['--alerts', '10'], account: 'contoso' });
+    const { page, splunk } = at;
+    splunk.addInput('contoso_alerts', alerts);
+    splunk.addInput('shared_alerts', { ...alerts, checkpoint: 'kvstore' });
+    const ran = (name: string, server: string, ago: number) => {
+        const raw = { stanza: `defender_bridge://${name}`, server, account: 'contoso', feed: 'alerts', api: 'graph', outcome: 'ok', events: 1, duration_ms: 900 };
+        splunk.splunkd.events.push({ time: Date.now() / 1000 - ago, index: 'defender', sourcetype: 'defender_bridge:health', source: 'defender_bridge:alerts:x', host: 'same', raw: JSON.stringify(raw) });
+    };
+    ran('contoso_alerts', 'sh1', 60);
+    ran('contoso_alerts', 'sh2', 90);
+    ran('shared_alerts', 'sh1', 60);
+    ran('shared_alerts', 'sh3', 120);
+    // Long ago it ran elsewhere: it was moved.
+    ran('moved_alerts', 'sh1', 60);
+    ran('moved_alerts', 'sh2', 6 * 3600);
+    await at.go('inputs');
+    await page.getByText('contoso_alerts ran on 2 servers within 4 hours: sh1, sh2').waitFor();
+    await page.getByText('so each sends everything').waitFor();
+    await page.getByText('shared_alerts ran on 2 servers within 4 hours: sh1, sh3').waitFor();
+    await page.getByText('They share its position').waitFor();
+    expect(await page.getByText(/moved_alerts ran on/).count()).toBe(0);
+});
+
 test('without an account it leads to one; on a search head it says where inputs belong', async () => {
     const at = await visit({ roles: ['search_head', 'kv_store'] });
     const { page } = at;

@@ -14,7 +14,7 @@ import { SplunkFailure, told } from '../../splunk/failure';
 import * as inputs from '../../splunk/inputs';
 import { indexes, type Server } from '../../splunk/server';
 import { strings } from '../../strings';
-import { FEEDS, SEVERITIES, SOURCES, apis, changed, filtersSeverity, filtersSources, refusedAt, settings, wrong as wrongOf, type Draft } from './input';
+import { CHECKPOINTS, FEEDS, SEVERITIES, SOURCES, apis, changed, filtersSeverity, filtersSources, refusedAt, settings, wrong as wrongOf, type Draft } from './input';
 import { WhereToRun } from './WhereToRun';
 
 const words = strings.inputs;
@@ -75,7 +75,7 @@ function Form({ opened, accounts, names, server, saving, onSaving, onSaved, onCl
                 const field = refused instanceof SplunkFailure && refused.kind === 'refused' ? refusedAt(refused.said) : undefined;
                 if (field === undefined) setError(refused);
                 else {
-                    if (field === 'overlap' || field === 'settle') setAdvanced(true);
+                    if (field === 'overlap' || field === 'settle' || field === 'checkpoint') setAdvanced(true);
                     refuse({ [field]: told(refused).replace(new RegExp(`^${field}: `), '') });
                 }
             }
@@ -158,6 +158,12 @@ function Form({ opened, accounts, names, server, saving, onSaving, onSaved, onCl
                 <div style={{ paddingTop: 12 }}>
                     <TextField label={text.overlap} help={text.overlapHelp} {...field('overlap')} />
                     <TextField label={text.settle} help={text.settleHelp} {...field('settle')} />
+                    <ChoiceField
+                        label={text.checkpoint}
+                        help={text.checkpointHelp}
+                        {...field('checkpoint')}
+                        options={CHECKPOINTS.map((value) => ({ value, label: text.checkpoints[value] ?? value }))}
+                    />
                 </div>
             </CollapsiblePanel>
         </FormDialog>

@@ -23,6 +23,7 @@ import { InputDialog, type Opened } from './InputDialog';
 import { Failing, LOG } from './Failing';
 import { Elsewhere, InputTable } from './InputTable';
 import { cloned, draft } from './input';
+import { Several } from './Several';
 import { WhereToRun } from './WhereToRun';
 
 const words = strings.inputs;
@@ -153,6 +154,7 @@ export function Inputs() {
                 </Notice>
             )}
             <Failing inputs={failing} now={now} onEdit={mayEdit ? (input) => open({ draft: draft(input), saved: true }) : undefined} />
+            <Several inputs={list} health={health.value ?? []} />
             {list.length === 0 && mayEdit && accounts.value?.length === 0 && (
                 <Empty title={words.noAccount.title} text={words.noAccount.text}>
                     <Button appearance="primary" to={page('configuration')} label={words.noAccount.go} />

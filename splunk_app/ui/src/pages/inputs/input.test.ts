@@ -39,6 +39,11 @@ describe('what is typed for an input', () => {
     });
 });
 
+test('a position is kept in a file unless the input says otherwise', () => {
+    expect(settings(good).checkpoint).toBe('local');
+    expect(settings(draft({ name: 'a', enabled: true, app: 'defender_bridge', settings: { checkpoint: 'kvstore' } })).checkpoint).toBe('kvstore');
+});
+
 test('a clone has a free name', () => {
     const of = { name: 'a', enabled: true, app: 'defender_bridge', settings: { account: 'contoso', start: '-1d' } };
     expect(cloned(of, ['a', 'a_copy'])).toMatchObject({ name: 'a_copy2', account: 'contoso', start: '-1d' });
@@ -47,6 +52,7 @@ test('a clone has a free name', () => {
 test.each([
     ['start: "last week" is neither an instant such as 2026-11-01T00:00:00Z nor an age such as -7d', 'start'],
     ['overlap: "ten" is no span of time such as 60s, 15m, 6h or 7d', 'overlap'],
+    ['checkpoint: splunkd knows no collection defender_bridge_checkpoint: install the whole app', 'checkpoint'],
     ['account "nobody" is unknown: create it in defender_bridge_account.conf (known: none)', 'account'],
     ['account contoso: secret: there is none: store the client secret’s Value for this account', 'account'],
     ['feed: the Defender for Endpoint API has no list of incidents', 'feed'],

@@ -6,6 +6,8 @@ import { strings } from '../../strings';
 
 export const FEEDS = ['alerts', 'incidents'] as const;
 export const SEVERITIES = ['', 'informational', 'low', 'medium', 'high'] as const;
+/** Where a position is kept. */
+export const CHECKPOINTS = ['local', 'kvstore'] as const;
 /** As Microsoft Graph spells them. */
 export const SOURCES = [
     'microsoftDefenderForEndpoint',
@@ -29,6 +31,7 @@ export interface Draft {
     start: string;
     overlap: string;
     settle: string;
+    checkpoint: string;
     min_severity: string;
     service_sources: string[];
 }
@@ -61,6 +64,7 @@ export function draft(of?: Input): Draft {
         start: text('start', '-7d'),
         overlap: text('overlap', '15m'),
         settle: text('settle', '60s'),
+        checkpoint: text('checkpoint', 'local'),
         min_severity: text('min_severity', ''),
         service_sources: text('service_sources', '')
             .split(',')
@@ -93,6 +97,7 @@ export function settings(draft: Draft): Record<string, string> {
         start: draft.start.trim(),
         overlap: draft.overlap.trim(),
         settle: draft.settle.trim(),
+        checkpoint: draft.checkpoint,
         min_severity: filtersSeverity(draft) ? draft.min_severity : '',
         service_sources: filtersSources(draft) ? draft.service_sources.join(',') : '',
     };
@@ -126,7 +131,7 @@ export function pause(interval: string): number | undefined {
 
 /** Where the executable's refusal belongs: it begins with the parameter's name, or speaks of the account. */
 export function refusedAt(said: string): Field | undefined {
-    const named = /^(account|feed|api|start|overlap|settle|min_severity|service_sources)\b(?=:| "| )/.exec(said.trim())?.[1] as Field | undefined;
+    const named = /^(account|feed|api|start|overlap|settle|checkpoint|min_severity|service_sources)\b(?=:| "| )/.exec(said.trim())?.[1] as Field | undefined;
     if (named !== undefined) return named;
     if (/\bindex\b/i.test(said) && /not exist|invalid|disabled/i.test(said)) return 'index';
     if (/\binterval\b/i.test(said)) return 'interval';
