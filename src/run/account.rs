@@ -3,6 +3,7 @@
 
 use super::home;
 use super::log;
+use super::signature;
 use crate::defender::Account;
 use crate::defender::account::Written;
 use crate::splunk::conf::verify_tls;
@@ -17,6 +18,11 @@ pub const SETTINGS: &str = "defender_bridge_settings";
 
 /// Under which name storage/passwords keeps the proxy's password.
 const PROXY: &str = "proxy";
+/// Names under which storage/passwords keeps something else.
+const TAKEN: [(&str, &str); 2] = [
+    (PROXY, "the proxy's password"),
+    (signature::KEY, "the key of the ledger's signatures"),
+];
 
 /// splunkd may still be starting when it starts its inputs.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -48,6 +54,20 @@ const MAX_TARGETS: usize = 1000;
 pub struct BadLimit(String);
 
 impl Settings {
+    /// The index outcomes go to; none is splunkd's default.
+    pub fn outcome_index(&self) -> Option<String> {
+        let text = self.triage.get("index")?.trim();
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+        if text.len() > 80 || !text.chars().all(plain) {
+            let visible: String = text.chars().take(64).flat_map(char::escape_debug).collect();
+            tracing::warn!(
+                "{SETTINGS}.conf [triage] index: \"{visible}\" is no index; outcomes go to the default one"
+            );
+            return None;
+        }
+        (!text.is_empty()).then(|| text.to_owned())
+    }
+
     /// How many distinct targets one action or search may have.
     pub fn max_targets(&self) -> Result<usize, BadLimit> {
         match self.triage.get("max_targets").map(|text| text.trim()) {
@@ -102,8 +122,8 @@ pub async fn kept(splunkd: &Splunkd, settings: &Settings, name: &str) -> anyhow:
     if matches!(text("disabled").trim(), "1" | "true") {
         bail!("account \"{name}\" is disabled in {ACCOUNTS}.conf: enable it, or name another");
     }
-    if name == PROXY {
-        bail!("no account can be called \"{PROXY}\": under that name the proxy's password is kept");
+    if let Some((taken, what)) = TAKEN.into_iter().find(|(taken, _)| *taken == name) {
+        bail!("no account can be called \"{taken}\": under that name {what} is kept");
     }
     let proxy = |key: &str| settings.proxy.get(key).cloned().unwrap_or_default();
     let auth = text("auth");

@@ -3,16 +3,16 @@
 //! index and to the response-action log.
 
 use super::course::Course;
+use super::ledger::Delivery;
 use super::permission::Caller;
 use super::told::Told;
-use super::triage::{self, Cell, DEADLINE, Job, JobError, Kind, cells};
+use super::triage::{self, Cell, DEADLINE, Job, JobError, Kind, LEAST_ROWS, cells};
 use super::way::Way;
 use super::{account, exit, home, log, runtime};
 use crate::splunk::alert::Payload;
 use crate::splunk::modular_action::{ModularActionLog, RowId};
 use crate::splunk::results;
-use crate::splunk::splunkd::Splunkd;
-use crate::triage::{Exit, Outcome, PARAMETERS, Summary};
+use crate::triage::{Exit, Outcome, PARAMETERS, Summary, Via};
 use anyhow::bail;
 use std::collections::{BTreeMap, HashSet};
 use std::process::ExitCode;
@@ -59,34 +59,51 @@ async fn act(action: &str, course: &Course) -> anyhow::Result<Summary> {
     };
     let splunkd = account::splunkd(uri, key, account::PATIENCE)?;
     let caller = Caller::who_may_write(&splunkd).await?;
-    let rows = rows(&payload)?;
-    let mut responses = Responses::open(action, &payload, &rows);
-    responses.invoke();
-    let cells = rows.iter().map(cells).collect();
-    let job = Job {
+    let mut job = Job {
         batch: Some(batch(action, &payload)),
         sid: payload.sid.clone(),
         search_name: payload.search_name.clone(),
-        ..Job::new(action, subject, parameters(&payload), cells)
+        alert_user: payload.user.clone().or(payload.owner.clone()),
+        ..Job::new(action, subject, parameters(&payload), Vec::new())
     };
-    let carried_out = carry_out(job, &payload, caller, splunkd, course, &mut responses).await;
+    let user = caller.user.clone();
+    let way = Way::of(splunkd.clone(), caller).await;
+    let most = way.as_ref().map_or(LEAST_ROWS, Way::most_rows);
+    let rows = rows(&payload, most);
+    let known = rows.as_ref().map(Vec::as_slice).unwrap_or_default();
+    let mut responses = Responses::open(action, &payload, known);
+    responses.invoke();
+    let carried_out = match (way, rows) {
+        (Ok(mut way), Ok(rows)) => {
+            job.rows = rows.iter().map(cells).collect();
+            let carried_out = carry_out(&mut way, job, course, &mut responses).await;
+            carried_out.map_err(anyhow::Error::from)
+        }
+        // A run that comes to nothing leaves one event that people find.
+        (Ok(mut way), Err(error)) => {
+            way.refused(&job, &error).await;
+            Err(error.into())
+        }
+        (Err(error), _) => {
+            let why = error.to_string();
+            let entry = job.refused(&user, Via::Direct, Outcome::Failed, &why);
+            Delivery::new(&splunkd, None, None).deliver(&entry).await;
+            Err(error.into())
+        }
+    };
     if let Err(error) = &carried_out {
         responses.failed(&error.to_string());
     }
-    Ok(carried_out?)
+    carried_out
 }
 
 async fn carry_out(
+    way: &mut Way,
     job: Job,
-    payload: &Payload,
-    caller: Caller,
-    splunkd: Splunkd,
     course: &Course,
     responses: &mut Responses,
 ) -> Result<Summary, JobError> {
-    let mut way = Way::of(splunkd, caller).await?;
-    let actor = payload.user.as_ref().or(payload.owner.as_ref());
-    let actor = actor.map_or_else(|| way.user().to_owned(), String::clone);
+    let actor = way.user().to_owned();
     let mut tell = |told: Told| {
         let target = told.target.as_deref();
         responses.outcome(told.row, target, told.outcome, &told.message);
@@ -106,19 +123,23 @@ fn parameters(payload: &Payload) -> BTreeMap<String, Cell> {
         .collect()
 }
 
-fn rows(payload: &Payload) -> anyhow::Result<Vec<results::Row>> {
-    let rows = payload.rows()?;
+/// No more than `most`, whatever the file holds.
+fn rows(payload: &Payload, most: usize) -> Result<Vec<results::Row>, JobError> {
+    let mut rows = payload.rows()?;
     if !payload.per_result() && payload.results_file.is_some() && !rows.complete() {
-        bail!(
-            "the results file is gone, so the rows are not known: nothing was written. Splunk keeps \
-             results for the `ttl` of the action; run the search again"
-        );
+        return Err(JobError::RowsGone);
     }
-    let rows: Vec<results::Row> = rows.collect::<Result<_, _>>()?;
-    if rows.is_empty() {
-        bail!("there is no row to act on: the search found nothing, or its results are gone");
+    let taken: Vec<results::Row> = rows.by_ref().take(most).collect::<Result<_, _>>()?;
+    if taken.is_empty() {
+        return Err(JobError::NoRow);
     }
-    Ok(rows)
+    match rows.count() {
+        0 => Ok(taken),
+        more => Err(JobError::TooManyRows {
+            rows: most.saturating_add(more),
+            most,
+        }),
+    }
 }
 
 /// The same for a repeated run of one search, so that it knows its own comments.

@@ -3,6 +3,7 @@
 //! this machine hands them over.
 
 use super::home;
+use super::signature::Key;
 use crate::ingest::{Instant, Sink};
 use crate::splunk::events::{EventStream, Stamp};
 use crate::splunk::splunkd::{Addressing, Splunkd, SplunkdError};
@@ -14,7 +15,7 @@ use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 use std::time;
-use tokio::sync::watch;
+use tokio::sync::{OnceCell, watch};
 
 /// What earlier runs left must not keep this one from its own rows.
 const CATCHING_UP: time::Duration = time::Duration::from_secs(20);
@@ -22,38 +23,92 @@ const CATCHING_UP: time::Duration = time::Duration::from_secs(20);
 /// splunkd kills an action after its `maxtime`: a slow index must not use it up.
 const PATIENCE: time::Duration = time::Duration::from_secs(60);
 
+/// Characters of an outcome in the log.
+const SHOWN: usize = 2_000;
+
 /// Takes the outcomes of one run.
 pub struct Delivery {
     splunkd: Splunkd,
+    /// None: splunkd's default.
+    index: Option<String>,
+    /// This Splunk's own name, once it was asked for.
+    host: OnceCell<Option<String>>,
+    /// None: outcomes go unsigned.
+    key: Option<Key>,
     spool: Option<Spool>,
     /// splunkd did not take one: the others of this run do not wait for it again.
     refused: bool,
-    /// The spool did not take one either: said once.
-    lost: bool,
+    /// How many the spool did not take either.
+    lost: usize,
     /// Time spent on handing over, as far as patience counts it.
     spent: time::Duration,
 }
 
 impl Delivery {
-    pub fn new(splunkd: &Splunkd) -> Self {
-        Self::with(splunkd, folder())
+    pub fn new(splunkd: &Splunkd, index: Option<String>, key: Option<Key>) -> Self {
+        Self::with(splunkd, folder(), index, key)
     }
 
-    fn with(splunkd: &Splunkd, folder: Option<PathBuf>) -> Self {
+    fn with(
+        splunkd: &Splunkd,
+        folder: Option<PathBuf>,
+        index: Option<String>,
+        key: Option<Key>,
+    ) -> Self {
         Self {
             splunkd: splunkd.clone(),
+            index,
+            host: OnceCell::new(),
+            key,
             spool: folder.map(Spool::new),
             refused: false,
-            lost: false,
+            lost: 0,
             spent: time::Duration::ZERO,
         }
     }
 
     /// Hands over what earlier runs kept, as far as splunkd takes it.
     pub async fn catch_up(&self) {
-        if let Some(spool) = &self.spool {
-            catch_up(spool, &self.splunkd).await;
+        let Some(spool) = &self.spool else { return };
+        let begun = time::Instant::now();
+        let mut sent = 0_usize;
+        let mut kept = 0_usize;
+        let mut taken = true;
+        for mut due in open(spool) {
+            while taken && begun.elapsed() < CATCHING_UP {
+                let Some(json) = due.next() else { break };
+                if let Err(error) = self.send(json).await {
+                    tracing::debug!("outcomes of earlier runs still wait: {error}");
+                    taken = false;
+                } else if let Err(error) = due.strike_out() {
+                    tracing::error!("{error}");
+                    taken = false;
+                } else {
+                    sent += 1;
+                }
+            }
+            kept += due.left();
+            end(due);
         }
+        said(sent, kept);
+    }
+
+    async fn send(&self, json: &str) -> Result<(), SplunkdError> {
+        // An event without a host would be of splunkd's address.
+        let host = self.host.get_or_init(async || {
+            let info = self.splunkd.server_info().await.ok();
+            info.map(|info| info.server_name)
+                .filter(|name| !name.is_empty())
+        });
+        let addressing = Addressing {
+            index: self.index.as_deref(),
+            sourcetype: sourcetype::TRIAGE,
+            source: &source(json),
+            host: host.await.as_deref(),
+        };
+        self.splunkd
+            .receive(addressing, json.to_owned().into())
+            .await
     }
 
     /// More rows of the same run: they have as much time as those before.
@@ -67,9 +122,13 @@ impl Delivery {
             Ok(json) => json,
             Err(error) => return tracing::error!("row {}: {error}", entry.row),
         };
+        let json = match &self.key {
+            Some(key) => key.sign(&json),
+            None => json,
+        };
         if !self.refused && self.spent <= PATIENCE {
             let begun = time::Instant::now();
-            let sent = send(&self.splunkd, &json).await;
+            let sent = self.send(&json).await;
             self.spent += begun.elapsed();
             if self.spent > PATIENCE {
                 tracing::warn!(
@@ -94,12 +153,25 @@ impl Delivery {
             },
             None => "SPLUNK_HOME is not set, so there is no place to keep them".to_owned(),
         };
-        if !std::mem::replace(&mut self.lost, true) {
+        // Once: a log that grows with every outcome would fill the disk next.
+        if self.lost == 0 {
+            let shown: String = json.chars().take(SHOWN).collect();
             tracing::error!(
-                "outcomes can be neither indexed nor kept ({why}); they stand in this log only"
+                "outcomes can be neither indexed nor kept ({why}); the first that is lost: {shown}"
             );
         }
-        tracing::warn!("outcome {json}");
+        self.lost += 1;
+    }
+}
+
+impl Drop for Delivery {
+    fn drop(&mut self) {
+        if self.lost > 0 {
+            tracing::error!(
+                "{} outcomes of this run were neither indexed nor kept",
+                self.lost
+            );
+        }
     }
 }
 
@@ -117,19 +189,15 @@ fn source(json: &str) -> String {
     }
 }
 
-async fn send(splunkd: &Splunkd, json: &str) -> Result<(), SplunkdError> {
-    let addressing = Addressing {
-        index: None,
-        sourcetype: sourcetype::TRIAGE,
-        source: &source(json),
-        host: None,
-    };
-    splunkd.receive(addressing, json.to_owned().into()).await
-}
-
 fn folder() -> Option<PathBuf> {
     home::splunk()?;
     Some(home::state()?.join("spool"))
+}
+
+/// Whether any outcome waits to be handed over.
+pub fn is_waiting() -> bool {
+    let spool = folder().map(Spool::new);
+    spool.is_some_and(|spool| spool.waiting().is_ok_and(|all| !all.is_empty()))
 }
 
 /// Outcomes with this text in them that still wait to be handed over.
@@ -143,30 +211,6 @@ pub fn waiting(text: &str) -> Vec<String> {
     });
     waiting.retain(|json| json.contains(text));
     waiting
-}
-
-async fn catch_up(spool: &Spool, splunkd: &Splunkd) {
-    let begun = time::Instant::now();
-    let mut sent = 0_usize;
-    let mut kept = 0_usize;
-    let mut taken = true;
-    for mut due in open(spool) {
-        while taken && begun.elapsed() < CATCHING_UP {
-            let Some(json) = due.next() else { break };
-            if let Err(error) = send(splunkd, json).await {
-                tracing::debug!("outcomes of earlier runs still wait: {error}");
-                taken = false;
-            } else if let Err(error) = due.strike_out() {
-                tracing::error!("{error}");
-                taken = false;
-            } else {
-                sent += 1;
-            }
-        }
-        kept += due.left();
-        end(due);
-    }
-    said(sent, kept);
 }
 
 /// Hands what earlier runs kept to the events of an input.

@@ -4,7 +4,7 @@
 use super::feeding::{Ownership, Prepared, prepare, unfed};
 use super::health::{Begun, Health};
 use super::stop::Stop;
-use super::{exit, home, ledger, log, runtime};
+use super::{account, exit, home, ledger, log, runtime};
 use crate::ingest::{self, Poll, Tally};
 use crate::splunk::events::EventStream;
 use crate::splunk::input::Stanza;
@@ -81,12 +81,26 @@ async fn end(
     input: &input::Input,
     stop: &Stop,
 ) -> std::io::Result<()> {
-    if let Some(stanza) = input.stanzas.last() {
-        stream = ledger::hand_over(stream, unfed(stanza), stop.asked()).await?;
+    if let Some(stanza) = input.stanzas.last()
+        && ledger::is_waiting()
+    {
+        let mut stamp = unfed(stanza);
+        stamp.host = Some(input.server_host.clone()).filter(|host| !host.is_empty());
+        if let Some(index) = outcome_index(input).await {
+            stamp.index = Some(index);
+        }
+        stream = ledger::hand_over(stream, stamp, stop.asked()).await?;
     }
     tokio::task::spawn_blocking(move || stream.finish().map(drop))
         .await
         .map_err(io::Error::other)?
+}
+
+/// Where outcomes go, if the settings say and can be read.
+async fn outcome_index(input: &input::Input) -> Option<String> {
+    let key = input.session_key.clone();
+    let splunkd = account::splunkd(&input.server_uri, key, account::PATIENCE).ok()?;
+    account::settings(&splunkd).await.ok()?.outcome_index()
 }
 
 /// One poll of one stanza, and its summary, also when it could not begin.

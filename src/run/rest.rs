@@ -82,6 +82,7 @@ impl Endpoint {
         const HUNT: &str = Errand::Hunt.path();
         const CHECK: &str = Errand::Check.path();
         const SELF: &str = endpoint::SELF;
+        const LEDGER: &str = Errand::Ledger.path();
         match (request.path.as_str(), request.method.as_str()) {
             ("ping", "GET") => Ok(Reply::well(&json!({
                 "app": NAME,
@@ -92,9 +93,10 @@ impl Endpoint {
             (LIVE, "POST") => readings::live(Asked::by(request)?).await,
             (HUNT, "POST") => readings::hunt(Asked::by(request)?).await,
             (CHECK, "POST") => readings::check(Asked::by(request)?).await,
+            (LEDGER, "POST") => readings::ledger(Asked::by(request)?).await,
             (SELF, "GET") => self.process.tell(Asked::by(request)?).await,
             (SELF, "POST") => self.process.obey(Asked::by(request)?).await,
-            (known @ ("ping" | TRIAGE | LIVE | HUNT | CHECK | SELF), _) => {
+            (known @ ("ping" | TRIAGE | LIVE | HUNT | CHECK | LEDGER | SELF), _) => {
                 let method = match known {
                     "ping" => "GET",
                     SELF => "GET and POST",
@@ -106,7 +108,7 @@ impl Endpoint {
             _ => Err(Refusal::new(
                 404,
                 format!(
-                    "there is GET {NAME}/ping and {SELF}, and POST {NAME}/{TRIAGE}, {LIVE}, {HUNT}, {CHECK} and {SELF}"
+                    "there is GET {NAME}/ping and {SELF}, and POST {NAME}/{TRIAGE}, {LIVE}, {HUNT}, {CHECK}, {LEDGER} and {SELF}"
                 ),
             )),
         }
@@ -199,6 +201,7 @@ impl From<JobError> for Refusal {
     fn from(error: JobError) -> Self {
         match error {
             JobError::Splunkd(error) => error.into(),
+            error if error.is_too_much() => Self::new(413, error),
             error if error.is_the_callers() => Self::new(400, error),
             error => Self::new(500, error),
         }

@@ -5,6 +5,7 @@ mod arguments;
 mod check;
 mod get;
 mod hunt;
+mod ledger;
 mod reconcile;
 mod talk;
 #[cfg(test)]
@@ -60,6 +61,7 @@ enum Wish {
     Reconcile(Box<reconcile::Wish>),
     Hunt(hunt::Wish),
     Check(check::Wish),
+    Ledger(ledger::Wish),
 }
 
 impl Wish {
@@ -71,8 +73,9 @@ impl Wish {
             "defenderreconcile" => Self::Reconcile(Box::new(reconcile::Wish::read(&call.args)?)),
             "defenderhunt" => Self::Hunt(hunt::Wish::read(&call.args)?),
             "defendercheck" => Self::Check(check::Wish::read(&call.args)?),
+            "defenderledger" => Self::Ledger(ledger::Wish::read(&call.args)?),
             _ => bail!(
-                "there is no search command \"{}\"; there are defenderupdate, defenderundo, defenderget, defenderreconcile, defenderhunt, defendercheck",
+                "there is no search command \"{}\"; there are defenderupdate, defenderundo, defenderget, defenderreconcile, defenderhunt, defendercheck, defenderledger",
                 name.escape_debug()
             ),
         })
@@ -86,6 +89,7 @@ impl Wish {
             Self::Reconcile(wish) => wish.carry_out(call, talk).await,
             Self::Hunt(wish) => wish.carry_out(call, talk).await,
             Self::Check(wish) => wish.carry_out(call, talk).await,
+            Self::Ledger(wish) => wish.carry_out(call, talk).await,
         }
     }
 }

@@ -2,7 +2,7 @@
 //! ledger, or out of the REST endpoint's answer.
 
 use crate::splunk::splunkd::SplunkdError;
-use crate::triage::{Entry, Field, Outcome, State, Wake};
+use crate::triage::{Entry, Field, Outcome, State};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
@@ -81,7 +81,7 @@ pub struct Answer {
     pub handed_back: Vec<usize>,
     /// What these rows left behind, for those that come after them.
     #[serde(default)]
-    pub wake: Wake,
+    pub carry_over: Option<String>,
 }
 
 impl Answer {

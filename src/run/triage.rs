@@ -2,9 +2,11 @@
 
 use super::account::BadLimit;
 use super::course::GRACE;
-use crate::splunk::results;
+use crate::splunk::results::{self, ResultsError};
 use crate::splunk::splunkd::SplunkdError;
-use crate::triage::{Action, Form, FormError, Limits, Row, Subject, TriageError, Wake};
+use crate::triage::{
+    Action, ENTRIES, Entry, Form, FormError, Limits, Outcome, Row, Subject, TriageError, Via,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -44,9 +46,23 @@ pub struct Job {
     /// nowhere: whoever asked will ask again.
     #[serde(default)]
     pub hand_back: bool,
-    /// What the run's earlier rows left behind, as the answer about them says.
-    #[serde(default, skip_serializing_if = "Wake::is_empty")]
-    pub wake: Wake,
+    /// What the run's earlier rows left behind, as the answer about them says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub carry_over: Option<String>,
+    /// The user the alert's payload names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alert_user: Option<String>,
+}
+
+/// Whatever the settings say, so many rows are taken.
+pub const LEAST_ROWS: usize = 10_000;
+/// So many rows may name no target, each with an outcome of its own.
+pub const MOST_NAMELESS: usize = 100;
+
+/// So many rows are taken of a run that may have so many targets.
+pub const fn most_rows(max_targets: usize) -> usize {
+    let most = max_targets.saturating_mul(10);
+    if most > LEAST_ROWS { most } else { LEAST_ROWS }
 }
 
 /// What the rows are about.
@@ -85,7 +101,7 @@ pub enum Cell {
 
 impl Cell {
     /// As text, each; what is no text, number or truth is left out.
-    fn values(&self) -> Vec<String> {
+    pub fn values(&self) -> Vec<String> {
         let text = |value: &Value| match value {
             Value::String(text) => Some(text.clone()),
             Value::Number(_) | Value::Bool(_) => Some(value.to_string()),
@@ -129,8 +145,14 @@ pub enum JobError {
     Name { what: &'static str, shown: String },
     #[error("{0} holds several values, and takes one")]
     Several(String),
-    #[error("there is no row to act on")]
+    #[error("there is no row to act on: the search found nothing, or its results are gone")]
     NoRow,
+    #[error(
+        "the results file is gone, so the rows are not known: nothing was written. Splunk keeps results for the `ttl` of the action; run the search again"
+    )]
+    RowsGone,
+    #[error(transparent)]
+    Rows(#[from] ResultsError),
     #[error("numbers must hold one number for each row, each of 1 or more and once")]
     Numbers,
     #[error(transparent)]
@@ -145,6 +167,44 @@ pub enum JobError {
         first: usize,
         earlier: usize,
     },
+    #[error(
+        "there are {rows} rows, {most} are taken (ten times [triage] max_targets, and never fewer than {LEAST_ROWS}): narrow the search; nothing was written"
+    )]
+    TooManyRows { rows: usize, most: usize },
+    #[error(
+        "the rows name {named} targets, counting one again wherever it is named again, and {most} are taken: name each target once; nothing was written"
+    )]
+    TooMuchNamed { named: usize, most: usize },
+    #[error(
+        "{rows} rows name no target, and more than {MOST_NAMELESS} are taken for a mistake: each needs a field with the id, or id_field must name the one it has; nothing was written"
+    )]
+    Nameless { rows: usize },
+    #[error(
+        "the rows have {nodes} values, {most} are taken at once: send fewer rows at a time, with fewer fields"
+    )]
+    TooManyValues { nodes: usize, most: usize },
+    #[error(
+        "batch \"{batch}\" has {targets} distinct targets with those of its earlier requests, {max} are allowed: narrow the search, or raise max_targets; nothing was written"
+    )]
+    BatchTooLarge {
+        batch: String,
+        targets: usize,
+        max: usize,
+    },
+    #[error(
+        "row {row} of an undo needs the entries of one target of batch \"{batch}\" in the field {ENTRIES}, as they stand in the ledger"
+    )]
+    NoEntries { row: usize, batch: String },
+    #[error(
+        "row {row} would undo what this app's signature does not stand for: an entry of the ledger is {judged}"
+    )]
+    NotOurs { row: usize, judged: &'static str },
+    #[error("entries of the ledger cannot be judged here, so nothing is undone: {0}")]
+    NoKey(String),
+    #[error(
+        "carry_over is not what the answer about this batch's earlier rows said to this user: send it as it came, or leave it out"
+    )]
+    CarryOver,
     #[error("the rows cannot be sent to the app's REST endpoint: {0}")]
     Unsendable(serde_json::Error),
     #[error(transparent)]
@@ -154,9 +214,20 @@ pub enum JobError {
 }
 
 impl JobError {
+    /// Whether there is too much of it, so that less would be taken.
+    pub const fn is_too_much(&self) -> bool {
+        matches!(
+            self,
+            Self::TooManyRows { .. } | Self::TooMuchNamed { .. } | Self::TooManyValues { .. }
+        )
+    }
+
     /// Whether whoever asked has to ask differently.
     pub const fn is_the_callers(&self) -> bool {
-        !matches!(self, Self::MaxTargets(_) | Self::Splunkd(_))
+        !matches!(
+            self,
+            Self::MaxTargets(_) | Self::Splunkd(_) | Self::NoKey(_)
+        )
     }
 }
 
@@ -188,7 +259,48 @@ impl Job {
             numbers: Vec::new(),
             seconds: None,
             hand_back: false,
-            wake: Wake::default(),
+            carry_over: None,
+            alert_user: None,
+        }
+    }
+
+    /// The ledger's entry of a call that was refused as a whole.
+    pub fn refused(&self, actor: &str, via: Via, outcome: Outcome, why: &str) -> Entry {
+        let form = |name: &str| self.form.get(name)?.values().pop();
+        let dry_run = form("dry_run").and_then(|text| crate::triage::flag(&text).ok());
+        let text = |text: &Option<String>| text.as_deref().map(line);
+        Entry {
+            time: format!("{:.3}", jiff::Timestamp::now()),
+            action: named("action", self.action.clone()).unwrap_or_else(|_| "unknown".to_owned()),
+            batch: self
+                .batch
+                .clone()
+                .and_then(|id| named("batch", id).ok())
+                .unwrap_or_else(|| batch(None)),
+            marker: None,
+            row: 0,
+            subject: self.subject.into(),
+            target: None,
+            merged_into: None,
+            outcome,
+            message: line(why),
+            changed: Vec::new(),
+            verified: None,
+            dry_run: dry_run.unwrap_or(false),
+            undoes: None,
+            actor: actor.to_owned(),
+            alert_user: text(&self.alert_user),
+            via,
+            account: form("account").map(|account| shown(&account)),
+            api: None,
+            request_id: None,
+            attempts: None,
+            latency_ms: None,
+            sid: text(&self.sid),
+            search_name: text(&self.search_name),
+            before: None,
+            after: None,
+            requested: None,
         }
     }
 
@@ -198,6 +310,7 @@ impl Job {
             batch: self.batch.clone(),
             sid: self.sid.clone(),
             search_name: self.search_name.clone(),
+            alert_user: self.alert_user.clone(),
             ..Self::new(&self.action, self.subject, self.form.clone(), Vec::new())
         }
     }
@@ -215,6 +328,7 @@ impl Job {
     pub fn into_action(
         self,
         actor: &str,
+        via: Via,
         accounts: BTreeSet<String>,
         max_targets: usize,
     ) -> Result<(Action, Vec<Row>), JobError> {
@@ -242,6 +356,8 @@ impl Job {
             name: named("action", self.action)?,
             batch,
             actor: actor.to_owned(),
+            alert_user: self.alert_user.map(|user| line(&user)),
+            via,
             form,
             limits: Limits {
                 max_targets,
@@ -298,7 +414,7 @@ mod tests {
     fn action(json: &str) -> Result<(Action, Vec<Row>), String> {
         let job: Job = serde_json::from_str(json).map_err(|error| error.to_string())?;
         let accounts = BTreeSet::from(["contoso".to_owned()]);
-        job.into_action("ann", accounts, 1)
+        job.into_action("ann", Via::Direct, accounts, 1)
             .map_err(|error| error.to_string())
     }
 

@@ -4,11 +4,15 @@
 
 use super::course::Course;
 use super::home;
+use super::triage::JobError;
 use crate::disk;
-use crate::triage::Clock as _;
+use crate::triage::{Clock as _, Target};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 const PAUSE: Duration = Duration::from_millis(50);
@@ -23,25 +27,119 @@ const NOTE: u64 = 1024;
 /// Held while a run is at its batch. Nobody else is until it is dropped, or the
 /// process ends, however it ends.
 #[derive(Debug)]
-pub struct Turn(File);
+pub struct Turn {
+    lock: File,
+    /// What the batches of this turn have named so far.
+    counted: PathBuf,
+}
+
+/// So long a batch's targets are remembered.
+const DAY: i64 = 24 * 60 * 60;
+/// Bytes of what is remembered: far more than a day's batches of one turn name.
+const MOST_COUNTED: u64 = 16 << 20;
+
+/// The distinct targets of a batch, as hashes.
+#[derive(Default, Serialize, Deserialize)]
+struct Counted {
+    /// When it last came, in seconds since 1970.
+    at: i64,
+    targets: BTreeSet<u64>,
+}
 
 impl Turn {
     /// Takes a free turn; whether the run before, of the same batch, was cut off.
-    fn begin(mut file: File, batch: &str) -> io::Result<(Self, bool)> {
+    fn begin(mut file: File, batch: &str, counted: PathBuf) -> io::Result<(Self, bool)> {
         let mut note = Vec::new();
         (&file).take(NOTE).read_to_end(&mut note)?;
         file.rewind()?;
         file.set_len(0)?;
         file.write_all(batch.as_bytes())?;
-        Ok((Self(file), note == batch.as_bytes()))
+        let turn = Self {
+            lock: file,
+            counted,
+        };
+        Ok((turn, note == batch.as_bytes()))
+    }
+
+    /// Counts what the batch names, together with what its earlier requests on
+    /// this machine named.
+    ///
+    /// # Errors
+    /// If that is more than `max`: it is not counted then.
+    pub fn count(
+        &self,
+        batch: &str,
+        targets: &BTreeSet<(String, Target)>,
+        max: usize,
+    ) -> Result<(), JobError> {
+        let mut batches = self.counted().unwrap_or_else(|error| {
+            tracing::warn!("{}: {error}; counted anew", self.counted.display());
+            BTreeMap::new()
+        });
+        let now = jiff::Timestamp::now().as_second();
+        batches.retain(|_, counted| (now - DAY..=now + DAY).contains(&counted.at));
+        let counted = batches.entry(batch.to_owned()).or_default();
+        counted.at = now;
+        let before = counted.targets.len();
+        counted.targets.extend(targets.iter().map(hash));
+        let all = counted.targets.len();
+        if all > max {
+            return Err(JobError::BatchTooLarge {
+                batch: batch.to_owned(),
+                targets: all,
+                max,
+            });
+        }
+        if all > before
+            && let Err(error) = self.remember(&batches)
+        {
+            tracing::warn!(
+                "{}: {error}; the limit of targets holds for this request alone",
+                self.counted.display()
+            );
+        }
+        Ok(())
+    }
+
+    fn counted(&self) -> io::Result<BTreeMap<String, Counted>> {
+        let file = match File::open(&self.counted) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
+            file => file?,
+        };
+        let mut json = Vec::new();
+        file.take(MOST_COUNTED).read_to_end(&mut json)?;
+        Ok(serde_json::from_slice(&json)?)
+    }
+
+    fn remember(&self, batches: &BTreeMap<String, Counted>) -> io::Result<()> {
+        disk::put(&self.counted, &serde_json::to_vec(batches)?)
     }
 
     /// All that was written had its answer, or was looked for.
     pub fn over(self) {
-        if let Err(error) = self.0.set_len(0) {
+        if let Err(error) = self.lock.set_len(0) {
             tracing::debug!("the next run of this batch will wait without need: {error}");
         }
     }
+}
+
+fn hash((account, target): &(String, Target)) -> u64 {
+    let mut hash = Sha256::new();
+    for part in [
+        account.as_str(),
+        "\n",
+        &target.subject.to_string(),
+        "\n",
+        &target.id,
+    ] {
+        hash.update(part);
+    }
+    let hash = hash.finalize();
+    let (first, _) = hash
+        .as_slice()
+        .split_first_chunk()
+        .unwrap_or((&[0; 8], &[]));
+    u64::from_be_bytes(*first)
 }
 
 /// Waits until no other run on this machine is at the batch, and what one that
@@ -75,7 +173,8 @@ async fn held(folder: &Path, batch: &str, course: &Course) -> io::Result<Option<
             TryLockError::WouldBlock => tokio::time::sleep(PAUSE).await,
         }
     }
-    let (turn, cut_off) = Turn::begin(file, batch)?;
+    let counted = folder.join(format!("turn-{slot:03x}.json"));
+    let (turn, cut_off) = Turn::begin(file, batch, counted)?;
     if cut_off {
         tracing::info!(
             "an earlier run of this batch was cut off: Defender gets {} s to show what it wrote",
@@ -112,7 +211,10 @@ mod tests {
     #[test]
     fn a_run_that_was_cut_off_is_known_by_its_batch() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        let begin = |batch| Turn::begin(file.reopen().unwrap(), batch).unwrap();
+        let begin = |batch| {
+            let counted = PathBuf::from("/nowhere/turn.json");
+            Turn::begin(file.reopen().unwrap(), batch, counted).unwrap()
+        };
         let (first, cut_off) = begin("batch-1");
         assert!(!cut_off);
         drop(first);
@@ -124,6 +226,33 @@ mod tests {
         drop(third);
         let (_, cut_off) = begin("batch-2");
         assert!(!cut_off, "another batch");
+    }
+
+    #[tokio::test]
+    async fn a_batch_has_so_many_targets_in_all_its_requests_together() {
+        let folder = tempfile::tempdir().unwrap();
+        let targets = |ids: std::ops::Range<u32>| -> BTreeSet<(String, Target)> {
+            let target = |id: u32| Target {
+                subject: crate::triage::Subject::Alert,
+                id: id.to_string(),
+            };
+            ids.map(|id| ("contoso".to_owned(), target(id))).collect()
+        };
+        let turn = async |batch| {
+            let course = Course::of(Duration::ZERO);
+            held(folder.path(), batch, &course).await.unwrap().unwrap()
+        };
+        for ids in [0..4, 2..5, 0..5] {
+            let turn = turn("b").await;
+            assert!(turn.count("b", &targets(ids), 5).is_ok());
+            turn.over();
+        }
+        let more = turn("b").await.count("b", &targets(5..6), 5);
+        let why = more.unwrap_err().to_string();
+        assert!(why.contains("batch \"b\" has 6 distinct targets"), "{why}");
+        // What was refused counts for nothing, and another batch for itself.
+        assert!(turn("b").await.count("b", &targets(0..5), 5).is_ok());
+        assert!(turn("c").await.count("c", &targets(5..10), 5).is_ok());
     }
 
     #[tokio::test]

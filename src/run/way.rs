@@ -12,10 +12,11 @@ use super::bench::{Bench, Order};
 use super::course::{Course, GRACE};
 use super::ledger::Delivery;
 use super::permission::{Caller, EVENTS, SECRETS};
+use super::signature;
 use super::told::{Answer, Told};
-use super::triage::{Job, JobError, batch};
+use super::triage::{Job, JobError, MOST_NAMELESS, batch};
 use crate::splunk::splunkd::{Errand, Splunkd};
-use crate::triage::{Entry, Ledger, Outcome, Summary, Target, TriageError, Wake, targets};
+use crate::triage::{Entry, Ledger, Outcome, Summary, Target, TriageError, Via, Wake, targets};
 use std::collections::HashSet;
 use std::time::Duration;
 
@@ -47,9 +48,15 @@ pub struct Way {
     /// Bytes the endpoint takes at once, as far as is known.
     largest: usize,
     rows: usize,
+    /// Of the rows so far: how many name no target, how many targets the others
+    /// name, and which ones.
+    nameless: usize,
+    named: usize,
     targets: HashSet<(String, Target)>,
-    /// What the incidents of the rows so far left behind.
+    /// What the incidents of the rows so far left behind; and, where the endpoint
+    /// carried them out, the same in its words.
     wake: Wake,
+    carry_over: Option<String>,
 }
 
 impl Way {
@@ -58,15 +65,30 @@ impl Way {
     /// # Errors
     /// If the settings cannot be read.
     pub async fn of(splunkd: Splunkd, caller: Caller) -> Result<Self, JobError> {
+        // Who may read it writes it: nobody is asked for it in vain.
+        let key = match caller.reads_secrets() {
+            true => match signature::key(&splunkd).await {
+                Ok(key) => Some(key),
+                Err(error) => {
+                    tracing::warn!("outcomes recorded by this process are not signed: {error}");
+                    None
+                }
+            },
+            false => None,
+        };
+        let bench = Bench::of(&splunkd, &splunkd, Via::Direct, key).await?;
         Ok(Self {
             through_endpoint: !(caller.reads_secrets() && caller.sends_events()),
-            bench: Bench::of(&splunkd, &splunkd).await?,
-            delivery: Delivery::new(&splunkd),
+            delivery: bench.delivery(&splunkd),
+            bench,
             caught_up: false,
             largest: LARGEST,
             rows: 0,
+            nameless: 0,
+            named: 0,
             targets: HashSet::new(),
             wake: Wake::default(),
+            carry_over: None,
             caller,
             splunkd,
         })
@@ -75,6 +97,25 @@ impl Way {
     /// Who asks.
     pub fn user(&self) -> &str {
         &self.caller.user
+    }
+
+    /// Most rows of a run.
+    pub const fn most_rows(&self) -> usize {
+        self.bench.most_rows()
+    }
+
+    /// Records that the run, or these rows of it, came to nothing, so that people
+    /// find it: one event, however many rows. What the endpoint refused, it has
+    /// recorded itself.
+    pub async fn refused(&mut self, job: &Job, error: &JobError) {
+        let outcome = match error {
+            JobError::Splunkd(error) if error.refused_by_endpoint() => return,
+            error if error.is_the_callers() => Outcome::Invalid,
+            _ => Outcome::Failed,
+        };
+        let (user, via) = (&self.caller.user, self.bench.via());
+        let entry = job.refused(user, via, outcome, &error.to_string());
+        self.delivery.deliver(&entry).await;
     }
 
     /// Carries out the next rows of the run. Rows are counted from its first
@@ -91,11 +132,31 @@ impl Way {
         course: &Course,
         tell: &mut dyn FnMut(Told),
     ) -> Result<Summary, JobError> {
+        job.batch.get_or_insert_with(|| batch(None));
+        let called = job.without_rows();
+        let carried_out = self.begin(job, actor, course, tell).await;
+        if let Err(error) = &carried_out {
+            self.refused(&called, error).await;
+        }
+        carried_out
+    }
+
+    async fn begin(
+        &mut self,
+        mut job: Job,
+        actor: &str,
+        course: &Course,
+        tell: &mut dyn FnMut(Told),
+    ) -> Result<Summary, JobError> {
         let first = self.rows + 1;
         let all = job.rows.len();
         self.rows += all;
+        let most = self.most_rows();
+        if self.rows > most {
+            let rows = self.rows;
+            return Err(JobError::TooManyRows { rows, most });
+        }
         job.numbers = (first..=self.rows).collect();
-        job.batch.get_or_insert_with(|| batch(None));
         let mut order = self.bench.order(job.clone(), actor)?;
         self.count(&order, first)?;
         let mut rows = Rows {
@@ -117,6 +178,16 @@ impl Way {
 
     /// The limit holds for the run, not for each of its parts.
     fn count(&mut self, order: &Order, first: usize) -> Result<(), JobError> {
+        self.nameless += order.nameless;
+        if self.nameless > MOST_NAMELESS {
+            let rows = self.nameless;
+            return Err(JobError::Nameless { rows });
+        }
+        self.named += order.named;
+        if self.named > self.most_rows() {
+            let (named, most) = (self.named, self.most_rows());
+            return Err(JobError::TooMuchNamed { named, most });
+        }
         let earlier = self.targets.len();
         self.targets
             .extend(targets(&order.action.form, &order.rows));
@@ -146,6 +217,9 @@ impl Way {
             self.delivery.catch_up().await;
         }
         self.delivery.take_heart();
+        if let Some(text) = self.carry_over.take() {
+            self.wake = self.bench.carried_over(&text, order).unwrap_or_default();
+        }
         let mut ledger = Outcomes {
             delivery: &mut self.delivery,
             tell,
@@ -183,7 +257,7 @@ impl Way {
             let error = match asked.await {
                 Ok(Some(answer)) => match Answer::read(&answer, count) {
                     Ok(mut answer) => {
-                        self.wake = std::mem::take(&mut answer.wake);
+                        self.carry_over = answer.carry_over.take();
                         let before = rows.left.len();
                         rows.took(count, answer, tell);
                         // Whatever keeps it from beginning for so long will go on.
@@ -246,7 +320,7 @@ impl Way {
             let part = Job {
                 seconds: Some(left.min(PART).as_secs().max(1)),
                 hand_back: left > PART && again,
-                wake: self.wake.clone(),
+                carry_over: self.carry_over.clone(),
                 ..rows.part(job, count)
             };
             let body = body_of(&part)?;

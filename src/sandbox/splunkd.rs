@@ -33,6 +33,8 @@ pub struct Splunkd {
 struct Shared {
     known: Known,
     authorization: String,
+    /// Secrets kept since, by name.
+    kept: Mutex<BTreeMap<String, String>>,
     received: Mutex<Vec<Received>>,
 }
 
@@ -40,6 +42,7 @@ struct Shared {
 #[derive(Debug, Clone)]
 pub struct Received {
     pub sourcetype: String,
+    pub source: String,
     pub body: String,
 }
 
@@ -51,12 +54,14 @@ pub async fn start(known: Known) -> std::io::Result<Splunkd> {
     let shared = Arc::new(Shared {
         known,
         authorization: format!("Splunk {session_key}"),
+        kept: Mutex::default(),
         received: Mutex::default(),
     });
     let app = "/servicesNS/nobody/defender_bridge";
     let router = Router::new()
         .route(&format!("{app}/configs/{{conf}}"), get(stanzas))
         .route(&format!("{app}/configs/{{conf}}/{{stanza}}"), get(stanza))
+        .route(&format!("{app}/storage/passwords"), post(keep))
         .route(&format!("{app}/storage/passwords/{{entry}}"), get(password))
         .route(
             "/services/authentication/current-context",
@@ -188,17 +193,43 @@ async fn password(
     headers: HeaderMap,
 ) -> Result<Answer, Answer> {
     shared.admit(&headers)?;
-    let user = &shared.known.account;
-    if entry != format!("defender_bridge:{user}:") {
+    let name = entry.strip_prefix("defender_bridge:");
+    let name = name.and_then(|name| name.strip_suffix(':'));
+    let kept = shared.kept.lock().unwrap_or_else(PoisonError::into_inner);
+    let secret = name.and_then(|name| match name == shared.known.account {
+        true => Some(&shared.known.secret),
+        false => kept.get(name),
+    });
+    let Some(secret) = secret else {
         return Err(said(StatusCode::NOT_FOUND, "Could not find object"));
-    }
+    };
     let content = json!({
         "realm": "defender_bridge",
-        "username": user,
-        "clear_password": shared.known.secret,
+        "username": name,
+        "clear_password": secret,
         "password": "********",
     });
     Ok(entries(&[(&entry, content)]))
+}
+
+async fn keep(
+    State(shared): State<Arc<Shared>>,
+    headers: HeaderMap,
+    Form(form): Form<BTreeMap<String, String>>,
+) -> Result<Answer, Answer> {
+    shared.admit(&headers)?;
+    let (Some(name), Some(secret)) = (form.get("name"), form.get("password")) else {
+        return Err(said(
+            StatusCode::BAD_REQUEST,
+            "name and password are required",
+        ));
+    };
+    let mut kept = shared.kept.lock().unwrap_or_else(PoisonError::into_inner);
+    if kept.contains_key(name) {
+        return Err(said(StatusCode::CONFLICT, "the object already exists"));
+    }
+    kept.insert(name.clone(), secret.clone());
+    Ok((StatusCode::CREATED, Json(json!({"entry": []}))))
 }
 
 async fn receive(
@@ -210,6 +241,7 @@ async fn receive(
     shared.admit(&headers)?;
     let event = Received {
         sourcetype: query.get("sourcetype").cloned().unwrap_or_default(),
+        source: query.get("source").cloned().unwrap_or_default(),
         body: String::from_utf8_lossy(&body).into_owned(),
     };
     shared
@@ -246,6 +278,7 @@ async fn search(
 }
 
 /// `search a=b c="d" | fields _raw` as its pairs; none if it is another search.
+/// A macro says where to look, and there is one place only.
 fn terms(text: &str) -> Option<Vec<(&str, &str)>> {
     let terms = text
         .strip_prefix("search ")?
@@ -257,7 +290,8 @@ fn terms(text: &str) -> Option<Vec<(&str, &str)>> {
             .and_then(|rest| rest.strip_suffix('"'));
         Some((field, bare.unwrap_or(value)))
     };
-    terms.split(' ').map(pair).collect()
+    let terms = terms.split(' ').filter(|term| !term.starts_with('`'));
+    terms.map(pair).collect()
 }
 
 impl Received {
@@ -266,6 +300,10 @@ impl Received {
         match field {
             "index" => true,
             "sourcetype" => self.sourcetype == value,
+            "source" => match value.strip_suffix('*') {
+                Some(begins) => self.source.starts_with(begins),
+                None => self.source == value,
+            },
             field => serde_json::from_str::<Value>(&self.body)
                 .is_ok_and(|event| event.get(field).and_then(Value::as_str) == Some(value)),
         }
@@ -280,16 +318,18 @@ mod tests {
     fn a_search_finds_what_all_its_terms_say() {
         let event = Received {
             sourcetype: "s".to_owned(),
+            source: "app:x".to_owned(),
             body: r#"{"batch":"b","row":1}"#.to_owned(),
         };
         let finds = |text: &str| {
             let terms = terms(text)?;
             Some(terms.iter().all(|(field, value)| event.says(field, value)))
         };
-        let found = r#"search index=* sourcetype="s" batch="b" | fields _raw"#;
+        let found = r#"search `here` sourcetype="s" source="app:*" batch="b" | fields _raw"#;
         assert_eq!(finds(found), Some(true));
         assert_eq!(finds(&found.replace("\"b\"", "\"c\"")), Some(false));
         assert_eq!(finds(&found.replace("\"s\"", "\"t\"")), Some(false));
+        assert_eq!(finds(&found.replace("app:", "other:")), Some(false));
         assert_eq!(finds("search x | fields _raw"), None);
         assert_eq!(finds("| makeresults"), None);
     }

@@ -4,6 +4,7 @@
 use super::results::{Results, ResultsError, Row};
 use secrecy::SecretString;
 use serde_json::Value;
+use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -65,14 +66,19 @@ impl Payload {
             return Err(PayloadError::TooLarge);
         }
         let json = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&bytes);
-        match json.trim_ascii_start().first() {
+        let json = json.trim_ascii();
+        match json.first() {
             None => return Err(PayloadError::Empty),
             Some(b'<') => return Err(PayloadError::Xml),
             Some(_) => {}
         }
-        match serde_json::from_slice(json) {
-            Ok(Value::Object(members)) => Ok(Self::from(members)),
-            Ok(_) => Err(PayloadError::Malformed { line: 1, column: 1 }),
+        // A list would be taken for nothing at all.
+        if json.first() != Some(&b'{') {
+            return Err(PayloadError::Malformed { line: 1, column: 1 });
+        }
+        let json = mended(json);
+        match serde_json::from_str::<Members<'_>>(&json) {
+            Ok(members) => Ok(Self::of(&members)),
             Err(error) => Err(PayloadError::Malformed {
                 line: error.line(),
                 column: error.column(),
@@ -153,13 +159,15 @@ impl Iterator for Rows {
     }
 }
 
-impl From<serde_json::Map<String, Value>> for Payload {
-    fn from(mut members: serde_json::Map<String, Value>) -> Self {
-        let mut text = |name: &str| {
-            members
-                .remove(name)
-                .and_then(scalar)
-                .filter(|text| !text.is_empty())
+/// Members as they stand, each read only where it is wanted: what nobody wants
+/// may be written in any way, and be nested as deep as it likes.
+type Members<'j> = BTreeMap<String, &'j RawValue>;
+
+impl Payload {
+    fn of(members: &Members<'_>) -> Self {
+        let text = |name: &str| {
+            let value = members.get(name).and_then(|value| read(value))?;
+            scalar(value).filter(|text| !text.is_empty())
         };
         Self {
             app: text("app"),
@@ -174,22 +182,59 @@ impl From<serde_json::Map<String, Value>> for Payload {
             session_key: text("session_key").map(SecretString::from),
             sid: text("sid"),
             result_id: text("result_id"),
-            configuration: object(members.remove("configuration"))
+            configuration: object(members.get("configuration"))
                 .filter_map(|(name, value)| Some((name, scalar(value)?)))
                 .collect(),
-            result: object(members.remove("result"))
+            result: object(members.get("result"))
                 .map(|(name, value)| (name, values(value)))
                 .collect(),
         }
     }
 }
 
-fn object(value: Option<Value>) -> impl Iterator<Item = (String, Value)> {
-    let members = match value {
-        Some(Value::Object(members)) => Some(members),
-        _ => None,
-    };
-    members.into_iter().flatten()
+/// The JSON of splunkd, who copies text of events into it, with what no reader
+/// takes replaced: bytes that are no UTF-8, control characters, and halves of
+/// surrogate pairs, which are left where a text was cut inside a character.
+fn mended(json: &[u8]) -> String {
+    let json = String::from_utf8_lossy(json);
+    let mut whole = String::with_capacity(json.len());
+    let mut rest = json.as_ref();
+    while let Some(at) = rest.find(|c: char| c == '\\' || c < ' ') {
+        let (plain, tail) = rest.split_at_checked(at).unwrap_or((rest, ""));
+        whole.push_str(plain);
+        let (taken, size) = match (unit(tail), tail.get(6..).and_then(unit)) {
+            (Some(0xD800..=0xDBFF), Some(0xDC00..=0xDFFF)) => (tail.get(..12), 12),
+            (Some(0xD800..=0xDFFF), _) => (Some("\\ufffd"), 6),
+            (Some(_), _) => (tail.get(..6), 6),
+            (None, _) if tail.starts_with('\\') => {
+                let next = tail.chars().nth(1).map_or(0, char::len_utf8);
+                (tail.get(..=next), next + 1)
+            }
+            (None, _) => (Some(" "), 1),
+        };
+        whole.push_str(taken.unwrap_or_default());
+        rest = tail.get(size..).unwrap_or_default();
+    }
+    whole.push_str(rest);
+    whole
+}
+
+/// The code unit of an escape `\uXXXX` at the beginning.
+fn unit(text: &str) -> Option<u16> {
+    let digits = text.strip_prefix("\\u")?.get(..4)?;
+    let plain = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    plain.then(|| u16::from_str_radix(digits, 16).ok())?
+}
+
+/// None if it is nested deeper than anybody's value.
+fn read(value: &RawValue) -> Option<Value> {
+    serde_json::from_str(value.get()).ok()
+}
+
+fn object(value: Option<&&RawValue>) -> impl Iterator<Item = (String, Value)> {
+    let members = value.and_then(|value| serde_json::from_str::<Members<'_>>(value.get()).ok());
+    let members = members.into_iter().flatten();
+    members.filter_map(|(name, value)| Some((name, read(value)?)))
 }
 
 fn values(value: Value) -> Vec<String> {
@@ -313,6 +358,47 @@ mod tests {
     }
 
     #[test]
+    fn text_nobody_needs_stops_nothing() {
+        let deep = format!("{}1{}", "[".repeat(300), "]".repeat(300));
+        let odd: [&[u8]; 6] = [
+            br#""cut \ud83d""#,
+            br#""cut \ud83d and \udE00\ud83d\ude00 \\ud83d""#,
+            b"\"odd \x8e byte\"",
+            b"\"a raw \x01 and \x1b\n\"",
+            deep.as_bytes(),
+            br#"[null, {"a": "\udfff"}]"#,
+        ];
+        for text in odd {
+            for name in ["title", "cut \\ud83d"] {
+                let result = [
+                    b"{\"",
+                    name.as_bytes(),
+                    b"\": ",
+                    text,
+                    b", \"id\": \"da1\"}",
+                ]
+                .concat();
+                let json = [
+                    br#"{"result": "#.as_slice(),
+                    &result,
+                    br#", "search_name": "#,
+                    text,
+                    br#", "session_key": "k", "server_uri": "https://x", "configuration": {"status": "resolved", "comment": "#,
+                    text,
+                    b"}}",
+                ]
+                .concat();
+                let payload = Payload::read(json.as_slice()).unwrap();
+                assert_eq!(payload.session_key.as_ref().unwrap().expose_secret(), "k");
+                assert_eq!(payload.param("status"), Some("resolved"));
+                assert_eq!(payload.result.get("id"), Some("da1"));
+            }
+        }
+        let pair = payload(r#"{"owner": "\ud83d\ude00 \ud83d\\"}"#);
+        assert_eq!(pair.owner.as_deref(), Some("\u{1F600} \u{FFFD}\\"));
+    }
+
+    #[test]
     fn older_splunk_names_the_row_through_the_file() {
         let old = payload(r#"{"results_file":"/d/s1/per_result_alert/tmp_7.csv.gz"}"#);
         assert!(old.per_result());
@@ -328,6 +414,15 @@ mod tests {
         #[test]
         fn any_bytes_are_read_or_refused(bytes: Vec<u8>) {
             drop(Payload::read(bytes.as_slice()));
+        }
+
+        #[test]
+        fn what_is_json_already_is_mended_to_the_same(text: String, cut in r#"(\\u[0-9a-fD]{4}|\\[\\nu]|[a-z"]){0,8}"#) {
+            let json = serde_json::to_string(&text).unwrap();
+            prop_assert_eq!(mended(json.as_bytes()), json);
+            // However it was cut, what is mended once needs no mending.
+            let once = mended(cut.as_bytes());
+            prop_assert_eq!(mended(once.as_bytes()), once);
         }
     }
 }

@@ -60,6 +60,9 @@ impl FromIterator<(String, Vec<String>)> for Row {
     }
 }
 
+/// Bytes of a results file, unpacked: 10 000 rows of 25 kB.
+const MOST_BYTES: u64 = 256 << 20;
+
 /// The rows of one results file, read as they are asked for.
 pub struct Results {
     at: PathBuf,
@@ -88,9 +91,9 @@ impl Results {
         let mut file = BufReader::new(File::open(at).map_err(failing)?);
         let gzipped = file.fill_buf().map_err(failing)?.starts_with(&[0x1F, 0x8B]);
         let plain: Box<dyn Read + Send> = if gzipped {
-            Box::new(WithoutNul(MultiGzDecoder::new(file)))
+            Box::new(WithoutNul(Bounded::new(MultiGzDecoder::new(file))))
         } else {
-            Box::new(WithoutNul(file))
+            Box::new(WithoutNul(Bounded::new(file)))
         };
         let mut reader = csv::ReaderBuilder::new()
             .has_headers(false)
@@ -207,6 +210,38 @@ fn several(text: &str) -> Option<Vec<String>> {
     }
 }
 
+/// Fails beyond so many bytes: a small file may unpack to any size.
+struct Bounded<R> {
+    from: R,
+    left: u64,
+}
+
+impl<R> Bounded<R> {
+    const fn new(from: R) -> Self {
+        Self {
+            from,
+            left: MOST_BYTES,
+        }
+    }
+}
+
+impl<R: Read> Read for Bounded<R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let read = self.from.read(into)?;
+        match self.left.checked_sub(read as u64) {
+            Some(left) => self.left = left,
+            None => {
+                let why = format!(
+                    "it holds more than {} MB: keep fewer fields (| fields ...)",
+                    MOST_BYTES >> 20
+                );
+                return Err(io::Error::new(io::ErrorKind::FileTooLarge, why));
+            }
+        }
+        Ok(read)
+    }
+}
+
 /// Leaves out NUL bytes, which stand in some results files and in no value.
 struct WithoutNul<R>(R);
 
@@ -312,6 +347,16 @@ mod tests {
         let large = "x".repeat(5 << 20);
         let rows = read(&gzip(format!("a\n{large}\n").as_bytes())).unwrap();
         assert_eq!(rows[0].get("a").map(str::len), Some(5 << 20));
+    }
+
+    #[test]
+    fn a_file_that_unpacks_to_too_much_ends_with_an_error() {
+        let piece = gzip(&vec![b'x'; 16 << 20]);
+        let bytes = [gzip(b"a\n1\n"), piece.repeat(17)].concat();
+        assert!(bytes.len() < 4 << 20);
+        let error = read(&bytes).unwrap_err();
+        assert!(error.to_string().contains("more than 256 MB"), "{error}");
+        assert_eq!(error.rows, 1);
     }
 
     #[test]

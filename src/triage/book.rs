@@ -173,6 +173,8 @@ impl<'a, L: Ledger, C: Clock> Book<'a, L, C> {
             changed: Vec::new(),
             requested: None,
             actor: action.actor.clone(),
+            alert_user: action.alert_user.clone(),
+            via: action.via,
             account: None,
             api: None,
             request_id: None,
@@ -196,9 +198,12 @@ impl<'a, L: Ledger, C: Clock> Book<'a, L, C> {
     }
 }
 
+/// Characters of a message; what others said in it may be longer.
+const LONGEST: usize = 2_000;
+
 /// A message is also a line of a log: what Defender or a row says in it must
 /// not begin another.
 fn printable(message: &str) -> String {
     let visible = |c: char| if c.is_control() { ' ' } else { c };
-    message.chars().map(visible).collect()
+    message.chars().map(visible).take(LONGEST).collect()
 }

@@ -7,7 +7,7 @@ use crate::triage::{Api, Owner, Subject};
 use std::collections::BTreeSet;
 
 /// The parameters' names, the same at every way in.
-pub const PARAMETERS: [&str; 12] = [
+pub const PARAMETERS: [&str; 13] = [
     "account",
     "api",
     "id_field",
@@ -18,6 +18,7 @@ pub const PARAMETERS: [&str; 12] = [
     "comment",
     "tags_add",
     "tags_remove",
+    "rows_overrule",
     "dry_run",
     "max_targets",
 ];
@@ -50,6 +51,8 @@ pub struct Form {
     pub(super) comment: Setting<String>,
     pub(super) tags_add: Setting<Vec<String>>,
     pub(super) tags_remove: Setting<Vec<String>>,
+    /// Whether a row may say otherwise than the form.
+    pub(super) rows_overrule: bool,
     pub(super) dry_run: bool,
     pub(super) max_targets: Option<usize>,
     /// The batch that is undone. No parameter of people's: [`Undo`] says it.
@@ -117,6 +120,12 @@ impl Form {
         self.rules.subject
     }
 
+    /// Whether a row's own fields win over what is fixed here. Those of an undo
+    /// are all that is asked for.
+    pub(super) const fn gives_way(&self) -> bool {
+        self.rows_overrule || self.undoes.is_some()
+    }
+
     const fn empty(rules: Rules) -> Self {
         Self {
             rules,
@@ -130,6 +139,7 @@ impl Form {
             comment: Setting::Unset,
             tags_add: Setting::Unset,
             tags_remove: Setting::Unset,
+            rows_overrule: false,
             dry_run: false,
             max_targets: None,
             undoes: None,
@@ -166,6 +176,10 @@ impl Form {
             // What keeps a hand from slipping must not be lost with a token.
             "dry_run" => {
                 self.dry_run = guard("dry_run", text, parameter::flag)?.unwrap_or(false);
+            }
+            "rows_overrule" => {
+                self.rows_overrule =
+                    guard("rows_overrule", text, parameter::flag)?.unwrap_or(false);
             }
             UNDOES => {
                 self.undoes = guard(UNDOES, text, parameter::batch)?;
@@ -270,7 +284,7 @@ mod tests {
         }
         insta::assert_snapshot!(
             form(&[("stauts", "resolved")]).unwrap_err(),
-            @r#"there is no parameter "stauts"; there are: account, api, id_field, status, classification, determination, assigned_to, comment, tags_add, tags_remove, dry_run, max_targets"#
+            @r#"there is no parameter "stauts"; there are: account, api, id_field, status, classification, determination, assigned_to, comment, tags_add, tags_remove, rows_overrule, dry_run, max_targets"#
         );
     }
 

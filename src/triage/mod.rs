@@ -36,11 +36,11 @@ pub mod vocabulary;
 pub use cascade::Wake;
 pub use form::{Form, FormError, PARAMETERS, UNDOES};
 pub use gap::Field;
-pub use outcome::{Entry, Exit, Outcome, Summary};
-pub use parameter::{COMMENT_MAX, ParameterError, batch, is_id};
+pub use outcome::{Entry, Exit, Outcome, Summary, Via};
+pub use parameter::{COMMENT_MAX, ParameterError, batch, flag, is_id};
 pub use reconcile::{Ahead, Reconciled, Reconciler};
 pub use row::Row;
-pub use undo::{Restoration, Undo};
+pub use undo::{ENTRIES, Restoration, Undo};
 
 use crate::triage::apply::Round;
 use crate::triage::book::Book;
@@ -65,6 +65,9 @@ pub struct Action {
     pub batch: String,
     /// Who asked: a user of Splunk.
     pub actor: String,
+    /// The user an alert's payload names.
+    pub alert_user: Option<String>,
+    pub via: Via,
     pub form: Form,
     pub limits: Limits,
     /// The search the rows came from.
@@ -96,6 +99,16 @@ pub enum TriageError {
         "the rows name {targets} distinct targets, {max} are allowed: narrow the search, or raise max_targets; nothing was written"
     )]
     TooManyTargets { targets: usize, max: usize },
+}
+
+/// How many rows name no target, and how many targets the others name, one that
+/// is named twice counted twice. Costs little, whatever the rows hold.
+pub fn named(form: &Form, rows: &[Row]) -> (usize, usize) {
+    let ids = rows.iter().map(|row| request::ids(form, row).len());
+    ids.fold((0, 0), |(nameless, named), ids| match ids {
+        0 => (nameless + 1, named),
+        ids => (nameless, named.saturating_add(ids)),
+    })
 }
 
 /// The distinct targets that rows name, each with its account: for a caller

@@ -107,7 +107,8 @@ pub struct Entry {
     /// the feed that shows them is one we have commented.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub marker: Option<String>,
-    /// Counted from 1.
+    /// Counted from 1; 0 for a call that was refused as a whole.
+    #[serde(skip_serializing_if = "is_zero")]
     pub row: usize,
     pub subject: Subject,
     /// The alert's or incident's id.
@@ -131,7 +132,12 @@ pub struct Entry {
     /// The batch that is undone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub undoes: Option<String>,
+    /// Who the session belongs to, as splunkd says.
     pub actor: String,
+    /// The user an alert's payload names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alert_user: Option<String>,
+    pub via: Via,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub account: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -159,6 +165,21 @@ pub struct Entry {
     pub after: Option<State>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub requested: Option<Change>,
+}
+
+const fn is_zero(number: &usize) -> bool {
+    *number == 0
+}
+
+/// On whose word the entry has what it says of the call: action, batch, search
+/// and alert.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Via {
+    /// A process that splunkd itself called so.
+    Direct,
+    /// Whoever asked the REST endpoint.
+    Rest,
 }
 
 /// How all rows ended.

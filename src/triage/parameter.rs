@@ -199,7 +199,10 @@ pub(super) fn comment(text: &str) -> Result<String, ParameterError> {
 }
 
 /// Splunk's own words for true and false.
-pub(super) fn flag(text: &str) -> Result<bool, ParameterError> {
+///
+/// # Errors
+/// If it is neither.
+pub fn flag(text: &str) -> Result<bool, ParameterError> {
     match text.to_ascii_lowercase().as_str() {
         "1" | "true" | "t" | "yes" | "y" | "on" => Ok(true),
         "0" | "false" | "f" | "no" | "n" | "off" => Ok(false),

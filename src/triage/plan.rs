@@ -232,7 +232,11 @@ mod tests {
         let form = Form::parse(
             Subject::Alert,
             ["contoso".to_owned(), "fabrikam".to_owned()].into(),
-            [("account", "contoso"), ("status", "resolved")],
+            [
+                ("account", "contoso"),
+                ("status", "resolved"),
+                ("rows_overrule", "true"),
+            ],
         )
         .unwrap();
         let rows: Vec<Row> = rows

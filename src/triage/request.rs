@@ -1,10 +1,13 @@
 //! What one row asks for: the form and the row's own fields, taken together
 //! and checked, or the reason why not.
 //!
-//! A field `defender_<parameter>` on the row wins over the form; an empty one
-//! counts as absent, because a table cannot tell the two apart. Rows are about
-//! what the action is about, unless `defender_subject` says `alert` or
-//! `incident`: so one action closes an incident and its alerts. One row may
+//! A field `defender_<parameter>` on the row says what the form leaves open. It
+//! wins over what the form fixes only where the form lets rows overrule it
+//! (`rows_overrule`): fields of a row may come straight from an attacker's log
+//! line. An empty one counts as absent, because a table cannot tell the two
+//! apart. Rows are about what the action is about; where rows may overrule,
+//! `defender_subject` says `alert` or `incident`, so that one action closes an
+//! incident and its alerts. One row may
 //! name several ids: each is a target with an outcome of its own, and the row
 //! ends as the worst of them. If anything about a row is wrong, none of its
 //! targets is touched.
@@ -37,6 +40,16 @@ pub(super) enum Invalid {
         row: usize,
         field: String,
         error: ParameterError,
+    },
+    #[error(
+        "row {row}, field {}: {} is not what the call says, and its rows may not overrule it: leave the field out of the row, or set rows_overrule=true",
+        plain(.field),
+        quoted(.said)
+    )]
+    Overrules {
+        row: usize,
+        field: String,
+        said: String,
     },
     #[error("row {row}: {error}")]
     Together { row: usize, error: ParameterError },
@@ -75,9 +88,14 @@ impl Request {
     /// # Errors
     /// Names the row, the field, the value and what would do.
     pub fn of(form: &Form, number: usize, row: &Row) -> Result<Self, Invalid> {
-        let reader = Reader { number, row };
+        let reader = Reader {
+            number,
+            row,
+            overrules: form.gives_way(),
+        };
+        let own = Setting::Fixed(form.rules.subject);
         let subject = reader
-            .one("subject", &Setting::Unset, parameter::subject)?
+            .one("subject", &own, parameter::subject)?
             .unwrap_or(form.rules.subject);
         let rules = &Rules {
             subject,
@@ -154,7 +172,7 @@ impl Request {
     /// What the row is about, also where it cannot be carried out.
     pub fn subject(form: &Form, row: &Row) -> Subject {
         let own = match row.values(SUBJECT).as_slice() {
-            [word] => parameter::subject(word).ok(),
+            [word] if form.gives_way() => parameter::subject(word).ok(),
             _ => None,
         };
         own.unwrap_or(form.rules.subject)
@@ -162,6 +180,8 @@ impl Request {
 }
 
 const SUBJECT: &str = "defender_subject";
+const ID_FIELD: &str = "defender_id_field";
+
 /// How a verdict is read: an undo may ask for what nobody else may, because it
 /// was there before.
 #[derive(Clone, Copy)]
@@ -195,10 +215,12 @@ impl Verdict {
 struct Reader<'r> {
     number: usize,
     row: &'r Row,
+    /// Whether the row's own fields win over what the form fixes.
+    overrules: bool,
 }
 
 impl Reader<'_> {
-    fn one<T: Clone>(
+    fn one<T: Clone + PartialEq>(
         &self,
         parameter: &str,
         setting: &Setting<T>,
@@ -213,36 +235,51 @@ impl Reader<'_> {
         })
     }
 
-    fn all<T: Clone>(
+    fn all<T: Clone + PartialEq>(
         &self,
         parameter: &str,
         setting: &Setting<T>,
         read: impl Fn(&[&str]) -> Result<T, ParameterError>,
     ) -> Result<Option<T>, Invalid> {
-        let own = format!("defender_{parameter}");
-        let mut field = own.as_str();
-        let mut values = self.row.values(field);
-        if values.is_empty() {
-            match setting {
-                Setting::Unset => return Ok(None),
-                Setting::Fixed(value) => return Ok(Some(value.clone())),
-                Setting::FromRow(named) => {
-                    field = named;
-                    values = self.row.values(field);
-                }
+        let take = |field: &str| {
+            let values = self.row.values(field);
+            if values.is_empty() {
+                return Ok(None);
             }
+            let value = read(&values).map_err(|error| self.field(field, error))?;
+            Ok(Some(value))
+        };
+        let fixed = || match setting {
+            Setting::Unset => Ok(None),
+            Setting::Fixed(value) => Ok(Some(value.clone())),
+            Setting::FromRow(named) => take(named),
+        };
+        let own = format!("defender_{parameter}");
+        let Some(said) = take(&own)? else {
+            return fixed();
+        };
+        if !self.overrules && fixed()?.is_some_and(|fixed| fixed != said) {
+            return Err(self.overruling(&own));
         }
-        if values.is_empty() {
-            return Ok(None);
+        Ok(Some(said))
+    }
+
+    fn overruling(&self, field: &str) -> Invalid {
+        Invalid::Overrules {
+            row: self.number,
+            said: self.row.values(field).join(", "),
+            field: field.to_owned(),
         }
-        read(&values)
-            .map(Some)
-            .map_err(|error| self.field(field, error))
     }
 
     fn targets(&self, form: &Form, rules: &Rules) -> Result<Vec<Target>, Invalid> {
         let subject = rules.subject;
-        let own = self.row.values("defender_id_field");
+        let own = self.row.values(ID_FIELD);
+        let fixed = form.id_field.as_deref();
+        if !self.overrules && fixed.is_some() && own.first().is_some_and(|own| fixed != Some(*own))
+        {
+            return Err(self.overruling(ID_FIELD));
+        }
         let (field, ids) = match own.first().copied().or(form.id_field.as_deref()) {
             Some(field) => {
                 let ids = self.row.values(field);
@@ -289,6 +326,17 @@ impl Reader<'_> {
             error,
         }
     }
+}
+
+/// The ids a row names, good or not; none if it names none.
+pub(super) fn ids<'r>(form: &Form, row: &'r Row) -> Vec<&'r str> {
+    let own = row.values(ID_FIELD);
+    if let Some(field) = own.first().copied().or(form.id_field.as_deref()) {
+        return row.values(field);
+    }
+    let fields = usual(Request::subject(form, row)).into_iter();
+    let mut named = fields.map(|field| row.values(field));
+    named.find(|ids| !ids.is_empty()).unwrap_or_default()
 }
 
 /// Where rows made of Defender's objects keep their id: the XDR and hunting
@@ -357,9 +405,10 @@ mod tests {
     }
 
     #[test]
-    fn the_rows_own_fields_win_over_the_form() {
+    fn the_rows_own_fields_win_over_a_form_that_lets_them() {
         let request = alert(
             &[
+                ("rows_overrule", "1"),
                 ("status", "resolved"),
                 ("classification", "$result.verdict$"),
                 ("assigned_to", "a@contoso.com"),
@@ -395,6 +444,41 @@ mod tests {
     }
 
     #[test]
+    fn a_row_says_what_the_form_leaves_open_and_overrules_nothing_it_fixes() {
+        let parameters = [
+            ("status", "resolved"),
+            ("classification", "$result.verdict$"),
+            ("id_field", "id"),
+        ];
+        let base: [(&str, &[&str]); 2] = [("id", &["da1"]), ("verdict", &["truePositive"])];
+        let ask = |field: &'static str, said: &'static [&'static str]| {
+            alert(&parameters, &[base.as_slice(), &[(field, said)]].concat())
+        };
+        // The same in other words, and what the form leaves open.
+        assert!(ask("defender_status", &["Resolved"]).is_ok());
+        assert!(ask("defender_account", &["contoso"]).is_ok());
+        assert!(ask("defender_subject", &["alert"]).is_ok());
+        assert!(ask("defender_api", &["mde"]).is_ok());
+        let open = ask("defender_assigned_to", &["none"]).unwrap();
+        assert_eq!(open.change.assigned_to, Some(Owner::Nobody));
+        let refused = [
+            ask("defender_account", &["fabrikam"]),
+            ask("defender_subject", &["incident"]),
+            ask("defender_status", &["new"]),
+            ask("defender_classification", &["falsePositive"]),
+            ask("defender_id_field", &["verdict"]),
+        ];
+        let messages: Vec<String> = refused.into_iter().map(Result::unwrap_err).collect();
+        insta::assert_snapshot!(messages.join("\n"), @r#"
+        row 3, field defender_account: "fabrikam" is not what the call says, and its rows may not overrule it: leave the field out of the row, or set rows_overrule=true
+        row 3, field defender_subject: "incident" is not what the call says, and its rows may not overrule it: leave the field out of the row, or set rows_overrule=true
+        row 3, field defender_status: "new" is not what the call says, and its rows may not overrule it: leave the field out of the row, or set rows_overrule=true
+        row 3, field defender_classification: "falsePositive" is not what the call says, and its rows may not overrule it: leave the field out of the row, or set rows_overrule=true
+        row 3, field defender_id_field: "verdict" is not what the call says, and its rows may not overrule it: leave the field out of the row, or set rows_overrule=true
+        "#);
+    }
+
+    #[test]
     fn several_ids_in_one_cell_are_several_targets_of_the_row() {
         let request = alert(
             &[("status", "resolved")],
@@ -418,7 +502,11 @@ mod tests {
 
     #[test]
     fn a_row_may_be_about_the_other_subject() {
-        let parameters = [("status", "new"), ("comment", "seen")];
+        let parameters = [
+            ("status", "new"),
+            ("comment", "seen"),
+            ("rows_overrule", "yes"),
+        ];
         let fields: &[(&str, &[&str])] = &[
             ("id", &["da1"]),
             ("incidentId", &["7"]),
@@ -431,7 +519,8 @@ mod tests {
             (Subject::Incident, "7")
         );
         assert_eq!(request.change.status, Some(Status::Active));
-        let form = form(Subject::Incident, &[("tags_add", "vip"), ("api", "xdr")]);
+        let parameters = [("tags_add", "vip"), ("api", "xdr"), ("rows_overrule", "1")];
+        let form = form(Subject::Incident, &parameters);
         let refusal = |fields: &[(&str, &[&str])]| {
             let row = row(&[&[("alert_id", ["da1"].as_slice())], fields].concat());
             Request::of(&form, 3, &row).unwrap_err().to_string()

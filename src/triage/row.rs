@@ -1,6 +1,7 @@
 //! A row of a search's results, as text.
 
 use crate::triage::vocabulary::quoted;
+use std::collections::HashSet;
 
 /// One row as it came, field by field, each with one value or more.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -28,15 +29,12 @@ impl Row {
 
     /// A field's values without blanks around them, each once, empty ones left out.
     pub(super) fn values(&self, field: &str) -> Vec<&str> {
-        let mut values: Vec<&str> = Vec::new();
+        let mut known = HashSet::new();
         let all = self.fields.iter().filter(|(name, _)| name == field);
-        for value in all.flat_map(|(_, values)| values) {
-            let value = value.trim();
-            if !value.is_empty() && !values.contains(&value) {
-                values.push(value);
-            }
-        }
-        values
+        all.flat_map(|(_, values)| values)
+            .map(|value| value.trim())
+            .filter(|value| !value.is_empty() && known.insert(*value))
+            .collect()
     }
 
     pub(super) fn names(&self) -> String {

@@ -15,7 +15,7 @@ use crate::triage::vocabulary::{Classification, Determination, NONE, Status, quo
 use crate::triage::{Api, Outcome, State, Subject};
 use jiff::Timestamp;
 use serde::Deserialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What a batch's entries in the ledger come to.
 #[derive(Debug, Default)]
@@ -24,6 +24,8 @@ pub struct Undo {
     pub restorations: Vec<Restoration>,
     /// How the batch's rows ended.
     pub outcomes: BTreeMap<Outcome, usize>,
+    /// Who asked for the batch's rows.
+    pub actors: BTreeSet<String>,
     /// Targets of which nobody knows whether the write got through.
     pub unknown: Vec<String>,
     /// Events that are no entries of a ledger.
@@ -39,6 +41,8 @@ pub struct Restoration {
     pub api: Api,
     /// What cannot be taken back, in words.
     pub stays: Vec<String>,
+    /// The entries that say so, as they stand in the ledger.
+    pub entries: Vec<String>,
     /// What is asked for, by parameter; nothing if all of it stays.
     wishes: BTreeMap<&'static str, Vec<String>>,
     /// What the batch left behind, by parameter.
@@ -62,8 +66,9 @@ impl Undo {
         entries.sort_by(|(one, a), (other, b)| (a.time, a.row, one).cmp(&(b.time, b.row, other)));
         entries.dedup_by(|(one, _), (other, _)| one == other);
         let mut changes: Vec<Changes> = Vec::new();
-        for (_, entry) in entries {
+        for (line, entry) in entries {
             *undo.outcomes.entry(entry.outcome).or_default() += 1;
+            undo.actors.extend(entry.actor.clone());
             let (Some(target), Some(account)) = (entry.place(), &entry.account) else {
                 continue;
             };
@@ -79,11 +84,15 @@ impl Undo {
                     && changes.account == *account
             };
             match changes.iter_mut().find(same) {
-                Some(changes) => changes.entries.push(entry),
+                Some(changes) => {
+                    changes.lines.push(line.to_owned());
+                    changes.entries.push(entry);
+                }
                 None => changes.push(Changes {
                     subject: entry.subject,
                     target: target.to_owned(),
                     account: account.clone(),
+                    lines: vec![line.to_owned()],
                     entries: vec![entry],
                 }),
             }
@@ -95,7 +104,18 @@ impl Undo {
     }
 }
 
+/// The field of an undo's row that holds its entries.
+pub const ENTRIES: &str = "defender_entries";
+
 impl Restoration {
+    /// What the entries of one target come to; none if they are of none, of
+    /// several, or of another batch.
+    pub fn of<'e>(batch: &str, entries: impl IntoIterator<Item = &'e str>) -> Option<Self> {
+        let mut undo = Undo::read(batch, entries);
+        let one = undo.restorations.pop();
+        one.filter(|_| undo.restorations.is_empty())
+    }
+
     /// The row that asks for it; a comment only goes where something is restored.
     pub fn fields(&self, comment: Option<&str>) -> Vec<(String, Vec<String>)> {
         let id = match self.subject {
@@ -144,6 +164,7 @@ struct Recorded {
     #[serde(default)]
     changed: Vec<Field>,
     requested: Option<Requested>,
+    actor: Option<String>,
     account: Option<String>,
     api: Option<Api>,
     #[serde(default)]
@@ -208,6 +229,7 @@ struct Changes {
     subject: Subject,
     target: String,
     account: String,
+    lines: Vec<String>,
     entries: Vec<Recorded>,
 }
 
@@ -222,6 +244,7 @@ impl Changes {
             account: self.account.clone(),
             api: api.unwrap_or(Api::Graph),
             stays: Vec::new(),
+            entries: self.lines.clone(),
             wishes: BTreeMap::new(),
             expected: BTreeMap::new(),
         };

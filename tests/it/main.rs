@@ -43,6 +43,7 @@ mod poison;
 mod private_files;
 mod protocol;
 mod reconcile;
+mod refused_runs;
 mod rest_endpoint;
 mod samples;
 mod search_commands;

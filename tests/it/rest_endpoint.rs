@@ -212,7 +212,7 @@ fn what_there_is_not_is_not_found_and_a_wrong_method_named() {
         assert_eq!(answer["status"], 404, "{path}: {answer}");
         assert!(said(&answer).contains("ping"), "{answer}");
     }
-    for errand in ["triage", "live", "hunt", "check"] {
+    for errand in ["triage", "live", "hunt", "check", "ledger"] {
         for method in ["GET", "PUT", "DELETE", "post", ""] {
             let mut asked = get(&splunkd, &format!("/defender_bridge/{errand}"));
             asked["method"] = method.into();
@@ -261,6 +261,7 @@ fn only_the_capability_opens_it_whatever_splunkd_let_through() {
         ),
         ("hunt", json!({"account": "contoso", "query": "T"})),
         ("check", json!({"account": "contoso"})),
+        ("ledger", json!({"entries": ["{}"]})),
     ];
     for (errand, body) in &bodies {
         for (key, status) in [(READER_KEY, 403), ("a key that has ended", 401)] {
@@ -405,4 +406,138 @@ fn a_process_asked_to_end_answers_first_and_ends_well() {
     let (code, rest, errors) = driver.ended();
     assert_eq!((code, rest), (Some(0), Vec::new()), "{errors}");
     holds_no_secret(&errors);
+}
+
+/// An incident and an alert of it.
+fn story() -> (Tenant, Splunkd, String, String) {
+    let incident = crate::counterpart::tenant::recent(Feed::GraphIncidents, 1);
+    let mut alerts = crate::counterpart::tenant::recent(Feed::GraphAlerts, 1);
+    let mut value: Value = serde_json::from_str(&alerts[0].text).unwrap();
+    value["incidentId"] = json!(incident[0].id);
+    value["status"] = json!("new");
+    alerts[0].text = value.to_string();
+    let ids = (incident[0].id.clone(), alerts[0].id.clone());
+    let tenant = Tenant::holding(Feed::GraphAlerts, alerts);
+    tenant.add(Feed::GraphIncidents, incident);
+    let splunkd = Splunkd::new().account("contoso", &tenant);
+    (tenant, splunkd, ids.0, ids.1)
+}
+
+#[test]
+fn what_is_carried_over_holds_for_its_user_and_batch_alone() {
+    let (tenant, splunkd, incident, alert) = story();
+    let mut driver = driver(&splunkd);
+    let form = json!({"account": "contoso", "status": "resolved"});
+    let part = |batch: &str, subject: &str, id: &str| json!({"action": "queue", "subject": subject, "batch": batch, "form": form, "rows": [{"id": id}]});
+    let first = driver.ask(&post(
+        &splunkd,
+        "triage",
+        &part("b1", "incident", &incident),
+    ));
+    let carried = first["payload"]["carry_over"].as_str().unwrap().to_owned();
+    assert!(!carried.contains("resolved"), "{carried}");
+    let forged = json!({"contoso": {"asked": [{"status": "resolved"}],
+        "stood": {&alert: {"status": "new"}}, "looked": true}});
+    for (batch, carry_over) in [
+        ("b2", json!(carried)),
+        ("b1", json!(format!("{carried}0"))),
+        ("b1", json!(carried.replacen('e', "f", 1))),
+        ("b1", json!(forged.to_string())),
+        ("b1", json!("")),
+    ] {
+        let mut job = part(batch, "alert", &alert);
+        job["carry_over"] = carry_over;
+        let answer = driver.ask(&post(&splunkd, "triage", &job));
+        assert_eq!(answer["status"], 400, "{answer}");
+        assert!(said(&answer).contains("carry_over"), "{answer}");
+    }
+    let mut job = part("b1", "alert", &alert);
+    job["wake"] = forged;
+    assert_eq!(driver.ask(&post(&splunkd, "triage", &job))["status"], 400);
+    assert_eq!(tenant.write_calls().len(), 1);
+    job = part("b1", "alert", &alert);
+    job["carry_over"] = json!(carried);
+    assert_eq!(driver.ask(&post(&splunkd, "triage", &job))["status"], 200);
+    ends_well(driver);
+}
+
+#[test]
+fn nobody_undoes_by_his_own_word() {
+    let (tenant, objects, splunkd) = open(3);
+    let ids = ids(&objects);
+    let mut driver = driver(&splunkd);
+    driver.ask(&post(&splunkd, "triage", &job(&ids[..2])));
+    let written = tenant.write_calls().len();
+    let indexed = splunkd.indexed();
+    let entry = |place: usize| indexed[place].body.clone();
+    let undo = |rows: Value| {
+        json!({"action": "defenderundo", "subject": "alert", "batch": "u1",
+               "form": {"undoes": "b1"}, "rows": rows})
+    };
+    for (rows, words) in [
+        (
+            json!([{"id": ids[2], "defender_account": "contoso"}]),
+            "needs the entries",
+        ),
+        (json!([{"defender_entries": "{}"}]), "needs the entries"),
+        (
+            json!([{"defender_entries": [entry(0), entry(1)]}]),
+            "needs the entries",
+        ),
+        (
+            json!([{"defender_entries": entry(0).replace(ids[0], ids[2])}]),
+            "is false",
+        ),
+        (
+            json!([{"defender_entries": entry(0).rsplit_once(",\"signature\"").unwrap().0.to_owned() + "}"}]),
+            "is unsigned",
+        ),
+    ] {
+        let answer = driver.ask(&post(&splunkd, "triage", &undo(rows)));
+        assert_eq!(answer["status"], 400, "{answer}");
+        assert!(said(&answer).contains(words), "{answer}");
+    }
+    assert_eq!(tenant.write_calls().len(), written);
+    // Whatever else a row says, its entries decide.
+    let row = json!([{"defender_entries": entry(0), "alert_id": ids[2], "defender_status": "inProgress",
+        "defender_assigned_to": "<img src=x> no upn"}]);
+    let answer = driver.ask(&post(&splunkd, "triage", &undo(row)));
+    assert_eq!(
+        answer["payload"]["outcomes"][0]["target"], ids[0],
+        "{answer}"
+    );
+    assert_eq!(answer["payload"]["rows"], json!(["updated"]));
+    assert_eq!(tenant.object(FEED, ids[0])["status"], "new");
+    assert_eq!(tenant.object(FEED, ids[2])["status"], "new");
+    ends_well(driver);
+}
+
+#[test]
+fn a_batch_may_not_have_more_targets_in_parts_than_at_once() {
+    let (tenant, objects, splunkd) = open(6);
+    let ids = ids(&objects);
+    let mut job = job(&ids[..2]);
+    job["form"]["max_targets"] = json!(4);
+    let mut parts = Vec::new();
+    for part in ids.chunks(2) {
+        job["rows"] = part.iter().map(|id| json!({"id": id})).collect();
+        parts.push(post(&splunkd, "triage", &job));
+    }
+    // Side by side: two processes of one splunkd.
+    let mut drivers = [driver(&splunkd), driver(&splunkd), driver(&splunkd)];
+    for (driver, part) in drivers.iter_mut().zip(&parts) {
+        driver.send(&whole(part));
+    }
+    let mut statuses: Vec<u64> = drivers
+        .iter_mut()
+        .map(|driver| {
+            driver.begun();
+            driver.answer()["status"].as_u64().unwrap()
+        })
+        .collect();
+    statuses.sort_unstable();
+    assert_eq!(statuses, [200, 200, 400]);
+    let resolved = |id: &&str| tenant.object(FEED, id)["status"] == "resolved";
+    assert_eq!(ids.iter().filter(|id| resolved(id)).count(), 4);
+    drivers.into_iter().for_each(ends_well);
 }

@@ -145,7 +145,9 @@ fn an_outcome_tells_row_state_before_and_after_and_who() {
     assert_eq!(outcome["after"]["status"], "resolved", "{outcome}");
     assert_eq!(outcome["after"]["determination"], "malware", "{outcome}");
     assert_eq!(outcome["account"], "contoso", "{outcome}");
-    assert_eq!(outcome["actor"], "admin", "{outcome}");
+    assert_eq!(outcome["actor"], "splunk-system-user", "{outcome}");
+    assert_eq!(outcome["alert_user"], "admin", "{outcome}");
+    assert_eq!(outcome["via"], "direct", "{outcome}");
     let text = outcome.to_string();
     assert!(
         text.contains(&objects[0].id) && text.contains("req-"),
@@ -198,7 +200,7 @@ fn no_row_stops_another() {
 }
 
 #[test]
-fn a_row_may_decide_for_itself() {
+fn a_row_may_decide_for_itself_where_the_form_lets_it() {
     let (tenant, objects, splunkd) = open(Feed::GraphAlerts, 3);
     let header = [
         "id",
@@ -219,16 +221,26 @@ fn a_row_may_decide_for_itself() {
         row(&objects[2].id, ["gone fishing", "", ""]),
     ];
     let form = [("account", "contoso"), ("status", "resolved")];
-    let alert = Alert {
-        form: &form,
-        header: &header,
-        rows: &rows,
-        ..Alert::default()
+    let overruled = [form.as_slice(), &[("rows_overrule", "1")]].concat();
+    let alert = |form, sid| {
+        splunkd.alert(&Alert {
+            form,
+            header: &header,
+            rows: &rows,
+            sid,
+            ..Alert::default()
+        })
     };
-    ended(&splunkd.alert(&alert), 2);
+    ended(&alert(&form, "strict"), 2);
     assert_eq!(
         counts(&splunkd),
-        expected(&[("updated", 2), ("invalid", 1)])
+        expected(&[("updated", 1), ("invalid", 2)])
+    );
+    splunkd.forget();
+    ended(&alert(&overruled, "overruled"), 2);
+    assert_eq!(
+        counts(&splunkd),
+        expected(&[("updated", 1), ("unchanged", 1), ("invalid", 1)])
     );
     let status =
         |number: usize| tenant.object(Feed::GraphAlerts, &objects[number].id)["status"].clone();
@@ -638,7 +650,7 @@ fn an_ad_hoc_response_from_incident_review_acts_on_the_notables_alert() {
     );
     let outcomes = outcomes(&splunkd);
     assert_eq!(
-        (&outcomes[0]["actor"], &outcomes[0]["sid"]),
+        (&outcomes[0]["alert_user"], &outcomes[0]["sid"]),
         (&"ann".into(), &"1700000000.99".into())
     );
 }

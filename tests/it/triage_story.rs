@@ -61,7 +61,11 @@ fn one_action_closes_an_incident_and_its_alerts_with_the_fewest_writes() {
         .chain([vec![INCIDENT.to_owned(), "incident".to_owned()]])
         .collect();
     let alert = Alert {
-        form: &[("account", "contoso"), ("status", "resolved")],
+        form: &[
+            ("account", "contoso"),
+            ("status", "resolved"),
+            ("rows_overrule", "1"),
+        ],
         header: &["id", "defender_subject"],
         rows: &rows,
         ..Alert::default()
@@ -102,6 +106,7 @@ fn alerts_of_a_closed_incident_get_only_what_they_still_lack() {
             ("classification", "truePositive"),
             ("determination", "malware"),
             ("comment", "whole story"),
+            ("rows_overrule", "1"),
         ],
         header: &["id", "defender_subject"],
         rows: &rows,

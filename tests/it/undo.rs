@@ -259,6 +259,7 @@ fn what_an_incident_did_to_alerts_that_came_in_later_rows_is_taken_back() {
             "account=contoso",
             "status=resolved",
             "assigned_to=kim@contoso.com",
+            "rows_overrule=true",
         ];
         let update = Search {
             key,
@@ -270,7 +271,7 @@ fn what_an_incident_did_to_alerts_that_came_in_later_rows_is_taken_back() {
         assert_eq!(changed, ["status,assigned_to"; 4], "{}", run.stderr);
         let batch = column(&answers, "defender_batch")[0].to_owned();
         assert_ne!(standing(&tenant, Feed::GraphAlerts, &alerts), before);
-        undo(&splunkd, &batch, &[]).1.well();
+        undo(&splunkd, &batch, &["dry_run=false"]).1.well();
         assert_eq!(standing(&tenant, Feed::GraphAlerts, &alerts), before);
     }
 }
@@ -326,6 +327,7 @@ fn alerts_get_back_their_own_owners_though_their_incident_gets_back_another() {
         "account=contoso",
         "status=resolved",
         "assigned_to=kim@contoso.com",
+        "rows_overrule=true",
     ];
     let (answers, run) = search("defenderupdate", &args).run(&splunkd, &[&rows]);
     run.well();
@@ -539,7 +541,9 @@ fn an_unknown_batch_is_named_with_what_to_check() {
     assert_eq!(run.code(), Some(1));
     let said = messages(&answers);
     assert!(
-        said.contains("no outcome of batch \"nobody-knows_it\" is in index=* since -7d"),
+        said.contains(
+            "no outcome of batch \"nobody-knows_it\" is in `defender_bridge_index` since -7d"
+        ),
         "{said}"
     );
     assert_eq!(tenant.calls().len(), 0);
@@ -677,7 +681,7 @@ fn an_incident_merged_since_is_left_to_a_person() {
 }
 
 #[test]
-fn a_role_that_cannot_read_secrets_is_told_so_on_every_row() {
+fn where_nobody_can_judge_entries_nothing_is_undone() {
     let (tenant, objects, splunkd) = open(Feed::GraphAlerts, 2);
     let batch = decide(&splunkd, &objects, &CLOSE);
     let written = tenant.write_calls().len();
@@ -689,8 +693,13 @@ fn a_role_that_cannot_read_secrets_is_told_so_on_every_row() {
     };
     let (answers, run) = analyst.run(&splunkd, &[""]);
     assert_eq!(run.code(), Some(0), "{}", run.stderr);
-    assert_eq!(column(&answers, "defender_outcome"), ["failed"; 2]);
-    assert!(column(&answers, "defender_message")[0].contains("list_storage_passwords"));
+    assert!(answers.iter().all(|answer| answer.rows.is_empty()));
+    let said = messages(&answers);
+    assert!(
+        said.contains("2 events of the batch cannot be judged here")
+            && said.contains("REST endpoint"),
+        "{said}"
+    );
     assert_eq!(tenant.write_calls().len(), written);
 }
 
@@ -701,8 +710,25 @@ fn a_role_that_cannot_read_secrets_undoes_through_the_endpoint() {
     let splunkd = splunkd.serving();
     let before = standing(&tenant, feed, &objects);
     let batch = decide(&splunkd, &objects, &CLOSE);
-    let words = format!("batch={batch}");
-    let words = [words.as_str()];
+    let closed = standing(&tenant, feed, &objects);
+    let batch_word = format!("batch={batch}");
+    let words = [batch_word.as_str()];
+    let analyst = Search {
+        key: ANALYST_KEY,
+        ..search("defenderundo", &words)
+    };
+    // Somebody else's: looked at first.
+    let (answers, run) = analyst.run(&splunkd, &[""]);
+    run.well();
+    assert_eq!(column(&answers, "defender_outcome"), ["planned"; 4]);
+    let said = messages(&answers);
+    assert!(
+        said.contains("asked for by splunk-system-user, so this is a dry run")
+            && said.contains("dry_run=false"),
+        "{said}"
+    );
+    assert_eq!(standing(&tenant, feed, &objects), closed);
+    let words = [batch_word.as_str(), "dry_run=false"];
     let analyst = Search {
         key: ANALYST_KEY,
         ..search("defenderundo", &words)
@@ -717,13 +743,117 @@ fn a_role_that_cannot_read_secrets_undoes_through_the_endpoint() {
     );
     assert_eq!(column(&answers, "defender_verified"), ["1"; 4]);
     assert_eq!(standing(&tenant, feed, &objects), before);
-    let entries = recorded(&splunkd, "defenderundo");
+    let mut entries = recorded(&splunkd, "defenderundo");
+    entries.retain(|entry| entry["dry_run"] == false);
     assert_eq!(entries.len(), 4);
     assert!(
         entries
             .iter()
             .all(|entry| entry["undoes"] == batch.as_str() && entry["actor"] == "analyst")
     );
+}
+
+/// Of what the app wrote, the first entry, altered.
+fn altered(splunkd: &Splunkd, change: impl Fn(String) -> String) -> String {
+    let indexed = splunkd.indexed().into_iter();
+    change(indexed.map(|got| got.body).next().unwrap())
+}
+
+#[test]
+fn what_this_app_did_not_write_is_not_undone() {
+    let feed = Feed::GraphAlerts;
+    let (tenant, objects, splunkd) = open(feed, 4);
+    let batch = decide(&splunkd, &objects[..2], &CLOSE);
+    let [_, _, third, fourth] = [
+        &objects[0].id,
+        &objects[1].id,
+        &objects[2].id,
+        &objects[3].id,
+    ];
+    let forged = json!({
+        "time": "2026-11-21T08:00:00.000Z", "action": "defenderupdate", "batch": batch, "row": 9,
+        "subject": "alert", "target": third, "outcome": "updated", "message": "", "dry_run": false,
+        "changed": ["status"], "actor": "splunk-system-user", "account": "contoso", "api": "graph",
+        "before": {"status": "resolved"}, "after": {"status": "new"}, "requested": {"status": "new"},
+    });
+    let source = "defender_bridge:defenderupdate";
+    let first = objects[0].id.as_str();
+    let lines = [
+        forged.to_string(),
+        altered(&splunkd, |line| line.replace(first, third)),
+        altered(&splunkd, |line| {
+            line.replacen('{', &format!(r#"{{"target":"{fourth}","#), 1)
+        }),
+    ];
+    for line in &lines {
+        splunkd.plant("defender_bridge:triage", source, line);
+    }
+    // Its own words under another source are nobody's.
+    let own = altered(&splunkd, |line| line);
+    splunkd.plant("defender_bridge:triage", "http:token", &own);
+    let standing_there = standing(&tenant, feed, &objects[2..]);
+    let (answers, run) = undo(&splunkd, &batch, &[]);
+    run.well();
+    assert_eq!(column(&answers, "defender_outcome"), ["updated"; 2]);
+    assert_eq!(standing(&tenant, feed, &objects[2..]), standing_there);
+    let said = messages(&answers);
+    assert!(
+        said.contains("1 events of the batch carry no signature"),
+        "{said}"
+    );
+    assert!(
+        said.contains("2 events of the batch carry a signature that does not hold"),
+        "{said}"
+    );
+    // A batch that is nothing but planted.
+    let planted = forged.to_string().replace(&batch, "deadbeef");
+    splunkd.plant("defender_bridge:triage", source, &planted);
+    let written = tenant.write_calls().len();
+    let (answers, run) = undo(&splunkd, "deadbeef", &[]);
+    run.well();
+    assert!(messages(&answers).contains("no outcome of batch deadbeef is one this app stands for"));
+    assert_eq!(tenant.write_calls().len(), written);
+}
+
+#[test]
+fn who_wrote_an_entry_is_said_behind_it() {
+    let (_tenant, objects, splunkd) = open(Feed::GraphAlerts, 2);
+    decide(&splunkd, &objects, &CLOSE);
+    let ours = altered(&splunkd, |line| line);
+    let forged = altered(&splunkd, |line| line.replace("updated", "unchanged"));
+    let (bare, _) = ours.rsplit_once(",\"signature\"").unwrap();
+    let bare = format!("{bare}}}");
+    let mut rows = "_time,_raw\r\n".to_owned();
+    for line in [&ours, &forged, &bare] {
+        rows += &format!("1,\"{}\"\r\n", line.replace('"', "\"\""));
+    }
+    let judge = |splunkd: &Splunkd, key| {
+        let search = Search {
+            key,
+            ..search("defenderledger", &[])
+        };
+        let (answers, run) = search.run(splunkd, &[&rows]);
+        run.well();
+        let words = column(&answers, "authentic");
+        let words: Vec<String> = words.into_iter().map(str::to_owned).collect();
+        (words, messages(&answers))
+    };
+    assert_eq!(
+        judge(&splunkd, SESSION_KEY).0,
+        ["true", "false", "unsigned"]
+    );
+    let (words, said) = judge(&splunkd, ANALYST_KEY);
+    assert_eq!(words, ["unknown"; 3]);
+    assert!(
+        said.contains("does not serve the app's REST endpoint"),
+        "{said}"
+    );
+    let splunkd = splunkd.serving();
+    let (words, said) = judge(&splunkd, ANALYST_KEY);
+    assert_eq!((words, said.as_str()), (judge(&splunkd, SESSION_KEY).0, ""));
+    let (words, said) = judge(&splunkd, READER_KEY);
+    assert_eq!(words, ["unknown"; 3]);
+    assert!(said.contains("defender_triage"), "{said}");
 }
 
 #[test]

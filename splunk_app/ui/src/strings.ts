@@ -308,6 +308,9 @@ export const strings = {
             max: 'Most alerts or incidents one run may change',
             maxHelp: 'A run that names more is refused as a whole, before anything is written.',
             wrong: 'Write a number from 1 to 999999',
+            index: 'Index for outcomes of verdicts',
+            indexHelp: 'It must exist, and the macro defender_bridge_index must cover it. Empty: the default index of this Splunk.',
+            wrongIndex: 'Write the name of one index: lower-case letters, digits, _ and -',
         },
         splunkd: {
             intro: 'How the executable speaks with Splunk on this host.',

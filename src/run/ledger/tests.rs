@@ -1,7 +1,7 @@
 use super::*;
 use crate::splunk::events::Sourcetypes;
 use crate::splunk::splunkd::Tls;
-use crate::triage::{Outcome, Subject};
+use crate::triage::{Outcome, Subject, Via};
 use axum::Router;
 use axum::http::{StatusCode, Uri};
 use std::io::{Read, Seek};
@@ -23,7 +23,8 @@ impl Receiver {
         let shared = self.0.clone();
         let router = Router::new().fallback(move |uri: Uri, body: String| {
             let mut shared = shared.lock().unwrap();
-            let taken = shared.willing;
+            // Its name is asked for as well.
+            let taken = shared.willing && uri.path().ends_with("receivers/simple");
             if taken {
                 shared.events.push((uri.query().unwrap().to_owned(), body));
             }
@@ -80,6 +81,8 @@ fn entry(row: usize) -> Entry {
         changed: Vec::new(),
         requested: None,
         actor: "ann".to_owned(),
+        alert_user: None,
+        via: Via::Direct,
         account: None,
         api: None,
         request_id: None,
@@ -94,7 +97,12 @@ fn entry(row: usize) -> Entry {
 }
 
 async fn run(splunkd: &Splunkd, folder: &std::path::Path, rows: &[usize]) {
-    let mut delivery = Delivery::with(splunkd, Some(folder.to_owned()));
+    let mut delivery = Delivery::with(
+        splunkd,
+        Some(folder.to_owned()),
+        Some("soc".to_owned()),
+        None,
+    );
     delivery.catch_up().await;
     for row in rows {
         delivery.deliver(&entry(*row)).await;
@@ -119,6 +127,7 @@ async fn what_splunkd_refuses_the_next_run_hands_over_before_its_own() {
             address.contains("sourcetype=defender_bridge%3Atriage"),
             "{address}"
         );
+        assert!(address.contains("index=soc"), "{address}");
         assert!(
             address.contains("source=defender_bridge%3Adefender_bridge_update_alert"),
             "{address}"

@@ -6,8 +6,10 @@ use crate::defender::hunting::HuntError;
 use crate::run::account::{self, ACCOUNTS};
 use crate::run::examination::{self, Named, Points};
 use crate::run::hunting::{Hunted, Query};
+use crate::run::judge;
 use crate::run::live;
 use crate::run::permission::Right;
+use crate::run::signature::{self, KeyError};
 use crate::splunk::persist::Reply;
 
 /// Graph takes 150 calls a minute: more would not be read before the caller's patience ends.
@@ -60,6 +62,25 @@ pub async fn check(asked: Asked) -> Result<Reply, Refusal> {
     asked.known(&named.account).await?;
     let points = examination::account(&asked.system, &settings, &named.account).await;
     Ok(Reply::well(&Points { points }))
+}
+
+/// Whether entries of the ledger are this app's own, for one who may not read the key.
+pub async fn ledger(asked: Asked) -> Result<Reply, Refusal> {
+    asked.caller(Right::ReadThrough).await?;
+    let question: judge::Question = asked.read("question")?;
+    let key = match signature::known(&asked.system).await {
+        Ok(key) => Some(key),
+        Err(KeyError::None) => None,
+        Err(error) => return Err(Refusal::new(500, error)),
+    };
+    let judged = question.entries.iter().map(|entry| match &key {
+        Some(key) => key.judge(entry),
+        // Nothing was ever signed here.
+        None => signature::without_key(entry),
+    });
+    Ok(Reply::well(&judge::Answer {
+        authentic: judged.collect(),
+    }))
 }
 
 impl Asked {

@@ -250,8 +250,8 @@ async fn what_is_asked_for_wrongly_is_refused_and_recorded_nowhere() {
             "actor",
         ),
         (
-            r#"{"action":"a","subject":"alert","form":{"account":"x"},"rows":[{}]}"#,
-            "account",
+            r#"{"action":"a","subject":"alert","rows":{}}"#,
+            "list of rows",
         ),
     ] {
         let reply = splunkd.triage(ANALYST, body).await;
@@ -260,6 +260,64 @@ async fn what_is_asked_for_wrongly_is_refused_and_recorded_nowhere() {
         assert!(text.contains(words), "{body}: {text}");
     }
     assert!(splunkd.events.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_job_refused_as_a_whole_leaves_one_event_however_many_rows_it_has() {
+    let rows = |count: usize| vec!["{}"; count].join(",");
+    let named = |count: usize| vec![r#"{"id":["a","b"]}"#; count].join(",");
+    for (rows, status, words) in [
+        (rows(1), 400, "account"),
+        (rows(101), 400, "101 rows name no target"),
+        (rows(60_000), 413, "60000 rows, 10000 are taken"),
+        (rows(400_000), 413, "400000 rows, 10000 are taken"),
+        (named(6_000), 413, "12000 targets"),
+    ] {
+        let splunkd = Splunkd::start().await;
+        let account = if words == "account" { "x" } else { "contoso" };
+        let body = format!(
+            r#"{{"action":"queue","subject":"alert","batch":"b1","sid":"s1","form":{{"account":"{account}","status":"resolved"}},"rows":[{rows}]}}"#
+        );
+        let reply = splunkd.triage(ANALYST, &body).await;
+        assert_eq!(reply.status(), status, "{}", reply.payload());
+        assert!(reply.payload().contains(words), "{}", reply.payload());
+        assert!(reply.payload().len() < 1_000);
+        let events = splunkd.events.lock().unwrap().clone();
+        let [event] = events.as_slice() else {
+            panic!("{words}: {} events", events.len())
+        };
+        assert!(event.len() < 2_000);
+        let event: Value = serde_json::from_str(event).unwrap();
+        assert_eq!(event["outcome"], "invalid");
+        assert_eq!(
+            (&event["actor"], &event["via"]),
+            (&json!("ann"), &json!("rest"))
+        );
+        assert_eq!(
+            (&event["batch"], &event["sid"]),
+            (&json!("b1"), &json!("s1"))
+        );
+        assert!(
+            event["message"].as_str().unwrap().contains(words),
+            "{event}"
+        );
+        assert!(event.get("target").is_none() && event.get("row").is_none());
+    }
+}
+
+#[tokio::test]
+async fn a_batch_may_have_no_more_targets_in_parts_than_at_once() {
+    let splunkd = Splunkd::start().await;
+    let job = |rows: &str| {
+        format!(
+            r#"{{"action":"queue","subject":"alert","form":{{"account":"contoso","status":"resolved","max_targets":1}},"rows":[{rows}]}}"#
+        )
+    };
+    let reply = splunkd
+        .triage(ANALYST, &job(r#"{"id":"a"},{"id":"b"}"#))
+        .await;
+    assert_eq!(reply.status(), 400);
+    assert!(reply.payload().contains("2 distinct targets"), "{reply:?}");
 }
 
 fn said(reply: &Reply) -> Value {

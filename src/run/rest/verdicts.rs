@@ -2,14 +2,17 @@
 //! to the index at once and all of them to the caller.
 
 use super::{Asked, Refusal};
-use crate::run::bench::Bench;
+use crate::run::bench::{Bench, Order};
 use crate::run::course::Course;
 use crate::run::ledger::Delivery;
+use crate::run::outline::Outline;
 use crate::run::permission::Right;
-use crate::run::triage::Job;
+use crate::run::signature;
+use crate::run::triage::{Job, JobError};
 use crate::splunk::persist::Reply;
-use crate::triage::{Entry, Ledger, Outcome, Summary, Wake};
-use serde_json::{Value, json};
+use crate::triage::{Entry, Ledger, Outcome, Summary, Via, Wake};
+use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
 use std::collections::{BTreeSet, HashSet};
 use std::time::{Duration, Instant};
 
@@ -25,33 +28,51 @@ pub struct Verdicts {
 impl Verdicts {
     pub async fn carry_out(&mut self, asked: Asked) -> Result<Reply, Refusal> {
         let caller = asked.caller(Right::Write).await?;
-        let mut job: Job = asked.read("job")?;
-        let mut wake = std::mem::take(&mut job.wake);
-        let course = Course::of(job.time());
-        let hand_back = job.hand_back;
-        let bench = Bench::of(&asked.own, &asked.system).await?;
-        let order = bench.order(job, &caller.user)?;
+        // Before anything is built of the rows, whose number nobody knows yet.
+        let outline: Outline = asked.read("job")?;
+        let key = match signature::key(&asked.system).await {
+            Ok(key) => Some(key),
+            Err(error) => {
+                tracing::warn!("outcomes are not signed: {error}");
+                None
+            }
+        };
+        let bench = Bench::of(&asked.own, &asked.system, Via::Rest, key).await?;
         let mut answered = Answered {
-            delivery: self.delivery(&asked).await,
-            entries: Vec::new(),
-            late: hand_back.then(Vec::new),
+            delivery: self.delivery(&asked, &bench).await,
+            outcomes: Vec::new(),
+            bytes: 0,
+            late: None,
             begun: HashSet::new(),
         };
-        let summary = bench
-            .carry_out(&order, &course, &mut answered, &mut wake)
-            .await?;
+        let called = outline.called();
+        let carried_out = carry_out(&asked, outline, &bench, &caller.user, &mut answered).await;
+        let (summary, order, wake) = match carried_out {
+            Ok(carried_out) => carried_out,
+            Err(Stop::Unread(refusal)) => return Err(refusal),
+            Err(Stop::Refused(error)) => {
+                // Whoever sent too many values at once sends fewer next.
+                if error.is_the_callers() && !matches!(error, JobError::TooManyValues { .. }) {
+                    let why = error.to_string();
+                    let entry = called.refused(&caller.user, Via::Rest, Outcome::Invalid, &why);
+                    answered.delivery.deliver(&entry).await;
+                }
+                return Err(error.into());
+            }
+        };
         tracing::info!("for {}: {summary}", caller.user);
         let handed_back = answered.end().await;
-        Ok(Reply::well(&document(
-            &summary,
-            answered.entries,
-            &handed_back,
-            &wake,
-        )))
+        Ok(Reply::well(&Answer {
+            summary: summary.to_string(),
+            rows: summary.rows.iter().map(|row| row.as_str()).collect(),
+            outcomes: std::mem::take(&mut answered.outcomes),
+            handed_back,
+            carry_over: bench.carry_over(&wake, &order),
+        }))
     }
 
-    async fn delivery(&mut self, asked: &Asked) -> Delivery {
-        let delivery = Delivery::new(&asked.system);
+    async fn delivery(&mut self, asked: &Asked, bench: &Bench) -> Delivery {
+        let delivery = bench.delivery(&asked.system);
         if self.caught_up.is_none_or(|at| at.elapsed() > CATCHING_UP) {
             self.caught_up = Some(Instant::now());
             delivery.catch_up().await;
@@ -60,32 +81,60 @@ impl Verdicts {
     }
 }
 
-fn document(
-    summary: &Summary,
-    outcomes: Vec<Value>,
-    handed_back: &BTreeSet<usize>,
-    wake: &Wake,
-) -> Value {
-    let rows: Vec<&str> = summary.rows.iter().map(|row| row.as_str()).collect();
-    let mut document = json!({
-        "summary": summary.to_string(),
-        "rows": rows,
-        "outcomes": outcomes,
-    });
-    if let Some(members) = document.as_object_mut() {
-        if !handed_back.is_empty() {
-            members.insert("handed_back".to_owned(), json!(handed_back));
-        }
-        if !wake.is_empty() {
-            members.insert("wake".to_owned(), json!(wake));
-        }
-    }
-    document
+/// Why a job came to nothing.
+enum Stop {
+    Unread(Refusal),
+    Refused(JobError),
 }
+
+impl From<JobError> for Stop {
+    fn from(error: JobError) -> Self {
+        Self::Refused(error)
+    }
+}
+
+async fn carry_out(
+    asked: &Asked,
+    outline: Outline,
+    bench: &Bench,
+    user: &str,
+    answered: &mut Answered,
+) -> Result<(Summary, Order, Wake), Stop> {
+    outline.bounded(bench.most_rows())?;
+    let mut job: Job = asked.read("job").map_err(Stop::Unread)?;
+    let course = Course::of(job.time());
+    answered.late = job.hand_back.then(Vec::new);
+    let carry_over = job.carry_over.take();
+    let order = bench.order(job, user)?;
+    let mut wake = match carry_over {
+        Some(text) => bench.carried_over(&text, &order)?,
+        None => Wake::default(),
+    };
+    let summary = bench
+        .carry_out(&order, &course, answered, &mut wake)
+        .await?;
+    Ok((summary, order, wake))
+}
+
+#[derive(Serialize)]
+struct Answer {
+    summary: String,
+    rows: Vec<&'static str>,
+    outcomes: Vec<Box<RawValue>>,
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    handed_back: BTreeSet<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    carry_over: Option<String>,
+}
+
+/// Bytes of outcomes in an answer, beyond which they leave out what the ledger
+/// has at length.
+const LONG: usize = 16 << 20;
 
 struct Answered {
     delivery: Delivery,
-    entries: Vec<Value>,
+    outcomes: Vec<Box<RawValue>>,
+    bytes: usize,
     /// Where the caller will ask again: what there was no time for.
     late: Option<Vec<Entry>>,
     /// Rows of which something was carried out.
@@ -95,8 +144,20 @@ struct Answered {
 impl Answered {
     async fn keep(&mut self, entry: &Entry) {
         self.delivery.deliver(entry).await;
-        match serde_json::to_value(entry) {
-            Ok(json) => self.entries.push(json),
+        let told = match self.bytes < LONG {
+            true => to_raw_value(entry),
+            false => to_raw_value(&Entry {
+                before: None,
+                after: None,
+                requested: None,
+                ..entry.clone()
+            }),
+        };
+        match told {
+            Ok(json) => {
+                self.bytes += json.get().len();
+                self.outcomes.push(json);
+            }
             Err(error) => tracing::error!("row {}: {error}", entry.row),
         }
     }

@@ -4,17 +4,19 @@
 use super::arguments::Arguments;
 use super::talk::{Halt, Talk};
 use crate::run::course::Course;
+use crate::run::judge::Judge;
 use crate::run::ledger;
 use crate::run::permission::Caller;
+use crate::run::signature::Authentic;
 use crate::run::told::Told;
 use crate::run::triage::{Cell, Job, Kind};
 use crate::run::way::Way;
 use crate::splunk::chunked::{Invocation, Level, Message, Values};
-use crate::splunk::sourcetype;
 use crate::splunk::splunkd::{Events, MOST_EVENTS, Search};
-use crate::triage::{self, Form, Outcome, Restoration, Subject, Summary, UNDOES, Undo};
+use crate::splunk::{NAME, sourcetype};
+use crate::triage::{self, ENTRIES, Form, Outcome, Restoration, Subject, Summary, UNDOES, Undo};
 use anyhow::{anyhow, bail};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::time::Duration;
 
@@ -55,7 +57,8 @@ const COLUMNS: [&str; 12] = [
 #[derive(Debug)]
 pub struct Wish {
     batch: String,
-    index: String,
+    /// None: where the app's macro says.
+    index: Option<String>,
     earliest: String,
     comment: Option<String>,
     /// Those of them that are the form's.
@@ -72,11 +75,11 @@ impl Wish {
             );
         };
         let batch = triage::batch(&batch).map_err(|error| anyhow!("batch: {error}"))?;
-        let index = arguments.take("index").unwrap_or_else(|| "*".to_owned());
-        if !is_index(&index) {
+        let index = arguments.take("index");
+        if let Some(index) = index.as_ref().filter(|index| !is_index(index)) {
             bail!(
                 "index: \"{}\" is no index: 80 letters, digits, _, - and * at most",
-                shown(&index)
+                shown(index)
             );
         }
         let earliest = arguments.take("earliest");
@@ -113,6 +116,19 @@ impl Wish {
         parameters.chain([(UNDOES, self.batch.as_str())])
     }
 
+    /// Whether the caller said if anything is to be written.
+    fn says_whether(&self) -> bool {
+        self.parameters.iter().any(|(name, _)| *name == "dry_run")
+    }
+
+    /// Where the outcomes are looked for, in Splunk's search language.
+    fn place(&self) -> String {
+        match &self.index {
+            Some(index) => format!("index={index}"),
+            None => format!("`{NAME}_index`"),
+        }
+    }
+
     /// The rows say the accounts.
     fn form(&self) -> anyhow::Result<Form> {
         let form = Form::parse(Subject::Alert, BTreeSet::new(), self.parameters());
@@ -138,7 +154,7 @@ impl Wish {
         let course = Course::of(DEADLINE).until(talk.gone());
         // Where no search tells runs apart, it is another one each time it is asked for.
         let batch = super::batch(COMMAND, call);
-        let job = self.job(call, &batch, &open.undo.restorations);
+        let job = self.job(call, &batch, &open);
         let (total, told) = undo(job, &mut open, &course).await?;
         tracing::info!("batch {}: {total}", self.batch);
         messages.push(self.told(&open.undo, &total));
@@ -158,8 +174,8 @@ impl Wish {
         // Before the search: what is handed over meanwhile is found there.
         let waiting = ledger::waiting(&self.batch);
         let text = format!(
-            "search index={} sourcetype=\"{}\" batch=\"{}\" | fields _raw",
-            self.index,
+            "search {} sourcetype=\"{}\" source=\"{NAME}:*\" batch=\"{}\" | fields _raw",
+            self.place(),
             sourcetype::TRIAGE,
             self.batch
         );
@@ -171,13 +187,28 @@ impl Wish {
             latest: LATEST,
         };
         let events = splunkd.search(search).await?;
-        let all = events.raw.iter().chain(&waiting).map(String::as_str);
-        let mut undo = Undo::read(&self.batch, all);
-        if undo.outcomes.is_empty() && undo.unreadable == 0 {
+        let all: Vec<&str> = events
+            .raw
+            .iter()
+            .chain(&waiting)
+            .map(String::as_str)
+            .collect();
+        let mut judge = Judge::of(splunkd.clone(), &caller).await;
+        let judged = judge.judge(&all).await;
+        let mut strange: BTreeMap<Authentic, usize> = BTreeMap::new();
+        let mut ours = Vec::new();
+        for (entry, judged) in all.iter().zip(judged) {
+            match judged {
+                Authentic::True => ours.push(*entry),
+                other => *strange.entry(other).or_default() += 1,
+            }
+        }
+        let mut undo = Undo::read(&self.batch, ours);
+        if undo.outcomes.is_empty() && undo.unreadable == 0 && strange.is_empty() {
             bail!(
-                "no outcome of batch \"{}\" is in index={} since {}: check the id (the field batch of sourcetype {}), index and earliest, and that a role of user \"{}\" may search that index; outcomes can be found some seconds after they are written",
+                "no outcome of batch \"{}\" is in {} since {}: check the id (the field batch of sourcetype {}), index and earliest, and that a role of user \"{}\" may search that index; outcomes can be found some seconds after they are written",
                 self.batch,
-                self.index,
+                self.place(),
                 self.earliest,
                 sourcetype::TRIAGE,
                 shown(&caller.user)
@@ -186,24 +217,33 @@ impl Wish {
         // Where the rows go in parts, an incident is in none after its alerts'.
         undo.restorations
             .sort_by_key(|restoration| restoration.subject == Subject::Alert);
+        let anothers = undo.actors.iter().any(|actor| *actor != caller.user);
         Ok(Open {
+            rehearses: anothers && !self.says_whether(),
+            why: judge.why().map(str::to_owned),
             way: Way::of(splunkd, caller).await?,
             events,
             undo,
+            strange,
         })
     }
 
     /// Alerts and incidents together: what restoring an incident does to its
     /// alerts is told from what a colleague did to them.
-    fn job(&self, call: &Invocation, batch: &str, restorations: &[Restoration]) -> Job {
-        let form = self.parameters();
+    /// Each row holds the entries of one target: whoever carries it out judges
+    /// them, and reads from them what is asked for.
+    fn job(&self, call: &Invocation, batch: &str, open: &Open) -> Job {
+        let rehearsal = open.rehearses.then_some(("dry_run", "true"));
+        let form = self.parameters().chain(rehearsal);
         let form = form.map(|(name, value)| (name.to_owned(), Cell::from(value)));
+        let comment = self.comment.as_deref();
         let row = |restoration: &Restoration| {
-            let fields = restoration.fields(self.comment.as_deref()).into_iter();
-            let cell = |(name, values): (String, Vec<String>)| (name, Cell::from(&*values));
-            fields.map(cell).collect()
+            let entries = Cell::from(restoration.entries.as_slice());
+            let comment = comment.map(|text| ("defender_comment".to_owned(), Cell::from(text)));
+            let entries = (ENTRIES.to_owned(), entries);
+            [entries].into_iter().chain(comment).collect()
         };
-        let rows = restorations.iter().map(row).collect();
+        let rows = open.undo.restorations.iter().map(row).collect();
         Job {
             batch: Some(batch.to_owned()),
             sid: call.sid.clone(),
@@ -214,6 +254,10 @@ impl Wish {
     /// What keeps the ledger from telling all.
     fn remarks(&self, open: &Open) -> Vec<Message> {
         let Open { events, undo, .. } = open;
+        let names = |names: &BTreeSet<String>| {
+            let names: Vec<String> = names.iter().take(5).map(|name| shown(name)).collect();
+            names.join(", ")
+        };
         let mut remarks = Vec::new();
         let mut warn = |text: String| {
             remarks.push(Message::new(Level::Warn, format!("{COMMAND}: {text}")));
@@ -224,6 +268,29 @@ impl Wish {
         if events.raw.len() >= MOST_EVENTS {
             warn(format!(
                 "the batch has {MOST_EVENTS} outcomes or more, and no search returns more: the others are not undone"
+            ));
+        }
+        if open.rehearses && !undo.restorations.is_empty() {
+            warn(format!(
+                "the batch was asked for by {}, so this is a dry run and nothing was written: look at the rows, then add dry_run=false",
+                names(&undo.actors)
+            ));
+        }
+        for (judged, count) in &open.strange {
+            let why = match judged {
+                Authentic::Unsigned => "carry no signature of this app",
+                Authentic::Unknown if open.why.is_some() => "cannot be judged here",
+                Authentic::Unknown => "were signed with another key than this Splunk's",
+                _ => {
+                    "carry a signature that does not hold: they were altered or never were this app's"
+                }
+            };
+            let why = match (&open.why, judged) {
+                (Some(reason), Authentic::Unknown) => format!("{why} ({reason})"),
+                _ => why.to_owned(),
+            };
+            warn(format!(
+                "{count} events of the batch {why}; they are not undone"
             ));
         }
         if undo.unreadable > 0 {
@@ -259,6 +326,12 @@ impl Wish {
         let counts: Vec<String> = counts
             .map(|(outcome, count)| format!("{count} {outcome}"))
             .collect();
+        if counts.is_empty() {
+            return format!(
+                "{COMMAND}: no outcome of batch {} is one this app stands for, so nothing is undone",
+                self.batch
+            );
+        }
         format!(
             "{COMMAND}: batch {} changed nothing ({}), so there is nothing to undo",
             self.batch,
@@ -285,7 +358,14 @@ impl Wish {
 struct Open {
     way: Way,
     events: Events,
+    /// By entries this app stands for.
     undo: Undo,
+    /// The others.
+    strange: BTreeMap<Authentic, usize>,
+    /// Why some could not be judged.
+    why: Option<String>,
+    /// It is another's batch, and nobody said that it is to be written.
+    rehearses: bool,
 }
 
 /// Returns how every target ended, and what was told of it.

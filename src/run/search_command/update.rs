@@ -7,11 +7,11 @@ use super::talk::{Halt, Talk};
 use crate::run::course::Course;
 use crate::run::permission::Caller;
 use crate::run::told::Told;
-use crate::run::triage::{Cell, Job, cells};
+use crate::run::triage::{Cell, Job, JobError, cells as row_cells};
 use crate::run::way::Way;
 use crate::splunk::chunked::{Invocation, Level, Message, Table, Values};
 use crate::triage::{Form, Outcome, PARAMETERS, Subject, Summary};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::time::Duration;
 
@@ -66,9 +66,26 @@ impl Wish {
         let mut previewed = false;
         loop {
             let chunk = talk.next().await?;
+            let rows = Table::count(&chunk.body)?;
+            let preview = call.preview || chunk.preview;
+            if rows > 0 && !preview {
+                // Before anything is built of them.
+                let mut way: Way = match opened.take() {
+                    Some(way) => way,
+                    None => talk.unless_gone(way(call)).await??,
+                };
+                let all = total.rows.len().saturating_add(rows);
+                let most = way.most_rows();
+                if all > most {
+                    let error = JobError::TooManyRows { rows: all, most };
+                    way.refused(&self.job(call, Vec::new()), &error).await;
+                    return Err(Halt::Failed(error.into()));
+                }
+                opened = Some(way);
+            }
             let table = Table::read(&chunk.body)?;
             let mut cells = Vec::new();
-            if call.preview || chunk.preview {
+            if preview {
                 previewed = true;
             } else if !table.is_empty() {
                 let course = Course::of(DEADLINE).until(talk.gone());
@@ -76,7 +93,7 @@ impl Wish {
                     Some(way) => way,
                     None => talk.unless_gone(way(call)).await??,
                 };
-                let job = self.job(call, &table);
+                let job = self.job(call, table.rows().map(|row| row_cells(&row)).collect());
                 let batch = job.batch.clone().unwrap_or_default();
                 let before = total.rows.len();
                 let mut told: Vec<Vec<Told>> = table.rows().map(|_| Vec::new()).collect();
@@ -114,10 +131,9 @@ impl Wish {
         }
     }
 
-    fn job(&self, call: &Invocation, table: &Table) -> Job {
+    fn job(&self, call: &Invocation, rows: Vec<BTreeMap<String, Cell>>) -> Job {
         let form = self.parameters.iter();
         let form = form.map(|(name, value)| (name.to_owned(), Cell::from(value)));
-        let rows = table.rows().map(|row| cells(&row)).collect();
         Job {
             batch: Some(super::batch(COMMAND, call)),
             sid: call.sid.clone(),

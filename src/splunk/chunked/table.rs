@@ -10,10 +10,17 @@ use std::io;
 /// The values of one cell: none, one or several.
 pub type Values = Vec<String>;
 
+/// splunkd sends 50 000, unless limits.conf says otherwise.
+const MOST: usize = 500_000;
+
 /// Why a chunk's rows were not understood.
 #[derive(Debug, thiserror::Error)]
-#[error("the rows of a chunk cannot be read: {0}")]
-pub struct TableError(#[from] csv::Error);
+pub enum TableError {
+    #[error("the rows of a chunk cannot be read: {0}")]
+    Unreadable(#[from] csv::Error),
+    #[error("a chunk has more than {most} rows: narrow the search")]
+    TooMany { most: usize },
+}
 
 /// The rows of one chunk, kept byte for byte, so that they can be handed on as
 /// they came.
@@ -33,12 +40,35 @@ impl Table {
             .from_reader(body);
         let mut header = ByteRecord::new();
         reader.read_byte_record(&mut header)?;
-        let records = reader.into_byte_records().collect::<Result<_, _>>()?;
+        let mut records = Vec::new();
+        for record in reader.into_byte_records() {
+            if records.len() >= MOST {
+                return Err(TableError::TooMany { most: MOST });
+            }
+            records.push(record?);
+        }
         Ok(Self {
             columns: results::columns(&header),
             header,
             records,
         })
+    }
+
+    /// How many rows a body has, known before any is built.
+    ///
+    /// # Errors
+    /// If it is no table.
+    pub fn count(body: &[u8]) -> Result<usize, TableError> {
+        let mut reader = csv::ReaderBuilder::new()
+            .has_headers(true)
+            .flexible(true)
+            .from_reader(body);
+        let mut record = ByteRecord::new();
+        let mut count = 0;
+        while reader.read_byte_record(&mut record)? {
+            count += 1;
+        }
+        Ok(count)
     }
 
     pub fn len(&self) -> usize {

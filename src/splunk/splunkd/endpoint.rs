@@ -26,6 +26,8 @@ pub enum Errand {
     Hunt,
     /// What stands between an account and its use.
     Check,
+    /// Whether entries of the ledger are this app's own.
+    Ledger,
 }
 
 impl Errand {
@@ -36,12 +38,13 @@ impl Errand {
             Self::Live => "live",
             Self::Hunt => "hunt",
             Self::Check => "check",
+            Self::Ledger => "ledger",
         }
     }
 
     const fn advice(self) -> &'static str {
         match self {
-            Self::Triage | Self::Live => TRIAGE,
+            Self::Triage | Self::Live | Self::Ledger => TRIAGE,
             Self::Hunt => HUNT,
             Self::Check => EITHER,
         }
@@ -53,6 +56,7 @@ impl Errand {
             Self::Live => "read what Defender says now",
             Self::Hunt => "hunt",
             Self::Check => "test an account",
+            Self::Ledger => "judge entries of the ledger",
         }
     }
 }

@@ -58,6 +58,17 @@ impl SplunkdError {
         }
     }
 
+    /// Whether the app's own endpoint said no, having understood what was asked.
+    pub const fn refused_by_endpoint(&self) -> bool {
+        matches!(
+            self,
+            Self::Refused {
+                status: 400 | 413,
+                ..
+            }
+        )
+    }
+
     /// Whether it would take the same in smaller parts.
     pub const fn too_large(&self) -> bool {
         matches!(self, Self::Refused { status: 413, .. })

@@ -42,6 +42,8 @@ const READ_CONF: &str = "a role of this user needs read access to the app Defend
 const READ_SECRETS: &str = "a role of this user needs the capability list_storage_passwords";
 const SEND_EVENTS: &str =
     "a role of this user needs the capability edit_log_alert_event (edit_tcp does as well)";
+const KEEP_SECRETS: &str =
+    "a role of this user needs the capability edit_storage_passwords or admin_all_objects";
 const SEND_MESSAGES: &str = "a role of this user needs the capability edit_messages";
 
 /// Who a session key belongs to.
@@ -217,6 +219,31 @@ impl Splunkd {
             _ => Err(SplunkdError::Masked {
                 user: user.to_owned(),
             }),
+        }
+    }
+
+    /// Keeps a secret for `user` in the app's realm, unless there is one already.
+    pub async fn keep_password(
+        &self,
+        user: &str,
+        secret: &SecretString,
+    ) -> Result<(), SplunkdError> {
+        let kept = self.done(Call {
+            method: Method::POST,
+            form: vec![
+                ("name", user),
+                ("password", secret.expose_secret()),
+                ("realm", NAME),
+            ],
+            ..Call::get(
+                format!("servicesNS/nobody/{NAME}/storage/passwords"),
+                format!("keep the secret of `{user}`"),
+                KEEP_SECRETS,
+            )
+        });
+        match kept.await {
+            Err(SplunkdError::Refused { status: 409, .. }) => Ok(()),
+            kept => kept,
         }
     }
 

@@ -5,7 +5,7 @@
 use crate::triage::vocabulary::Status;
 use crate::triage::{
     Action, Api, Change, Clock, Desk, DeskError, Desks, Entry, Failing, Form, Ledger, Limits,
-    Owner, Receipt, Row, State, Subject, Summary, Target, TriageError, Wake, triage,
+    Owner, Receipt, Row, State, Subject, Summary, Target, TriageError, Via, Wake, triage,
 };
 use futures::future::join;
 use std::cell::{Cell, RefCell};
@@ -427,7 +427,7 @@ pub struct Call {
 
 impl Call {
     pub fn new(subject: Subject, tenant: &Rc<Tenant>, parameters: &[(&str, &str)]) -> Self {
-        let base = [("account", "contoso")];
+        let base = [("account", "contoso"), ("rows_overrule", "true")];
         let known = ["contoso".to_owned(), "fabrikam".to_owned()];
         let form = Form::parse(
             subject,
@@ -445,6 +445,8 @@ impl Call {
                     deadline: Duration::from_secs(20),
                     grace: Duration::from_secs(10),
                 },
+                alert_user: None,
+                via: Via::Direct,
                 sid: Some("scheduler__1".to_owned()),
                 search_name: None,
             },

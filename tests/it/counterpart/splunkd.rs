@@ -222,6 +222,20 @@ impl Splunkd {
         }
     }
 
+    /// An event somebody else sent to the index under a sourcetype of the app's.
+    pub fn plant(&self, sourcetype: &str, source: &str, body: &str) {
+        self.state().received.push(Received {
+            method: "POST".to_owned(),
+            path: "/services/receivers/simple".to_owned(),
+            target: String::new(),
+            query: [("sourcetype", sourcetype), ("source", source)]
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .into(),
+            body: body.to_owned(),
+            status: 200,
+        });
+    }
+
     pub fn forget_password(&self, user: &str) {
         self.state().passwords.remove(user);
     }
@@ -878,9 +892,13 @@ fn search(state: &State, asked: &Asked) -> (u16, Value) {
         return said(400, "FATAL", "only whole oneshot searches are known here");
     }
     let fits = |text: &str| -> Option<(String, String, String, String)> {
-        let rest = text.strip_prefix("search index=")?;
-        let (index, rest) = rest.split_once(' ')?;
+        let rest = text.strip_prefix("search ")?;
+        let (place, rest) = rest.split_once(' ')?;
+        // The app's macro, as it is shipped.
+        let macro_ = (place == "`defender_bridge_index`").then_some("*");
+        let index = macro_.or_else(|| place.strip_prefix("index="))?;
         let (sourcetype, rest) = rest.strip_prefix("sourcetype=\"")?.split_once("\" ")?;
+        let rest = rest.strip_prefix("source=\"defender_bridge:*\" ")?;
         let (field, rest) = rest.split_once("=\"")?;
         let (value, rest) = rest.split_once('"')?;
         let owned = [index, sourcetype, field, value].map(str::to_owned);
@@ -900,6 +918,10 @@ fn search(state: &State, asked: &Asked) -> (u16, Value) {
         .filter(|got| got.path == "/services/receivers/simple" && got.status < 300)
         .filter(|got| got.query.get("sourcetype") == Some(&sourcetype))
         .filter(|got| {
+            let source = got.query.get("source").map_or("", String::as_str);
+            source.starts_with("defender_bridge:")
+        })
+        .filter(|got| {
             let into = got.query.get("index").map_or("main", String::as_str);
             index == "*" || index == into
         })
@@ -917,7 +939,7 @@ fn search(state: &State, asked: &Asked) -> (u16, Value) {
     (200, answer)
 }
 
-fn passwords(state: &State, rest: &str, asked: &Asked) -> (u16, Value) {
+fn passwords(state: &mut State, rest: &str, asked: &Asked) -> (u16, Value) {
     let shown = |user: &String, value: &String| {
         entry(
             &format!("{APP}:{user}:"),
@@ -925,6 +947,17 @@ fn passwords(state: &State, rest: &str, asked: &Asked) -> (u16, Value) {
                     "realm": APP, "username": user}),
         )
     };
+    if asked.method == Method::POST && rest.is_empty() {
+        let form: BTreeMap<String, String> = asked.form().into_iter().collect();
+        let (name, password) = (form["name"].clone(), form["password"].clone());
+        assert_eq!(form["realm"], APP);
+        if state.passwords.contains_key(&name) {
+            return said(409, "ERROR", "An object with that name already exists");
+        }
+        let told = shown(&name, &password);
+        state.passwords.insert(name, password);
+        return (201, listed(&[told]).1);
+    }
     if asked.method != Method::GET {
         return said(405, "ERROR", "Method not allowed");
     }

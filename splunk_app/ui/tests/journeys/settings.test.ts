@@ -54,7 +54,7 @@ test('log level, limit and certificate check are saved; a failed save keeps what
     expect(await limit.inputValue()).toBe('50');
     splunk.splunkd.fault = undefined;
     await button(page, 'Save').click();
-    await expect.poll(() => conf('triage')).toEqual({ max_targets: '50' });
+    await expect.poll(() => conf('triage')).toEqual({ max_targets: '50', index: '' });
 
     await page.getByRole('tab', { name: 'splunkd' }).click();
     await page.getByRole('switch', { name: 'Verify splunkd’s certificate' }).click();

@@ -12,7 +12,7 @@ import * as conf from '../../splunk/conf';
 import { searchPage } from '../../splunk/web';
 import { strings } from '../../strings';
 import type { Loaded } from '../../parts/useLoaded';
-import { HalfSaved, saveProxy, wrongLimit, wrongProxy, type ProxyDraft } from './proxy';
+import { HalfSaved, saveProxy, wrongIndex, wrongLimit, wrongProxy, type ProxyDraft } from './proxy';
 
 const words = strings.settings;
 export const CONF = 'defender_bridge_settings';
@@ -161,14 +161,15 @@ export function Logging(tab: Tab) {
     );
 }
 
-const readLimit = (all: AllSettings) => ({ max_targets: all.triage?.max_targets ?? '' });
+const readLimit = (all: AllSettings) => ({ max_targets: all.triage?.max_targets ?? '', index: all.triage?.index ?? '' });
 
 export function Limits(tab: Tab) {
-    const stanza = useStanza(tab, 'triage', readLimit, (draft) => conf.edit(CONF, 'triage', { max_targets: draft.max_targets.trim() }));
+    const stanza = useStanza(tab, 'triage', readLimit, (draft) => conf.edit(CONF, 'triage', { max_targets: draft.max_targets.trim(), index: draft.index.trim() }));
     const text = words.limits;
     const wrong = wrongLimit(stanza.draft?.max_targets ?? '');
+    const wrongPlace = wrongIndex(stanza.draft?.index ?? '');
     return (
-        <Form intro={text.intro} tab={tab} stanza={stanza} ready={stanza.draft !== undefined} well={wrong === undefined}>
+        <Form intro={text.intro} tab={tab} stanza={stanza} ready={stanza.draft !== undefined} well={wrong === undefined && wrongPlace === undefined}>
             <TextField
                 label={text.max}
                 help={text.maxHelp}
@@ -176,6 +177,14 @@ export function Limits(tab: Tab) {
                 error={wrong}
                 disabled={tab.disabled || stanza.saving}
                 onChange={(max_targets) => stanza.change({ max_targets })}
+            />
+            <TextField
+                label={text.index}
+                help={text.indexHelp}
+                value={stanza.draft?.index ?? ''}
+                error={wrongPlace}
+                disabled={tab.disabled || stanza.saving}
+                onChange={(index) => stanza.change({ index })}
             />
         </Form>
     );

@@ -34,6 +34,11 @@ export function wrongLimit(text: string): string | undefined {
     return /^(|[1-9][0-9]{0,5})$/.test(text.trim()) ? undefined : words.limits.wrong;
 }
 
+/** As Splunk names indexes. */
+export function wrongIndex(text: string): string | undefined {
+    return /^(|[a-z0-9][a-z0-9_-]{0,79})$/.test(text.trim()) ? undefined : words.limits.wrongIndex;
+}
+
 /** The settings are saved, the password is not. */
 export class HalfSaved extends Error {
     override readonly name = 'HalfSaved';

@@ -57,7 +57,7 @@ function Ledger(props: Props) {
         const course = new AbortController();
         stop.current = course;
         run(LEDGER_SEARCH, { earliest: props.earliest, signal: course.signal }).then(
-            ({ rows }) => setBatches(batchesIn(rows.map((row) => one(row, '_raw')))),
+            ({ rows }) => setBatches(batchesIn(rows.map((row) => ({ raw: one(row, '_raw'), authentic: one(row, 'authentic') || 'unknown' })))),
             (reason: unknown) => {
                 if (!course.signal.aborted) setError(reason);
             },
@@ -75,7 +75,9 @@ function Ledger(props: Props) {
                 onProgress: (done: number, of: number) => setProgress([done, of]),
             };
             // At least as far back as what is shown here; a short list may hold what was begun before it.
-            const found = await takeBack([batch.id], course, FURTHER_BACK.has(props.earliest) ? props.earliest : '');
+            const earliest = FURTHER_BACK.has(props.earliest) ? props.earliest : '';
+            // Whose batch it is was shown and confirmed.
+            const found = await takeBack([batch.id], course, { earliest, confirmed: true });
             setEndings(found);
             setBatches(
                 (before) => before?.map((one) => (one.id === batch.id ? { ...one, undoneBy: '…' } : one)) ?? null,
@@ -123,7 +125,7 @@ function Ledger(props: Props) {
                                         <Table.Cell>
                                             <When at={batch.time} now={props.now} />
                                         </Table.Cell>
-                                        <Table.Cell>{batch.actor}</Table.Cell>
+                                        <Table.Cell>{[batch.actor, ...batch.others].join(', ')}</Table.Cell>
                                         <Table.Cell>
                                             <What batch={batch} itemOf={props.itemOf} />
                                         </Table.Cell>
@@ -133,6 +135,11 @@ function Ledger(props: Props) {
                                                     <OutcomeTag key={outcome} outcome={outcome} count={count} />
                                                 ))}
                                             </Row>
+                                            {[...batch.strange].map(([word, count]) => (
+                                                <Small as="div" key={word} data-test="strange">
+                                                    {say.strange(word, count)}
+                                                </Small>
+                                            ))}
                                         </Table.Cell>
                                         <Table.Cell>
                                             {batch.undoneBy !== null && <Tag>{say.undone}</Tag>}
@@ -147,7 +154,8 @@ function Ledger(props: Props) {
                     )}
                     {asked !== null && progress === null && endings === null && (
                         <>
-                            <p>{strings.act.undoAsk(asked.outcomes.get('updated') ?? 0)}</p>
+                            <p>{strings.act.undoAsk(asked.changed)}</p>
+                            <p>{say.askedBy([asked.actor, ...asked.others].join(', '))}</p>
                             <What batch={asked} itemOf={props.itemOf} />
                         </>
                     )}

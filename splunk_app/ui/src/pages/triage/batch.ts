@@ -4,7 +4,8 @@ import { parsed, object, text } from './json';
 import type { Subject } from './vocabulary';
 
 /** A thousand rows of the largest call, and some more. */
-export const LEDGER_SEARCH = '`defender_bridge_index` `defender_bridge_triage` | head 2000 | fields _time, _raw';
+export const LEDGER_SEARCH =
+    '`defender_bridge_index` `defender_bridge_triage` | head 2000 | fields _time, _raw | defenderledger | fields _time, _raw, authentic';
 
 export interface Batch {
     id: string;
@@ -19,15 +20,33 @@ export interface Batch {
     outcomes: Map<string, number>;
     /** What was asked, the words of the first row. */
     requested: [string, string][];
+    /** How many of its entries this app does not stand for: `false`, `unsigned`, `unknown`. */
+    strange: Map<string, number>;
+    /** How many targets the entries it does stand for say it changed. */
+    changed: number;
+    /** Who else asked for rows of it. */
+    others: string[];
     /** The batch that this one took back. */
     undoes: string | null;
     /** The batch that took this one back. */
     undoneBy: string | null;
 }
 
-export function batchesIn(raws: readonly string[]): Batch[] {
+/** An event of the ledger, and whether this app wrote it. */
+export interface Entry {
+    raw: string;
+    authentic: string;
+}
+
+/**
+ * Who can index events can plant entries: what a batch says of itself comes from those this app stands for, where
+ * there are any, and only they make it one that can be taken back, or that took another back.
+ */
+export function batchesIn(entries: readonly Entry[]): Batch[] {
     const batches = new Map<string, Batch>();
-    for (const raw of raws) {
+    const ours = (entry: Entry): number => (entry.authentic === 'true' ? 0 : 1);
+    const undoing = new Map<string, string>();
+    for (const { raw, authentic } of [...entries].sort((one, other) => ours(one) - ours(other))) {
         const json = parsed(raw);
         const id = text(json, 'batch');
         if (json === null || id === null || json.dry_run === true) continue;
@@ -44,6 +63,9 @@ export function batchesIn(raws: readonly string[]): Batch[] {
             account: text(json, 'account') ?? '',
             targets: [],
             outcomes: new Map(),
+            strange: new Map(),
+            changed: 0,
+            others: [],
             requested: Object.entries(object(json.requested) ?? {}).flatMap(([name, value]) => {
                 const said = text({ value }, 'value') ?? (Array.isArray(value) ? value.join(', ') : '');
                 return said === '' ? [] : [[name, said] as [string, string]];
@@ -52,18 +74,27 @@ export function batchesIn(raws: readonly string[]): Batch[] {
             undoneBy: null,
         };
         batches.set(id, batch);
+        const actor = text(json, 'actor') ?? '';
+        if (actor !== batch.actor && !batch.others.includes(actor)) batch.others.push(actor);
+        if (authentic !== 'true') {
+            batch.strange.set(authentic, (batch.strange.get(authentic) ?? 0) + 1);
+        } else if (outcome === 'updated') {
+            batch.changed += 1;
+            const undoes = text(json, 'undoes');
+            if (undoes !== null) undoing.set(undoes, id);
+        }
         if (compareInstants(time, batch.time) > 0) batch.time = time;
         if (target !== null && !batch.targets.includes(target)) batch.targets.push(target);
         batch.outcomes.set(outcome, (batch.outcomes.get(outcome) ?? 0) + 1);
     }
-    for (const batch of batches.values()) {
-        const undone = batches.get(batch.undoes ?? '');
-        if (undone !== undefined && batch.outcomes.has('updated')) undone.undoneBy = batch.id;
+    for (const [undone, by] of undoing) {
+        const batch = batches.get(undone);
+        if (batch !== undefined) batch.undoneBy = by;
     }
     return [...batches.values()].sort((one, other) => compareInstants(other.time, one.time));
 }
 
 /** Only what was written can be taken back, and only once. */
 export function isUndoable(batch: Batch): boolean {
-    return batch.outcomes.has('updated') && batch.undoneBy === null && batch.undoes === null;
+    return batch.changed > 0 && batch.undoneBy === null && batch.undoes === null;
 }

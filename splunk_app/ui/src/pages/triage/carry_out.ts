@@ -3,7 +3,7 @@
 import { all, one, run, SearchFailure, type ResultRow } from '../../splunk/search';
 import { told } from '../../splunk/failure';
 import { endingOf, missing, placeOf, type Ending } from './outcome';
-import { portions, undoSearch, updateSearch, type Row } from './sending';
+import { portions, undoSearch, updateSearch, type Row, type Undoing } from './sending';
 import { triage as strings } from './strings';
 import type { Subject } from './vocabulary';
 
@@ -70,12 +70,12 @@ function without(row: Row, why: string, begun: boolean): Ending {
 }
 
 /** Takes batches back, the newest first. */
-export async function takeBack(batches: readonly string[], course: Course, earliest = ''): Promise<Ending[]> {
+export async function takeBack(batches: readonly string[], course: Course, how: Undoing = {}): Promise<Ending[]> {
     const endings: Ending[] = [];
     for (const [place, batch] of [...batches].reverse().entries()) {
         course.onProgress(place, batches.length);
         try {
-            const { rows } = await run(undoSearch(batch, earliest), { signal: course.signal });
+            const { rows } = await run(undoSearch(batch, how), { signal: course.signal });
             endings.push(...rows.map(endingOf));
         } catch (error) {
             if (endings.length === 0) throw error;

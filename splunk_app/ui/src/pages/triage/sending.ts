@@ -68,10 +68,16 @@ export function liveSearch(items: readonly Item[], account: string): string {
     return `${made(rows)} | defenderget ${option('account', account)} subject=${subject} api=${api}`;
 }
 
-/** `earliest`: since when the batch may lie in the ledger; the command itself looks back thirty days. */
-export function undoSearch(batch: string, earliest = ''): string {
+export interface Undoing {
+    /** Since when the batch may lie in the ledger; the command itself looks back thirty days. */
+    earliest?: string;
+    /** Whose batch it is was shown and confirmed: the command makes a dry run of another's otherwise. */
+    confirmed?: boolean;
+}
+
+export function undoSearch(batch: string, { earliest = '', confirmed = false }: Undoing = {}): string {
     const since = /^(0|-\d+[a-z]+)$/u.test(earliest) ? ` earliest=${earliest}` : '';
-    return `| defenderundo ${option('batch', batch)}${since}`;
+    return `| defenderundo ${option('batch', batch)}${since}${confirmed ? ' dry_run=false' : ''}`;
 }
 
 /** One state as `defender_before` and `defender_after` print it. */

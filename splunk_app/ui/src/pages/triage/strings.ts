@@ -420,6 +420,15 @@ export const triage = {
         columns: { time: 'When', actor: 'Who', what: 'What', outcomes: 'Outcomes', undo: 'Undo' },
         undone: 'Taken back',
         isUndo: (batch: string) => `Undo of ${batch}`,
+        askedBy: (who: string) => `Asked for by ${who}.`,
+        strange: (word: string, count: number) => {
+            const why: Record<string, string> = {
+                false: 'with a signature that does not hold: altered, or never written by this app',
+                unsigned: 'not signed by this app',
+                unknown: 'whose signature cannot be judged here',
+            };
+            return `${many(count, 'entry', 'entries')} ${why[word] ?? why.unknown}`;
+        },
     },
 
     keys: {

@@ -89,8 +89,9 @@ describe('what is sent', () => {
 
     test('an undo looks as far back as the history it was chosen in', () => {
         expect(undoSearch('b1')).toBe('| defenderundo batch="b1"');
-        expect(undoSearch('b1', '-90d')).toBe('| defenderundo batch="b1" earliest=-90d');
-        expect(undoSearch('b1', '0 | delete')).toBe('| defenderundo batch="b1"');
+        expect(undoSearch('b1', { earliest: '-90d' })).toBe('| defenderundo batch="b1" earliest=-90d');
+        expect(undoSearch('b1', { earliest: '0 | delete' })).toBe('| defenderundo batch="b1"');
+        expect(undoSearch('b1', { confirmed: true })).toBe('| defenderundo batch="b1" dry_run=false');
     });
 
     test('a thousand rows go in several searches of bounded length, none lost', () => {
@@ -202,16 +203,31 @@ describe('the ledger', () => {
         });
 
     test('is told call by call, dry runs left out', () => {
-        const batches = batchesIn([
+        const raws = [
             entry({ target: 'b', outcome: 'conflict' }),
             entry({}),
             entry({ batch: 'dry', dry_run: true, outcome: 'planned' }),
             entry({ batch: 'b2', time: '2026-01-02T00:00:00Z', outcome: 'failed' }),
             'no json',
-        ]);
+        ];
+        const batches = batchesIn(raws.map((raw) => ({ raw, authentic: 'true' })));
         expect(batches.map(({ id }) => id)).toEqual(['b2', 'b1']);
         expect(batches[1]).toMatchObject({ targets: ['b', 'a'], actor: 'kim', requested: [['status', 'resolved']] });
         expect(batches.map(isUndoable)).toEqual([false, true]);
+    });
+
+    test('obeys only entries the app stands for', () => {
+        const planted = [
+            entry({ actor: 'admin', requested: { status: 'new' }, target: 'planted' }),
+            entry({ batch: 'b2', undoes: 'b1' }),
+            entry({ batch: 'b3' }),
+        ].map((raw, at) => ({ raw, authentic: ['false', 'unsigned', 'unknown'][at]! }));
+        const [b1, b2, b3] = batchesIn([...planted, { raw: entry({}), authentic: 'true' }]).sort((one, other) => one.id.localeCompare(other.id));
+        expect(b1).toMatchObject({ actor: 'kim', others: ['admin'], requested: [['status', 'resolved']], changed: 1, undoneBy: null });
+        expect([...b1!.strange]).toEqual([['false', 1]]);
+        expect([b1, b2, b3].map((batch) => isUndoable(batch!))).toEqual([true, false, false]);
+        const undone = { raw: entry({ batch: 'b4', undoes: 'b1' }), authentic: 'true' };
+        expect(batchesIn([{ raw: entry({}), authentic: 'true' }, undone]).map(isUndoable)).toEqual([false, false]);
     });
 });
 

@@ -1,0 +1,70 @@
+//! `... | defenderledger`: says of each event of the ledger whether this app
+//! wrote it, just so. Reads only.
+
+use super::talk::{Halt, Talk};
+use crate::run::judge::Judge;
+use crate::run::permission::Caller;
+use crate::splunk::chunked::{Invocation, Level, Message, Table};
+use anyhow::bail;
+use std::io::Write;
+
+const COMMAND: &str = "defenderledger";
+const COLUMNS: [&str; 1] = ["authentic"];
+
+#[derive(Debug)]
+pub struct Wish;
+
+impl Wish {
+    pub fn read(words: &[String]) -> anyhow::Result<Self> {
+        if !words.is_empty() {
+            bail!("{COMMAND} takes no argument: it judges the field _raw of each row");
+        }
+        Ok(Self)
+    }
+
+    pub async fn carry_out<W: Write>(
+        &self,
+        call: &Invocation,
+        talk: &mut Talk<W>,
+    ) -> Result<(), Halt> {
+        let mut opened: Option<Judge> = None;
+        loop {
+            let chunk = talk.next().await?;
+            let table = Table::read(&chunk.body)?;
+            let rows: Vec<_> = table.rows().collect();
+            let texts = rows.iter().map(|row| row.get("_raw").unwrap_or_default());
+            let texts: Vec<&str> = texts.collect();
+            let mut judged = Vec::new();
+            if !texts.is_empty() {
+                let mut judge = match opened.take() {
+                    Some(judge) => judge,
+                    None => talk.unless_gone(judge(call)).await??,
+                };
+                judged = talk.unless_gone(judge.judge(&texts)).await?;
+                opened = Some(judge);
+            }
+            let cells: Vec<_> = judged
+                .iter()
+                .map(|judged| vec![vec![judged.as_str().to_owned()]])
+                .collect();
+            let why = opened.as_ref().and_then(Judge::why);
+            let messages: Vec<Message> = match why.filter(|_| chunk.finished) {
+                Some(why) => vec![Message::new(
+                    Level::Warn,
+                    format!("{COMMAND}: entries cannot be judged here: {why}"),
+                )],
+                None => Vec::new(),
+            };
+            talk.answer(chunk.finished, &messages, &table.widened(&COLUMNS, &cells)?)?;
+            if chunk.finished {
+                return Ok(());
+            }
+        }
+    }
+}
+
+async fn judge(call: &Invocation) -> anyhow::Result<Judge> {
+    let splunkd = super::splunkd(call)?;
+    let caller = Caller::of(&splunkd).await?;
+    Ok(Judge::of(splunkd, &caller).await)
+}
