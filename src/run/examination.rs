@@ -1,6 +1,7 @@
 //! What stands between this machine and a working account, point by point: what
 //! was found, and what to do about it.
 
+mod release;
 mod ways;
 
 use super::account::{self, Settings};
@@ -12,8 +13,6 @@ use crate::splunk::splunkd::Splunkd;
 use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;
 use std::time::Duration;
-
-pub use ways::splunkd;
 
 /// How long one point may take.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -116,6 +115,13 @@ pub struct Named {
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Points {
     pub points: Vec<Point>,
+}
+
+/// Which splunkd this is, and what the owner of the session key may do.
+pub async fn splunkd(splunkd: &Splunkd) -> Vec<Point> {
+    let mut points = ways::splunkd(splunkd).await;
+    points.extend(release::points(splunkd).await);
+    points
 }
 
 /// Everything that can be tried with the account of this name.

@@ -1,7 +1,8 @@
 //! Every crate held against deny.toml: licences, banned crates, where it comes
-//! from. (`cargo deny` reads the same file, but takes longer to build than all
+//! from, what is known against it. (`cargo deny` reads the same file, but takes longer to build than all
 //! the rest together.)
 
+use crate::advisories;
 use crate::workspace::Workspace;
 use anyhow::{Context, Result, bail};
 use cargo_metadata::Package;
@@ -13,6 +14,7 @@ use std::fs;
 struct Policy {
     licenses: Licenses,
     bans: Bans,
+    advisories: advisories::Rules,
 }
 
 #[derive(Deserialize)]
@@ -48,11 +50,15 @@ pub fn check(workspace: &Workspace) -> Result<()> {
     for package in &packages {
         problems.extend(policy.objections(package)?);
     }
+    let crates = packages
+        .iter()
+        .map(|package| (package.name.as_str(), &package.version));
+    problems.extend(advisories::check(workspace, &policy.advisories, crates)?);
     if !problems.is_empty() {
         bail!("{}", problems.join("\n"));
     }
     println!(
-        "{} crates: licences, bans and sources as deny.toml asks",
+        "{} crates: licences, bans, sources and advisories as deny.toml asks",
         packages.len()
     );
     Ok(())
@@ -144,6 +150,8 @@ mod tests {
             allow = ["MPL-2.0"]
             [bans]
             deny = [{ crate = "openssl", reason = "one TLS stack" }]
+            [advisories]
+            maximum-db-staleness = "P90D"
             "#,
         )
         .unwrap()

@@ -2,6 +2,7 @@
 //! measurements.
 //! `cargo xtask test` runs all that CI runs; each part is a command of its own.
 
+mod advisories;
 mod appinspect;
 mod archive;
 mod bench;
@@ -63,8 +64,13 @@ enum Work {
     },
     /// The conf files against their specs, the form and the versions
     Conf,
-    /// Licences, banned crates and sources of all dependencies, by deny.toml
+    /// Licences, banned crates, sources and security advisories of all dependencies, by deny.toml
     Dependencies,
+    /// Makes the snapshot of advisories anew out of a clone of the RustSec database
+    Advisories {
+        /// The clone's folder
+        database: PathBuf,
+    },
     /// The pages in Splunk Web: types, unit tests, the script, journeys in Chromium, dashboards
     Web,
     /// CPU, memory and time of the modular input beside curl fetching the same bytes
@@ -128,6 +134,7 @@ impl Work {
             Self::Bench(arguments) => bench::run(workspace, &arguments),
             Self::Conf => conf::check(workspace),
             Self::Dependencies => dependencies::check(workspace),
+            Self::Advisories { database } => advisories::renew(workspace, &database),
             Self::Web => steps::web(workspace),
             Self::Smoke { package } => {
                 smoke::start(workspace, &package::or_released(workspace, package)?)

@@ -237,6 +237,8 @@ export const strings = {
             'writing to Defender': 'Sending verdicts to Defender',
             'indexing outcomes': 'Indexing outcomes',
             'REST endpoint': 'REST endpoint',
+            'release of Splunk': 'Release of Splunk',
+            'FIPS mode': 'FIPS mode',
             account: 'Account',
             'sign-in': 'Sign-in at Microsoft',
             'permission to read alerts': 'Permission to read alerts',

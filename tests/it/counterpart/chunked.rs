@@ -58,7 +58,7 @@ impl Search<'_> {
                 "searchinfo": {
                     "args": args, "raw_args": args, "dispatch_dir": "/nowhere", "sid": "1700000000.1",
                     "app": "search", "owner": "kim", "username": "kim", "session_key": self.key,
-                    "splunkd_uri": splunkd.url(), "splunk_version": "10.4.2", "search": "%7C%20x",
+                    "splunkd_uri": splunkd.url(), "splunk_version": "10.6.0.5", "search": "%7C%20x",
                     "command": self.command, "maxresultrows": self.most_rows,
                     "earliest_time": "0", "latest_time": "0"}}),
             "",

@@ -792,7 +792,7 @@ fn listed(entries: &[Value]) -> (u16, Value) {
         200,
         json!({
             "links": {}, "origin": "https://127.0.0.1:8089/services/x",
-            "updated": "2026-11-21T08:00:00+00:00", "generator": {"build": "1", "version": "10.4.2"},
+            "updated": "2026-11-21T08:00:00+00:00", "generator": {"build": "1", "version": "10.6.0.5"},
             "entry": entries, "paging": {"total": count, "perPage": 30, "offset": 0},
             "messages": [],
         }),
@@ -843,7 +843,7 @@ fn route(state: &mut State, asked: &Asked) -> (u16, Value) {
     match asked.path.as_str() {
         "/services/server/info" if read => listed(&[entry(
             "server-info",
-            &json!({"version": "10.4.2", "serverName": name_and_guid(state)[0], "guid": name_and_guid(state)[1],
+            &json!({"version": "10.6.0.5", "serverName": name_and_guid(state)[0], "guid": name_and_guid(state)[1],
                     "server_roles": ["search_head"], "isFree": false, "fips_mode": false,
                     "host": "sh1"}),
         )]),

@@ -58,7 +58,7 @@ export async function ask(search: Search, rows: Row[] | undefined, signal?: Abor
                 username: search.user,
                 session_key: search.key,
                 splunkd_uri: search.uri,
-                splunk_version: '10.4.2',
+                splunk_version: '10.6.0.5',
                 search: '',
                 command: search.command,
                 maxresultrows: 50000,

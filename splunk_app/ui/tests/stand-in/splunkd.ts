@@ -134,7 +134,7 @@ export class Splunkd {
             return entries([
                 {
                     name: 'server-info',
-                    content: { version: '10.4.2', serverName: 'sh1', guid: 'C7E0A1F2-0000-4000-8000-0123456789AB', server_roles: roles, isFree: false, ...(cloud ? { instance_type: 'cloud' } : {}) },
+                    content: { version: '10.6.0.5', serverName: 'sh1', guid: 'C7E0A1F2-0000-4000-8000-0123456789AB', server_roles: roles, isFree: false, ...(cloud ? { instance_type: 'cloud' } : {}) },
                 },
             ]);
         }
