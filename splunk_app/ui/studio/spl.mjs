@@ -278,4 +278,8 @@ const READERS = {
         return new Flow([as ?? 'count', ...words(by)]);
     },
     defenderupdate: keep,
+    defenderledger(text, flow) {
+        flow.need(['_raw'], 'defenderledger');
+        flow.fields.add('authentic');
+    },
 };

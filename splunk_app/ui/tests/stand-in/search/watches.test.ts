@@ -66,16 +66,28 @@ describe('an input whose watermark is ahead of the clock', () => {
     });
 });
 
-describe('an input that two hosts run', () => {
-    const twice = [{ host: 'hf1', minutesAgo: 3 }, { host: 'hf2', minutesAgo: 1 }];
-    test('is told with both', async () => {
-        expect(await rows(saved('Input on two hosts'), twice)).toMatchObject([{ stanza: 'defender_bridge://a', hosts: '2', host: 'hf1, hf2' }]);
-        expect(await rows(dashboard('health', 'inputs'), twice)).toMatchObject([{ State: 'on two hosts' }]);
+describe('an input that two servers run', () => {
+    const [one, two] = [{ server: 'hf1', owner: 'G1' }, { server: 'hf2', owner: 'G2' }];
+    test('is told with both, though they send under one host', async () => {
+        const twice = [{ ...one, host: 'all', minutesAgo: 3 }, { ...two, host: 'all' }];
+        expect(await rows(saved('Input on two servers'), twice)).toMatchObject([{ stanza: 'defender_bridge://a', servers: '2', server: 'hf1, hf2' }]);
+        expect(await rows(dashboard('health', 'inputs'), twice)).toMatchObject([{ State: 'on two servers' }]);
     });
 
+    for (const [what, planted] of [
+        ['where they share their position', [{ ...one, checkpoint: 'kvstore' }, { ...two, checkpoint: 'kvstore' }]],
+        ['where one server was renamed', [one, { ...one, server: 'hf1.example.com' }]],
+        ['where nobody says which server it was', [{ host: 'hf1' }, { host: 'hf1' }]],
+    ] as [string, Planted[]][]) {
+        test(`is not told ${what}`, async () => {
+            expect(await rows(saved('Input on two servers'), planted)).toEqual([]);
+            expect(await rows(dashboard('health', 'inputs'), planted)).toMatchObject([{ State: 'ok' }]);
+        });
+    }
+
     test('is not taken for inputs of one name that read other tenants, or for one moved yesterday', async () => {
-        expect(await rows(saved('Input on two hosts'), [{ host: 'hf1' }, { host: 'hf2', tenant: 'u' }, { host: 'hf1' }])).toEqual([]);
-        expect(await rows(dashboard('health', 'inputs'), [{ host: 'hf1', minutesAgo: 900 }, { host: 'hf2' }])).toMatchObject([{ State: 'ok' }]);
+        expect(await rows(saved('Input on two servers'), [one, { ...two, tenant: 'u' }, one])).toEqual([]);
+        expect(await rows(dashboard('health', 'inputs'), [{ ...one, minutesAgo: 900 }, two])).toMatchObject([{ State: 'ok' }]);
     });
 });
 
