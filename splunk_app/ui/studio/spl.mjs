@@ -151,7 +151,7 @@ function joined(text, flow) {
     for (const name of this.subsearch(text).fields) flow.fields.add(name);
 }
 
-const keep = (flow) => flow;
+const keep = (_, flow) => flow;
 
 const READERS = {
     search(text, flow) {
