@@ -45,8 +45,20 @@ pub fn test(workspace: &Workspace) -> Result<()> {
                 .current_dir(&workspace.root),
         )
     })?;
-    steps.step("tests", || {
-        cargo(workspace, &["test", "--workspace", "--locked"])
+    steps.step("tests of parts", || {
+        cargo(
+            workspace,
+            &["test", "--workspace", "--locked", "--lib", "--bins"],
+        )?;
+        cargo(workspace, &["test", "--workspace", "--locked", "--doc"])
+    })?;
+    steps.step("tests of the executable", || {
+        tool::run(
+            tool::cargo()
+                .args(["test", "--locked", "--package", NAME, "--test", "*"])
+                .env("RUST_TEST_THREADS", waiting().to_string())
+                .current_dir(&workspace.root),
+        )
     })?;
     steps.step("fuzz targets over their seeds", || fuzz(workspace))?;
     steps.web(workspace)?;
@@ -64,6 +76,13 @@ pub fn test(workspace: &Workspace) -> Result<()> {
 /// What the pages need alone.
 pub fn web(workspace: &Workspace) -> Result<()> {
     Steps { passed: 0 }.web(workspace)
+}
+
+/// How many tests of the executable go side by side: they wait more than they compute, for pauses
+/// Microsoft asks for and for what shows late.
+fn waiting() -> usize {
+    const PER_CORE: usize = 4;
+    PER_CORE * std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// With a stable compiler: every target is built, none is driven by the fuzzer.
