@@ -3,6 +3,7 @@
 
 use super::home;
 use super::log;
+use super::permission::Caller;
 use super::signature;
 use crate::defender::Account;
 use crate::defender::account::Written;
@@ -153,13 +154,61 @@ pub async fn kept(splunkd: &Splunkd, settings: &Settings, name: &str) -> anyhow:
     };
     let expires = text("secret_expires").trim().to_owned();
     remind(name, &expires);
-    let account = Account::parse(name, &written, |variable| std::env::var(variable).ok());
+    let account = match Account::parse(name, &written, |variable| std::env::var(variable).ok()) {
+        Ok(account) => account,
+        Err(refusal) => {
+            let besides = match has_secret && written.secret.is_none() && refusal.key == "secret" {
+                true => hidden(splunkd).await,
+                false => String::new(),
+            };
+            bail!(
+                "{ACCOUNTS}.conf [{name}] {}: {}{besides}",
+                refusal.key,
+                refusal.why
+            );
+        }
+    };
     Ok(Kept {
-        account: account.map_err(|refusal| {
-            anyhow!("{ACCOUNTS}.conf [{name}] {}: {}", refusal.key, refusal.why)
-        })?,
+        account,
         secret_expires: (has_secret && !expires.is_empty()).then_some(expires),
     })
+}
+
+/// How an account's secret looks to the owner of a session key. Its value is
+/// dropped unseen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SecretSeen {
+    Yes,
+    /// There is none, or the ACL hides it.
+    No,
+    /// A capability is missing.
+    Forbidden,
+}
+
+/// # Errors
+/// If splunkd does not say.
+pub async fn secret_seen(splunkd: &Splunkd, name: &str) -> Result<SecretSeen, SplunkdError> {
+    match splunkd.password(name).await {
+        Ok(Some(_)) => Ok(SecretSeen::Yes),
+        Ok(None) => Ok(SecretSeen::No),
+        Err(SplunkdError::Forbidden { .. }) => Ok(SecretSeen::Forbidden),
+        Err(error) => Err(error),
+    }
+}
+
+/// Where an administrator opens the stored secrets to more roles.
+pub const ACL: &str = "[passwords] in the app's metadata/local.meta";
+
+/// A secret that is not there, and one the ACL hides, look alike to whoever
+/// may not see everything.
+async fn hidden(splunkd: &Splunkd) -> String {
+    match Caller::of(splunkd).await {
+        Ok(caller) if !caller.is_administrator() => format!(
+            "; or there is one and no role of user \"{}\" has read access to it: {ACL}",
+            caller.user
+        ),
+        _ => String::new(),
+    }
 }
 
 /// Why an account that is not there cannot be used.

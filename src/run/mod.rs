@@ -12,6 +12,7 @@ mod course;
 #[cfg(feature = "sandbox")]
 mod demo;
 mod desks;
+mod endpoint;
 mod examination;
 mod exit;
 mod feeding;

@@ -116,6 +116,11 @@ impl Caller {
         right.enough().iter().any(|capability| self.can(capability))
     }
 
+    /// Whether nothing is hidden from the caller: neither by capability nor by ACL.
+    pub fn is_administrator(&self) -> bool {
+        self.can(ADMINISTRATOR)
+    }
+
     /// Whether the caller can read the accounts' secrets that the ACL shows.
     pub fn reads_secrets(&self) -> bool {
         self.can(SECRETS)

@@ -9,6 +9,7 @@ mod process;
 mod readings;
 mod verdicts;
 
+use super::endpoint::{VERSION, other_version};
 use super::permission::{Caller, Denied, Right};
 use super::triage::JobError;
 use super::{account, exit, log, runtime};
@@ -56,6 +57,10 @@ pub fn run() -> ExitCode {
     }
 }
 
+/// What this process needs is not as it should be. Whoever asks knows by it that
+/// nothing was begun; after a 5xx nobody would.
+const UNFIT: u16 = 412;
+
 /// What one process keeps from one request to the next: no answer, no secret.
 #[derive(Default)]
 struct Endpoint {
@@ -86,9 +91,14 @@ impl Endpoint {
         match (request.path.as_str(), request.method.as_str()) {
             ("ping", "GET") => Ok(Reply::well(&json!({
                 "app": NAME,
-                "version": env!("CARGO_PKG_VERSION"),
+                "version": VERSION,
                 "user": request.user,
             }))),
+            // Asked by a process of this app that may mean something else by it.
+            (TRIAGE | LIVE | HUNT | CHECK, "POST") if request.is_of_another_version() => {
+                let other = request.version.unwrap_or_default();
+                Err(Refusal::new(409, other_version(&other)))
+            }
             (TRIAGE, "POST") => self.verdicts.carry_out(Asked::by(request)?).await,
             (LIVE, "POST") => readings::live(Asked::by(request)?).await,
             (HUNT, "POST") => readings::hunt(Asked::by(request)?).await,
@@ -115,6 +125,13 @@ impl Endpoint {
     }
 }
 
+impl Request {
+    fn is_of_another_version(&self) -> bool {
+        let version = self.version.as_deref();
+        version.is_some_and(|version| version != VERSION)
+    }
+}
+
 /// A request with splunkd on behalf of both: of whoever asks, and of splunkd
 /// itself, which may read secrets.
 struct Asked {
@@ -129,7 +146,7 @@ impl Asked {
             let why = format!(
                 "splunkd handed over no {what}: restmap.conf [script:{NAME}] must be as this app ships it"
             );
-            Refusal::new(500, why)
+            Refusal::new(UNFIT, why)
         };
         let uri = request.server_uri.ok_or_else(|| handed("address"))?;
         let own = request.session_key.ok_or_else(|| handed("session"))?;
@@ -138,7 +155,7 @@ impl Asked {
             .ok_or_else(|| handed("system session (passSystemAuth)"))?;
         let connect = |key: SecretString| {
             account::splunkd(&uri, key, account::PATIENCE)
-                .map_err(|error| Refusal::new(500, format!("{error:#}")))
+                .map_err(|error| Refusal::new(UNFIT, format!("{error:#}")))
         };
         Ok(Self {
             own: connect(own)?,
@@ -191,7 +208,9 @@ impl From<SplunkdError> for Refusal {
         let status = match &error {
             SplunkdError::SessionEnded { .. } => 401,
             SplunkdError::Forbidden { .. } => 403,
-            _ => 500,
+            // Nothing was begun yet: whoever asks may ask again.
+            error if error.busy() || error.passing() => 503,
+            _ => UNFIT,
         };
         Self::new(status, error)
     }
@@ -203,7 +222,7 @@ impl From<JobError> for Refusal {
             JobError::Splunkd(error) => error.into(),
             error if error.is_too_much() => Self::new(413, error),
             error if error.is_the_callers() => Self::new(400, error),
-            error => Self::new(500, error),
+            error => Self::new(UNFIT, error),
         }
     }
 }

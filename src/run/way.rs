@@ -1,23 +1,29 @@
-//! Which way a job goes: carried out by this process, or, for a user who
-//! cannot read the accounts' secrets or from whom splunkd takes no events,
-//! through the app's REST endpoint. Where that is not served, this process
-//! tries nevertheless, and says what the user's role lacks.
+//! Which way a job goes: through the app's REST endpoint, for everybody from
+//! whom capability or ACL may hide something; by this process for
+//! administrators, unless a secret is hidden from them too. Where the endpoint
+//! is not served this process tries, and says what the user's role lacks; where
+//! it fails before anything was begun, the rows are deferred unless this process
+//! can read the secrets.
 //!
 //! Through the endpoint a job goes in parts that each end soon, so that a
 //! search that is cancelled is noticed between two of them and no answer is
 //! waited for very long. What a part had no time for is handed back and goes
 //! with the next one.
 
+use super::account::{self, ACL, SecretSeen};
 use super::bench::{Bench, Order};
 use super::course::{Course, GRACE};
+use super::endpoint::{self, Found};
 use super::ledger::Delivery;
 use super::permission::{Caller, EVENTS, SECRETS};
 use super::signature;
 use super::told::{Answer, Told};
 use super::triage::{Job, JobError, MOST_NAMELESS, batch};
 use crate::splunk::splunkd::{Errand, Splunkd};
-use crate::triage::{Entry, Ledger, Outcome, Summary, Target, TriageError, Via, Wake, targets};
-use std::collections::HashSet;
+use crate::triage::{
+    Clock as _, Entry, Ledger, Outcome, Summary, Target, TriageError, Via, Wake, targets,
+};
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 /// How long a part of a job may begin new things: longer than the minute for
@@ -34,6 +40,10 @@ const BEYOND: Duration = GRACE.saturating_add(Duration::from_secs(30));
 /// administrator set less.
 const LARGEST: usize = 24 << 20;
 
+/// So many processes of another version may be left over.
+const OTHERS: usize = 8;
+const PAUSE: Duration = Duration::from_millis(250);
+
 const LOST: &str = "nobody knows what was carried out besides what stands in the ledger: run it again, what stands already is not written twice";
 
 /// One caller's way to Defender, for all the rows of one run.
@@ -45,6 +55,12 @@ pub struct Way {
     /// Outcomes of earlier runs were handed over.
     caught_up: bool,
     through_endpoint: bool,
+    /// It was found to be served.
+    entered: bool,
+    /// Why nothing can be begun in this run, and what to do.
+    closed: Option<String>,
+    /// Accounts whose secret was asked for, and whether it can be read.
+    seen: BTreeMap<String, bool>,
     /// Bytes the endpoint takes at once, as far as is known.
     largest: usize,
     rows: usize,
@@ -69,6 +85,11 @@ impl Way {
         let key = match caller.reads_secrets() {
             true => match signature::key(&splunkd).await {
                 Ok(key) => Some(key),
+                // The endpoint signs what others do, and the ACL hides the key from them.
+                Err(error) if !caller.is_administrator() => {
+                    tracing::debug!("outcomes recorded by this process are not signed: {error}");
+                    None
+                }
                 Err(error) => {
                     tracing::warn!("outcomes recorded by this process are not signed: {error}");
                     None
@@ -78,7 +99,10 @@ impl Way {
         };
         let bench = Bench::of(&splunkd, &splunkd, Via::Direct, key).await?;
         Ok(Self {
-            through_endpoint: !(caller.reads_secrets() && caller.sends_events()),
+            through_endpoint: !caller.is_administrator(),
+            entered: false,
+            closed: None,
+            seen: BTreeMap::new(),
             delivery: bench.delivery(&splunkd),
             bench,
             caught_up: false,
@@ -164,13 +188,19 @@ impl Way {
             left: (0..all).collect(),
             first,
         };
-        if self.through_endpoint {
+        if !self.through_endpoint && self.hides().await {
+            self.through_endpoint = true;
+        }
+        if self.through_endpoint && !course.left().is_zero() && self.enter().await? {
             self.through(&job, actor, course, &mut rows, tell).await?;
         }
         if !rows.left.is_empty() {
             if rows.left.len() < all {
                 order = self.bench.order(rows.part(&job, rows.left.len()), actor)?;
             }
+            // Recorded as not begun.
+            let over = Course::of(Duration::ZERO);
+            let course = if self.closed.is_some() { &over } else { course };
             self.directly(&order, course, &mut rows, tell).await?;
         }
         Ok(rows.summary())
@@ -222,6 +252,7 @@ impl Way {
         }
         let mut ledger = Outcomes {
             delivery: &mut self.delivery,
+            closed: self.closed.as_deref(),
             tell,
         };
         let wake = &mut self.wake;
@@ -236,6 +267,56 @@ impl Way {
         Ok(())
     }
 
+    /// Whether a secret that the rows need is hidden from the caller, or not there.
+    async fn hides(&mut self) -> bool {
+        let mut hidden = false;
+        for (account, _) in &self.targets {
+            let seen = match self.seen.get(account) {
+                Some(seen) => *seen,
+                None => {
+                    let seen = account::secret_seen(&self.splunkd, account).await;
+                    // What else is wrong, the job itself will say.
+                    let seen = !matches!(seen, Ok(SecretSeen::No | SecretSeen::Forbidden));
+                    self.seen.insert(account.clone(), seen);
+                    seen
+                }
+            };
+            hidden |= !seen;
+        }
+        hidden
+    }
+
+    /// Whether the endpoint takes what comes next. Nothing is begun yet, so
+    /// that where it does not, the other way is open.
+    async fn enter(&mut self) -> Result<bool, JobError> {
+        if self.entered {
+            return Ok(true);
+        }
+        self.closed = None;
+        let why = match endpoint::look(&self.splunkd).await? {
+            Found::Served { .. } => {
+                self.entered = true;
+                return Ok(true);
+            }
+            Found::NotServed => {
+                self.not_served();
+                return Ok(false);
+            }
+            Found::Broken(why) => {
+                self.through_endpoint = false;
+                why
+            }
+            Found::Busy(error) => error.to_string(),
+        };
+        if self.caller.reads_secrets() && !self.hides().await {
+            tracing::warn!("{why}; carried out without it");
+        } else {
+            tracing::error!("{why}");
+            self.closed = Some(why);
+        }
+        Ok(false)
+    }
+
     /// Leaves the rows that are to be carried out, or recorded, directly.
     async fn through(
         &mut self,
@@ -245,7 +326,7 @@ impl Way {
         rows: &mut Rows,
         tell: &mut dyn FnMut(Told),
     ) -> Result<(), JobError> {
-        let mut idle = 0;
+        let (mut idle, mut strange) = (0, 0);
         loop {
             let left = course.left();
             if rows.left.is_empty() || left.is_zero() {
@@ -275,12 +356,16 @@ impl Way {
                 }
                 Err(error) => error,
             };
-            if error.too_large() && count > 1 {
+            if error.of_another_version() && strange < OTHERS {
+                // Its executable was replaced: it ends, and splunkd starts ours.
+                strange += 1;
+                course.sleep(PAUSE).await;
+            } else if error.too_large() && count > 1 {
                 self.largest = body_of(&part)?.len() / 2;
             } else if error.too_large() {
                 let why = format!("this row has too many or too large fields: {error}");
                 rows.lost(1, &why, tell);
-            } else if error.busy() && self.caller.reads_secrets() {
+            } else if error.busy() && self.caller.reads_secrets() && !self.hides().await {
                 tracing::warn!("{error}; carried out without the app's REST endpoint");
                 return Ok(());
             } else if error.busy() {
@@ -407,11 +492,18 @@ impl Rows {
 /// Where outcomes go as they happen.
 struct Outcomes<'o> {
     delivery: &'o mut Delivery,
+    /// Why nothing was begun.
+    closed: Option<&'o str>,
     tell: &'o mut dyn FnMut(Told),
 }
 
 impl Ledger for Outcomes<'_> {
     async fn record(&mut self, entry: &Entry) {
+        let said = self.closed.map(|why| Entry {
+            message: format!("{}: {why}", entry.message),
+            ..entry.clone()
+        });
+        let entry = said.as_ref().unwrap_or(entry);
         self.delivery.deliver(entry).await;
         (self.tell)(Told::from(entry));
     }
@@ -421,14 +513,15 @@ impl Ledger for Outcomes<'_> {
 fn lacking(caller: &Caller) -> String {
     let [events, ..] = EVENTS;
     let capability = match (caller.reads_secrets(), caller.sends_events()) {
-        (true, _) => format!("{events} to index outcomes"),
-        (false, true) => format!("{SECRETS} to read the account's secret"),
+        (true, true) => String::new(),
+        (true, false) => format!("the capability {events} to index outcomes and "),
+        (false, true) => format!("the capability {SECRETS} and "),
         (false, false) => {
-            format!("{SECRETS} to read the account's secret and {events} to index outcomes")
+            format!("the capabilities {SECRETS} and {events} (to index outcomes) and ")
         }
     };
     format!(
-        "this splunkd does not serve the app's REST endpoint, so a role of user \"{}\" needs {capability}",
+        "this splunkd does not serve the app's REST endpoint, so a role of user \"{}\" needs {capability}read access to the accounts' secrets ({ACL}); better restart Splunk, so that it serves the endpoint",
         caller.user
     )
 }

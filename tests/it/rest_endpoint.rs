@@ -238,7 +238,7 @@ fn without_splunkds_own_session_nothing_is_done_and_the_setting_is_named() {
         let mut asked = asked.clone();
         asked.as_object_mut().unwrap().remove(key);
         let answer = driver.ask(&asked);
-        assert_eq!(answer["status"], 500, "{answer}");
+        assert_eq!(answer["status"], 412, "{answer}");
         assert!(
             said(&answer).contains(words) && said(&answer).contains("restmap.conf"),
             "{answer}"

@@ -238,8 +238,122 @@ fn where_nothing_stands_in_the_missing_capability_is_named() {
 }
 
 #[test]
+fn a_secret_that_the_acl_hides_is_read_through_the_endpoint_by_who_lists_passwords() {
+    let (tenant, objects, splunkd) = open(2);
+    let rows = table(ids(&objects));
+    let keeper = |command, args| Search {
+        key: KEEPER_KEY,
+        ..search(command, args)
+    };
+    // Nobody stands in: capability and ACL are told apart.
+    let (answers, run) = keeper("defenderupdate", &CLOSE).run(&splunkd, &[&rows]);
+    assert_eq!(column(&answers, "defender_outcome"), ["failed", "failed"]);
+    let message = column(&answers, "defender_message")[0];
+    assert!(
+        message.contains("there is none") && message.contains("metadata/local.meta"),
+        "{message}"
+    );
+    assert!(run.stderr.contains("metadata/local.meta"), "{}", run.stderr);
+    let (answers, _) = keeper("defenderget", &["account=contoso"]).run(&splunkd, &[&rows]);
+    let said = answers[0].messages().join(" ");
+    assert!(said.contains("metadata/local.meta"), "{said}");
+    let (answers, _) = keeper("defendercheck", &[]).run(&splunkd, &[""]);
+    for point in ["reading from Defender", "writing to Defender"] {
+        assert_eq!(verdict(&answers, "", point), "failed");
+    }
+    let splunkd = splunkd.serving();
+    let (answers, run) = keeper("defendercheck", &[]).run(&splunkd, &[""]);
+    for point in ["reading from Defender", "writing to Defender"] {
+        assert_eq!(verdict(&answers, "", point), "ok", "{}", run.stderr);
+    }
+    assert_eq!(verdict(&answers, "contoso", "sign-in"), "ok");
+    let (answers, _) = keeper("defenderget", &["account=contoso"]).run(&splunkd, &[&rows]);
+    assert_eq!(column(&answers, "defender_live_read"), ["ok", "ok"]);
+    let (answers, _) = keeper("defenderupdate", &CLOSE).run(&splunkd, &[&rows]);
+    assert_eq!(column(&answers, "defender_outcome"), ["updated", "updated"]);
+    for object in &objects {
+        assert_eq!(tenant.object(FEED, &object.id)["status"], "resolved");
+    }
+}
+
+#[test]
+fn an_endpoint_that_does_not_work_is_gone_round_or_waited_for() {
+    for (status, body) in [
+        (
+            500,
+            json!({"messages": [{"type": "ERROR", "text": "Unable to start"}]}),
+        ),
+        (200, json!("<html>sign in</html>")),
+    ] {
+        let (tenant, objects, splunkd) = open(1);
+        let splunkd = splunkd.serving();
+        splunkd.answer_ping(status, body);
+        splunkd.open_acl();
+        let rows = table(ids(&objects));
+        let (answers, run) = analyst("defenderupdate", &CLOSE).run(&splunkd, &[&rows]);
+        assert_eq!(
+            column(&answers, "defender_outcome"),
+            ["deferred"],
+            "{}",
+            run.stderr
+        );
+        let message = column(&answers, "defender_message")[0];
+        assert!(
+            message.contains("restart Splunk") && message.contains("PersistentScript"),
+            "{message}"
+        );
+        let (answers, run) = analyst("defenderget", &["account=contoso"]).run(&splunkd, &[&rows]);
+        assert_eq!(run.code(), Some(1));
+        let said = answers[0].messages().join(" ");
+        assert!(said.contains("PersistentScript"), "{said}");
+        assert!(tenant.calls().is_empty());
+        let keeper = |command, args| Search {
+            key: KEEPER_KEY,
+            ..search(command, args)
+        };
+        let (answers, run) = keeper("defenderget", &["account=contoso"]).run(&splunkd, &[&rows]);
+        assert_eq!(
+            column(&answers, "defender_live_read"),
+            ["ok"],
+            "{}",
+            run.stderr
+        );
+        let (answers, run) = keeper("defenderupdate", &CLOSE).run(&splunkd, &[&rows]);
+        assert_eq!(
+            column(&answers, "defender_outcome"),
+            ["updated"],
+            "{}",
+            run.stderr
+        );
+        assert_eq!(tenant.object(FEED, &objects[0].id)["status"], "resolved");
+        assert!(splunkd.asked_of_endpoint("triage").is_empty());
+    }
+}
+
+#[test]
+fn reading_falls_back_where_the_endpoint_fails_at_it() {
+    let (_tenant, objects, splunkd) = open(1);
+    let splunkd = splunkd.serving();
+    splunkd.open_acl();
+    splunkd.fail_endpoint(&[500]);
+    let keeper = Search {
+        key: KEEPER_KEY,
+        ..search("defenderget", &["account=contoso"])
+    };
+    let (answers, run) = keeper.run(&splunkd, &[&table(ids(&objects))]);
+    assert_eq!(
+        column(&answers, "defender_live_read"),
+        ["ok"],
+        "{}",
+        run.stderr
+    );
+    assert_eq!(splunkd.asked_of_endpoint("live").len(), 1);
+}
+
+#[test]
 fn who_reads_secrets_but_sends_no_events_writes_either_way() {
     let (tenant, objects, splunkd) = open(2);
+    splunkd.open_acl();
     let keeper = Search {
         key: KEEPER_KEY,
         ..search("defenderupdate", &CLOSE)

@@ -235,6 +235,7 @@ export const strings = {
             splunkd: 'Splunk',
             'reading from Defender': 'Reading from Defender',
             'writing to Defender': 'Sending verdicts to Defender',
+            'hunting in Defender': 'Hunting in Defender',
             'indexing outcomes': 'Indexing outcomes',
             'REST endpoint': 'REST endpoint',
             'release of Splunk': 'Release of Splunk',

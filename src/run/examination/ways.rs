@@ -2,11 +2,18 @@
 //! or through the app's REST endpoint.
 
 use super::{Point, Verdict};
-use crate::run::permission::{Caller, EVENTS, Right, SECRETS, TRIAGE};
+use crate::run::account::{self, ACCOUNTS, ACL, SecretSeen};
+use crate::run::endpoint::{self, Found, REMEDY};
+use crate::run::permission::{Caller, EVENTS, HUNT, Right, SECRETS, TRIAGE};
 use crate::splunk::splunkd::{Splunkd, SplunkdError};
 
 /// What to grant for outcomes to be indexed.
 const EVENT: &str = EVENTS[0];
+
+const LIVE: &str = "read live state";
+
+/// So many accounts are looked at for one whose secret is hidden.
+const MOST: usize = 16;
 
 /// What the owner of the session key may do.
 pub async fn splunkd(splunkd: &Splunkd) -> Vec<Point> {
@@ -17,29 +24,107 @@ pub async fn splunkd(splunkd: &Splunkd) -> Vec<Point> {
     match asked.await {
         Err(error) => vec![Point::failed("splunkd", error.to_string())],
         Ok((version, caller)) => {
-            let endpoint = splunkd.serves_endpoint().await;
-            let ways = Ways::of(&caller, endpoint.map_err(|error| error.to_string()));
-            ways.points(&version)
+            let endpoint = match endpoint::look(splunkd).await {
+                Ok(found) => found,
+                Err(error) => Found::Busy(error),
+            };
+            let secrets = Secrets::of(splunkd, &caller).await;
+            Ways::of(&caller, secrets, endpoint).points(&version)
         }
     }
 }
 
+/// Whether the user can read what directly takes: asked of splunkd, since a
+/// capability alone does not say so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Secrets {
+    Open,
+    /// Whatever the ACL says, a capability is missing.
+    Forbidden,
+    /// Of this account there is none, or the ACL hides it.
+    Hidden(String),
+    /// Of this account there is none: nothing is hidden from this user.
+    Missing(String),
+}
+
+impl Secrets {
+    async fn of(splunkd: &Splunkd, caller: &Caller) -> Self {
+        let accounts = splunkd.conf_stanzas(ACCOUNTS).await.unwrap_or_default();
+        for (name, stanza) in accounts.into_iter().take(MOST) {
+            let auth = stanza.get("auth").map_or("", |auth| auth.trim());
+            if matches!(auth, "managed_identity" | "workload_identity") {
+                continue;
+            }
+            match account::secret_seen(splunkd, &name).await {
+                Ok(SecretSeen::No) if caller.is_administrator() => return Self::Missing(name),
+                Ok(SecretSeen::No) => return Self::Hidden(name),
+                Ok(SecretSeen::Forbidden) => return Self::Forbidden,
+                // What else is wrong with one, its own points say.
+                Ok(SecretSeen::Yes) | Err(_) => {}
+            }
+        }
+        match caller.reads_secrets() {
+            true => Self::Open,
+            false => Self::Forbidden,
+        }
+    }
+
+    fn why(&self) -> String {
+        match self {
+            Self::Open => "all secrets can be read".to_owned(),
+            Self::Forbidden => format!("the capability {SECRETS} is missing"),
+            Self::Hidden(account) => format!(
+                "of account \"{account}\" no secret is to be seen: there is none, or no role of this user has read access to it"
+            ),
+            Self::Missing(account) => format!("account \"{account}\" has no secret"),
+        }
+    }
+
+    fn remedy(&self) -> String {
+        match self {
+            Self::Open => String::new(),
+            Self::Forbidden => format!(
+                "let splunkd serve the endpoint ({REMEDY}), or grant {SECRETS} and read access to the secrets ({ACL})"
+            ),
+            Self::Hidden(_) => format!(
+                "store it on the page Configuration, let splunkd serve the endpoint, or open the secrets to a role of this user: {ACL}"
+            ),
+            Self::Missing(_) => "store it on the page Configuration".to_owned(),
+        }
+    }
+}
+
+/// Which way is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Route {
+    Directly,
+    Through,
+    Nowhere,
+}
+
 struct Ways<'c> {
     user: &'c str,
+    administrator: bool,
+    reads: bool,
+    reads_through: bool,
     writes: bool,
-    secrets: bool,
+    hunts: bool,
+    secrets: Secrets,
     events: bool,
-    /// Whether the endpoint is served, or why nobody knows.
-    endpoint: Result<bool, String>,
+    endpoint: Found,
 }
 
 impl<'c> Ways<'c> {
-    fn of(caller: &'c Caller, endpoint: Result<bool, String>) -> Self {
+    fn of(caller: &'c Caller, secrets: Secrets, endpoint: Found) -> Self {
         Self {
             user: &caller.user,
+            administrator: caller.is_administrator(),
+            reads: caller.may(Right::Read),
+            reads_through: caller.may(Right::ReadThrough),
             writes: caller.may(Right::Write),
-            secrets: caller.reads_secrets(),
+            hunts: caller.may(Right::Hunt),
             events: caller.sends_events(),
+            secrets,
             endpoint,
         }
     }
@@ -48,74 +133,74 @@ impl<'c> Ways<'c> {
         let who = format!("Splunk {version} as {}", self.user);
         vec![
             ok("splunkd", who),
-            self.reading().permission(SECRETS),
-            self.writing().permission(TRIAGE),
+            self.right(
+                "reading from Defender",
+                self.reads,
+                self.reads_through,
+                LIVE,
+                TRIAGE,
+            ),
+            self.right(
+                "writing to Defender",
+                self.writes,
+                self.writes,
+                "send verdicts back",
+                TRIAGE,
+            ),
+            self.right("hunting in Defender", self.hunts, self.hunts, "hunt", HUNT),
             self.indexing().permission(EVENT),
             self.endpoint(),
         ]
     }
 
-    fn served(&self) -> bool {
-        matches!(self.endpoint, Ok(true))
+    /// As commands and actions choose it.
+    fn route(&self, may_go_through: bool) -> Route {
+        let direct = self.secrets == Secrets::Open;
+        let through = may_go_through && matches!(self.endpoint, Found::Served { .. });
+        match (self.administrator, direct, through) {
+            (true, true, _) | (false, true, false) => Route::Directly,
+            (_, _, true) => Route::Through,
+            (_, false, false) => Route::Nowhere,
+        }
     }
 
-    /// Whether the endpoint does for the user what the user may not do alone.
-    fn stands_in(&self) -> bool {
-        self.served() && self.writes
-    }
-
-    fn reading(&self) -> Point {
-        const POINT: &str = "reading from Defender";
+    fn right(&self, point: &str, may: bool, through: bool, what: &str, capability: &str) -> Point {
         let user = self.user;
-        if self.secrets {
-            return ok(POINT, format!("{user} may read secrets: directly"));
+        if !may {
+            let said = format!("{user} may not {what}");
+            // Who may neither read nor hunt gets nothing out of Defender at all.
+            let verdict = match what == LIVE && !self.hunts {
+                true => Verdict::Failed,
+                false => Verdict::Warning,
+            };
+            let point = Point::new(point, verdict, said).remedy(grant(capability));
+            return point.permission(capability);
         }
-        if self.stands_in() {
-            let said = format!("{user} may not read secrets: through the app's REST endpoint");
-            return ok(POINT, said);
-        }
-        let (said, enough) = match self.served() {
-            true => (
-                format!("{user} may neither read secrets nor use the app's REST endpoint"),
-                format!("{TRIAGE} or {SECRETS}"),
+        let found = match self.route(through) {
+            Route::Directly => ok(point, format!("{user} may {what}: directly")),
+            Route::Through => ok(
+                point,
+                format!("{user} may {what}: through the app's REST endpoint"),
             ),
-            false => (
-                format!("{user} may not read secrets, and no REST endpoint stands in"),
-                SECRETS.to_owned(),
-            ),
+            Route::Nowhere => {
+                let said = format!(
+                    "{user} may {what}, but no REST endpoint stands in, and {}",
+                    self.secrets.why()
+                );
+                Point::failed(point, said).remedy(self.secrets.remedy())
+            }
         };
-        Point::failed(POINT, said).remedy(grant(&enough))
-    }
-
-    fn writing(&self) -> Point {
-        const POINT: &str = "writing to Defender";
-        let user = self.user;
-        if !self.writes {
-            let said = format!("{user} may not send verdicts back");
-            return Point::new(POINT, Verdict::Warning, said).remedy(grant(TRIAGE));
-        }
-        if self.secrets && (self.events || !self.served()) {
-            return ok(POINT, format!("{user} may: directly"));
-        }
-        if self.served() {
-            return ok(
-                POINT,
-                format!("{user} may: through the app's REST endpoint"),
-            );
-        }
-        let said = format!("{user} may, but reads no secret, and no REST endpoint stands in");
-        Point::failed(POINT, said).remedy(grant(SECRETS))
+        found.permission(capability)
     }
 
     fn indexing(&self) -> Point {
         const POINT: &str = "indexing outcomes";
         let user = self.user;
+        if self.route(self.writes) == Route::Through {
+            return ok(POINT, format!("of {user}: through the app's REST endpoint"));
+        }
         if self.events {
             return ok(POINT, format!("splunkd takes them from {user}: directly"));
-        }
-        if self.stands_in() {
-            let said = format!("splunkd takes none from {user}: through the app's REST endpoint");
-            return ok(POINT, said);
         }
         let said = format!(
             "splunkd takes none from {user}, so they wait on this machine for the next run of an input"
@@ -125,15 +210,21 @@ impl<'c> Ways<'c> {
 
     fn endpoint(&self) -> Point {
         const POINT: &str = "REST endpoint";
+        let warning = |said: &str| Point::new(POINT, Verdict::Warning, said);
         match &self.endpoint {
-            Ok(true) => ok(POINT, "served"),
-            Ok(false) => {
-                let said = format!("not served, so every role needs {SECRETS} of its own");
-                Point::new(POINT, Verdict::Warning, said).remedy(
-                    "restart Splunk after installing the app, and leave its restmap.conf as it is",
-                )
-            }
-            Err(error) => Point::new(POINT, Verdict::Warning, error.as_str()),
+            Found::Served { in_place: None } => ok(POINT, "served"),
+            Found::Served {
+                in_place: Some(why),
+            } => warning(&format!(
+                "served, but by the installed executable itself and not by a copy ({why})"
+            ))
+            .remedy("end Splunk before an upgrade of this app, which cannot overwrite it meanwhile"),
+            Found::NotServed => warning(&format!(
+                "not served, so every role needs {SECRETS} and read access to the secrets of its own"
+            ))
+            .remedy("restart Splunk after installing the app, and leave its restmap.conf as it is"),
+            Found::Broken(why) => warning(why),
+            Found::Busy(error) => warning(&error.to_string()),
         }
     }
 }
@@ -154,19 +245,56 @@ mod tests {
 
     #[test]
     fn the_ways_open_to_a_user_are_told_in_plain_words() {
+        let served = || Found::Served { in_place: None };
+        let hidden = || Secrets::Hidden("contoso".to_owned());
+        let broken = || Found::Broken(format!("the endpoint does not work (HTTP 500): {REMEDY}"));
         let mut told = String::new();
-        for (user, [writes, secrets, events], endpoint) in [
-            ("admin", [true; 3], Ok(true)),
-            ("admin", [true; 3], Ok(false)),
-            ("ann", [true, false, false], Ok(true)),
-            ("ann", [true, false, false], Ok(false)),
-            ("pat", [true, true, false], Ok(true)),
-            ("rita", [false; 3], Ok(true)),
-            ("rita", [false; 3], Err("splunkd did not say".to_owned())),
+        for (user, [administrator, writes, hunts, events], secrets, endpoint) in [
+            ("admin", [true; 4], Secrets::Open, served()),
+            ("admin", [true; 4], Secrets::Open, Found::NotServed),
+            (
+                "admin",
+                [true; 4],
+                Secrets::Missing("contoso".to_owned()),
+                Found::NotServed,
+            ),
+            (
+                "ann",
+                [false, true, false, false],
+                Secrets::Forbidden,
+                served(),
+            ),
+            (
+                "ann",
+                [false, true, false, false],
+                Secrets::Forbidden,
+                Found::NotServed,
+            ),
+            ("pat", [false, true, true, false], hidden(), served()),
+            ("pat", [false, true, true, true], hidden(), broken()),
+            ("pat", [false, true, true, true], Secrets::Open, broken()),
+            (
+                "hal",
+                [false, false, true, false],
+                Secrets::Forbidden,
+                served(),
+            ),
+            (
+                "rita",
+                [false; 4],
+                Secrets::Forbidden,
+                Found::Served {
+                    in_place: Some("var/run is mounted noexec".to_owned()),
+                },
+            ),
         ] {
             let ways = Ways {
                 user,
+                administrator,
+                reads: writes || secrets != Secrets::Forbidden,
+                reads_through: writes,
                 writes,
+                hunts,
                 secrets,
                 events,
                 endpoint,

@@ -11,6 +11,7 @@ use crate::run::live;
 use crate::run::permission::Right;
 use crate::run::signature::{self, KeyError};
 use crate::splunk::persist::Reply;
+use crate::splunk::splunkd::SplunkdError;
 
 /// Graph takes 150 calls a minute: more would not be read before the caller's patience ends.
 const MOST_IDS: usize = 400;
@@ -103,6 +104,13 @@ fn wrong(error: impl Into<anyhow::Error>) -> Refusal {
     Refusal::new(400, format!("{:#}", error.into()))
 }
 
+/// Microsoft's side, unless splunkd was not ready to say what the account is.
 fn beyond(error: impl Into<anyhow::Error>) -> Refusal {
-    Refusal::new(BEYOND, format!("{:#}", error.into()))
+    let error = error.into();
+    let splunkd = error.downcast_ref::<SplunkdError>();
+    let status = match splunkd.is_some_and(|error| error.busy() || error.passing()) {
+        true => 503,
+        false => BEYOND,
+    };
+    Refusal::new(status, format!("{error:#}"))
 }

@@ -12,6 +12,10 @@ const ADMINISTRATOR: &str = "key-of-an-administrator";
 const SYSTEM: &str = "key-of-splunkd-itself";
 const SECRET: &str = "client-secret-value";
 
+/// Of users splunkd has no time for.
+const BUSY: &str = "key-nobody-has-time-for";
+const CROWDED: &str = "key-of-too-many";
+
 /// A splunkd of some users; it keeps what was asked and by whom.
 struct Splunkd {
     uri: String,
@@ -115,6 +119,8 @@ fn answer_of_splunkd(key: &str, path: &str) -> (StatusCode, axum::Json<Value>) {
             "context",
             json!({"username": "boss", "roles": ["it"], "capabilities": ["admin_all_objects"]}),
         ),
+        (_, BUSY) => refusal(503),
+        (_, CROWDED) => refusal(429),
         ("/services/receivers/simple", SYSTEM) => (200, json!({})),
         (path, _) if path.strip_prefix(conf) == Some("settings") => (404, json!({})),
         // Without a tenant id it cannot be used, so that nothing leaves this machine.
@@ -354,7 +360,7 @@ async fn says_who_it_is_and_what_there_is() {
         (r#"{"method":"GET","rest_path":"/defender_bridge"}"#, 404),
         (
             r#"{"method":"POST","rest_path":"/defender_bridge/triage"}"#,
-            500,
+            412,
         ),
         ("[", 400),
     ] {
@@ -426,4 +432,60 @@ async fn the_process_tells_an_administrator_what_it_is_and_nobody_else() {
     }
     let wrong = splunkd.ask(ADMINISTRATOR, "self", "end").await;
     assert_eq!(wrong.status(), 400, "{wrong:?}");
+}
+
+#[tokio::test]
+async fn a_splunkd_that_is_not_ready_is_told_as_such_since_nothing_was_begun() {
+    let splunkd = Splunkd::start().await;
+    for (errand, body) in [
+        ("triage", JOB),
+        ("hunt", r#"{"account":"contoso","query":"T"}"#),
+        ("check", r#"{"account":"contoso"}"#),
+        ("self", "{}"),
+    ] {
+        for key in [BUSY, CROWDED] {
+            let request = splunkd.request(key, errand, body).unwrap();
+            let mut asked = super::Asked::by(request).ok().unwrap();
+            // Nobody waits for the half minute splunkd is given.
+            asked.own = hurried(&splunkd.uri, key);
+            let refused = asked.caller(Right::Write).await.err().unwrap();
+            assert_eq!(refused.status, 503, "{errand} {key}: {}", refused.why);
+        }
+    }
+    let gone = hurried("http://127.0.0.1:9", BUSY);
+    let refused = Refusal::from(gone.current_context().await.unwrap_err());
+    assert_eq!(refused.status, 503, "{}", refused.why);
+    assert!(splunkd.events.lock().unwrap().is_empty());
+}
+
+fn hurried(uri: &str, key: &str) -> crate::splunk::splunkd::Splunkd {
+    let tls = crate::splunk::splunkd::Tls::default();
+    let none = std::time::Duration::ZERO;
+    crate::splunk::splunkd::Splunkd::new(uri, key.to_owned().into(), &tls, none).unwrap()
+}
+
+#[tokio::test]
+async fn who_asks_in_another_version_is_told_what_to_do_before_the_body_is_looked_at() {
+    let splunkd = Splunkd::start().await;
+    for (errand, body) in [
+        ("triage", r#"{"of":"tomorrow"}"#),
+        ("live", r#"{"of":"tomorrow"}"#),
+        ("hunt", ""),
+        ("check", "[]"),
+    ] {
+        let mut request = splunkd.request(ANALYST, errand, body).unwrap();
+        request.version = Some("9.9.9\n".to_owned());
+        let reply = Endpoint::default().answer(Ok(request)).await;
+        assert_eq!(reply.status(), 409, "{errand}: {reply:?}");
+        let text = said(&reply)["messages"][0]["text"].to_string();
+        assert!(
+            text.contains("9.9.9") && text.contains("restart Splunk"),
+            "{text}"
+        );
+        let mut request = splunkd.request(ANALYST, errand, body).unwrap();
+        request.version = Some(VERSION.to_owned());
+        let reply = Endpoint::default().answer(Ok(request)).await;
+        assert_ne!(reply.status(), 409, "{errand}: {reply:?}");
+    }
+    assert!(splunkd.events.lock().unwrap().is_empty());
 }

@@ -82,7 +82,10 @@ async fn of_account(reading: &anyhow::Result<Reading>, name: &str) -> Vec<Point>
     let named = Named {
         account: name.to_owned(),
     };
-    match reading.by_endpoint::<Points>(Errand::Check, &named).await {
+    match reading
+        .by_endpoint::<Points>(Errand::Check, name, &named)
+        .await
+    {
         Ok(Some(answer)) => answer.points,
         Ok(None) => examination::account(&reading.splunkd, &reading.settings, name).await,
         Err(error) => failed(&error),

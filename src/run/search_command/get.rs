@@ -169,7 +169,7 @@ impl Wish {
             };
             let reading = &reader.reading;
             match reading
-                .by_endpoint::<Answer>(Errand::Live, &question)
+                .by_endpoint::<Answer>(Errand::Live, &question.account, &question)
                 .await?
             {
                 Some(answer) => {

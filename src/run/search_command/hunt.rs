@@ -58,7 +58,7 @@ impl Wish {
 
     async fn ask(&self, call: &Invocation) -> anyhow::Result<Answered> {
         let reading = super::reading(Right::Hunt, call).await?;
-        let hunted = reading.by_endpoint::<Hunted>(Errand::Hunt, &self.query);
+        let hunted = reading.by_endpoint::<Hunted>(Errand::Hunt, &self.query.account, &self.query);
         if let Some(hunted) = hunted.await? {
             return Ok(hunted.answered());
         }

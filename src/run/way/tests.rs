@@ -17,6 +17,9 @@ struct Script {
     /// Numbers of the rows that are handed back, or the status of a refusal.
     answers: VecDeque<Result<Vec<usize>, u16>>,
     secrets: bool,
+    administrator: bool,
+    /// The ping's status and body, where it is not as it should be.
+    ping: Option<(u16, Value)>,
     jobs: Vec<Value>,
 }
 
@@ -32,6 +35,16 @@ impl Scripted {
         self
     }
 
+    fn of_an_administrator(self) -> Self {
+        self.0.lock().unwrap().administrator = true;
+        self
+    }
+
+    fn pinged(self, status: u16, body: Value) -> Self {
+        self.0.lock().unwrap().ping = Some((status, body));
+        self
+    }
+
     fn answer(&self, path: &str, body: &[u8]) -> (u16, Value) {
         let mut script = self.0.lock().unwrap();
         let entry = |content: Value| {
@@ -44,6 +57,7 @@ impl Scripted {
             "current-context" => {
                 let mut own = vec!["defender_triage"];
                 own.extend(script.secrets.then_some("list_storage_passwords"));
+                own.extend(script.administrator.then_some("admin_all_objects"));
                 entry(json!({"username": "ann", "roles": ["soc"], "capabilities": own}))
             }
             // Without a tenant it cannot be used, so that nothing leaves this machine.
@@ -74,6 +88,13 @@ impl Scripted {
                         )
                     }
                 }
+            }
+            "ping" => script.ping.clone().unwrap_or((
+                200,
+                json!({"app": "defender_bridge", "version": endpoint::VERSION, "user": "ann"}),
+            )),
+            path if path.contains("%3Acontoso") && script.secrets => {
+                entry(json!({"username": "contoso", "clear_password": "s3cret"}))
             }
             _ => (404, json!({})),
         }
@@ -206,6 +227,93 @@ async fn a_busy_endpoint_leaves_rows_to_whoever_reads_secrets_and_defers_them_fo
         // Tried in this process, where the account turns out to be none.
         assert_eq!(summary, "1 row: 1 failed");
     }
+}
+
+/// Before it is asked to do anything, so that nothing can have been begun.
+#[tokio::test]
+async fn an_endpoint_that_does_not_work_is_gone_round_where_that_is_possible() {
+    for (status, body) in [
+        (500, json!({"messages": [{"text": "no driver"}]})),
+        (502, json!({})),
+        (200, json!("<html>")),
+        (200, json!({"app": "another", "version": endpoint::VERSION})),
+        (200, json!({"app": "defender_bridge", "version": "0.0.1"})),
+    ] {
+        let splunkd = Scripted::new([]).pinged(status, body.clone());
+        let mut way = splunkd.way().await;
+        let mut said = Vec::new();
+        let course = Course::of(LONG);
+        for ids in [&["a", "b"][..], &["c"]] {
+            let mut tell = |one: Told| said.push((one.outcome, one.message));
+            let summary = way.carry_out(job(ids), "ann", &course, &mut tell).await;
+            assert!(
+                summary
+                    .unwrap()
+                    .rows
+                    .iter()
+                    .all(|row| *row == Outcome::Deferred)
+            );
+        }
+        assert_eq!(said.len(), 3, "{body}");
+        for (outcome, message) in said {
+            assert_eq!(outcome, Outcome::Deferred, "{body}");
+            assert!(message.contains("restart Splunk"), "{body}: {message}");
+        }
+        assert!(splunkd.asked().is_empty(), "{body}");
+
+        let splunkd = Scripted::new([])
+            .pinged(status, body.clone())
+            .reading_secrets();
+        let mut way = splunkd.way().await;
+        let (summary, _) = carried_out(&mut way, &["a"], &course).await;
+        // Tried in this process, where the account turns out to be none.
+        assert_eq!(summary, "1 row: 1 failed", "{body}");
+        assert!(splunkd.asked().is_empty(), "{body}");
+    }
+}
+
+#[tokio::test]
+async fn a_splunkd_that_is_not_ready_to_say_defers_and_is_asked_again_for_the_next_rows() {
+    let splunkd = Scripted::new([]).pinged(503, json!({}));
+    let mut way = splunkd.way().await;
+    let course = Course::of(LONG);
+    let (summary, _) = carried_out(&mut way, &["a"], &course).await;
+    assert_eq!(summary, "1 row: 1 deferred");
+    splunkd.0.lock().unwrap().ping = None;
+    let (summary, _) = carried_out(&mut way, &["b"], &course).await;
+    assert_eq!(summary, "1 row: 1 updated");
+}
+
+#[tokio::test]
+async fn administrators_go_directly_unless_the_secret_is_hidden_from_them_too() {
+    let open = Scripted::new([]).of_an_administrator().reading_secrets();
+    let mut way = open.way().await;
+    let (summary, _) = carried_out(&mut way, &["a"], &Course::of(LONG)).await;
+    assert_eq!(summary, "1 row: 1 failed", "in this process");
+    assert!(open.asked().is_empty());
+    let hidden = Scripted::new([]).of_an_administrator();
+    let mut way = hidden.way().await;
+    let (summary, _) = carried_out(&mut way, &["a"], &Course::of(LONG)).await;
+    assert_eq!(summary, "1 row: 1 updated");
+    assert_eq!(hidden.asked().len(), 1);
+}
+
+#[tokio::test]
+async fn who_may_read_secrets_goes_through_the_endpoint_all_the_same() {
+    let splunkd = Scripted::new([]).reading_secrets();
+    let mut way = splunkd.way().await;
+    let (summary, _) = carried_out(&mut way, &["a"], &Course::of(LONG)).await;
+    assert_eq!(summary, "1 row: 1 updated");
+    assert_eq!(splunkd.asked().len(), 1);
+}
+
+#[tokio::test]
+async fn a_process_of_another_version_is_asked_until_ours_answers() {
+    let splunkd = Scripted::new([Err(409), Err(409), Ok(vec![])]);
+    let mut way = splunkd.way().await;
+    let (summary, _) = carried_out(&mut way, &["a"], &Course::of(LONG)).await;
+    assert_eq!(summary, "1 row: 1 updated");
+    assert_eq!(splunkd.asked().len(), 3);
 }
 
 #[tokio::test]

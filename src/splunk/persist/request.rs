@@ -41,6 +41,8 @@ pub struct Request {
     pub path: String,
     pub body: Vec<u8>,
     pub user: String,
+    /// Of the app's own process that asks, where it is one.
+    pub version: Option<String>,
     /// The caller's own session key.
     pub session_key: Option<SecretString>,
     /// That of splunk-system-user (`passSystemAuth`).
@@ -61,6 +63,8 @@ struct Written {
     payload: Option<Value>,
     #[serde(default)]
     payload_base64: Option<String>,
+    #[serde(default)]
+    query: Value,
     #[serde(default)]
     session: Option<Session>,
     #[serde(default)]
@@ -113,11 +117,21 @@ impl Request {
             path: path(&written.rest_path, written.path_info.as_deref()),
             body,
             user: session.user,
+            version: parameter(&written.query, "version"),
             session_key: session.authtoken,
             system_key: written.system_authtoken,
             server_uri: written.server.and_then(|server| server.rest_uri),
         })
     }
+}
+
+/// As splunkd writes them: a list of pairs.
+fn parameter(query: &Value, name: &str) -> Option<String> {
+    let pairs = query.as_array()?.iter().filter_map(Value::as_array);
+    let found = pairs
+        .filter(|pair| pair.first().and_then(Value::as_str) == Some(name))
+        .find_map(|pair| pair.get(1).and_then(Value::as_str));
+    found.map(str::to_owned)
 }
 
 fn path(whole: &str, rest: Option<&str>) -> String {
@@ -219,6 +233,22 @@ mod tests {
             request.server_uri.as_deref(),
             Some("https://127.0.0.1:8089")
         );
+    }
+
+    #[test]
+    fn the_version_of_who_asks_is_a_parameter() {
+        for (query, version) in [
+            (
+                r#"[["output_mode","json"],["version","0.2.0"]]"#,
+                Some("0.2.0"),
+            ),
+            (r#"[["version"],["version",1],[],"version"]"#, None),
+            (r#"{"version":"0.2.0"}"#, None),
+            ("null", None),
+        ] {
+            let request = Request::read(format!(r#"{{"query":{query}}}"#).as_bytes()).unwrap();
+            assert_eq!(request.version.as_deref(), version, "{query}");
+        }
     }
 
     #[test]

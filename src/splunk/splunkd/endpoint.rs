@@ -5,6 +5,7 @@ use super::super::NAME;
 use super::{Call, Splunkd, SplunkdError};
 use bytes::Bytes;
 use reqwest::Method;
+use serde::Deserialize;
 use std::time::Duration;
 
 const TRIAGE: &str = "a role of this user needs the capability defender_triage";
@@ -14,6 +15,48 @@ const ADMINISTRATOR: &str = "a role of this user needs the capability admin_all_
 
 /// The place below the endpoint where it tells of its own process.
 pub const SELF: &str = "self";
+
+/// Goes with each request: what one version asks, another may not understand.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// How long an endpoint that fails is asked whether it is there.
+const BRIEF: Duration = Duration::from_secs(3);
+
+/// What the endpoint says when it is asked whether it is there.
+#[derive(Debug)]
+pub enum Ping {
+    Served {
+        version: String,
+        /// Why it does not run from a copy of its executable.
+        in_place: Option<String>,
+    },
+    NotServed,
+    /// It fails, or says what ours does not say.
+    Broken(SplunkdError),
+}
+
+#[derive(Deserialize)]
+struct Pong {
+    app: String,
+    version: String,
+    #[serde(default)]
+    in_place: Option<String>,
+}
+
+impl Ping {
+    fn read(body: &[u8]) -> Self {
+        match serde_json::from_slice::<Pong>(body) {
+            Ok(pong) if pong.app == NAME => Self::Served {
+                version: pong.version,
+                in_place: pong.in_place,
+            },
+            _ => Self::Broken(SplunkdError::Unintelligible {
+                what: "say whether it serves the app's REST endpoint".to_owned(),
+                why: "it is not what the endpoint of this app says",
+            }),
+        }
+    }
+}
 
 /// What the endpoint can be asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,6 +121,7 @@ impl Splunkd {
             method: Method::POST,
             body: Some(body),
             within: Some(within),
+            query: vec![("version", VERSION)],
             ..Call::get(
                 format!("services/{NAME}/{}", errand.path()),
                 errand.what().to_owned(),
@@ -87,17 +131,31 @@ impl Splunkd {
         .await
     }
 
-    /// Whether the endpoint is served to this user.
+    /// Whether the endpoint is served to this user. One that fails is asked
+    /// again for a moment only: splunkd may just be starting its process.
     ///
     /// # Errors
     /// If splunkd does not say.
-    pub async fn serves_endpoint(&self) -> Result<bool, SplunkdError> {
-        let call = Call::get(
-            format!("services/{NAME}/ping"),
-            "say whether it serves the app's REST endpoint".to_owned(),
-            EITHER,
-        );
-        Ok(self.ask(call).await?.is_some())
+    pub async fn ping_endpoint(&self) -> Result<Ping, SplunkdError> {
+        let begun = std::time::Instant::now();
+        let brief = Self {
+            patience: self.patience.min(BRIEF),
+            ..self.clone()
+        };
+        loop {
+            let asked = brief.ask(Call::get(
+                format!("services/{NAME}/ping"),
+                "say whether it serves the app's REST endpoint".to_owned(),
+                EITHER,
+            ));
+            return match asked.await {
+                Ok(None) => Ok(Ping::NotServed),
+                Ok(Some(body)) => Ok(Ping::read(&body)),
+                Err(error) if error.busy() && begun.elapsed() < self.patience => continue,
+                Err(error @ SplunkdError::Refused { status: 500.., .. }) => Ok(Ping::Broken(error)),
+                Err(error) => Err(error),
+            };
+        }
     }
 
     /// What the endpoint's process says of itself, as JSON; `None` if this

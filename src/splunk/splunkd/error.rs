@@ -74,6 +74,21 @@ impl SplunkdError {
         matches!(self, Self::Refused { status: 413, .. })
     }
 
+    /// Whether the app's endpoint is of another version, and began nothing.
+    pub const fn of_another_version(&self) -> bool {
+        matches!(self, Self::Refused { status: 409, .. })
+    }
+
+    /// Whether whoever answered failed.
+    pub const fn failed(&self) -> bool {
+        matches!(
+            self,
+            Self::Refused { status: 500.., .. }
+                | Self::NotReady { .. }
+                | Self::Unintelligible { .. }
+        )
+    }
+
     /// Whether nothing was taken yet, because there is too much to do.
     pub const fn busy(&self) -> bool {
         matches!(

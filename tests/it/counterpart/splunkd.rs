@@ -58,6 +58,10 @@ struct State {
     endpoint: Option<Arc<Served>>,
     /// Refuses the endpoint's next requests with these.
     endpoint_fails: Vec<u16>,
+    /// Answers this when asked whether the endpoint is there.
+    ping: Option<(u16, Value)>,
+    /// The ACL of the stored secrets is open to every role.
+    acl_open: bool,
     /// Bytes of the largest body splunkd takes for the endpoint.
     largest: Option<usize>,
     /// Name and GUID, where they are not the usual ones.
@@ -279,9 +283,19 @@ impl Splunkd {
         endpoint.map_or(0, |endpoint| endpoint.started())
     }
 
-    /// Refuses the endpoint's next requests with these, one each.
+    /// Refuses the endpoint's next errands with these, one each.
     pub fn fail_endpoint(&self, statuses: &[u16]) {
         self.state().endpoint_fails = statuses.iter().rev().copied().collect();
+    }
+
+    /// Answers this when asked whether the endpoint is there.
+    pub fn answer_ping(&self, status: u16, body: Value) {
+        self.state().ping = Some((status, body));
+    }
+
+    /// As with `[passwords] access = read : [ * ]` in metadata/local.meta.
+    pub fn open_acl(&self) {
+        self.state().acl_open = true;
     }
 
     /// Takes no larger body for the endpoint.
@@ -712,13 +726,22 @@ fn served(state: &mut State, asked: &Asked) -> Option<Arc<Served>> {
     let allowed =
         asked.method != Method::POST || either.iter().any(|one| capabilities.contains(one));
     let fits = state.largest.is_none_or(|most| asked.body.len() <= most);
-    let goes_on = below.starts_with('/') && allowed && fits && state.endpoint_fails.is_empty();
+    let fails = match asked.method {
+        Method::GET => below == "/ping" && state.ping.is_some(),
+        _ => !state.endpoint_fails.is_empty(),
+    };
+    let goes_on = below.starts_with('/') && allowed && fits && !fails;
     goes_on.then_some(endpoint)
 }
 
 /// What splunkd itself says in the endpoint's place.
 fn endpoint_refusal(state: &mut State, asked: &Asked) -> (u16, Value) {
-    if let Some(status) = state.endpoint_fails.pop() {
+    if let (&Method::GET, Some(answer)) = (&asked.method, &state.ping) {
+        return answer.clone();
+    }
+    if asked.method != Method::GET
+        && let Some(status) = state.endpoint_fails.pop()
+    {
         return said(status, "ERROR", "not now");
     }
     if state.largest.is_some_and(|most| asked.body.len() > most) {
@@ -832,6 +855,10 @@ fn route(state: &mut State, asked: &Asked) -> (u16, Value) {
                 let text = "You (user=analyst) do not have permission to perform this operation \
                             (requires capability: list_storage_passwords OR admin_all_objects).";
                 return said(403, "ERROR", text);
+            }
+            // metadata/default.meta shows them to administrators alone.
+            if !may("admin_all_objects") && !state.acl_open {
+                return said(404, "ERROR", "Could not find object");
             }
             return passwords(state, rest.trim_start_matches('/'), asked);
         }
