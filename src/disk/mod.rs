@@ -84,6 +84,27 @@ pub fn said(error: &io::Error) -> String {
     }
 }
 
+/// Puts a program in place in one step, for its owner alone. While it is being
+/// written it is locked, under a name that begins with `prefix`.
+#[cfg(unix)]
+pub fn put_executable(path: &Path, prefix: &str, mut from: impl io::Read) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = path.parent().unwrap_or_else(|| Path::new("."));
+    let mut file = tempfile::Builder::new()
+        .prefix(prefix)
+        .suffix(".part")
+        .tempfile_in(folder)?;
+    file.as_file().try_lock_shared()?;
+    io::copy(&mut from, &mut file)?;
+    let mode = fs::Permissions::from_mode(0o700);
+    file.as_file().set_permissions(mode)?;
+    // A name that stands after a crash must not stand for half of it.
+    file.as_file().sync_all()?;
+    // Closed before anybody executes it.
+    drop(file.persist(path)?);
+    Ok(())
+}
+
 fn private(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
@@ -124,6 +145,22 @@ mod tests {
 
     fn set_mode(path: &Path, mode: u32) {
         fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    #[test]
+    fn a_program_put_in_place_is_whole_and_for_its_owner_alone() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("exe-1");
+        put_executable(&path, "exe-", &b"#!/bin/sh\n"[..]).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"#!/bin/sh\n");
+        assert_eq!(mode(&path), 0o700);
+        assert!(
+            std::process::Command::new(&path)
+                .status()
+                .unwrap()
+                .success()
+        );
+        assert_eq!(fs::read_dir(home.path()).unwrap().count(), 1);
     }
 
     #[test]

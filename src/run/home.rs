@@ -1,5 +1,6 @@
 //! Where this process stands: Splunk's folders, the app's, or a person's.
 
+use super::copy;
 use crate::splunk::NAME;
 use std::fs::File;
 use std::io::{self, IsTerminal};
@@ -12,10 +13,29 @@ pub fn splunk() -> Option<PathBuf> {
         .map(PathBuf::from)
 }
 
-/// The app's folder: the one this executable lies in (`bin` or
+/// The installed executable: this one, or the one it is a copy of.
+pub fn installed() -> Option<PathBuf> {
+    match copy() {
+        Some(_) => std::env::var_os(copy::INSTALLED).map(PathBuf::from),
+        None => std::env::current_exe().ok(),
+    }
+}
+
+/// This executable, if it is a copy of the installed one.
+pub fn copy() -> Option<PathBuf> {
+    std::env::var_os(copy::INSTALLED)?;
+    let executable = std::env::current_exe().ok()?;
+    let name = executable.file_name()?.to_str()?;
+    // Both may be reached by a link.
+    let folder = state()?.canonicalize().ok()?;
+    let is = name.starts_with(copy::PREFIX) && executable.parent()? == folder;
+    is.then_some(executable)
+}
+
+/// The app's folder: the one the installed executable lies in (`bin` or
 /// `<platform>/bin` below it), else where Splunk installs it.
 pub fn app() -> Option<PathBuf> {
-    let executable = std::env::current_exe().ok();
+    let executable = installed();
     let around = executable
         .iter()
         .flat_map(|executable| executable.ancestors().skip(2).take(2));

@@ -8,6 +8,7 @@ mod bench;
 mod by_hand;
 mod check;
 mod cli;
+mod copy;
 mod course;
 #[cfg(feature = "sandbox")]
 mod demo;
@@ -62,10 +63,19 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         .collect();
     // Before anything is written; where it cannot be had, all goes on without it.
     stop::outlive_file_limits().ok();
+    // Whatever words come with it.
+    let rest = rest::is_named_by_environment() || words.as_slice() == ["rest"];
+    let input = words.is_empty() && !home::stdin_is_a_person();
+    let lives_long = matches!(
+        words.first(),
+        Some(&("alert-action" | "search-command" | "--validate-arguments"))
+    );
+    if rest || input || lives_long {
+        copy::run_from_copy();
+    }
     match words.as_slice() {
-        ["rest"] => rest::run(),
-        [] if rest::is_named_by_environment() => rest::run(),
-        [] if !home::stdin_is_a_person() => modular_input::run(),
+        _ if rest => rest::run(),
+        [] if input => modular_input::run(),
         ["--scheme"] => modular_input::introduce(),
         ["--validate-arguments"] => validation::run(),
         _ => cli::run(arguments),

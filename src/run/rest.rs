@@ -3,8 +3,9 @@
 //! and hunt through it without ever reading an account's secret.
 //!
 //! splunkd starts it once and asks again and again, one request after the
-//! other. An answer never holds a secret, a token or a session key.
+//! other; a process that nobody asks, or that was replaced, ends. An answer never holds a secret, a token or a session key.
 
+mod packets;
 mod process;
 mod readings;
 mod verdicts;
@@ -12,7 +13,7 @@ mod verdicts;
 use super::endpoint::{VERSION, other_version};
 use super::permission::{Caller, Denied, Right};
 use super::triage::JobError;
-use super::{account, exit, log, runtime};
+use super::{account, copy, exit, log, runtime};
 use crate::splunk::NAME;
 use crate::splunk::persist::{self, Reply, Request, RequestError};
 use crate::splunk::splunkd::{Errand, Splunkd, SplunkdError, endpoint};
@@ -33,6 +34,11 @@ pub fn is_named_by_environment() -> bool {
 pub fn run() -> ExitCode {
     log::start();
     log::about("rest");
+    if let Some(why) = copy::in_place().filter(|_| !copy::is_unwanted()) {
+        tracing::warn!(
+            "runs from the installed executable, which no upgrade can overwrite meanwhile: {why}"
+        );
+    }
     let runtime = match runtime::start() {
         Ok(runtime) => runtime,
         Err(code) => return code,
@@ -45,7 +51,8 @@ pub fn run() -> ExitCode {
         }
     };
     let mut endpoint = Endpoint::default();
-    let served = persist::serve(io::stdin().lock(), io::BufWriter::new(out), |request| {
+    let packets = packets::Awaited::of(io::stdin());
+    let served = persist::serve(packets, io::BufWriter::new(out), |request| {
         runtime.block_on(endpoint.answer(request))
     });
     match served {
@@ -75,10 +82,14 @@ impl Endpoint {
             Ok(request) => self.route(request).await,
             Err(error) => Err(Refusal::new(error.status(), error)),
         };
-        answered.unwrap_or_else(|refusal| {
+        let reply = answered.unwrap_or_else(|refusal| {
             tracing::warn!("refused ({}): {}", refusal.status, refusal.why);
             Reply::refused(refusal.status, &refusal.why)
-        })
+        });
+        match copy::is_replaced() {
+            true => reply.last(),
+            false => reply,
+        }
     }
 
     async fn route(&mut self, request: Request) -> Result<Reply, Refusal> {
@@ -93,6 +104,7 @@ impl Endpoint {
                 "app": NAME,
                 "version": VERSION,
                 "user": request.user,
+                "in_place": copy::in_place(),
             }))),
             // Asked by a process of this app that may mean something else by it.
             (TRIAGE | LIVE | HUNT | CHECK, "POST") if request.is_of_another_version() => {

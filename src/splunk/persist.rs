@@ -55,6 +55,22 @@ pub enum PersistError {
     },
 }
 
+/// Where packets come from.
+pub trait Incoming: BufRead {
+    /// Waits for the next conversation; none comes once this is false, because
+    /// stdin has ended or is no longer waited for.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    fn another(&mut self) -> io::Result<bool> {
+        Ok(true)
+    }
+}
+
+impl Incoming for &[u8] {}
+impl<T: AsRef<[u8]>> Incoming for io::Cursor<T> {}
+impl<R: Read> Incoming for io::BufReader<R> {}
+
 /// What one BLOCK brought.
 enum Block {
     Whole(Vec<u8>),
@@ -69,13 +85,19 @@ enum Block {
 /// # Errors
 /// If the bytes follow no protocol, or answers are no longer taken.
 pub fn serve(
-    from: impl BufRead,
+    from: impl Incoming,
     mut to: impl Write,
     mut answer: impl FnMut(Result<Request, RequestError>) -> Reply,
 ) -> Result<(), PersistError> {
     let mut packets = Packets { from };
     let (mut begun, mut over) = (false, false);
-    while let Some(opcode) = packets.opcode()? {
+    loop {
+        if !begun && !packets.from.another().map_err(PersistError::Unreadable)? {
+            return Ok(());
+        }
+        let Some(opcode) = packets.opcode()? else {
+            return Ok(());
+        };
         if opcode & INIT != 0 {
             if begun {
                 return Err(PersistError::AlreadyBegun);
@@ -115,7 +137,6 @@ pub fn serve(
             return Ok(());
         }
     }
-    Ok(())
 }
 
 /// The way in; every `None` is the end of the stream.

@@ -58,4 +58,6 @@ mod triage;
 mod triage_story;
 mod two_actions;
 mod undo;
+#[cfg(unix)]
+mod upgrade;
 mod without_secrets;

@@ -395,13 +395,22 @@ fn live_state_hunting_and_checks_go_the_same_way() {
     let (answers, run) = hunter(&args).run(&splunkd, &[""]);
     run.well();
     assert_eq!(column(&answers, "DeviceName"), ["pc1"]);
+    // A check does ask for it: that is how it knows.
+    no_secret_was_asked_for(&splunkd);
     let (answers, run) = analyst("defendercheck", &[]).run(&splunkd, &[""]);
     let run = run.well();
     assert_eq!(verdict(&answers, "", "reading from Defender"), "ok");
     assert_eq!(verdict(&answers, "", "writing to Defender"), "ok");
-    assert_eq!(verdict(&answers, "", "REST endpoint"), "ok");
+    // Served, and these tests make no copy of the executable.
+    assert_eq!(verdict(&answers, "", "REST endpoint"), "warning");
+    let found = answers.iter().flat_map(|answer| &answer.rows);
+    let mut found = found.filter(|row| row["point"] == "REST endpoint");
+    let said = &found.next().unwrap()["cause"];
+    assert!(
+        said.starts_with("served") && said.contains("IN_PLACE"),
+        "{said}"
+    );
     assert_eq!(verdict(&answers, "contoso", "sign-in"), "ok");
-    no_secret_was_asked_for(&splunkd);
     nothing_holds_a_secret(&splunkd, &[&run.stderr, &run.text()]);
 }
 

@@ -6,6 +6,7 @@
 use super::{Asked, Refusal};
 use crate::run::account::ACCOUNTS;
 use crate::run::permission::Right;
+use crate::run::{copy, home};
 use crate::splunk::persist::Reply;
 use crate::splunk::splunkd::SplunkdError;
 use serde::{Deserialize, Serialize};
@@ -81,6 +82,8 @@ impl Process {
             "cwd": std::env::current_dir().ok().map(|folder| shown(&folder.to_string_lossy())),
             "exe": executable.as_deref().map(|path| shown(&path.to_string_lossy())),
             "inode": executable.as_deref().and_then(inode),
+            "installed": home::installed().map(|path| shown(&path.to_string_lossy())),
+            "in_place": copy::in_place(),
             "started_at": self.started.to_string(),
             "requests_served": self.served,
             // Without it nothing gets this far.

@@ -408,6 +408,28 @@ impl Splunkd {
             .collect()
     }
 
+    /// The executable installed below the home, as splunkd starts it there.
+    #[cfg(unix)]
+    pub fn installed(&self) -> (PathBuf, Command) {
+        let app = self.home().join("etc/apps/defender_bridge");
+        let path = app.join("bin/defender_bridge");
+        if !path.exists() {
+            std::fs::create_dir_all(app.join("bin")).unwrap();
+            std::fs::create_dir_all(app.join("default")).unwrap();
+            std::fs::write(app.join("default/app.conf"), "").unwrap();
+            std::fs::copy(env!("CARGO_BIN_EXE_defender_bridge"), &path).unwrap();
+        }
+        let theirs = self.command();
+        let mut command = Command::new(&path);
+        command.env_clear().current_dir(self.home.path());
+        for (name, value) in theirs.get_envs() {
+            if let (Some(value), true) = (value, name != "DEFENDER_BRIDGE_IN_PLACE") {
+                command.env(name, value);
+            }
+        }
+        (path, command)
+    }
+
     /// The executable in the environment splunkd gives it.
     pub fn command(&self) -> Command {
         command_in(self.home.path(), &self.environment, self.under.as_deref())
@@ -600,6 +622,8 @@ fn command_in(
         .env("SPLUNK_ETC", home.join("etc"))
         .env("SPLUNK_DB", home.join("var/lib/splunk"))
         .env("SPLUNK_SERVER_NAME", "sh1")
+        // Tests of the copy take this away: it would be made for each of them.
+        .env("DEFENDER_BRIDGE_IN_PLACE", "1")
         .env("HOME", home)
         .current_dir(home);
     for (name, value) in environment {

@@ -25,6 +25,7 @@ const WHO: Record<string, { roles: string[]; capabilities: string[] }> = {
             'edit_tcp',
             'edit_monitor',
             'defender_triage',
+            'defender_hunt',
             'edit_modinput_defender_bridge',
         ],
     },
