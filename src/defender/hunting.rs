@@ -263,6 +263,11 @@ impl Answered {
         }
     }
 
+    /// By which Microsoft finds it again.
+    pub fn request_id(&self) -> Option<&str> {
+        self.request_id.as_deref()
+    }
+
     /// Microsoft's JSON, as it came.
     pub fn body(&self) -> &[u8] {
         self.body

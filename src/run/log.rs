@@ -15,6 +15,9 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 const NAME: &str = "defender_bridge.log";
 
+/// The target of lines that no level keeps back.
+pub const TRACE: &str = "defender_bridge::trace";
+
 static LEVEL: AtomicU8 = AtomicU8::new(2);
 static SUBJECT: Mutex<String> = Mutex::new(String::new());
 
@@ -89,7 +92,8 @@ impl<S: Subscriber> Layer<S> for Lines {
             Level::TRACE => return false,
         };
         // Libraries say what they like; only our own words are meant for operators.
-        metadata.target().starts_with("defender_bridge") && rank <= LEVEL.load(Ordering::Relaxed)
+        metadata.target().starts_with("defender_bridge")
+            && (rank <= LEVEL.load(Ordering::Relaxed) || metadata.target() == TRACE)
     }
 
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {

@@ -8,6 +8,7 @@
 mod packets;
 mod process;
 mod readings;
+mod trace;
 mod verdicts;
 
 use super::endpoint::{VERSION, other_version};
@@ -107,7 +108,7 @@ impl Endpoint {
                 "in_place": copy::in_place(),
             }))),
             // Asked by a process of this app that may mean something else by it.
-            (TRIAGE | LIVE | HUNT | CHECK, "POST") if request.is_of_another_version() => {
+            (TRIAGE | LIVE | HUNT | CHECK | LEDGER, "POST") if request.is_of_another_version() => {
                 let other = request.version.unwrap_or_default();
                 Err(Refusal::new(409, other_version(&other)))
             }

@@ -291,6 +291,45 @@ fn only_the_capability_opens_it_whatever_splunkd_let_through() {
 }
 
 #[test]
+fn whoever_reads_leaves_a_trace_at_every_level_of_the_log() {
+    let (tenant, objects, splunkd) = open(2);
+    splunkd.set("settings", "logging", "level", "ERROR");
+    let hunted =
+        json!({"schema": [{"name": "D", "type": "String"}], "results": [{"D": "1"}, {"D": "2"}]});
+    tenant.rules(|rules| rules.hunting = (200, hunted.to_string()));
+    let mut driver = driver(&splunkd);
+    let ids = [ids(&objects)[0], "x"];
+    let live = json!({"account": "contoso", "subject": "alert", "ids": ids});
+    driver.ask(&post(&splunkd, "live", &live));
+    driver.ask(&post(&splunkd, "check", &json!({"account": "nobody's"})));
+    let query = format!("EmailEvents | where Subject has \"{}\"", "y".repeat(2000));
+    let mut hunt = post(
+        &splunkd,
+        "hunt",
+        &json!({"account": "contoso", "query": query}),
+    );
+    hunt["session"]["authtoken"] = HUNTER_KEY.into();
+    driver.ask(&hunt);
+    let (_, _, errors) = driver.end();
+    let read: Vec<&str> = errors
+        .lines()
+        .filter_map(|line| line.split_once("read errand="))
+        .map(|(_, rest)| rest)
+        .collect();
+    assert_eq!(read.len(), 3, "{errors}");
+    let who = r#"live user="analyst" account="contoso" status=200 rows=1 ids=""#;
+    assert!(read[0].starts_with(who), "{}", read[0]);
+    let who = r#"check user="analyst" account="nobody's" status=400"#;
+    assert_eq!(read[1], who);
+    let who = r#"hunt user="hunter" account="contoso" status=200 rows=2"#;
+    assert!(read[2].starts_with(who), "{}", read[2]);
+    assert!(read[2].contains("query_sha256=") && read[2].contains("EmailEvents"));
+    let file = splunkd.log_file("defender_bridge.log");
+    assert!(read.iter().all(|line| file.contains(line)), "{file}");
+    holds_no_secret(&errors);
+}
+
+#[test]
 fn a_second_process_beside_a_busy_one_shares_nothing_but_the_tenant() {
     let (tenant, objects, splunkd) = open(4);
     let ids = ids(&objects);

@@ -1,8 +1,9 @@
 //! `POST live`, `POST hunt`, `POST check`: what Defender says, read with splunkd's
 //! own session key for a caller who never sees the secret.
 
-use super::{Asked, Refusal};
-use crate::defender::hunting::HuntError;
+use super::trace::Trace;
+use super::{Asked, Refusal, UNFIT};
+use crate::defender::hunting::{Found, HuntError};
 use crate::run::account::{self, ACCOUNTS};
 use crate::run::examination::{self, Named, Points};
 use crate::run::hunting::{Hunted, Query};
@@ -20,26 +21,45 @@ const MOST_IDS: usize = 400;
 const BEYOND: u16 = 502;
 
 pub async fn live(asked: Asked) -> Result<Reply, Refusal> {
-    let settings = asked.settings(Right::ReadThrough).await?;
+    let caller = asked.caller(Right::ReadThrough).await?;
     let question: live::Question = asked.read("question")?;
+    let ids = question.ids.iter().take(MOST_IDS).map(String::as_str);
+    let ids = ids.collect::<Vec<_>>().join(",");
+    let trace = Trace::of("live", &caller.user, &question.account, ["ids", &ids]);
+    traced(trace, async |trace| look(&asked, &question, trace).await).await
+}
+
+async fn look(
+    asked: &Asked,
+    question: &live::Question,
+    trace: &mut Trace,
+) -> Result<Reply, Refusal> {
     if question.ids.len() > MOST_IDS {
         let why = format!("at most {MOST_IDS} ids are read at once: ask for fewer");
         return Err(Refusal::new(413, why));
     }
+    let settings = account::settings(&asked.system).await?;
     let subject = question.subject.into();
     let api = live::api(question.api.as_deref(), subject).map_err(wrong)?;
     asked.known(&question.account).await?;
     let desk = live::desk(&asked.system, &settings, &question.account, api)
         .await
         .map_err(beyond)?;
-    Ok(Reply::well(&live::Answer {
-        live: live::look(&desk, subject, &question.ids).await,
-    }))
+    let live = live::look(&desk, subject, &question.ids).await;
+    trace.rows = Some(live.iter().filter(|one| one.is_read()).count());
+    Ok(Reply::well(&live::Answer { live }))
 }
 
 pub async fn hunt(asked: Asked) -> Result<Reply, Refusal> {
-    let settings = asked.settings(Right::Hunt).await?;
+    let caller = asked.caller(Right::Hunt).await?;
     let query: Query = asked.read("query")?;
+    let what = ["query", query.query.as_str()];
+    let trace = Trace::of("hunt", &caller.user, &query.account, what);
+    traced(trace, async |trace| hunted(&asked, &query, trace).await).await
+}
+
+async fn hunted(asked: &Asked, query: &Query, trace: &mut Trace) -> Result<Reply, Refusal> {
+    let settings = account::settings(&asked.system).await?;
     let hunt = query.hunt().map_err(wrong)?;
     asked.known(&query.account).await?;
     let answered = query.ask(&hunt, &asked.system, &settings).await;
@@ -47,6 +67,8 @@ pub async fn hunt(asked: Asked) -> Result<Reply, Refusal> {
         Some(HuntError::Query { .. }) => wrong(error),
         _ => beyond(error),
     })?;
+    trace.request_id = answered.request_id().map(str::to_owned);
+    trace.rows = Found::read(&answered).ok().map(|found| found.len());
     let hunted = Hunted::of(&answered).map_err(|error| {
         let why = format!(
             "Microsoft's answer is no JSON (line {}): narrow the query and try again",
@@ -58,10 +80,17 @@ pub async fn hunt(asked: Asked) -> Result<Reply, Refusal> {
 }
 
 pub async fn check(asked: Asked) -> Result<Reply, Refusal> {
-    let settings = asked.settings(Right::CheckThrough).await?;
+    let caller = asked.caller(Right::CheckThrough).await?;
     let named: Named = asked.read("account")?;
+    let trace = Trace::of("check", &caller.user, &named.account, ["", ""]);
+    traced(trace, async |trace| checked(&asked, &named, trace).await).await
+}
+
+async fn checked(asked: &Asked, named: &Named, trace: &mut Trace) -> Result<Reply, Refusal> {
+    let settings = account::settings(&asked.system).await?;
     asked.known(&named.account).await?;
     let points = examination::account(&asked.system, &settings, &named.account).await;
+    trace.rows = Some(points.len());
     Ok(Reply::well(&Points { points }))
 }
 
@@ -72,7 +101,8 @@ pub async fn ledger(asked: Asked) -> Result<Reply, Refusal> {
     let key = match signature::known(&asked.system).await {
         Ok(key) => Some(key),
         Err(KeyError::None) => None,
-        Err(error) => return Err(Refusal::new(500, error)),
+        Err(KeyError::Splunkd(error)) => return Err(error.into()),
+        Err(error) => return Err(Refusal::new(UNFIT, error)),
     };
     let judged = question.entries.iter().map(|entry| match &key {
         Some(key) => key.judge(entry),
@@ -84,13 +114,20 @@ pub async fn ledger(asked: Asked) -> Result<Reply, Refusal> {
     }))
 }
 
-impl Asked {
-    /// The settings, for one who may ask.
-    async fn settings(&self, right: Right) -> Result<account::Settings, Refusal> {
-        self.caller(right).await?;
-        Ok(account::settings(&self.system).await?)
-    }
+/// Whatever comes of it is in the log before it is answered.
+async fn traced(
+    mut trace: Trace,
+    read: impl AsyncFnOnce(&mut Trace) -> Result<Reply, Refusal>,
+) -> Result<Reply, Refusal> {
+    let read = read(&mut trace).await;
+    trace.end(match &read {
+        Ok(reply) => reply.status(),
+        Err(refusal) => refusal.status,
+    });
+    read
+}
 
+impl Asked {
     /// Only an account whose stanza is open to the caller is used for the caller.
     async fn known(&self, account: &str) -> Result<(), Refusal> {
         match self.own.conf(ACCOUNTS, account).await? {

@@ -1,0 +1,122 @@
+//! Reading with splunkd's own key leaves a trace: one line for each, whoever the
+//! caller and whatever came of it, at every level of the log.
+
+use crate::run::log;
+use sha2::{Digest as _, Sha256};
+use std::fmt::{Arguments, Write as _};
+
+/// Characters of a query, or of ids, that stand in the line; of more there is a hash.
+const LONGEST: usize = 800;
+/// And of a name.
+const NAME: usize = 100;
+
+/// Who asked what.
+pub struct Trace {
+    who: String,
+    what: String,
+    /// As far as is known.
+    pub rows: Option<usize>,
+    /// Microsoft's.
+    pub request_id: Option<String>,
+}
+
+impl Trace {
+    /// `what` was asked: its name, and the query or ids themselves.
+    pub fn of(errand: &str, user: &str, account: &str, [name, text]: [&str; 2]) -> Self {
+        let who = format!(
+            "read errand={errand} user={} account={}",
+            quoted(user, NAME),
+            quoted(account, NAME)
+        );
+        let mut what = String::new();
+        if text.chars().nth(LONGEST).is_some() {
+            let hash = Sha256::digest(text.as_bytes());
+            say(
+                &mut what,
+                format_args!(" {name}_bytes={} {name}_sha256=", text.len()),
+            );
+            for byte in hash {
+                say(&mut what, format_args!("{byte:02x}"));
+            }
+        }
+        if !text.is_empty() {
+            say(&mut what, format_args!(" {name}={}", quoted(text, LONGEST)));
+        }
+        Self {
+            who,
+            what,
+            rows: None,
+            request_id: None,
+        }
+    }
+
+    /// How it ended: with the status that was answered.
+    pub fn end(&self, status: u16) {
+        tracing::info!(target: log::TRACE, "{}", self.line(status));
+    }
+
+    fn line(&self, status: u16) -> String {
+        let mut line = format!("{} status={status}", self.who);
+        if let Some(rows) = self.rows {
+            say(&mut line, format_args!(" rows={rows}"));
+        }
+        if let Some(id) = &self.request_id {
+            say(&mut line, format_args!(" request_id={}", quoted(id, NAME)));
+        }
+        line.push_str(&self.what);
+        line
+    }
+}
+
+fn say(line: &mut String, words: Arguments<'_>) {
+    // Writing to a string cannot fail.
+    line.write_fmt(words).ok();
+}
+
+/// Others' words cannot end the value they stand in, nor the line.
+fn quoted(text: &str, most: usize) -> String {
+    let short: String = text.chars().take(most).collect();
+    serde_json::Value::from(short).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_line_says_who_read_what_and_how_much() {
+        let query = ["query", "T | where a == \"b\"\n| take 5"];
+        let mut trace = Trace::of("hunt", "ann", "contoso", query);
+        trace.rows = Some(5);
+        trace.request_id = Some("r-1".to_owned());
+        assert_eq!(
+            trace.line(200),
+            r#"read errand=hunt user="ann" account="contoso" status=200 rows=5 request_id="r-1" query="T | where a == \"b\"\n| take 5""#
+        );
+        assert_eq!(
+            Trace::of("check", "a\" user=\"root", "x", ["", ""]).line(502),
+            r#"read errand=check user="a\" user=\"root" account="x" status=502"#
+        );
+    }
+
+    #[test]
+    fn what_is_cut_is_told_by_its_length_and_hash() {
+        let line = |text: &str| Trace::of("hunt", "ann", "a", ["query", text]).line(200);
+        let whole = "x".repeat(LONGEST);
+        assert!(!line(&whole).contains("sha256"));
+        let cut = line(&format!("{whole}y"));
+        assert!(cut.contains(" query_bytes=801 query_sha256="), "{cut}");
+        assert_ne!(cut, line(&format!("{whole}z")));
+    }
+
+    proptest! {
+        #[test]
+        fn any_words_leave_one_line_of_a_log(user: String, account: String, text in ".{0,2000}") {
+            let line = Trace::of("live", &user, &account, ["ids", &text]).line(200);
+            prop_assert!(!line.contains(['\n', '\r']));
+            prop_assert!(line.len() < 7_500);
+            prop_assert!(line.contains(" status=200"));
+        }
+    }
+}
