@@ -5,7 +5,7 @@
 use crate::counterpart::chunked::Search;
 use crate::counterpart::endpoint::{Driver, request};
 use crate::counterpart::signin::CLIENT_SECRET;
-use crate::counterpart::splunkd::{ANALYST_KEY, Alert, SESSION_KEY, files_under};
+use crate::counterpart::splunkd::{ANALYST_KEY, Alert, HUNTER_KEY, SESSION_KEY, files_under};
 use crate::counterpart::{Object, Splunkd, Tenant};
 use crate::search_commands::{FEED, column, open, search};
 use serde_json::{Value, json};
@@ -337,7 +337,11 @@ fn said_no_job(answer: &Value) -> bool {
 
 fn asked(splunkd: &Splunkd, errand: &str, body: &Value) -> Value {
     let path = format!("/defender_bridge/{errand}");
-    let (body, user) = (body.to_string(), ["analyst", ANALYST_KEY]);
+    let user = match errand {
+        "hunt" => ["hunter", HUNTER_KEY],
+        _ => ["analyst", ANALYST_KEY],
+    };
+    let body = body.to_string();
     request(
         &splunkd.url(),
         "POST",
