@@ -133,24 +133,33 @@ impl<'c> Ways<'c> {
         let who = format!("Splunk {version} as {}", self.user);
         vec![
             ok("splunkd", who),
-            self.right(
-                "reading from Defender",
-                self.reads,
-                self.reads_through,
-                LIVE,
-                TRIAGE,
-            ),
-            self.right(
-                "writing to Defender",
-                self.writes,
-                self.writes,
-                "send verdicts back",
-                TRIAGE,
-            ),
-            self.right("hunting in Defender", self.hunts, self.hunts, "hunt", HUNT),
+            self.reading(),
+            self.writing(),
+            self.hunting(),
             self.indexing().permission(EVENT),
             self.endpoint(),
         ]
+    }
+
+    fn reading(&self) -> Point {
+        const POINT: &str = "reading from Defender";
+        self.right(POINT, self.reads, self.reads_through, LIVE, TRIAGE)
+    }
+
+    fn writing(&self) -> Point {
+        const POINT: &str = "writing to Defender";
+        self.right(
+            POINT,
+            self.writes,
+            self.writes,
+            "send verdicts back",
+            TRIAGE,
+        )
+    }
+
+    fn hunting(&self) -> Point {
+        const POINT: &str = "hunting in Defender";
+        self.right(POINT, self.hunts, self.hunts, "hunt", HUNT)
     }
 
     /// As commands and actions choose it.
