@@ -5,12 +5,12 @@
 //! broken, so every part has a result of its own; only the parts worth it are
 //! sent again. Parts count one by one against the quota.
 
-use crate::defender::error::{Error, passing};
+use crate::defender::error::{Error, line, passing};
 use crate::defender::http::{Answer, BREATH, Client, FIRST_PAUSE, Nature, Quota, Said, TRIES};
+use crate::defender::lenient::{Members, elements, lenient, text_or_number};
 use crate::defender::throttle;
 use reqwest::Method;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
-use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
@@ -114,7 +114,8 @@ pub(super) async fn send(client: &Client, parts: &[Part]) -> Option<Vec<Result<A
                 break;
             }
         };
-        let read = said(&answer);
+        let json = lenient(&answer.body);
+        let read = said(&json, &answer);
         if read.is_none() && round == 1 && parts.iter().all(Part::is_repeatable) {
             // Somebody else answers in Graph's place, or it speaks another language.
             return None;
@@ -205,61 +206,60 @@ fn is_unoffered(error: &Error) -> bool {
 }
 
 /// A part of the answer.
-#[derive(Debug, Deserialize)]
+#[derive(Debug)]
 pub(super) struct Told<'a> {
-    id: String,
-    status: u16,
-    headers: Option<HashMap<String, Value>>,
-    #[serde(borrow)]
+    /// None where it cannot be read.
+    status: Option<u16>,
+    headers: Vec<(String, String)>,
     body: Option<&'a RawValue>,
-    #[serde(skip)]
     request_id: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
-struct Responses<'a> {
-    #[serde(borrow)]
-    responses: Vec<&'a RawValue>,
-}
-
 /// The parts of an answer by their number; none where it is no answer to a batch.
-/// A part that cannot be read is left out.
-pub(super) fn said(answer: &Answer) -> Option<HashMap<usize, Told<'_>>> {
-    let Responses { responses } = serde_json::from_slice(&answer.body).ok()?;
-    let parts = responses.into_iter();
-    Some(parts.filter_map(|part| told(part, answer)).collect())
+pub(super) fn said<'a>(json: &'a str, answer: &Answer) -> Option<HashMap<usize, Told<'a>>> {
+    let parts = elements(Members::read(json).ok()?.get("responses")?);
+    Some(
+        parts
+            .into_iter()
+            .filter_map(|part| told(part, answer))
+            .collect(),
+    )
 }
 
 fn told<'a>(part: &'a RawValue, answer: &Answer) -> Option<(usize, Told<'a>)> {
-    let mut told: Told<'a> = serde_json::from_str(part.get()).ok()?;
-    let at = told.id.parse().ok()?;
+    let part = Members::read(part.get()).ok()?;
+    let word = |name: &str| part.get(name).and_then(text_or_number);
+    let at = word("id")?.parse().ok()?;
+    let headers = part.get("headers").map(|headers| headers.get());
+    let headers = headers.and_then(|headers| Members::read(headers).ok());
+    let headers = headers.unwrap_or_default();
+    let headers = headers
+        .iter()
+        .filter_map(|(name, value)| Some((name.to_owned(), text_or_number(value)?)));
+    let mut told = Told {
+        status: word("status").and_then(|status| status.parse().ok()),
+        headers: headers.collect(),
+        body: part.get("body"),
+        request_id: None,
+    };
     told.request_id = told.text("request-id").or(answer.request_id.clone());
     Some((at, told))
 }
 
 impl Told<'_> {
     fn text(&self, name: &str) -> Option<String> {
-        let (_, value) = self.headers.iter().flatten().find(|(header, _)| {
-            // Names are compared as in HTTP.
-            header.eq_ignore_ascii_case(name)
-        })?;
-        value.as_str().map(str::to_owned)
+        // Names are compared as in HTTP.
+        let named = |(header, _): &&(String, String)| header.eq_ignore_ascii_case(name);
+        self.headers.iter().find(named).map(|(_, text)| line(text))
     }
 
     /// The headers that say how long to wait.
     fn headers(&self) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        for (name, value) in self.headers.iter().flatten() {
-            let text = match value {
-                Value::String(text) => text.clone(),
-                other => other.to_string(),
-            };
-            let name = HeaderName::try_from(name.as_str());
-            if let (Ok(name), Ok(value)) = (name, HeaderValue::try_from(text)) {
-                headers.insert(name, value);
-            }
-        }
-        headers
+        let headers = self.headers.iter().filter_map(|(name, text)| {
+            let name = HeaderName::try_from(name.as_str()).ok()?;
+            Some((name, HeaderValue::try_from(text.as_str()).ok()?))
+        });
+        headers.collect()
     }
 }
 
@@ -271,10 +271,14 @@ fn fate(client: &Client, part: &Part, told: Option<Told<'_>>, attempts: u32) -> 
             false => Fate::Done(Err(error)),
         };
     };
+    // It would be no better the next time.
+    let Some(status) = told.status else {
+        return Fate::Done(Err(missing(client)));
+    };
     let body = told.body.map_or("", RawValue::get);
-    if (200..300).contains(&told.status) {
+    if (200..300).contains(&status) {
         return Fate::Done(Ok(Answer {
-            status: told.status,
+            status,
             body: body.as_bytes().to_vec(),
             request_id: told.request_id,
             warning: None,
@@ -285,7 +289,7 @@ fn fate(client: &Client, part: &Part, told: Option<Told<'_>>, attempts: u32) -> 
     let wait = throttle::asked_wait(&told.headers(), &said.message, SystemTime::now());
     let host = client.host().to_owned();
     let request_id = said.request_id.or(told.request_id);
-    if told.status == 429 {
+    if status == 429 {
         let wait = wait.unwrap_or(BREATH);
         let error = Error::Throttled {
             host,
@@ -296,21 +300,21 @@ fn fate(client: &Client, part: &Part, told: Option<Told<'_>>, attempts: u32) -> 
     }
     let error = Error::Service {
         host,
-        status: told.status,
+        status,
         code: said.code,
         message: said.message,
         request_id,
         attempts,
     };
     // 424 is said before anything is carried out, a 5xx perhaps after.
-    let untouched = told.status == DEPENDENCY;
-    match untouched || (passing(told.status) && part.is_repeatable()) {
+    let untouched = status == DEPENDENCY;
+    match untouched || (passing(status) && part.is_repeatable()) {
         true => Fate::Again(error, wait.unwrap_or_default()),
         false => Fate::Done(Err(error)),
     }
 }
 
-const LEFT_OUT: &str = "the answer to the batch left this part out";
+const LEFT_OUT: &str = "the answer to the batch says nothing of this part that can be read";
 
 fn is_left_out(error: &Error) -> bool {
     matches!(error, Error::Network { what, .. } if what == LEFT_OUT)

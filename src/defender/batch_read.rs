@@ -43,7 +43,11 @@ async fn read_lot(desk: &FamilyDesk, targets: &[Target]) -> Vec<Result<State, De
         states.push(match place {
             Err(fault) => Err(fault),
             Ok((collection, _)) => match answers.next() {
-                Some(Ok(answer)) => desk.state_of(target, answer),
+                Some(Ok(answer)) => match desk.state_of(target, answer) {
+                    // What it is in a batch, it need not be by itself.
+                    Err(DeskFault::Unreadable { .. }) => desk.read(target).await,
+                    state => state,
+                },
                 // Large ones that are too large together.
                 Some(Err(Error::BodyTooLarge { .. })) | None => desk.read(target).await,
                 Some(Err(error)) => Err(DeskFault::call(error, collection, collection.read)),

@@ -10,16 +10,19 @@
 //! out from one end. Only where one of them has the comment is each asked. A few
 //! more are after an answer that leaves the comments' fate open.
 
-use crate::defender::desk::{DeskFault, FamilyDesk};
-use crate::defender::errand::{COMMENT_TRIES, Errand, Wording};
+use crate::defender::desk::{DeskFault, FamilyDesk, IN_FLIGHT};
+use crate::defender::errand::{COMMENT_TRIES, Errand, Fields, Wording, look};
 use crate::defender::error::Error;
 use crate::defender::http::{Answer, Nature, Quota};
 use crate::defender::learnt::Together;
 use crate::defender::mde::ALERTS;
-use crate::triage::{Change, Desk, DeskError, Failing, Receipt, State, Target};
+use crate::defender::trace::{After, Trace};
+use crate::triage::{Change, DeskError, Failing, Receipt, State, Target};
+use futures::StreamExt;
 use serde_json::Value;
 use std::collections::VecDeque;
 use std::mem::replace;
+use tokio::time::Instant;
 use tracing::info;
 
 /// Fewer alerts are not worth a call of which only ten a minute are allowed.
@@ -52,11 +55,15 @@ pub(super) async fn write_all(
             .collect(),
     };
     update.carry_out().await;
+    if let Some(comment) = &change.comment {
+        update.say_what_is_owed(comment).await;
+    }
     let mut results = Vec::with_capacity(targets.len());
     for row in update.rows {
         results.push(match row {
             Row::Done(result) => result,
-            Row::Open(errand) => errand.carry_out(change).await,
+            Row::Owes(errand) => errand.close().await,
+            Row::Open(_) => Err(DeskFault::Unseen),
         });
     }
     results
@@ -71,6 +78,8 @@ struct Update<'a> {
 
 enum Row<'a> {
     Open(Errand<'a>),
+    /// Its fields stand; its comment is due, or in doubt.
+    Owes(Errand<'a>),
     Done(Result<Receipt, DeskFault>),
 }
 
@@ -165,7 +174,8 @@ impl<'a> Update<'a> {
             self.note(&lot.rows, &Answer::default());
             return Vec::new();
         }
-        let error = match self.post(&lot, &wording, lot.comment).await {
+        let answer = self.post(&lot, &wording.fields, lot.comment).await;
+        let error = match answer {
             Ok(answer) => {
                 self.desk.learn(&wording.terms);
                 self.note(&lot.rows, &answer);
@@ -174,6 +184,7 @@ impl<'a> Update<'a> {
             Err(error) => error,
         };
         match &error {
+            // By its own word it looked at none of them.
             Error::Service { code, message, .. } if code == TOO_MANY => {
                 let sent = lot.rows.len();
                 self.desk.limit(Together::Update, allowed(message, sent));
@@ -190,6 +201,13 @@ impl<'a> Update<'a> {
             Error::Service { status, .. }
                 if (400..500).contains(status) && !matches!(status, 401 | 408) =>
             {
+                // It is not documented that a refusal means nothing was written.
+                for at in lot.rows.iter().filter(|_| lot.comment) {
+                    let fault = self.fault(&error);
+                    if let Some(Row::Open(errand)) = self.rows.get_mut(*at) {
+                        errand.doubts(fault, !wording.fields.is_empty());
+                    }
+                }
                 self.trace(lot, &wording, error).await
             }
             // It may fail at one of them only.
@@ -203,8 +221,8 @@ impl<'a> Update<'a> {
         }
     }
 
-    async fn post(&self, lot: &Lot, wording: &Wording, comment: bool) -> Result<Answer, Error> {
-        let mut document = wording.fields.clone();
+    async fn post(&self, lot: &Lot, fields: &Fields, comment: bool) -> Result<Answer, Error> {
+        let mut document = fields.clone();
         let ids: Vec<&str> = lot.rows.iter().filter_map(|at| self.id(*at)).collect();
         let first = lot.rows.first().and_then(|at| self.errand(*at));
         let text = self.change.comment.as_deref().filter(|_| comment);
@@ -218,7 +236,16 @@ impl<'a> Update<'a> {
         document.insert("alertIds".into(), ids.into());
         let body = Value::from(document).to_string();
         let client = self.desk.client();
-        client.bundle(PATH, &body, Quota::BatchUpdate, nature).await
+        let answer = client.bundle(PATH, &body, Quota::BatchUpdate, nature).await;
+        if nature == Nature::Appends {
+            for at in &lot.rows {
+                if let Some(errand) = self.errand(*at) {
+                    let told = answer.as_ref().map(|_| ());
+                    self.desk.sent(errand.target(), self.marker, told);
+                }
+            }
+        }
+        answer
     }
 
     /// The change in the wording last taken.
@@ -234,23 +261,18 @@ impl<'a> Update<'a> {
 
     /// Finds out which alerts a refusal is about. The one it names, else a few
     /// of them, are carried out one by one; if all of these are refused too, the
-    /// refusal is about the change or the account.
+    /// refusal is about the change or the account. No comment goes along: the
+    /// others owe theirs afterwards.
     async fn trace(&mut self, lot: Lot, sent: &Wording, error: Error) -> Vec<Lot> {
         let Lot {
-            mut rows,
-            tries,
-            comment,
-            ..
+            mut rows, tries, ..
         } = lot;
-        if comment {
-            // It is not documented that a refusal means nothing was written.
-            rows = self.without_comment(rows).await;
-        }
+        let comment = false;
         let again = |rows: Vec<usize>| Lot {
             rows,
             tries,
             comment,
-            probed: false,
+            probed: true,
         };
         if rows.len() <= FEW {
             self.singly(&rows, comment).await;
@@ -307,33 +329,38 @@ impl<'a> Update<'a> {
     }
 
     /// Nobody knows whether the comments were added: each is looked for, and only
-    /// those that are not there are sent again.
+    /// those that are proved absent are sent again.
     async fn look(&mut self, mut lot: Lot, wording: &Wording, error: Error) -> Vec<Lot> {
         lot.tries += 1;
-        let sent = lot.rows.len();
-        let mut missing = lot.rows;
-        for wait in self.desk.waits() {
-            tokio::time::sleep(wait).await;
-            missing = self.without_comment(missing).await;
-            if missing.is_empty() {
-                break;
+        let targets = self.targets(&lot.rows);
+        let now = Instant::now();
+        let traces = self
+            .desk
+            .trace(&targets, self.marker, now, After::Loss)
+            .await;
+        let (mut absent, mut unknown) = (Vec::new(), Vec::new());
+        for (at, traced) in lot.rows.into_iter().zip(traces) {
+            match traced.trace {
+                Trace::Stands => self.note(&[at], &Answer::default()),
+                Trace::Absent => absent.push(at),
+                Trace::Unknown(_) => unknown.push(at),
             }
         }
-        let reached = missing.len() < sent;
-        let read = self.asked(&missing, reached).await;
-        let (mut stands, mut again, mut unknown) = (Vec::new(), Vec::new(), Vec::new());
+        let mut again = Lot {
+            rows: absent,
+            tries: lot.tries,
+            comment: true,
+            // They have just been asked.
+            probed: true,
+        };
+        let last = lot.tries >= COMMENT_TRIES;
+        let answered = matches!(error, Error::Service { .. });
         // Where the service fails each time it is asked for all of them, it may be
         // for one of them: the others are not lost with it.
-        let answered = matches!(error, Error::Service { .. });
-        let last = lot.tries >= COMMENT_TRIES;
-        for (at, state) in missing.into_iter().zip(read) {
-            match state {
-                Ok(state) if self.stands(at, &state) => stands.push(at),
-                Ok(_) if !self.marker.is_empty() && (!last || answered) => again.push(at),
-                _ => unknown.push(at),
-            }
+        let traces = last && answered;
+        if last && !answered {
+            unknown.append(&mut again.rows);
         }
-        self.note(&stands, &Answer::default());
         if !unknown.is_empty() {
             // Without its comment the change can safely be sent again; whether it
             // got through is seen when it is read back.
@@ -342,7 +369,7 @@ impl<'a> Update<'a> {
                 ..lot
             };
             if !wording.fields.is_empty()
-                && let Err(error) = self.post(&lot, wording, false).await
+                && let Err(error) = self.post(&lot, &wording.fields, false).await
             {
                 info!("{error}: the fields were not sent again");
             }
@@ -351,51 +378,61 @@ impl<'a> Update<'a> {
                 self.close(at, Err(fault));
             }
         }
-        // They have just been asked.
-        let lot = Lot {
-            rows: again,
-            tries: lot.tries,
-            comment: true,
-            probed: true,
+        if !traces {
+            return vec![again];
+        }
+        for at in &again.rows {
+            if let Some(Row::Open(errand)) = self.rows.get_mut(*at) {
+                errand.owes(!wording.fields.is_empty());
+            }
+        }
+        self.trace(again, wording, error).await
+    }
+
+    /// The comments of those whose fields stand without them.
+    async fn say_what_is_owed(&mut self, comment: &str) {
+        let desk = self.desk;
+        look(desk, self.owing(), false, After::Refusal).await;
+        let due = |(at, row): (usize, &Row<'a>)| match row {
+            Row::Owes(errand) if errand.is_due() => Some(at),
+            _ => None,
         };
-        match last {
-            true => self.trace(lot, wording, error).await,
-            false => vec![lot],
-        }
-    }
-
-    /// How each stands by its own word, as a list may lag behind. Unless the call
-    /// is known to have reached others: if none of some, from one end to the other,
-    /// has the comment, it reached no alert, and what they say is true of all.
-    /// Asking each would take a minute of the quota.
-    async fn asked(&self, rows: &[usize], reached: bool) -> Vec<Result<State, DeskFault>> {
-        let step = rows.len().div_ceil(FEW).max(1);
-        let some = rows.iter().step_by(step).chain(rows.last()).copied();
-        let some: Vec<usize> = some.collect();
-        if !reached && rows.len() > some.len() {
-            let states = self.desk.read_singly(&self.targets(&some)).await;
-            let untouched = |(at, state): (&usize, &Result<State, DeskFault>)| {
-                state.as_ref().is_ok_and(|state| !self.stands(*at, state))
-            };
-            if some.iter().zip(&states).all(untouched) {
-                return rows.iter().map(|_| Ok(State::default())).collect();
+        let due: Vec<usize> = self.rows.iter().enumerate().filter_map(due).collect();
+        let most = desk.at_once(Together::Update);
+        // With nothing but the comment it has not been found out whom a refusal is about.
+        let bare = Change {
+            comment: None,
+            ..self.change.clone()
+        } == Change::default();
+        if bare || most < LEAST || due.len() < LEAST {
+            let due = self.owing().filter(|errand| errand.is_due());
+            futures::stream::iter(due)
+                .for_each_concurrent(IN_FLIGHT, |errand| errand.say(comment))
+                .await;
+        } else {
+            for rows in due.chunks(most) {
+                let lot = Lot {
+                    rows: rows.to_vec(),
+                    tries: 0,
+                    comment: true,
+                    probed: true,
+                };
+                let answer = self.post(&lot, &Fields::new(), true).await;
+                for at in rows {
+                    if let Some(Row::Owes(errand)) = self.rows.get_mut(*at) {
+                        errand.said(answer.clone());
+                    }
+                }
             }
         }
-        self.desk.read_singly(&self.targets(rows)).await
+        look(desk, self.owing(), true, After::Loss).await;
     }
 
-    /// Those of which the list does not show that the comment stands.
-    async fn without_comment(&mut self, rows: Vec<usize>) -> Vec<usize> {
-        let targets = self.targets(&rows);
-        let states = self.desk.read_many(&targets).await;
-        let mut missing = Vec::new();
-        for (at, state) in rows.into_iter().zip(states) {
-            match state {
-                Ok(state) if self.stands(at, &state) => self.note(&[at], &Answer::default()),
-                _ => missing.push(at),
-            }
-        }
-        missing
+    fn owing(&mut self) -> impl Iterator<Item = &mut Errand<'a>> {
+        self.rows.iter_mut().filter_map(|row| match row {
+            Row::Owes(errand) => Some(errand),
+            _ => None,
+        })
     }
 
     async fn singly(&mut self, rows: &[usize], comment: bool) {
@@ -406,13 +443,24 @@ impl<'a> Update<'a> {
         };
         let results = self.desk.write_singly(&targets, &change, self.marker).await;
         for (at, result) in rows.iter().zip(results) {
-            self.close(*at, result);
+            match result {
+                // Its fields stand; perhaps its comment is owed.
+                Ok(receipt) if !comment => {
+                    let answer = Answer {
+                        request_id: receipt.request_id,
+                        attempts: receipt.attempts,
+                        ..Answer::default()
+                    };
+                    self.note(&[*at], &answer);
+                }
+                result => self.close(*at, result),
+            }
         }
     }
 
     fn errand(&self, at: usize) -> Option<&Errand<'a>> {
         match self.rows.get(at) {
-            Some(Row::Open(errand)) => Some(errand),
+            Some(Row::Open(errand) | Row::Owes(errand)) => Some(errand),
             _ => None,
         }
     }
@@ -430,6 +478,7 @@ impl<'a> Update<'a> {
         self.errand(at).is_some_and(|errand| errand.stands(state))
     }
 
+    /// They are done, but for comments they owe.
     fn note(&mut self, rows: &[usize], answer: &Answer) {
         for at in rows {
             if let Some(row) = self.rows.get_mut(*at)
@@ -437,7 +486,10 @@ impl<'a> Update<'a> {
             {
                 let mut errand = errand;
                 errand.answered(answer);
-                *row = Row::Done(Ok(errand.into_receipt()));
+                *row = match errand.is_settled() {
+                    true => Row::Done(Ok(errand.receipt())),
+                    false => Row::Owes(errand),
+                };
             }
         }
     }

@@ -1,10 +1,14 @@
 //! One change to many alerts or incidents of Graph through `$batch`: first
-//! everybody's fields, then the comments of those whose fields stand.
+//! everybody's fields, then the comments of those whose fields stand. Comments of
+//! which nobody said that they stand are looked for when all have been sent.
 
 use crate::defender::batch::{self, Part};
 use crate::defender::desk::{DeskFault, FamilyDesk, IN_FLIGHT};
-use crate::defender::errand::{COMMENT_TRIES, Errand, Wording, comment_document, replaces_tags};
+use crate::defender::errand::{
+    COMMENT_TRIES, Errand, Wording, comment_document, look, replaces_tags,
+};
 use crate::defender::learnt::Together;
+use crate::defender::trace::After;
 use crate::triage::{Change, Desk, DeskError, Failing, Receipt, State, Subject, Target};
 use futures::StreamExt;
 use reqwest::Method;
@@ -19,67 +23,88 @@ pub(super) async fn write_all(
     change: &Change,
     marker: &str,
 ) -> Vec<Result<Receipt, DeskFault>> {
-    let lots: Vec<Vec<Result<Receipt, DeskFault>>> =
-        futures::stream::iter(targets.chunks(batch::MOST))
-            .map(|lot| write_lot(desk, lot, change, marker))
-            .buffered(IN_FLIGHT)
-            .collect()
-            .await;
-    lots.into_iter().flatten().collect()
-}
-
-async fn write_lot(
-    desk: &FamilyDesk,
-    targets: &[Target],
-    change: &Change,
-    marker: &str,
-) -> Vec<Result<Receipt, DeskFault>> {
-    if targets.len() < 2 || desk.at_once(Together::Batch) < 2 {
-        return desk.write_singly(targets, change, marker).await;
-    }
-    let mut lot = Lot::open(desk, targets, change, marker).await;
-    if lot.patch().await.is_none() {
-        desk.limit(Together::Batch, 1);
-        return desk.write_singly(targets, change, marker).await;
-    }
+    let mut lots: Vec<Way<'_>> = futures::stream::iter(targets.chunks(batch::MOST))
+        .map(|lot| write_lot(desk, lot, change, marker))
+        .buffered(IN_FLIGHT)
+        .collect()
+        .await;
     if let Some(comment) = &change.comment {
-        lot.comment(comment).await;
+        for tries in 1..=COMMENT_TRIES {
+            let mut due: Vec<&mut Errand<'_>> = errands(&mut lots)
+                .filter(|errand| errand.is_due())
+                .collect();
+            futures::stream::iter(due.chunks_mut(batch::MOST))
+                .for_each_concurrent(IN_FLIGHT, |some| say(desk, some, comment))
+                .await;
+            let last = tries == COMMENT_TRIES;
+            look(desk, errands(&mut lots), last, After::Loss).await;
+        }
     }
-    lot.close()
+    let mut results = Vec::with_capacity(targets.len());
+    for lot in lots {
+        match lot {
+            Way::Singly(all) => results.extend(all),
+            Way::Together(lot) => results.extend(lot.close().await),
+        }
+    }
+    results
 }
 
-/// Looks whether comments stand of which nobody said so; those that do not are
-/// left to be sent again, unless that was the last try.
-async fn look(desk: &FamilyDesk, doubtful: Vec<(&mut Parcel<'_>, DeskFault)>, last: bool) {
-    let mut missing: Vec<(&mut Parcel<'_>, DeskFault, bool)> = doubtful
-        .into_iter()
-        .map(|(parcel, fault)| (parcel, fault, false))
-        .collect();
-    for wait in desk.waits() {
-        if missing.is_empty() {
-            return;
+/// How some of them are written.
+enum Way<'a> {
+    Together(Lot<'a>),
+    Singly(Vec<Result<Receipt, DeskFault>>),
+}
+
+/// Those whose fields stand, or that have none.
+fn errands<'l, 'a: 'l>(lots: &'l mut [Way<'a>]) -> impl Iterator<Item = &'l mut Errand<'a>> {
+    let parcels = lots.iter_mut().flat_map(|lot| match lot {
+        Way::Together(lot) => lot.parcels.as_mut_slice(),
+        Way::Singly(_) => &mut [],
+    });
+    let errand = |parcel: &'l mut Parcel<'a>| match parcel.fault {
+        None => Some(&mut parcel.errand),
+        Some(_) => None,
+    };
+    parcels.flatten().filter_map(errand)
+}
+
+/// Their fields.
+async fn write_lot<'a>(
+    desk: &'a FamilyDesk,
+    targets: &'a [Target],
+    change: &Change,
+    marker: &'a str,
+) -> Way<'a> {
+    if targets.len() >= 2 && desk.at_once(Together::Batch) >= 2 {
+        let mut lot = Lot::open(desk, targets, change, marker).await;
+        if lot.patch(change.comment.is_some()).await.is_some() {
+            return Way::Together(lot);
         }
-        tokio::time::sleep(wait).await;
-        let targets: Vec<Target> = missing
-            .iter()
-            .map(|(parcel, ..)| parcel.errand.target().clone())
-            .collect();
-        let states = desk.read_many(&targets).await;
-        let mut still = Vec::new();
-        for ((parcel, fault, _), state) in missing.into_iter().zip(states) {
-            parcel.errand.count(1);
-            match state {
-                Ok(state) if parcel.errand.stands(&state) => parcel.commented(Ok(())),
-                Ok(_) => still.push((parcel, fault, true)),
-                Err(error) if error.uncertain() => still.push((parcel, fault, false)),
-                Err(_) => parcel.commented(Err(DeskFault::CommentUnknown(Box::new(fault)))),
+        desk.limit(Together::Batch, 1);
+    }
+    Way::Singly(desk.write_singly(targets, change, marker).await)
+}
+
+/// Sends each the comment once.
+async fn say(desk: &FamilyDesk, errands: &mut [&mut Errand<'_>], comment: &str) {
+    let part = |errand: &&mut Errand<'_>| Part {
+        method: Method::POST,
+        path: errand.comments(),
+        body: Some(comment_document(&errand.signed(comment))),
+    };
+    let parts: Vec<Part> = errands.iter().map(part).collect();
+    match batch::send(desk.client(), &parts).await {
+        Some(answers) => {
+            for (errand, answer) in errands.iter_mut().zip(answers) {
+                errand.said(answer);
             }
         }
-        missing = still;
-    }
-    for (parcel, fault, seen) in missing {
-        if last || !seen {
-            parcel.commented(Err(DeskFault::CommentUnknown(Box::new(fault))));
+        // It took the fields a moment ago.
+        None => {
+            for errand in errands {
+                errand.say(comment).await;
+            }
         }
     }
 }
@@ -87,7 +112,6 @@ async fn look(desk: &FamilyDesk, doubtful: Vec<(&mut Parcel<'_>, DeskFault)>, la
 /// A handful of targets on their way together.
 struct Lot<'a> {
     desk: &'a FamilyDesk,
-    marker: &'a str,
     parcels: Vec<Result<Parcel<'a>, DeskFault>>,
 }
 
@@ -95,17 +119,10 @@ struct Parcel<'a> {
     errand: Errand<'a>,
     /// Not tried yet, the likeliest first.
     wordings: VecDeque<Wording>,
-    patched: bool,
     /// The first refusal, and in the end why it failed.
     fault: Option<DeskFault>,
-    stage: Stage,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Stage {
-    Fields,
-    Comment,
-    Done,
+    /// Whether its fields are still to be written.
+    open: bool,
 }
 
 impl<'a> Lot<'a> {
@@ -134,33 +151,28 @@ impl<'a> Lot<'a> {
             Ok(Parcel {
                 errand,
                 wordings: wordings.into(),
-                patched: false,
                 fault: None,
-                stage: Stage::Fields,
+                open: true,
             })
         };
         Self {
             desk,
-            marker,
             parcels: targets.iter().zip(states).map(parcel).collect(),
         }
     }
 
-    fn at(&mut self, stage: Stage) -> impl Iterator<Item = &mut Parcel<'a>> {
-        let parcels = self.parcels.iter_mut().flatten();
-        parcels.filter(move |parcel| parcel.stage == stage)
-    }
-
-    /// Writes the fields, in another wording where one is refused. `None` where
-    /// there is no `$batch`, so that nothing was written.
-    async fn patch(&mut self) -> Option<()> {
+    /// Writes the fields, in another wording where one is refused; whose stand owes
+    /// the comment, where there is one. `None` where there is no `$batch`, so that
+    /// nothing was written.
+    async fn patch(&mut self, comments: bool) -> Option<()> {
         let desk = self.desk;
         loop {
             let mut sent = Vec::new();
             let mut parts = Vec::new();
-            for parcel in self.at(Stage::Fields) {
+            let parcels = self.parcels.iter_mut().flatten();
+            for parcel in parcels.filter(|parcel| parcel.open) {
                 match parcel.wordings.pop_front() {
-                    Some(wording) if wording.fields.is_empty() => parcel.stage = Stage::Comment,
+                    Some(wording) if wording.fields.is_empty() => parcel.written(false, comments),
                     Some(Wording { fields, terms }) => {
                         parts.push(Part {
                             method: Method::PATCH,
@@ -169,7 +181,7 @@ impl<'a> Lot<'a> {
                         });
                         sent.push((parcel, terms));
                     }
-                    None => parcel.stage = Stage::Done,
+                    None => parcel.open = false,
                 }
             }
             if parts.is_empty() {
@@ -180,80 +192,46 @@ impl<'a> Lot<'a> {
                 match parcel.errand.note(answer) {
                     Ok(()) => {
                         desk.learn(&terms);
-                        parcel.patched = true;
-                        parcel.fault = None;
-                        parcel.stage = Stage::Comment;
+                        parcel.written(true, comments);
                     }
                     Err(fault) if fault.failing() == Failing::Invalid => {
                         parcel.fault.get_or_insert(fault);
                     }
                     Err(fault) => {
                         parcel.fault = Some(fault);
-                        parcel.stage = Stage::Done;
+                        parcel.open = false;
                     }
                 }
             }
         }
     }
 
-    /// Adds the comment; again only after reading that it is not there.
-    async fn comment(&mut self, comment: &str) {
-        let (desk, unmarked) = (self.desk, self.marker.is_empty());
-        for last in (1..=COMMENT_TRIES).map(|tries| tries == COMMENT_TRIES) {
-            let sent: Vec<&mut Parcel<'a>> = self.at(Stage::Comment).collect();
-            if sent.is_empty() {
-                return;
-            }
-            let parts: Vec<Part> = sent
-                .iter()
-                .map(|parcel| Part {
-                    method: Method::POST,
-                    path: parcel.errand.comments(),
-                    body: Some(comment_document(&parcel.errand.signed(comment))),
+    async fn close(self) -> Vec<Result<Receipt, DeskFault>> {
+        let mut results = Vec::with_capacity(self.parcels.len());
+        for parcel in self.parcels {
+            results.push(match parcel {
+                Ok(Parcel {
+                    errand,
+                    fault: None,
+                    ..
+                }) => errand.close().await,
+                Ok(Parcel {
+                    fault: Some(fault), ..
                 })
-                .collect();
-            let Some(answers) = batch::send(desk.client(), &parts).await else {
-                // It took the fields a moment ago.
-                for parcel in sent {
-                    let posted = parcel.errand.comment(comment).await;
-                    parcel.commented(posted);
-                }
-                return;
-            };
-            let mut doubtful = Vec::new();
-            for (parcel, answer) in sent.into_iter().zip(answers) {
-                let uncertain = matches!(&answer, Err(error) if error.uncertain());
-                match parcel.errand.note(answer) {
-                    Err(fault) if uncertain => doubtful.push((parcel, fault)),
-                    certain => parcel.commented(certain),
-                }
-            }
-            if !doubtful.is_empty() {
-                look(desk, doubtful, last || unmarked).await;
-            }
+                | Err(fault) => Err(fault),
+            });
         }
-    }
-
-    fn close(self) -> Vec<Result<Receipt, DeskFault>> {
-        let close = |parcel: Result<Parcel<'a>, DeskFault>| {
-            let parcel = parcel?;
-            match parcel.fault {
-                Some(fault) => Err(fault),
-                None => Ok(parcel.errand.into_receipt()),
-            }
-        };
-        self.parcels.into_iter().map(close).collect()
+        results
     }
 }
 
 impl Parcel<'_> {
-    fn commented(&mut self, posted: Result<(), DeskFault>) {
-        self.stage = Stage::Done;
-        self.fault = match posted {
-            Err(fault @ DeskFault::Call { .. }) if self.patched => {
-                Some(DeskFault::CommentMissing(Box::new(fault)))
-            }
-            posted => posted.err(),
-        };
+    /// Its fields stand.
+    fn written(&mut self, patched: bool, comments: bool) {
+        self.open = false;
+        self.fault = None;
+        if comments {
+            self.errand.owes(patched);
+        }
     }
 }

@@ -3,7 +3,7 @@
 
 use crate::defender::cloud::Family;
 use crate::defender::collection::{Collection, What};
-use crate::defender::error::Error;
+use crate::defender::error::{Error, line};
 use crate::defender::http::{Answer, Client};
 use crate::defender::learnt::{Learnt, Term, Together};
 use crate::defender::lists::collection;
@@ -11,10 +11,12 @@ use crate::defender::standing::standing;
 use crate::triage::{DeskError, Failing, State, Subject, Target};
 use futures::StreamExt;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// Reads and writes through one family, several at once where it offers a call
 /// for that: Graph `$batch`, Defender for Endpoint a list by ids and `batchUpdate`.
@@ -23,8 +25,10 @@ pub struct FamilyDesk {
     client: Client,
     learnt: Mutex<Learnt>,
     settle: Duration,
-    /// Lost answers that are still looked for with patience.
-    patient: AtomicUsize,
+    /// When a comment was last sent, by target and marker, whatever was answered.
+    commented: Mutex<HashMap<(Target, String), Instant>>,
+    /// Single reads left to prove that a comment is absent of which a list says so.
+    pub(super) single_reads: AtomicUsize,
 }
 
 /// Why an alert or incident was not read or written.
@@ -40,7 +44,7 @@ pub enum DeskFault {
     /// The API has no such object or no such field.
     #[error("{0}")]
     Unoffered(&'static str),
-    #[error("the answer about {id} cannot be read: {error}")]
+    #[error("the answer about {id} cannot be read: {}", line(&error.to_string()))]
     Unreadable {
         id: String,
         error: serde_json::Error,
@@ -50,15 +54,20 @@ pub enum DeskFault {
     #[error("the fields were written, the comment was not: {0}")]
     CommentMissing(Box<DeskFault>),
     /// Nobody can say whether the comment stands.
-    #[error("it is not known whether the comment was written, so it was not sent again: {0}")]
+    #[error(
+        "the comment may have been written or not, so it was not sent again (the same batch run again finds it by its marker): {0}"
+    )]
     CommentUnknown(Box<DeskFault>),
+    /// It was sent, and could not be looked for.
+    #[error("no answer said whether it was written, and it could not be read back in time")]
+    Unseen,
 }
 
 /// A longer id than Defender gives out is another column of a search.
 const LONGEST_ID: usize = 256;
 
-/// How many lost answers of a run are looked for with patience.
-const PATIENT: usize = 2;
+/// A minute's quota of Defender for Endpoint, the only one with such lists.
+const SINGLE_READS: usize = 100;
 
 /// Calls in flight at once; the call budget sets the pace.
 pub(super) const IN_FLIGHT: usize = 4;
@@ -70,7 +79,8 @@ impl FamilyDesk {
             client: client.unyielding(),
             learnt: Mutex::default(),
             settle: Duration::from_secs(2),
-            patient: AtomicUsize::new(PATIENT),
+            commented: Mutex::default(),
+            single_reads: AtomicUsize::new(SINGLE_READS),
         }
     }
 
@@ -93,17 +103,29 @@ impl FamilyDesk {
         &self.client
     }
 
-    /// The waits before each look for the trace of a write without an answer. An
-    /// object may show only after seconds what was written to it, and what is
-    /// taken for missing is written again. Where answer after answer is lost, that
-    /// is what is wrong, and there is no time for this.
-    pub(super) fn waits(&self) -> impl Iterator<Item = Duration> + use<> {
-        let less = |left: usize| left.checked_sub(1);
-        let order = Ordering::Relaxed;
-        let patient = self.patient.fetch_update(order, order, less).is_ok();
-        let first = self.settle;
-        let waits = [1, 2, 4].into_iter().map(move |times| first * times);
-        waits.take(if patient { 3 } else { 1 })
+    /// How long a write without an answer gets before its trace is first looked for.
+    pub(super) fn first_wait(&self) -> Duration {
+        self.settle
+    }
+
+    /// Remembers that a comment was sent, unless it certainly did not arrive.
+    pub(super) fn sent(&self, target: &Target, marker: &str, answer: Result<(), &Error>) {
+        if !answer.is_err_and(Error::untouched) {
+            let key = (target.clone(), marker.to_owned());
+            self.commented().insert(key, Instant::now());
+        }
+    }
+
+    /// When a comment was last sent there.
+    pub(super) fn last_sent(&self, target: &Target, marker: &str) -> Option<Instant> {
+        let key = (target.clone(), marker.to_owned());
+        self.commented().get(&key).copied()
+    }
+
+    fn commented(&self) -> MutexGuard<'_, HashMap<(Target, String), Instant>> {
+        self.commented
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn learnt(&self) -> MutexGuard<'_, Learnt> {
@@ -224,10 +246,13 @@ impl DeskError for DeskFault {
     fn failing(&self) -> Failing {
         match self {
             DeskFault::Id { .. } | DeskFault::Unoffered(_) => Failing::Invalid,
-            DeskFault::Unreadable { .. } | DeskFault::CommentUnknown(_) => Failing::Failed,
+            DeskFault::Unreadable { .. } | DeskFault::CommentUnknown(_) | DeskFault::Unseen => {
+                Failing::Failed
+            }
             DeskFault::CommentMissing(fault) => match fault.failing() {
-                // Half of it stands: it cannot simply be decided anew.
-                Failing::Overtaken => Failing::Failed,
+                // Half of it stands: it was found, it was no invalid change, and it
+                // cannot simply be decided anew.
+                Failing::Overtaken | Failing::NotFound | Failing::Invalid => Failing::Failed,
                 failing => failing,
             },
             DeskFault::Call { error, .. } => match (error.as_ref(), error.status()) {
@@ -246,7 +271,7 @@ impl DeskError for DeskFault {
     fn uncertain(&self) -> bool {
         match self {
             DeskFault::Call { error, .. } => error.uncertain(),
-            DeskFault::CommentUnknown(_) => true,
+            DeskFault::CommentUnknown(_) | DeskFault::Unseen => true,
             DeskFault::CommentMissing(fault) => fault.uncertain(),
             DeskFault::Unreadable { .. } | DeskFault::Id { .. } | DeskFault::Unoffered(_) => false,
         }
@@ -259,7 +284,7 @@ impl DeskError for DeskFault {
             DeskFault::CommentMissing(fault) | DeskFault::CommentUnknown(fault) => {
                 fault.request_id()
             }
-            DeskFault::Id { .. } | DeskFault::Unoffered(_) => None,
+            DeskFault::Id { .. } | DeskFault::Unoffered(_) | DeskFault::Unseen => None,
         }
     }
 }
@@ -291,6 +316,8 @@ fn segment(id: &str) -> Result<String, DeskFault> {
     })
 }
 
+#[cfg(test)]
+mod lagging;
 #[cfg(test)]
 mod many_in_graph;
 #[cfg(test)]

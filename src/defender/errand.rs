@@ -1,10 +1,10 @@
 //! One change on its way to one alert or incident.
 //!
 //! PATCH may be repeated, a comment may not: no API offers a key that makes
-//! adding one idempotent. So after an outcome nobody knows, the comments are
-//! read back and the marker looked for before anything is sent again; also after
-//! a refusal, which nowhere is documented to mean that nothing was written, and
-//! before the first try where all that is known of an alert may be a list's word.
+//! adding one idempotent. So after an outcome nobody knows it is looked for by its
+//! marker (`trace.rs`), and only where it is proved absent it is sent again; also
+//! after a refusal, which nowhere is documented to mean that nothing was written.
+//! Whoever was sent one without certainty is looked for together with the others.
 
 use crate::defender::cloud::Family;
 use crate::defender::collection::Collection;
@@ -13,11 +13,13 @@ use crate::defender::error::Error;
 use crate::defender::http::{Answer, Quota};
 use crate::defender::learnt::Term;
 use crate::defender::spelling;
+use crate::defender::trace::{After, Trace, stands};
 use crate::triage::vocabulary::{Classification, Determination};
 use crate::triage::{Change, Desk, DeskError, Failing, Owner, Receipt, State, Subject, Target};
 use futures::StreamExt;
 use reqwest::Method;
 use serde_json::{Map, Value, json};
+use tokio::time::Instant;
 
 pub(super) struct Errand<'a> {
     desk: &'a FamilyDesk,
@@ -26,6 +28,27 @@ pub(super) struct Errand<'a> {
     path: String,
     marker: &'a str,
     receipt: Receipt,
+    /// How far its comment has come.
+    words: Words,
+    /// Whether its fields are known to stand, apart from the comment.
+    patched: bool,
+    /// Fields that were sent along with a comment whose fate is open.
+    along: Fields,
+}
+
+/// How far a comment has come.
+#[derive(Debug)]
+pub(super) enum Words {
+    /// There is none, or it stands.
+    Done,
+    /// To be sent: it never was, or is proved absent.
+    Due,
+    /// It was sent, and nobody said that it stands.
+    Doubtful(DeskFault),
+    /// The same, and nobody can tell.
+    Unknown(DeskFault),
+    /// It certainly does not stand, and is not sent again.
+    Missing(DeskFault),
 }
 
 pub(super) type Fields = Map<String, Value>;
@@ -42,21 +65,66 @@ pub(super) const COMMENT_TRIES: u32 = 2;
 
 impl FamilyDesk {
     /// One errand for each.
-    pub(super) async fn write_singly(
-        &self,
-        targets: &[Target],
+    pub(super) async fn write_singly<'a>(
+        &'a self,
+        targets: &'a [Target],
         change: &Change,
-        marker: &str,
+        marker: &'a str,
     ) -> Vec<Result<Receipt, DeskFault>> {
         let errand = |target| async move {
-            let errand = Errand::new(self, target, marker)?;
-            errand.carry_out(change).await
+            let mut errand = Errand::new(self, target, marker)?;
+            errand.carry_out(change).await?;
+            Ok(errand)
         };
-        futures::stream::iter(targets)
+        let mut errands: Vec<Result<Errand<'a>, DeskFault>> = futures::stream::iter(targets)
             .map(errand)
             .buffered(IN_FLIGHT)
             .collect()
+            .await;
+        if let Some(comment) = &change.comment {
+            for tries in 1..=COMMENT_TRIES {
+                let last = tries == COMMENT_TRIES;
+                look(self, errands.iter_mut().flatten(), last, After::Loss).await;
+                let due = errands
+                    .iter_mut()
+                    .flatten()
+                    .filter(|errand| errand.is_due());
+                futures::stream::iter(due)
+                    .for_each_concurrent(IN_FLIGHT, |errand| errand.say(comment))
+                    .await;
+            }
+        }
+        let close = |errand: Result<Errand<'a>, DeskFault>| async move { errand?.close().await };
+        futures::stream::iter(errands)
+            .map(close)
+            .buffered(IN_FLIGHT)
+            .collect()
             .await
+    }
+}
+
+/// Looks together for comments of which nobody said that they stand; what is
+/// proved absent becomes due again, unless it was sent for the last time.
+pub(super) async fn look<'e, 'a: 'e>(
+    desk: &FamilyDesk,
+    errands: impl Iterator<Item = &'e mut Errand<'a>>,
+    last: bool,
+    after: After,
+) {
+    let doubtful = |errand: &&mut Errand<'a>| matches!(errand.words, Words::Doubtful(_));
+    let doubtful: Vec<&mut Errand<'a>> = errands.filter(doubtful).collect();
+    let Some(first) = doubtful.first() else {
+        return;
+    };
+    let marker = first.marker;
+    let targets: Vec<Target> = doubtful
+        .iter()
+        .map(|errand| errand.target.clone())
+        .collect();
+    let traces = desk.trace(&targets, marker, Instant::now(), after).await;
+    for (errand, traced) in doubtful.into_iter().zip(traces) {
+        errand.count(traced.reads);
+        errand.traced(traced.trace, last);
     }
 }
 
@@ -74,12 +142,15 @@ impl<'a> Errand<'a> {
             path,
             marker,
             receipt: Receipt::default(),
+            words: Words::Done,
+            patched: false,
+            along: Fields::new(),
         })
     }
 
     /// Graph keeps comments in a collection of their own, so there the fields go
     /// first; the older APIs take the comment inside the PATCH.
-    pub async fn carry_out(mut self, change: &Change) -> Result<Receipt, DeskFault> {
+    async fn carry_out(&mut self, change: &Change) -> Result<(), DeskFault> {
         let tags = if replaces_tags(change) && self.target.subject == Subject::Incident {
             self.receipt.attempts += 1;
             self.desk.read(self.target).await?.tags
@@ -87,22 +158,56 @@ impl<'a> Errand<'a> {
             Vec::new()
         };
         let wordings = self.wordings(change, tags)?;
+        let comment = change.comment.as_deref();
         if self.family() == Family::Graph {
             let patched = wordings.iter().any(|wording| !wording.fields.is_empty());
             self.patch_worded(wordings, None).await?;
-            if let Some(comment) = &change.comment {
-                match self.comment(comment).await {
-                    Err(fault @ DeskFault::Call { .. }) if patched => {
-                        return Err(DeskFault::CommentMissing(Box::new(fault)));
-                    }
-                    posted => posted?,
-                }
+            if let Some(comment) = comment {
+                self.owes(patched);
+                self.say(comment).await;
             }
-        } else {
-            let comment = change.comment.as_deref().map(|text| self.signed(text));
-            self.patch_worded(wordings, comment.as_deref()).await?;
+            return Ok(());
         }
-        Ok(self.receipt)
+        // Defender for Endpoint's list lags, and may not show it yet.
+        let there = match comment {
+            Some(_) if self.family() == Family::Mde => self.is_there().await?,
+            _ => false,
+        };
+        self.patch_worded(wordings, comment.filter(|_| !there))
+            .await
+    }
+
+    /// Its comment is still to be sent.
+    pub fn owes(&mut self, patched: bool) {
+        self.words = Words::Due;
+        self.patched = patched;
+    }
+
+    /// Its comment was sent with a call that was refused; its fields go without it.
+    pub fn doubts(&mut self, refusal: DeskFault, patched: bool) {
+        self.words = Words::Doubtful(refusal);
+        self.patched = patched;
+        self.along.clear();
+    }
+
+    /// Whether there is no comment, or it stands.
+    pub fn is_settled(&self) -> bool {
+        matches!(self.words, Words::Done)
+    }
+
+    pub fn is_due(&self) -> bool {
+        matches!(self.words, Words::Due)
+    }
+
+    fn traced(&mut self, trace: Trace, last: bool) {
+        let words = std::mem::replace(&mut self.words, Words::Done);
+        self.words = match (words, trace) {
+            (_, Trace::Stands) => Words::Done,
+            (Words::Doubtful(fault), Trace::Absent) if last => Words::Missing(fault),
+            (_, Trace::Absent) => Words::Due,
+            (Words::Doubtful(fault), Trace::Unknown(_)) => Words::Unknown(fault),
+            (words, Trace::Unknown(_)) => words,
+        };
     }
 
     fn family(&self) -> Family {
@@ -192,26 +297,40 @@ impl<'a> Errand<'a> {
         wordings.into_iter().flat_map(with).collect()
     }
 
-    /// One PATCH in the first wording that is not refused.
+    /// One PATCH in the first wording that is not refused. The comment goes with
+    /// the first alone: what becomes of it then has to be looked for.
     async fn patch_worded(
         &mut self,
         wordings: Vec<Wording>,
         mut comment: Option<&str>,
     ) -> Result<(), DeskFault> {
+        let asked = comment;
         let mut refused = None;
-        // Defender for Endpoint's list lags, and may not show it yet.
-        let mut in_doubt = self.family() == Family::Mde;
         for Wording { fields, terms } in wordings {
-            if comment.is_some() && in_doubt && self.is_there().await? {
-                comment = None;
-            }
-            in_doubt = true;
-            match self.patch(fields, comment).await {
+            let answer = match comment.take() {
+                None => self.patch_fields(fields).await,
+                Some(comment) => {
+                    self.along = fields;
+                    self.say(comment).await;
+                    match std::mem::replace(&mut self.words, Words::Done) {
+                        Words::Done => Ok(()),
+                        Words::Missing(fault) => Err(fault),
+                        open => {
+                            self.words = open;
+                            return Ok(());
+                        }
+                    }
+                }
+            };
+            match answer {
                 Err(fault) if fault.failing() == Failing::Invalid => {
                     refused.get_or_insert(fault);
                 }
                 Ok(()) => {
                     self.desk.learn(&terms);
+                    if let (Some(_), Some(refusal)) = (asked, refused) {
+                        self.doubts(refusal, true);
+                    }
                     return Ok(());
                 }
                 Err(fault) => return Err(fault),
@@ -230,23 +349,6 @@ impl<'a> Errand<'a> {
         Ok(self.stands(&state))
     }
 
-    async fn patch(&mut self, fields: Fields, comment: Option<&str>) -> Result<(), DeskFault> {
-        let Some(comment) = comment else {
-            return self.patch_fields(fields).await;
-        };
-        let mut whole = fields.clone();
-        whole.insert("comment".into(), comment.into());
-        let (path, body) = (self.path.clone(), Value::from(whole).to_string());
-        match self.append(Method::PATCH, &path, &body).await {
-            Err(unknown @ DeskFault::CommentUnknown(_)) => {
-                // Without its comment the change can safely be sent again.
-                self.patch_fields(fields).await?;
-                Err(unknown)
-            }
-            written => written,
-        }
-    }
-
     async fn patch_fields(&mut self, fields: Fields) -> Result<(), DeskFault> {
         if fields.is_empty() {
             return Ok(());
@@ -259,11 +361,34 @@ impl<'a> Errand<'a> {
         self.note(answer)
     }
 
-    /// Adds a comment in Graph.
-    pub async fn comment(&mut self, text: &str) -> Result<(), DeskFault> {
-        let body = comment_document(&self.signed(text)).to_string();
-        let path = self.comments();
-        self.append(Method::POST, &path, &body).await
+    /// Sends the comment once: in Graph by itself, elsewhere with the fields whose
+    /// fate is as open.
+    pub async fn say(&mut self, text: &str) {
+        let comment = self.signed(text);
+        let (method, path, body) = if self.family() == Family::Graph {
+            (Method::POST, self.comments(), comment_document(&comment))
+        } else {
+            let mut whole = self.along.clone();
+            whole.insert("comment".into(), comment.into());
+            (Method::PATCH, self.path.clone(), whole.into())
+        };
+        let client = self.desk.client();
+        let answer = client
+            .write_once(method, &path, &body.to_string(), Quota::Calls(1))
+            .await;
+        self.said(answer);
+    }
+
+    /// Takes note of the answer to what carried the comment.
+    pub fn said(&mut self, answer: Result<Answer, Error>) {
+        let told = answer.as_ref().map(|_| ());
+        self.desk.sent(self.target, self.marker, told);
+        let uncertain = matches!(&answer, Err(error) if error.uncertain());
+        self.words = match self.note(answer) {
+            Ok(()) => Words::Done,
+            Err(fault) if uncertain => Words::Doubtful(fault),
+            Err(fault) => Words::Missing(fault),
+        };
     }
 
     pub fn target(&self) -> &'a Target {
@@ -292,48 +417,27 @@ impl<'a> Errand<'a> {
         self.receipt.attempts += calls;
     }
 
-    /// What the errand cost so far.
-    pub fn into_receipt(self) -> Receipt {
+    /// What it cost so far.
+    pub fn receipt(self) -> Receipt {
         self.receipt
     }
 
-    /// Sends what adds a comment; again only after reading that it is not there.
-    async fn append(&mut self, method: Method, path: &str, body: &str) -> Result<(), DeskFault> {
-        let mut tries = 0;
-        loop {
-            tries += 1;
-            let client = self.desk.client();
-            let answer = client
-                .write_once(method.clone(), path, body, Quota::Calls(1))
-                .await;
-            let uncertain = matches!(&answer, Err(error) if error.uncertain());
-            let fault = match self.note(answer) {
-                Err(fault) if uncertain => fault,
-                certain => return certain,
-            };
-            match self.has_appeared().await {
-                Some(true) => return Ok(()),
-                Some(false) if tries < COMMENT_TRIES && !self.marker.is_empty() => {}
-                _ => return Err(DeskFault::CommentUnknown(Box::new(fault))),
+    /// What the errand cost, or what of it is not done.
+    pub async fn close(mut self) -> Result<Receipt, DeskFault> {
+        match std::mem::replace(&mut self.words, Words::Done) {
+            Words::Done => Ok(self.receipt),
+            Words::Missing(fault @ DeskFault::Call { .. }) if self.patched => {
+                Err(DeskFault::CommentMissing(Box::new(fault)))
+            }
+            Words::Missing(fault) => Err(fault),
+            Words::Due => Err(DeskFault::Unseen),
+            Words::Doubtful(fault) | Words::Unknown(fault) => {
+                // Without its comment the change can safely be sent again.
+                let along = std::mem::take(&mut self.along);
+                self.patch_fields(along).await?;
+                Err(DeskFault::CommentUnknown(Box::new(fault)))
             }
         }
-    }
-
-    /// Whether the comment came to stand, although the answer did not say so;
-    /// none where that cannot be seen.
-    async fn has_appeared(&mut self) -> Option<bool> {
-        let mut seen = None;
-        for wait in self.desk.waits() {
-            tokio::time::sleep(wait).await;
-            self.receipt.attempts += 1;
-            seen = match self.desk.read(self.target).await {
-                Ok(state) if self.stands(&state) => return Some(true),
-                Ok(_) => Some(false),
-                Err(error) if error.uncertain() => None,
-                Err(_) => return None,
-            };
-        }
-        seen
     }
 
     /// The comment with its marker at the end.
@@ -347,8 +451,7 @@ impl<'a> Errand<'a> {
     }
 
     pub fn stands(&self, state: &State) -> bool {
-        let mut comments = state.comments.iter();
-        !self.marker.is_empty() && comments.any(|comment| comment.contains(self.marker))
+        stands(state, self.marker)
     }
 
     /// Counts a call in, and names its failure.

@@ -1,6 +1,7 @@
 //! What can go wrong between an account and an answered call.
 
 use crate::defender::advice;
+use crate::triage::printed;
 use std::fmt;
 use std::time::Duration;
 
@@ -150,12 +151,32 @@ impl Error {
         }
     }
 
+    /// Whether it is certain that nothing was carried out: the request was not
+    /// sent, or turned away for want of quota. A refusal is no proof of that.
+    pub fn untouched(&self) -> bool {
+        match self {
+            Error::Network { uncertain, .. } => !uncertain,
+            Error::Setting { .. }
+            | Error::ReadOnly { .. }
+            | Error::SignIn { .. }
+            | Error::Throttled { .. } => true,
+            Error::Foreign { .. }
+            | Error::Service { .. }
+            | Error::BodyTooLarge { .. }
+            | Error::Truncated { .. } => false,
+        }
+    }
+
     /// Whether a write may have been carried out all the same.
     pub fn uncertain(&self) -> bool {
         match self {
             Error::Network { uncertain, .. } => *uncertain,
             Error::Truncated { .. } | Error::BodyTooLarge { .. } => true,
-            Error::Service { status, .. } => matches!(status, 408 | 500 | 502 | 503 | 504),
+            // Proxies have more of the kind than the standard: 499, 520, 524, 598.
+            Error::Service { status, .. } => match status {
+                501 => false,
+                status => matches!(status, 408 | 499 | 500..),
+            },
             _ => false,
         }
     }
@@ -170,25 +191,17 @@ pub(crate) fn passing(status: u16) -> bool {
 }
 
 /// Text from an answer, made fit for one line of a log: without control
-/// characters and without end.
+/// characters, without those that reverse or hide what follows, and without end.
 pub(crate) fn line(text: &str) -> String {
-    const MOST: usize = 400;
-    let mut out = String::new();
-    for word in text.split(|c: char| c.is_whitespace() || c.is_control()) {
-        if word.is_empty() {
-            continue;
-        }
-        if !out.is_empty() {
-            out.push(' ');
-        }
-        out.push_str(word);
-        if let Some((end, _)) = out.char_indices().nth(MOST) {
-            out.truncate(end);
-            out.push('…');
-            break;
-        }
+    printed(text, 400)
+}
+
+/// No longer than so many characters.
+pub(crate) fn cut(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
     }
-    out
 }
 
 struct Spaced<'a>(&'a str);
@@ -263,5 +276,23 @@ mod tests {
             prop_assert!(line.chars().count() <= 401);
             prop_assert!(!line.chars().any(char::is_control));
         }
+
+        #[test]
+        fn no_error_grows_with_an_answer(text in "\\PC{1,40}", most in 1usize..3) {
+            let long = text.repeat(most << 15);
+            let request_id = Some(line(&long));
+            let error = Error::Service {
+                host: "h".into(), status: 500, code: line(&long), message: line(&long), request_id, attempts: 1,
+            };
+            prop_assert!(error.to_string().chars().count() < 1300);
+        }
+    }
+
+    #[test]
+    fn a_line_has_nothing_that_turns_or_hides_text() {
+        assert_eq!(
+            line("gpj.\u{202E}exe\u{200B} a\u{AD}b\u{2066}c\u{E0041}\u{FEFF} \u{2028}é 👩‍💻"),
+            "gpj.exe abc é 👩💻"
+        );
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::defender::collection::What;
 use crate::defender::http::{Answer, Said};
+use crate::defender::lenient::lenient;
 use crate::defender::lists::collection;
 use crate::defender::slice::slice;
 use crate::defender::{Family, batch, id_list, standing};
@@ -28,11 +29,8 @@ pub fn error_body(body: &str) -> (String, String, Option<String>) {
 
 /// How many parts the answer to a `$batch` has.
 pub fn batch_answer(body: &[u8]) -> usize {
-    let answer = Answer {
-        body: body.to_vec(),
-        ..Answer::default()
-    };
-    batch::said(&answer).map_or(0, |parts| parts.len())
+    let answer = Answer::default();
+    batch::said(&lenient(body), &answer).map_or(0, |parts| parts.len())
 }
 
 /// The state in an answer about one object.

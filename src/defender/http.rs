@@ -223,6 +223,11 @@ impl Client {
         self.until.map_or(patient, |end| patient.min(end))
     }
 
+    /// From when on nobody waits for an answer.
+    pub(super) fn end(&self) -> Option<Instant> {
+        self.until
+    }
+
     /// For reads that are a part of writing: they may use the share of the call
     /// budget that other reads leave to it.
     pub(super) fn unyielding(self) -> Client {
@@ -646,7 +651,7 @@ fn text(headers: &HeaderMap, name: &str) -> Option<String> {
 fn all(headers: &HeaderMap, name: &str) -> Option<String> {
     let values = headers.get_all(name).iter();
     let lines = values.map(|value| line(&String::from_utf8_lossy(value.as_bytes())));
-    let joined = lines.collect::<Vec<_>>().join(", ");
+    let joined = line(&lines.collect::<Vec<_>>().join(", "));
     Some(joined).filter(|text| !text.is_empty())
 }
 
@@ -663,7 +668,7 @@ fn location(response: &Response, from: &Url) -> String {
         Ok(mut url) => {
             url.set_query(None);
             url.set_fragment(None);
-            url.to_string()
+            line(url.as_str())
         }
         Err(_) => target,
     }

@@ -6,9 +6,10 @@
 
 use crate::defender::account::Account;
 use crate::defender::cloud::Family;
-use crate::defender::error::Error;
+use crate::defender::error::{Error, line};
 use crate::defender::http::Client;
-use serde::{Deserialize, Serialize};
+use crate::defender::lenient::{Members, lenient};
+use serde::Serialize;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -38,7 +39,7 @@ pub enum HuntError {
         "timespan \"{0}\" is no ISO 8601 duration or interval: write such as P7D, PT12H or 2026-01-01T00:00:00Z/2026-01-02T00:00:00Z"
     )]
     Timespan(String),
-    #[error("the query cannot be sent: {0}")]
+    #[error("the query cannot be sent: {}", line(&.0.to_string()))]
     Unsendable(serde_json::Error),
     /// The service refuses the query, in its own words.
     #[error("the query was refused: {message}{}", request_id.as_deref().map(|id| format!(" (request-id {id})")).unwrap_or_default())]
@@ -51,7 +52,8 @@ pub enum HuntError {
     #[error("{error}{}", .error.advice().map(|advice| format!("; {advice}")).unwrap_or_default())]
     Call { error: Box<Error> },
     #[error(
-        "the answer cannot be read ({error}); narrow the query and try again{}",
+        "the answer cannot be read ({}); narrow the query and try again{}",
+        line(&error.to_string()),
         request_id.as_deref().map(|id| format!(" (request-id {id})")).unwrap_or_default()
     )]
     Unreadable {
@@ -174,9 +176,8 @@ impl Hunter {
             .await
             .map_err(HuntError::of)?;
         Ok(Answered {
-            body: answer.body,
             request_id: answer.request_id,
-            warning: answer.warning,
+            ..Answered::relayed(answer.body, answer.warning)
         })
     }
 }
@@ -237,27 +238,15 @@ pub enum Holds {
     Dynamic,
 }
 
-#[derive(Deserialize)]
-struct Document<'a> {
-    #[serde(default, alias = "Schema")]
-    schema: Vec<Described>,
-    #[serde(borrow, default, alias = "Results")]
-    results: Vec<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-struct Described {
-    #[serde(alias = "Name")]
-    name: String,
-    #[serde(default, alias = "Type")]
-    r#type: String,
-}
-
 impl Answered {
     /// An answer another process asked for.
     pub fn relayed(body: Vec<u8>, warning: Option<String>) -> Self {
+        let mended = match lenient(&body) {
+            Cow::Borrowed(text) if text.len() == body.len() => None,
+            text => Some(text.into_owned().into_bytes()),
+        };
         Self {
-            body,
+            body: mended.unwrap_or(body),
             request_id: None,
             warning,
         }
@@ -268,12 +257,9 @@ impl Answered {
         self.request_id.as_deref()
     }
 
-    /// Microsoft's JSON, as it came.
+    /// Microsoft's JSON; characters that were cut in half are U+FFFD.
     pub fn body(&self) -> &[u8] {
-        self.body
-            .as_slice()
-            .strip_prefix(b"\xef\xbb\xbf")
-            .unwrap_or(&self.body)
+        &self.body
     }
 }
 
@@ -283,14 +269,23 @@ impl<'a> Found<'a> {
     /// # Errors
     /// If it is none.
     pub fn read(answer: &'a Answered) -> Result<Self, HuntError> {
-        let document: Document<'a> =
-            serde_json::from_slice(answer.body()).map_err(|error| HuntError::Unreadable {
-                error,
-                request_id: answer.request_id.clone(),
-            })?;
+        let unreadable = |error| HuntError::Unreadable {
+            error,
+            request_id: answer.request_id.clone(),
+        };
+        let body = std::str::from_utf8(answer.body()).unwrap_or_default();
+        let document = Members::read(body).map_err(unreadable)?;
+        // Their names differ in case from answer to answer.
+        let listed = |names: [&str; 2]| {
+            let list = names.iter().find_map(|name| document.get(name));
+            let list = list.filter(|list| list.get() != "null");
+            let list = list.map(|list| serde_json::from_str::<Vec<&'a RawValue>>(list.get()));
+            list.transpose().map(Option::unwrap_or_default)
+        };
+        let columns = listed(["schema", "Schema"]).map_err(unreadable)?;
         Ok(Self {
-            columns: document.schema.into_iter().map(Column::from).collect(),
-            rows: document.results,
+            columns: columns.into_iter().filter_map(Column::read).collect(),
+            rows: listed(["results", "Results"]).map_err(unreadable)?,
         })
     }
 
@@ -312,8 +307,8 @@ impl<'a> Found<'a> {
     /// The cells of each row in the columns' order, each with no value, one or several.
     pub fn rows(&self) -> impl Iterator<Item = Vec<Vec<String>>> {
         self.rows.iter().map(|row| {
-            let members: HashMap<Cow<'_, str>, &RawValue> =
-                serde_json::from_str(row.get()).unwrap_or_default();
+            let row = Members::read(row.get()).unwrap_or_default();
+            let members: HashMap<&str, &RawValue> = row.iter().collect();
             self.columns
                 .iter()
                 .map(|column| match members.get(column.name.as_str()) {
@@ -325,9 +320,13 @@ impl<'a> Found<'a> {
     }
 }
 
-impl From<Described> for Column {
-    fn from(described: Described) -> Self {
-        let word = described.r#type.to_ascii_lowercase();
+impl Column {
+    /// None where it has no name.
+    fn read(described: &RawValue) -> Option<Self> {
+        let members = Members::read(described.get()).ok()?;
+        let text = |names: [&str; 2]| names.iter().find_map(|name| members.text(name));
+        let word = text(["type", "Type"]).unwrap_or_default();
+        let word = word.to_ascii_lowercase();
         let holds = match word.strip_prefix("system.").unwrap_or(&word) {
             "datetime" | "datetimeoffset" | "date" => Holds::Time,
             "sbyte" | "bool" | "boolean" => Holds::Truth,
@@ -336,10 +335,10 @@ impl From<Described> for Column {
             "dynamic" | "object" => Holds::Dynamic,
             _ => Holds::Text,
         };
-        Self {
-            name: described.name,
+        Some(Self {
+            name: text(["name", "Name"])?,
             holds,
-        }
+        })
     }
 }
 
@@ -390,9 +389,8 @@ mod tests {
 
     fn answered(body: impl AsRef<[u8]>) -> Answered {
         Answered {
-            body: body.as_ref().to_vec(),
             request_id: Some("r-1".to_owned()),
-            warning: None,
+            ..Answered::relayed(body.as_ref().to_vec(), None)
         }
     }
 
@@ -432,6 +430,26 @@ mod tests {
         let answer = answered(format!(r#"{{"schema":[],"results":[{rows}]}}"#));
         assert!(Found::read(&answer).unwrap().is_cut());
         assert!(!Found::read(&answered("{}")).unwrap().is_cut());
+    }
+
+    #[test]
+    fn what_is_null_or_odd_in_an_answer_hides_no_row() {
+        for body in [
+            r#"{"schema":null,"results":null}"#,
+            r#"{"schema":[{"name":"a"}],"results":null}"#,
+            r#"{"Results":null}"#,
+            "{}",
+        ] {
+            assert!(Found::read(&answered(body)).unwrap().is_empty(), "{body}");
+        }
+        let odd = r#"{"schema":[{"name":"a"},{"name":null},null,{"name":"b"}],"@x":"\ud83d",
+            "results":[{"a":"cut \ud83d","b":1,"b":2,"\udc00":0}]}"#;
+        let answer = answered(odd);
+        let rows: Vec<_> = Found::read(&answer).unwrap().rows().collect();
+        assert_eq!(rows, [[["cut \u{fffd}"], ["2"]]]);
+        let long = format!(r#"{{"results":"{}"}}"#, "x".repeat(1 << 20));
+        let refusal = Found::read(&answered(long)).unwrap_err().to_string();
+        assert!(refusal.len() < 1000, "{}", refusal.len());
     }
 
     #[test]

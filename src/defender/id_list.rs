@@ -9,14 +9,13 @@ use crate::defender::collection::Collection;
 use crate::defender::desk::{DeskFault, FamilyDesk, IN_FLIGHT};
 use crate::defender::error::Error;
 use crate::defender::learnt::Together;
+use crate::defender::lenient::{self, Members, lenient};
 use crate::defender::standing::standing;
 use crate::triage::{Desk, State, Target};
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use serde::Deserialize;
 use serde_json::value::RawValue;
-use std::borrow::Cow;
 use std::collections::HashMap;
 
 /// Longest path and query; gateways begin to refuse addresses at some 2,000 bytes.
@@ -170,33 +169,20 @@ fn read_list<'f, 't: 'f>(
     })
 }
 
-#[derive(Deserialize)]
-struct Page<'a> {
-    #[serde(borrow)]
-    value: Vec<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-struct Named<'a> {
-    #[serde(borrow)]
-    id: Cow<'a, str>,
-}
-
 /// The readable elements of a list by their ids.
 pub(super) fn elements(body: &[u8]) -> HashMap<String, State> {
-    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-    let Ok(Page { value }) = serde_json::from_slice(body) else {
-        return HashMap::new();
-    };
+    let json = lenient(body);
+    let page = Members::read(&json).unwrap_or_default();
     let element = |raw: &RawValue| {
-        let Named { id } = serde_json::from_str(raw.get()).ok()?;
+        let id = Members::read(raw.get()).ok()?.text("id")?;
         let state = State {
             listed: true,
             ..standing(raw.get().as_bytes()).ok()?
         };
-        Some((id.into_owned(), state))
+        Some((id, state))
     };
-    value.into_iter().filter_map(element).collect()
+    let listed = page.get("value").map(lenient::elements).unwrap_or_default();
+    listed.into_iter().filter_map(element).collect()
 }
 
 #[cfg(test)]
@@ -247,6 +233,16 @@ mod tests {
                 proptest::prop_assert!((2..=most.max(2)).contains(&list.len()));
                 proptest::prop_assert!(length <= ADDRESS);
             }
+        }
+
+        #[test]
+        fn what_is_odd_in_one_of_a_list_hides_no_other(odd in proptest::sample::select(vec![
+            r#"{"id":"a","comments":[{"comment":"\ud83d"}]}"#, r#"{"id":"a","id":"b","\ud83d":1}"#,
+            r#"{"id":7}"#, "null", "[]", r#""\udc00""#,
+        ])) {
+            let json = format!(r#"{{"@odata.count":1,"value":[{odd},{{"id":"z","status":"New"}}],"value2":{odd}}}"#);
+            let read = elements(json.as_bytes());
+            proptest::prop_assert_eq!(read["z"].status.as_deref(), Some("new"));
         }
 
         #[test]

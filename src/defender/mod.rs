@@ -30,6 +30,7 @@ pub mod http;
 pub mod hunting;
 mod id_list;
 mod learnt;
+mod lenient;
 mod lists;
 #[cfg(test)]
 mod lookups;
@@ -44,6 +45,7 @@ mod source;
 mod spelling;
 mod standing;
 mod throttle;
+mod trace;
 mod work;
 mod xdr;
 

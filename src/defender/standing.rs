@@ -1,77 +1,73 @@
 //! What a single alert or incident says of its standing: the few members triage
-//! looks at, out of the answer of any family.
+//! looks at, out of the answer of any family. Each is read by itself, and what is
+//! strange is passed over: text nobody needs stops nothing.
 
+use crate::defender::error::cut;
+use crate::defender::lenient::{Members, elements, lenient, text, text_or_number};
 use crate::defender::spelling::in_graph_words;
 use crate::ingest::Instant;
 use crate::triage::State;
-use serde::Deserialize;
+use serde_json::value::RawValue;
+
+/// Longest word, name or instant believed; ledger and messages show them.
+const LONGEST: usize = 256;
 
 /// Reads the answer of a GET by id; everything not named here is passed over.
 pub(super) fn standing(body: &[u8]) -> Result<State, serde_json::Error> {
-    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-    let object: Standing = serde_json::from_slice(body)?;
-    let word = |text: Option<String>| text.as_deref().map(in_graph_words);
-    let mut comments = object.comments.unwrap_or_default();
-    comments.sort_by_key(Comment::written);
+    let json = lenient(body);
+    let object = Members::read(&json)?;
+    let said = |name: &str| object.text(name).map(|text| cut(&text, LONGEST));
+    let word = |name: &str| said(name).as_deref().map(in_graph_words);
+    // Where a list stands twice, whatever is in one of them is there.
+    let mut comments: Vec<Comment> = object
+        .all("comments")
+        .flat_map(elements)
+        .map(Comment::of)
+        .collect();
+    comments.sort_by_key(|comment| comment.written);
+    let tags = ["customTags", "tags"].iter().find_map(|name| {
+        let tags = elements(object.get(name)?).into_iter().filter_map(text);
+        Some(tags.filter(|tag| !tag.is_empty()).collect::<Vec<_>>())
+    });
     Ok(State {
-        status: word(object.status),
-        classification: word(object.classification),
-        determination: word(object.determination),
-        assigned_to: object.assigned_to.filter(|owner| !owner.is_empty()),
-        tags: object.custom_tags.or(object.tags).unwrap_or_default(),
+        status: word("status"),
+        classification: word("classification"),
+        determination: word("determination"),
+        assigned_to: said("assignedTo").filter(|owner| !is_nobody(owner)),
+        tags: tags.unwrap_or_default(),
         comments: comments
             .into_iter()
-            .filter_map(|comment| comment.comment)
+            .filter_map(|comment| comment.text)
             .collect(),
-        updated: object.last_update_date_time.or(object.last_update_time),
-        merged_into: object.redirect_incident_id.map(|id| match id {
-            IncidentId::Text(id) => id,
-            IncidentId::Number(id) => id.to_string(),
-        }),
+        updated: said("lastUpdateDateTime").or_else(|| said("lastUpdateTime")),
+        merged_into: object
+            .get("redirectIncidentId")
+            .and_then(text_or_number)
+            .map(|id| cut(&id, LONGEST)),
         listed: false,
     })
 }
 
-/// Graph says `customTags` and `lastUpdateDateTime`, the others `tags` and `lastUpdateTime`.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Standing {
-    status: Option<String>,
-    classification: Option<String>,
-    determination: Option<String>,
-    assigned_to: Option<String>,
-    custom_tags: Option<Vec<String>>,
-    tags: Option<Vec<String>>,
-    comments: Option<Vec<Comment>>,
-    last_update_date_time: Option<String>,
-    last_update_time: Option<String>,
-    redirect_incident_id: Option<IncidentId>,
+/// How services name an owner who is none; a user principal name has an `@`.
+fn is_nobody(owner: &str) -> bool {
+    owner.trim().is_empty() || owner.trim().eq_ignore_ascii_case("unassigned")
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
+/// A comment as an object, or as nothing but its text.
 struct Comment {
-    comment: Option<String>,
-    created_date_time: Option<String>,
-    created_time: Option<String>,
+    text: Option<String>,
+    written: Option<Instant>,
 }
 
 impl Comment {
-    fn written(&self) -> Option<Instant> {
-        let text = self
-            .created_date_time
-            .as_ref()
-            .or(self.created_time.as_ref());
-        text.and_then(|text| text.parse().ok())
+    fn of(json: &RawValue) -> Self {
+        let object = Members::read(json.get()).unwrap_or_default();
+        let time = ["createdDateTime", "createdTime"];
+        Self {
+            text: text(json).or_else(|| text(object.get("comment")?)),
+            written: time.iter().find_map(|name| object.text(name)?.parse().ok()),
+        }
     }
-}
-
-/// A number in one API, the same number as text in the other.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum IncidentId {
-    Text(String),
-    Number(i64),
 }
 
 #[cfg(test)]
@@ -142,10 +138,129 @@ mod tests {
         assert_eq!(state.comments, ["first", "second", "third"]);
     }
 
+    #[test]
+    fn text_that_nobody_needs_stops_nothing() {
+        let ours = "closed [splunk:0badcafe]";
+        for (members, comments) in [
+            (
+                r#""comments":[{"comment":"cut \ud83d","createdTime":"2026-01-01T00:00:00Z"},{"comment":"closed [splunk:0badcafe]"}]"#,
+                vec![ours, "cut \u{fffd}"],
+            ),
+            (
+                r#""comments":[null, 7, [], {"comment": {"a": 1}}, {"comment":"closed [splunk:0badcafe]"}]"#,
+                vec![ours],
+            ),
+            (
+                r#""comments":["testing", "testing"]"#,
+                vec!["testing", "testing"],
+            ),
+            (r#""comments":"one text""#, vec!["one text"]),
+            (r#""comments":{"comment":"alone"}"#, vec!["alone"]),
+            (
+                r#""comments":[{"comment":"a"}],"comments":[{"comment":"b"}]"#,
+                vec!["a", "b"],
+            ),
+            (
+                r#""comments":[{"comment":"a","comment":"b","createdTime":7,"by":"\udc00"}]"#,
+                vec!["b"],
+            ),
+            (r#""comments":null"#, vec![]),
+            (
+                r#""\ud83d":"\ud83d","title":"\ude00", "deep":{"\ud83d":[["\ud83d"]]}"#,
+                vec![],
+            ),
+        ] {
+            let json = format!(
+                r#"{{"status":"x","status":"Resolved",{members},"severity":[1],"severity":2}}"#
+            );
+            let state = standing(json.as_bytes()).unwrap();
+            assert_eq!(state.status.as_deref(), Some("resolved"), "{members}");
+            assert_eq!(state.comments, comments, "{members}");
+        }
+        let odd = b"{\"status\":\"New\",\"comments\":[{\"comment\":\"\x8e\x01\"}]}";
+        assert_eq!(standing(odd).unwrap().comments, ["\u{fffd} "]);
+    }
+
+    #[test]
+    fn members_of_another_kind_are_passed_over_one_by_one() {
+        let state = of(&json!({
+            "status": 7, "classification": ["TruePositive"], "determination": "Malware",
+            "assignedTo": {"user": "kim"}, "customTags": "VIP", "lastUpdateTime": 1,
+            "redirectIncidentId": {"id": 4},
+        }));
+        assert_eq!(
+            state,
+            State {
+                determination: Some("malware".into()),
+                tags: vec!["VIP".into()],
+                ..State::default()
+            }
+        );
+        assert_eq!(of(&json!({"tags": ["a", null, 7, "b"]})).tags, ["a", "b"]);
+        assert_eq!(
+            of(&json!({"customTags": null, "tags": ["a"]})).tags,
+            [""; 0]
+        );
+    }
+
+    #[test]
+    fn what_is_empty_is_unset() {
+        let state = of(&json!({
+            "status": "", "classification": "", "determination": "", "assignedTo": " ",
+            "customTags": ["", "a"], "lastUpdateDateTime": "", "lastUpdateTime": "",
+        }));
+        assert_eq!(
+            state,
+            State {
+                tags: vec!["a".into()],
+                ..State::default()
+            }
+        );
+    }
+
+    #[test]
+    fn an_owner_called_unassigned_is_none() {
+        for owner in ["Unassigned", "unassigned", "UNASSIGNED", " Unassigned "] {
+            assert_eq!(of(&json!({"assignedTo": owner})).assigned_to, None);
+        }
+        let somebody = "unassigned@contoso.com";
+        let state = of(&json!({"assignedTo": somebody}));
+        assert_eq!(state.assigned_to.as_deref(), Some(somebody));
+    }
+
+    #[test]
+    fn nothing_that_is_shown_grows_with_the_answer() {
+        let long = "x".repeat(1 << 20);
+        let state = of(&json!({
+            "status": long, "classification": long, "determination": long, "assignedTo": long,
+            "lastUpdateTime": long, "redirectIncidentId": long, "customTags": [long], "comments": [long],
+        }));
+        assert_eq!(state.comments, [long.as_str()]);
+        let shown = serde_json::to_string(&state).unwrap();
+        assert!(shown.len() < 4096, "{}", shown.len());
+    }
+
     proptest::proptest! {
         #[test]
         fn takes_any_bytes_without_a_panic(body: Vec<u8>) {
             drop(standing(&body));
+        }
+
+        /// Whatever stands beside it, and whatever becomes of that.
+        #[test]
+        fn a_comment_is_found_among_any_others(
+            before in "\\PC{0,20}",
+            units in proptest::collection::vec(0xD000u16..0xE100, 0..6),
+            odd in proptest::sample::select(vec!["null", "7", "[]", "{}", "\"\\ud83d\"", "{\"comment\":null}"]),
+        ) {
+            let escapes: String = units.iter().map(|unit| format!("\\u{unit:04x}")).collect();
+            let before = Value::from(before);
+            let json = format!(
+                r#"{{"{escapes}":{odd},"comments":[{odd},{{"comment":{before}}},"{escapes}",{{"comment":"x [splunk:0badcafe]"}},{odd}]}}"#
+            );
+            let state = standing(json.as_bytes()).unwrap();
+            proptest::prop_assert!(state.comments.iter().any(|said| said == "x [splunk:0badcafe]"));
+            proptest::prop_assert!(state.comments.len() >= 3);
         }
     }
 }

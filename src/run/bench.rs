@@ -124,10 +124,12 @@ impl Bench {
             turn.count(&action.batch, &targets, order.max_targets())?;
         }
         let ended = triage::triage(&action, rows, desks, ledger, course, wake).await;
-        if let Some(turn) = turn {
+        let ended = ended?;
+        // What may show later gets time before the batch runs again.
+        if let Some(turn) = turn.filter(|_| !ended.doubtful) {
             turn.over();
         }
-        Ok(ended?)
+        Ok(ended)
     }
 
     /// What is undone must stand in entries this app wrote.

@@ -115,7 +115,7 @@ impl Turn {
         disk::put(&self.counted, &serde_json::to_vec(batches)?)
     }
 
-    /// All that was written had its answer, or was looked for.
+    /// All that was written had its answer, or showed.
     pub fn over(self) {
         if let Err(error) = self.lock.set_len(0) {
             tracing::debug!("the next run of this batch will wait without need: {error}");

@@ -485,6 +485,7 @@ impl Rows {
         let rows = self.outcomes.into_iter();
         Summary {
             rows: rows.map(|row| row.unwrap_or(Outcome::Failed)).collect(),
+            ..Summary::default()
         }
     }
 }

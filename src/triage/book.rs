@@ -5,6 +5,7 @@ use crate::triage::gap::Field;
 use crate::triage::marker::Marker;
 use crate::triage::outcome::{Entry, Outcome, Summary};
 use crate::triage::plan::{Refused, Task};
+use crate::triage::printed::printed;
 use crate::triage::row::Row;
 use crate::triage::{Action, Api, Change, Clock, DeskError, Ledger, State, Subject, Target};
 use futures::lock::Mutex;
@@ -23,6 +24,7 @@ struct Open<'a, L> {
     places: HashMap<usize, usize>,
     /// The worst outcome of each row so far.
     rows: Vec<Option<Outcome>>,
+    doubtful: bool,
 }
 
 /// How one target ended, without who asked.
@@ -39,6 +41,8 @@ pub(super) struct Settled {
     pub attempts: Option<u32>,
     pub latency: Option<Duration>,
     pub verified: Option<bool>,
+    /// Whether it was perhaps written, and did not show when it was last read.
+    pub doubtful: bool,
 }
 
 impl Settled {
@@ -54,6 +58,7 @@ impl Settled {
             attempts: None,
             latency: None,
             verified: None,
+            doubtful: false,
         }
     }
 
@@ -88,6 +93,7 @@ impl<'a, L: Ledger, C: Clock> Book<'a, L, C> {
                     .map(|(place, row)| (row.number.unwrap_or(place + 1), place))
                     .collect(),
                 rows: vec![None; rows.len()],
+                doubtful: false,
             }),
         }
     }
@@ -97,6 +103,7 @@ impl<'a, L: Ledger, C: Clock> Book<'a, L, C> {
         let Some((first, _)) = task.asked.first() else {
             return;
         };
+        self.open.lock().await.doubtful |= settled.doubtful;
         for (row, seen) in &task.asked {
             let mut message = settled.message.clone();
             if let Some(stays) = &seen.stays {
@@ -140,12 +147,13 @@ impl<'a, L: Ledger, C: Clock> Book<'a, L, C> {
 
     /// A row without an outcome would be a row without an entry.
     pub fn close(self) -> Summary {
-        let rows = self.open.into_inner().rows;
+        let Open { rows, doubtful, .. } = self.open.into_inner();
         Summary {
             rows: rows
                 .into_iter()
                 .map(|row| row.unwrap_or(Outcome::Failed))
                 .collect(),
+            doubtful,
         }
     }
 
@@ -167,7 +175,7 @@ impl<'a, L: Ledger, C: Clock> Book<'a, L, C> {
             target: None,
             merged_into: None,
             outcome,
-            message: printable(&message),
+            message: printed(&message, LONGEST),
             before: None,
             after: None,
             changed: Vec::new(),
@@ -198,12 +206,6 @@ impl<'a, L: Ledger, C: Clock> Book<'a, L, C> {
     }
 }
 
-/// Characters of a message; what others said in it may be longer.
+/// Characters of a message, which is also a line of a log; what others said in it
+/// may be longer.
 const LONGEST: usize = 2_000;
-
-/// A message is also a line of a log: what Defender or a row says in it must
-/// not begin another.
-fn printable(message: &str) -> String {
-    let visible = |c: char| if c.is_control() { ' ' } else { c };
-    message.chars().map(visible).take(LONGEST).collect()
-}

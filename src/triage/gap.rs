@@ -3,6 +3,7 @@
 
 use crate::triage::form::same_tag;
 use crate::triage::marker::Marker;
+use crate::triage::printed::word;
 use crate::triage::vocabulary::{Classification, Determination, Status, said};
 use crate::triage::{Change, Owner, State};
 use serde::{Deserialize, Serialize};
@@ -142,7 +143,7 @@ pub(super) fn story(state: &State, change: &Change, fields: &[Field]) -> String 
         };
         format!(
             "{field} {} to {}",
-            from.unwrap_or("none"),
+            word(from.unwrap_or("none")),
             to.unwrap_or("none")
         )
     };

@@ -271,9 +271,7 @@ impl<'a, 'b, D: Desk, L: Ledger, C: Clock> Hand<'a, 'b, D, L, C> {
         let latency = self.clock.elapsed().saturating_sub(begun);
         let missing = match &answers {
             Some(_) => LEFT_OUT,
-            None => {
-                "no answer came in time; Defender may have carried it out: look at it before repeating"
-            }
+            None => "no answer came in time",
         };
         let mut answers = answers.unwrap_or_default().into_iter();
         let mut sent = Vec::with_capacity(lot.len());

@@ -23,6 +23,7 @@ mod merged;
 mod outcome;
 mod parameter;
 mod plan;
+mod printed;
 mod reconcile;
 mod request;
 mod row;
@@ -38,6 +39,7 @@ pub use form::{Form, FormError, PARAMETERS, UNDOES};
 pub use gap::Field;
 pub use outcome::{Entry, Exit, Outcome, Summary, Via};
 pub use parameter::{COMMENT_MAX, ParameterError, batch, flag, is_id};
+pub use printed::{is_format, printed};
 pub use reconcile::{Ahead, Reconciled, Reconciler};
 pub use row::Row;
 pub use undo::{ENTRIES, Restoration, Undo};
@@ -280,6 +282,7 @@ pub struct State {
     pub classification: Option<String>,
     pub determination: Option<String>,
     pub assigned_to: Option<String>,
+    #[serde(serialize_with = "some_tags")]
     pub tags: Vec<String>,
     /// Texts of the comments, oldest first.
     #[serde(skip)]
@@ -292,6 +295,18 @@ pub struct State {
     /// Told by a list, which may lag behind the object itself.
     #[serde(skip)]
     pub listed: bool,
+}
+
+/// No entry of the ledger grows with an answer: at most so many bytes of tags.
+fn some_tags<S: Serializer>(tags: &[String], serializer: S) -> Result<S::Ok, S::Error> {
+    const MOST: usize = 2 << 10;
+    let mut left = MOST;
+    let some = tags.iter().take_while(|tag| {
+        let fits = tag.len() <= left;
+        left = left.saturating_sub(tag.len());
+        fits
+    });
+    serializer.collect_seq(some)
 }
 
 impl State {

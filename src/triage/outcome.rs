@@ -187,6 +187,8 @@ pub enum Via {
 pub struct Summary {
     /// One outcome per row, in the rows' order.
     pub rows: Vec<Outcome>,
+    /// Whether something that was written may show only later.
+    pub doubtful: bool,
 }
 
 impl Summary {
@@ -254,11 +256,16 @@ mod tests {
     fn one_row_that_is_not_well_decides_the_exit_code() {
         let well = Summary {
             rows: vec![Outcome::Updated, Outcome::Unchanged, Outcome::Planned],
+            ..Summary::default()
         };
         assert_eq!(well.exit().code(), 0);
         for bad in Outcome::ALL.into_iter().filter(|o| !o.is_well()) {
             let rows = vec![Outcome::Updated, bad];
-            assert_eq!(Summary { rows }.exit().code(), 2, "{bad}");
+            let summary = Summary {
+                rows,
+                ..Summary::default()
+            };
+            assert_eq!(summary.exit().code(), 2, "{bad}");
         }
         assert_eq!(Summary::default().exit(), Exit::Well);
     }
@@ -276,7 +283,11 @@ mod tests {
         let mut rows = vec![Outcome::Updated; 199];
         rows.insert(2, Outcome::NotFound);
         assert_eq!(
-            Summary { rows }.to_string(),
+            Summary {
+                rows,
+                ..Summary::default()
+            }
+            .to_string(),
             "200 rows: 199 updated, 1 not_found"
         );
         assert_eq!(Summary::default().to_string(), "0 rows");

@@ -12,6 +12,7 @@
 use crate::triage::form::{Form, FormError, same_tag};
 use crate::triage::gap::{Field, gap, story};
 use crate::triage::marker::{Marker, said};
+use crate::triage::printed::word;
 use crate::triage::request::{Invalid, Request};
 use crate::triage::row::Row;
 use crate::triage::seen::Seen;
@@ -94,6 +95,7 @@ impl Reconciler {
             .differing(live)
             .into_iter()
             .map(|(field, shown, stands)| {
+                let (shown, stands) = (word(&shown), word(&stands));
                 format!("{field}: {shown} in the row, {stands} in Defender")
             })
             .collect();

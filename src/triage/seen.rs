@@ -28,6 +28,7 @@
 
 use crate::triage::form::same_tag;
 use crate::triage::gap::Field;
+use crate::triage::printed::word;
 use crate::triage::row::Row;
 use crate::triage::vocabulary::{Classification, Determination, NONE, Status, quoted, said};
 use crate::triage::{Change, Owner, State, Subject};
@@ -189,7 +190,10 @@ impl Seen {
                 let (shown, stands) = (self.shown(aspect)?, aspect.stands);
                 let moved = !stands.eq_ignore_ascii_case(shown) && !aspect.is_there()?;
                 let field = aspect.field;
-                moved.then(|| format!("{field} was {shown} in the row and is {stands} now"))
+                moved.then(|| {
+                    let (shown, stands) = (word(shown), word(stands));
+                    format!("{field} was {shown} in the row and is {stands} now")
+                })
             })
             .collect();
         if !elsewhere {

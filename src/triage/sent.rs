@@ -63,6 +63,7 @@ impl Sent<'_> {
                     request_id: receipt.request_id,
                     attempts: Some(receipt.attempts),
                     verified: Some(visible),
+                    doubtful: !visible,
                     ..Settled::new(Outcome::Updated, message)
                 }
             }
@@ -78,19 +79,43 @@ impl Sent<'_> {
                 ..refused
             },
             Err(refused) => {
+                let wished = fields.clone();
                 let mut stands = fields;
                 stands.retain(|field| match self.after {
                     Some(_) => !missing.contains(field),
                     None => brought.contains(field),
                 });
-                let message = if stands.is_empty() {
-                    refused.message
-                } else {
-                    format!("{}; but this stands: {}", refused.message, story(&stands))
-                };
+                let mut lacks = wished;
+                lacks.retain(|field| !stands.contains(field));
+                let mut message = refused.message;
+                let mut outcome = refused.outcome;
+                if !stands.is_empty() {
+                    message = format!(
+                        "partly carried out: {message}; but this stands: {}; this does not: {}",
+                        story(&stands),
+                        names(&lacks)
+                    );
+                }
+                // What was found is not missing.
+                if outcome == Outcome::NotFound && self.after.is_some() {
+                    outcome = Outcome::Failed;
+                }
+                if self.lost {
+                    message = match self.after {
+                        None => format!(
+                            "{message}; it may have been carried out all the same ({}): look at it before repeating it",
+                            self.unseen
+                        ),
+                        Some(_) => format!(
+                            "{message}; it may have been carried out all the same, and show later: look again, or run it again, what stands by then is not written twice"
+                        ),
+                    };
+                }
                 Settled {
+                    outcome,
                     message,
                     changed: stands,
+                    doubtful: self.lost,
                     ..refused
                 }
             }

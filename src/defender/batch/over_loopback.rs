@@ -112,7 +112,7 @@ async fn what_appends_is_left_alone_once_nobody_knows_its_fate() {
         Reply::json(
             200,
             &json!({"responses": [
-                {"id": "0", "status": 500, "body": null}, {"id": 1, "status": 200},
+                {"id": "0", "status": 500, "body": null}, {"id": 1, "status": "well"},
             ]}),
         ),
         Reply::json(
@@ -242,10 +242,9 @@ proptest::proptest! {
     fn takes_any_answer_without_a_panic(body: Vec<u8>, id in "[0-9]{0,3}", status: u16, wait in "\\PC{0,12}") {
         let part = json!({"id": id, "status": status, "headers": {"Retry-After": wait, "x y": 1}, "body": "b"});
         for body in [body, json!({"responses": [part]}).to_string().into_bytes()] {
-            let answer = Answer { body, ..Answer::default() };
-            for told in super::said(&answer).unwrap_or_default().into_values() {
+            for told in super::said(&lenient(&body), &Answer::default()).unwrap_or_default().into_values() {
                 drop(told.headers());
-                proptest::prop_assert_eq!(told.status, status);
+                proptest::prop_assert_eq!(told.status, Some(status));
             }
         }
     }

@@ -339,6 +339,36 @@ async fn wordings_are_tried_in_batches_and_learnt() {
 }
 
 #[tokio::test]
+async fn a_part_that_cannot_be_read_is_asked_for_by_itself() {
+    let rows = alerts(6);
+    let server = Tenant::plain(|call| match call.target.as_str() {
+        BATCH => Reply::text(
+            200,
+            r#"{"responses": [
+                {"id": "0", "status": 200, "body": {"status": "new", "comments": [{"comment": "\ud83d"}]}},
+                {"id": 1, "status": "200", "headers": {"\ud83d": null, "a": 1}, "body": {"status": "new", "status": "new"}},
+                {"id": "2", "status": 200, "body": "eyJzdGF0dXMiOiJuZXcifQ=="},
+                {"id": "3", "status": "well", "body": {}},
+                {"id": "4"},
+                null, 7
+            ], "responses2": "\ud83d"}"#,
+        ),
+        _ => Reply::json(200, &json!({"status": "resolved"})),
+    })
+    .await;
+    let read = desk(&server).await.read_many(&rows).await;
+    let words: Vec<_> = read
+        .into_iter()
+        .map(|state| state.unwrap().status.unwrap())
+        .collect();
+    assert_eq!(
+        words,
+        ["new", "new", "resolved", "resolved", "resolved", "resolved"]
+    );
+    assert_eq!(server.calls().len(), 1 + 4);
+}
+
+#[tokio::test]
 async fn every_incident_keeps_its_own_tags() {
     let kept = Kept::of(&targets(Subject::Incident, (1..=3).map(|n| n.to_string())));
     for (id, object) in kept.0.lock().unwrap().iter_mut() {

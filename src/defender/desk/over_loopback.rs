@@ -232,9 +232,76 @@ async fn a_comment_refused_after_its_fields_says_what_stands() {
 }
 
 #[tokio::test]
+async fn fields_that_stand_are_never_told_as_not_found_for_want_of_the_comment() {
+    for (status, failing) in [
+        (400, Failing::Failed),
+        (404, Failing::Failed),
+        (409, Failing::Failed),
+        (403, Failing::Forbidden),
+    ] {
+        let server = Tenant::start(move |asked| match asked.method.as_str() {
+            "POST" => Reply::error(status, "Code", "no comments here"),
+            _ => Reply::json(200, &json!({})),
+        })
+        .await;
+        let desk = desk(&server, Family::Graph).await;
+        let change = commented(verdict());
+        for targets in [vec![alert("a")], vec![alert("a"), alert("b")]] {
+            for fault in desk.write(&targets, &change, MARKER).await {
+                let fault = fault.unwrap_err();
+                assert_eq!(fault.failing(), failing, "{status}");
+                let text = fault.to_string();
+                assert!(
+                    text.starts_with("the fields were written, the comment was not"),
+                    "{text}"
+                );
+            }
+        }
+        // Where there are no fields, it is the whole change that was not found.
+        let alone = commented(Change::default());
+        let fault = write_one(&desk, alert("a"), &alone).await.unwrap_err();
+        assert_eq!(fault.failing() == Failing::NotFound, status == 404);
+    }
+}
+
+#[tokio::test]
+async fn no_message_grows_with_an_answer() {
+    let long = "x\u{202E}".repeat(1 << 18);
+    for answer in [
+        Reply::error(400, &long, &long),
+        Reply::error(404, &long, &long),
+        Reply::error(500, &long, &long),
+        Reply::text(400, &long),
+        Reply::text(302, "").header("location", &"x".repeat(1 << 13)),
+        Reply::text(400, "no").header("request-id", &"r".repeat(1 << 13)),
+        Reply::text(200, &format!("\"{}\"", "x".repeat(1 << 20))),
+        Reply::json(200, &json!([long])),
+    ] {
+        let server = Tenant::start(move |_| answer.clone()).await;
+        let desk = desk(&server, Family::Graph).await;
+        let both = [alert("a"), alert("b")];
+        let mut faults: Vec<DeskFault> = Vec::new();
+        for targets in [&both[..1], &both[..]] {
+            let written = desk.write(targets, &verdict(), MARKER).await;
+            faults.extend(written.into_iter().filter_map(Result::err));
+            let read = desk.read_many(targets).await;
+            faults.extend(read.into_iter().filter_map(Result::err));
+        }
+        assert!(!faults.is_empty());
+        for fault in faults {
+            let text = fault.to_string();
+            assert!(text.chars().count() < 1500, "{}", text.len());
+            assert!(!text.contains('\u{202E}'));
+            assert!(fault.request_id().is_none_or(|id| id.len() < 500));
+        }
+    }
+}
+
+#[tokio::test]
 async fn mde_takes_the_comment_inside_and_its_spelling_is_learnt_once() {
     let server = Tenant::start(|asked| {
-        if asked.method == "GET" || asked.body["determination"] == "InsufficientData" {
+        let word = asked.body.get("determination");
+        if word.is_none_or(|word| word == "InsufficientData") {
             Reply::json(200, &json!({}))
         } else {
             Reply::error(400, "InvalidInput", "bad determination")
@@ -253,6 +320,9 @@ async fn mde_takes_the_comment_inside_and_its_spelling_is_learnt_once() {
         [
             "GET /api/alerts/a",
             "PATCH /api/alerts/a",
+            "PATCH /api/alerts/a",
+            "GET /api/alerts/a",
+            "GET /api/alerts/a",
             "GET /api/alerts/a",
             "PATCH /api/alerts/a",
             "GET /api/alerts/b",
@@ -261,8 +331,11 @@ async fn mde_takes_the_comment_inside_and_its_spelling_is_learnt_once() {
     );
     let bodies: Vec<_> = server.calls().into_iter().map(|call| call.body).collect();
     assert_eq!(bodies[1]["determination"], "NoEnoughDataToValidate");
+    // A refusal is no proof that the comment does not stand.
+    assert_eq!(bodies[2].get("comment"), None);
+    assert_eq!(bodies[6], json!({"comment": "seen [splunk:0badcafe]"}));
     assert_eq!(
-        bodies[5],
+        bodies[8],
         json!({
             "status": "Resolved", "classification": "FalsePositive",
             "determination": "InsufficientData", "comment": "seen [splunk:0badcafe]",

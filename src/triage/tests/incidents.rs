@@ -118,7 +118,7 @@ fn what_an_incident_did_to_an_alert_is_noted_also_where_the_rest_was_refused() {
     assert!(
         alert
             .message
-            .ends_with("but this stands: status new to resolved"),
+            .ends_with("but this stands: status new to resolved; this does not: comment"),
         "{}",
         alert.message
     );

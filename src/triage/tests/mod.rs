@@ -92,6 +92,27 @@ fn all_of_an_entry_but_a_long_comment_lies_where_splunk_reads_fields() {
 }
 
 #[test]
+fn no_entry_grows_with_what_defender_says() {
+    let tenant = Tenant::with([]);
+    let long = "x".repeat(1 << 20);
+    let state = State {
+        tags: vec!["kept".to_owned(), long.clone(), long.clone()],
+        assigned_to: Some("kim@contoso.com".to_owned()),
+        comments: vec![long.clone()],
+        ..State::default()
+    };
+    tenant.put("7", Temper::Kind, state);
+    let parameters = [("status", "resolved"), ("tags_add", "tier2")];
+    let call = Call::new(Subject::Incident, &tenant, &parameters);
+    let (summary, entries) = call.run(&[row(&[("id", "7")])]).unwrap();
+    assert_eq!(summary.rows, [Outcome::Updated]);
+    let event = serde_json::to_string(&entries[0]).unwrap();
+    assert!(event.len() < 2_000, "{}", event.len());
+    // What is written back is whole.
+    assert!(tenant.state("7").tags.contains(&long));
+}
+
+#[test]
 fn an_entry_of_an_impossible_row_says_what_would_do() {
     let tenant = Tenant::with([]);
     let call = Call::new(Subject::Incident, &tenant, &[("status", "resolved")]);
@@ -269,7 +290,7 @@ fn a_write_without_an_answer_is_waited_for_no_longer_than_agreed() {
     let (summary, entries) = call.run(&[row(&[("id", "da1")]), other]).unwrap();
     assert_eq!(summary.rows, [Outcome::Failed, Outcome::Updated]);
     let mute = entries.iter().find(|entry| entry.row == 1).unwrap();
-    assert!(mute.message.contains("may have carried it out"));
+    assert!(mute.message.contains("may have been carried out"));
 }
 
 #[test]
@@ -284,7 +305,10 @@ fn a_write_that_came_to_pass_without_its_answer_counts_as_updated() {
         entries[0].message,
         "status new to resolved: it stands, although the answer was: the tenant says Failed"
     );
-    assert_eq!(entries[1].message, "the tenant says Failed");
+    assert_eq!(
+        entries[1].message,
+        "the tenant says Failed; it may have been carried out all the same, and show later: look again, or run it again, what stands by then is not written twice"
+    );
     assert_eq!(
         entries[1].after.as_ref().unwrap().status.as_deref(),
         Some("new")
@@ -363,7 +387,7 @@ fn a_verdict_whose_comment_failed_says_what_stands() {
     assert_eq!(summary.rows, [Outcome::Throttled]);
     assert_eq!(
         entries[0].message,
-        "the tenant says Throttled; but this stands: status new to resolved"
+        "partly carried out: the tenant says Throttled; but this stands: status new to resolved; this does not: comment"
     );
 }
 
