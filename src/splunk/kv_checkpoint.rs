@@ -23,6 +23,7 @@ use document::{FIELDS, Head, Listing, Part, Run, packed, unpacked};
 use serde_json::{Value, json};
 use std::io;
 use std::path::PathBuf;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 use tokio::runtime::Handle;
 
@@ -122,7 +123,7 @@ pub struct Opened {
 }
 
 /// A stanza's checkpoint in the KV store, this run's until it is released or overtaken.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct KvCheckpoint {
     splunkd: Splunkd,
     stanza: String,
@@ -132,7 +133,7 @@ pub struct KvCheckpoint {
     crowded: bool,
     note: Note,
     /// Keeps other runs of this machine out.
-    file: CheckpointFile,
+    file: Arc<CheckpointFile>,
     runtime: Handle,
 }
 
@@ -153,7 +154,7 @@ impl KvCheckpoint {
             saves: 0,
             crowded: false,
             note,
-            file,
+            file: Arc::new(file),
             runtime: Handle::current(),
         };
         let before = store.claim().await?;
@@ -268,11 +269,8 @@ impl KvCheckpoint {
         self.run.number(number, now(), LEASE);
         self.run.ended = number == 0;
         let what = "claim the checkpoint of an input in the KV store";
-        let inserted = insist(async || {
-            self.splunkd
-                .insert_document(COLLECTION, what, &self.run)
-                .await
-        });
+        let (splunkd, run) = (&self.splunkd, &self.run);
+        let inserted = insist(|| splunkd.insert_document(COLLECTION, what, run));
         if inserted.await? == Inserted::New {
             return Ok(true);
         }
@@ -416,20 +414,29 @@ impl KvCheckpoint {
 
     /// Replaces the kept text in one step, as [`Store::save`] does.
     pub async fn keep(&mut self, text: &str) -> Result<(), KvError> {
-        let what = "keep the checkpoint of an input in the KV store";
-        self.is_still_mine().await?;
+        let (head, parts) = self.pack(text)?;
+        self.write(head, parts).await
+    }
+
+    fn pack(&mut self, text: &str) -> io::Result<(Head, Vec<Part>)> {
         // Never a number twice: what became of the save before may not be known.
         self.saves += 1;
+        packed(text, &self.run, self.saves, now())
+    }
+
+    async fn write(&mut self, head: Head, parts: Vec<Part>) -> Result<(), KvError> {
+        let what = "keep the checkpoint of an input in the KV store";
+        self.is_still_mine().await?;
         let at = now();
-        let (head, parts) = packed(text, &self.run, self.saves, at)?;
+        let splunkd = &self.splunkd;
         for parts in parts.chunks(PARTS_AT_ONCE) {
-            let kept = insist(async || self.splunkd.save_documents(COLLECTION, what, &parts).await);
+            let kept = insist(|| splunkd.save_documents(COLLECTION, what, parts));
             let kept = kept.await?;
             if parts.iter().any(|part| !kept.contains(&part.key)) {
                 return Err(unreadable("it did not take every part of what was written"));
             }
         }
-        let inserted = insist(async || self.splunkd.insert_document(COLLECTION, what, &head).await);
+        let inserted = insist(|| splunkd.insert_document(COLLECTION, what, &head));
         if inserted.await? == Inserted::Exists {
             self.was_kept(what, &head).await?;
         }
@@ -490,11 +497,8 @@ impl KvCheckpoint {
 
     async fn tell(&self, what: &str) -> Result<(), KvError> {
         let key = self.run.key.as_str();
-        let told = insist(async || {
-            self.splunkd
-                .replace_document(COLLECTION, what, key, &self.run)
-                .await
-        });
+        let (splunkd, run) = (&self.splunkd, &self.run);
+        let told = insist(|| splunkd.replace_document(COLLECTION, what, key, run));
         match told.await? {
             true => Ok(()),
             false => Err(unreadable("the document of this run is gone from it")),
@@ -543,18 +547,20 @@ impl KvCheckpoint {
     /// Moves the text to the file: from here on it is kept there.
     pub async fn leave(self, text: &str) -> Result<CheckpointFile, KvError> {
         let Self {
-            mut file,
+            file,
             splunkd,
             stanza,
             run,
             ..
         } = self;
-        file = file.owned_by(Some(run.owner()));
+        let file = Arc::into_inner(file);
+        let file = file.ok_or_else(|| io::Error::other("a save is still under way"))?;
+        let mut file = file.owned_by(Some(run.owner()));
         file.save(text)?;
         file.remove_note(NOTE)?;
         let what = "remove from the KV store what a file keeps now";
         let query = json!({"stanza": stanza});
-        let removed = insist(async || splunkd.remove_documents(COLLECTION, what, &query).await);
+        let removed = insist(|| splunkd.remove_documents(COLLECTION, what, &query));
         if let Err(error) = removed.await {
             tracing::warn!(
                 "{error}. Set back to `checkpoint = kvstore`, the input goes on from there"
@@ -571,8 +577,19 @@ impl KvCheckpoint {
 
 impl Store for KvCheckpoint {
     fn save(&mut self, text: &str) -> io::Result<()> {
-        let runtime = self.runtime.clone();
-        runtime.block_on(self.keep(text)).map_err(io::Error::other)
+        let (head, parts) = self.pack(text)?;
+        let (tell, told) = mpsc::sync_channel(1);
+        let mut store = self.clone();
+        self.runtime.spawn(async move {
+            let outcome = store.write(head, parts).await;
+            // Nobody waits for it any more if the process is ending.
+            tell.send((store, outcome)).ok();
+        });
+        let (store, outcome) = told
+            .recv()
+            .map_err(|_| io::Error::other("the run was stopped while it was being kept"))?;
+        *self = store;
+        outcome.map_err(io::Error::other)
     }
 }
 
@@ -627,9 +644,10 @@ async fn paused(pauses: &mut std::slice::Iter<'_, Duration>) -> bool {
 }
 
 /// For what may be done twice: done again where it is not known whether it was.
-async fn insist<T>(
-    mut deed: impl AsyncFnMut() -> Result<T, SplunkdError>,
-) -> Result<T, SplunkdError> {
+async fn insist<T, F>(mut deed: impl FnMut() -> F) -> Result<T, SplunkdError>
+where
+    F: Future<Output = Result<T, SplunkdError>>,
+{
     for pause in AGAIN {
         match deed().await {
             Err(SplunkdError::Unreachable { .. }) => tokio::time::sleep(pause).await,

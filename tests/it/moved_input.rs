@@ -9,9 +9,12 @@ use crate::counterpart::process::{Reading, Run};
 use crate::counterpart::tenant::recent;
 use crate::counterpart::{Feed, Object, Splunkd, Tenant, instants};
 use serde_json::{Value, json};
+use std::time::Duration;
 
 const FEED: Feed = Feed::GraphAlerts;
 const PAGE: usize = 10;
+/// splunkd's grace is not documented; the product promises two seconds.
+const SOON: Duration = Duration::from_secs(5);
 
 fn tenant(objects: &[Object]) -> Tenant {
     let tenant = Tenant::holding(FEED, objects.to_vec());
@@ -325,6 +328,68 @@ fn a_second_run_at_the_same_time_is_refused_and_names_the_first() {
     kvstore.end_leases();
     arrivals.take(&two.run().well().events());
     assert!(arrivals.hold_all(&objects) <= PAGE);
+}
+
+#[test]
+fn two_runs_that_begin_at_once_never_read_both() {
+    let first = recent(FEED, 25);
+    let tenant = tenant(&first);
+    let kvstore = KvStore::new();
+    let (one, two) = (member(1, &tenant, &kvstore), member(2, &tenant, &kvstore));
+    let mut all = first;
+    let mut arrivals = Arrivals::default();
+    for turn in 0..6 {
+        let runs = [one.start(Reading::Steady), two.start(Reading::Steady)];
+        let runs = runs.map(|running| running.finish());
+        let well = runs.iter().filter(|run| run.code() == Some(0)).count();
+        assert!(well >= 1, "{}{}", runs[0].stderr, runs[1].stderr);
+        for run in runs {
+            arrivals.take(&run.events());
+        }
+        let more = newer(1000 * (turn + 1), 3);
+        tenant.add(FEED, more.clone());
+        all.extend(more);
+    }
+    arrivals.take(&one.run().well().events());
+    arrivals.are_exactly(&all);
+}
+
+#[test]
+fn sigterm_ends_a_run_whose_kv_store_does_not_answer_without_a_word_too_many() {
+    let objects = recent(FEED, 2 * PAGE);
+    for before in [0, 1, 3, 4] {
+        let tenant = tenant(&objects);
+        let kvstore = KvStore::new();
+        let one = member(1, &tenant, &kvstore);
+        let mut fates = vec![Fate::Served; before];
+        fates.push(Fate::Stalled { carried_out: false });
+        kvstore.befalls_writes(fates);
+        let mut running = one.start(Reading::Steady);
+        assert!(running.wait_until(|| kvstore.stalled() > 0));
+        running.terminate();
+        assert!(running.ends_within(SOON).is_some(), "write {before}");
+        let stopped = running.finish();
+        assert!(!stopped.stderr.contains("panic"), "{}", stopped.stderr);
+        let mut arrivals = Arrivals::default();
+        arrivals.take(&stopped.events());
+        arrivals.take(&one.run().well().events());
+        assert!(arrivals.hold_all(&objects) <= PAGE, "write {before}");
+    }
+}
+
+#[test]
+fn an_idle_poll_costs_the_kv_store_a_handful_of_calls() {
+    let tenant = tenant(&recent(FEED, 25));
+    let kvstore = KvStore::new();
+    let one = member(1, &tenant, &kvstore);
+    for _ in 0..2 {
+        one.run().well();
+    }
+    let before = kvstore.called().len();
+    assert_eq!(one.run().well().events(), []);
+    let called = kvstore.called().split_off(before);
+    // What is there, the next number, the text, the end; three more where the walk has learnt something.
+    assert!([4, 7].contains(&called.len()), "{called:?}");
 }
 
 #[test]

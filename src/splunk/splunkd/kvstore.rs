@@ -112,7 +112,7 @@ impl Splunkd {
         &self,
         collection: &str,
         what: &str,
-        documents: &(impl Serialize + Sync),
+        documents: &(impl Serialize + Sync + ?Sized),
     ) -> Result<Vec<String>, SplunkdError> {
         let call = post(data(collection, "batch_save"), what, documents)?;
         let body = self.ask(call).await?.ok_or_else(|| absent(what))?;
@@ -149,7 +149,7 @@ fn data(collection: &str, below: &str) -> String {
 fn post<'c>(
     path: String,
     what: &str,
-    document: &(impl Serialize + Sync),
+    document: &(impl Serialize + Sync + ?Sized),
 ) -> Result<Call<'c>, SplunkdError> {
     let json = serde_json::to_vec(document).map_err(|_| SplunkdError::Unintelligible {
         what: what.to_owned(),

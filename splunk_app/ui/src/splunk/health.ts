@@ -24,6 +24,8 @@ export interface Health {
     openGaps: number;
     /** Names of the servers it ran on of late. */
     servers: string[];
+    /** Where its position is kept: `local` or `kvstore`. */
+    checkpoint: string;
 }
 
 /** How far back is looked; older runs say little about now. */
@@ -31,13 +33,14 @@ export const LOOKED_AT = '-24h';
 /** How long a server counts as one the input runs on. */
 const OF_LATE = '-4h';
 
-const SEARCH =
+export const SEARCH =
     'search `defender_bridge_index` `defender_bridge_health`' +
     // An event says its server since there is more than one place to keep a position; `host` may be set for the input.
     ` | eval begun=_time, recent=if(_time>relative_time(now(), "${OF_LATE}"), coalesce(server, host), null())` +
     ' | stats latest(outcome) as outcome latest(error) as error latest(begun) as begun latest(duration_ms) as took' +
     ' latest(watermark) as watermark sum(events) as events sum(throttles) as throttles latest(open_gaps) as open_gaps' +
-    ' latest(account) as account latest(feed) as feed latest(api) as api latest(host) as host values(recent) as servers by stanza';
+    ' latest(account) as account latest(feed) as feed latest(api) as api latest(host) as host values(recent) as servers' +
+    ' latest(checkpoint) as checkpoint by stanza';
 
 export async function newest(signal?: AbortSignal): Promise<Health[]> {
     const { rows } = await search.run(SEARCH, { earliest: LOOKED_AT, signal });
@@ -59,6 +62,7 @@ export async function newest(signal?: AbortSignal): Promise<Health[]> {
             throttles: Number(text('throttles') || 0),
             openGaps: Number(text('open_gaps') || 0),
             servers: search.all(row, 'servers'),
+            checkpoint: text('checkpoint') || 'local',
         };
     });
 }

@@ -97,7 +97,8 @@ test('an input that two servers run is told, and where its position lies decides
     splunk.addInput('contoso_alerts', alerts);
     splunk.addInput('shared_alerts', { ...alerts, checkpoint: 'kvstore' });
     const ran = (name: string, server: string, ago: number) => {
-        const raw = { stanza: `defender_bridge://${name}`, server, account: 'contoso', feed: 'alerts', api: 'graph', outcome: 'ok', events: 1, duration_ms: 900 };
+        const checkpoint = name === 'shared_alerts' ? 'kvstore' : 'local';
+        const raw = { checkpoint, stanza: `defender_bridge://${name}`, server, account: 'contoso', feed: 'alerts', api: 'graph', outcome: 'ok', events: 1, duration_ms: 900 };
         splunk.splunkd.events.push({ time: Date.now() / 1000 - ago, index: 'defender', sourcetype: 'defender_bridge:health', source: 'defender_bridge:alerts:x', host: 'same', raw: JSON.stringify(raw) });
     };
     ran('contoso_alerts', 'sh1', 60);

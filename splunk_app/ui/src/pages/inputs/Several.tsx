@@ -3,22 +3,20 @@
 import Message from '@splunk/react-ui/Message';
 import { Notice } from '../../parts/Page';
 import type { Health } from '../../splunk/health';
-import type { Input } from '../../splunk/inputs';
 import { strings } from '../../strings';
 
 const words = strings.inputs.several;
 
-export function Several({ inputs, health }: { inputs: Input[]; health: Health[] }) {
-    const shared = new Set(inputs.filter(({ settings }) => settings.checkpoint === 'kvstore').map(({ name }) => name));
+export function Several({ health }: { health: Health[] }) {
     return (
         <>
             {health
                 .filter(({ servers }) => servers.length > 1)
-                .map(({ name, servers }) => (
+                .map(({ name, servers, checkpoint }) => (
                     <Notice key={name}>
-                        <Message type={shared.has(name) ? 'info' : 'warning'} appearance="fill">
+                        <Message type={checkpoint === 'kvstore' ? 'info' : 'warning'} appearance="fill">
                             <Message.Title>{words.title(name, servers)}</Message.Title>
-                            <div>{shared.has(name) ? words.kvstore : words.local}</div>
+                            <div>{checkpoint === 'kvstore' ? words.kvstore : words.local}</div>
                         </Message>
                     </Notice>
                 ))}

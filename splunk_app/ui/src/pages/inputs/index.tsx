@@ -154,7 +154,7 @@ export function Inputs() {
                 </Notice>
             )}
             <Failing inputs={failing} now={now} onEdit={mayEdit ? (input) => open({ draft: draft(input), saved: true }) : undefined} />
-            <Several inputs={list} health={health.value ?? []} />
+            <Several health={health.value ?? []} />
             {list.length === 0 && mayEdit && accounts.value?.length === 0 && (
                 <Empty title={words.noAccount.title} text={words.noAccount.text}>
                     <Button appearance="primary" to={page('configuration')} label={words.noAccount.go} />

@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { SEARCH } from '../../../src/splunk/health';
 import { shipped } from '../conf';
 import { REPOSITORY } from '../place';
 import type { User } from '../users';
@@ -95,4 +96,24 @@ test('an incident counts as open unless it is resolved or merged, whatever its s
     const incident = (id: string, more: object) => ({ sourcetype: 'ms365:defender:incident', id, lastUpdateDateTime: '2027-01-15T07:59:00Z', ...more });
     const planted = [incident('1', {}), incident('2', { status: null }), incident('3', { status: 'awaitingAction' }), incident('4', { status: 'Resolved' }), incident('5', { status: 'redirected' })];
     expect(await rows(dashboard('overview', 'incidents'), planted)).toEqual([{ open: '3' }]);
+});
+
+describe('the servers an input ran on of late', () => {
+    for (const [what, planted, servers] of [
+        ['are two where it moved within the hour', [{ server: 'sh1' }, { server: 'sh2', minutesAgo: 50 }], ['sh1', 'sh2']],
+        ['are two under one host', [{ server: 'sh1', host: 'same' }, { server: 'sh2', host: 'same' }], ['sh1', 'sh2']],
+        ['are one where it moved this morning', [{ server: 'sh1' }, { server: 'sh2', minutesAgo: 300 }], 'sh1'],
+        ['are hosts where events do not name servers', [{}, { host: 'hf2', minutesAgo: 9 }], ['hf1', 'hf2']],
+        ['are none where it has not run', [{ server: 'sh1', minutesAgo: 400 }], undefined],
+    ] as [string, Planted[], string | string[] | undefined][]) {
+        test(what, async () => {
+            const found = await rows(SEARCH.replace(/^search /, ''), planted);
+            expect(found.map((row) => row.servers)).toEqual([servers]);
+        });
+    }
+
+    test('keep the position where the newest run says', async () => {
+        const found = await rows(SEARCH.replace(/^search /, ''), [{ checkpoint: 'local', minutesAgo: 9 }, { checkpoint: 'kvstore' }]);
+        expect(found.map((row) => row.checkpoint)).toEqual(['kvstore']);
+    });
 });
