@@ -56,6 +56,12 @@ const UPDATED: [&str; 3] = ["lastUpdateDateTime", "lastUpdateTime", "lastUpdated
 /// Under which name Splunk shows an incident's tags.
 const TAGS: [&str; 3] = ["customTags{}", "customTags", "tags{}"];
 
+/// Other events have a `status` too, mostly a number. Microsoft's list of words is open: any word counts.
+fn is_status(said: &str, subject: Subject) -> bool {
+    let word = said.chars().all(|c| c.is_ascii_alphabetic()) && (1..=40).contains(&said.len());
+    (word && !said.eq_ignore_ascii_case("null")) || Status::parse(said, subject).is_ok()
+}
+
 impl Seen {
     pub fn of(row: &Row, subject: Subject) -> Self {
         let shown = |field: &str| match row.values(field).as_slice() {
@@ -68,8 +74,7 @@ impl Seen {
                 .flat_map(|field| row.values(field))
                 .filter_map(|text| text.parse().ok())
                 .max(),
-            // Other events have a `status` too: only Defender's words count.
-            status: shown("status").filter(|said| Status::parse(said, subject).is_ok()),
+            status: shown("status").filter(|said| is_status(said, subject)),
             classification: shown("classification"),
             determination: shown("determination"),
             assigned_to: shown("assignedTo"),
@@ -326,6 +331,24 @@ mod tests {
     }
 
     #[test]
+    fn a_status_microsoft_added_is_judged_like_any_other() {
+        for said in ["awaitingaction", "AwaitingAction", "somethingNew"] {
+            let seen = seen(&[
+                ("lastUpdateDateTime", "2026-11-21T10:00:00Z"),
+                ("status", said),
+            ]);
+            let newer = "2026-11-21T11:00:00Z";
+            let moved = state("new", newer);
+            assert!(
+                seen.overruled(&moved, &resolve(), false).is_some(),
+                "{said}"
+            );
+            let grown = state(said, newer);
+            assert_eq!(seen.overruled(&grown, &resolve(), false), None, "{said}");
+        }
+    }
+
+    #[test]
     fn evidence_that_grew_is_no_conflict() {
         let seen = seen(&[
             ("lastUpdateTime", "2026-11-21T10:00:00Z"),
@@ -393,6 +416,10 @@ mod tests {
             [
                 ("lastUpdateTime", "2026-11-21T10:00:00Z"),
                 ("status", "404"),
+            ],
+            [
+                ("lastUpdateTime", "2026-11-21T10:00:00Z"),
+                ("status", "null"),
             ],
             [("lastUpdateTime", "yesterday"), ("status", "new")],
             [("_time", "2026-11-21T10:00:00Z"), ("status", "new")],
