@@ -117,8 +117,8 @@ impl Endpoint {
             (HUNT, "POST") => readings::hunt(Asked::by(request)?).await,
             (CHECK, "POST") => readings::check(Asked::by(request)?).await,
             (LEDGER, "POST") => readings::ledger(Asked::by(request)?).await,
-            (SELF, "GET") => self.process.tell(Asked::by(request)?).await,
-            (SELF, "POST") => self.process.obey(Asked::by(request)?).await,
+            (SELF, "GET") => self.process.tell(request).await,
+            (SELF, "POST") => self.process.obey(request).await,
             (known @ ("ping" | TRIAGE | LIVE | HUNT | CHECK | LEDGER | SELF), _) => {
                 let method = match known {
                     "ping" => "GET",

@@ -7,7 +7,7 @@ use super::{Asked, Refusal};
 use crate::run::account::ACCOUNTS;
 use crate::run::permission::Right;
 use crate::run::{copy, home};
-use crate::splunk::persist::Reply;
+use crate::splunk::persist::{Reply, Request};
 use crate::splunk::splunkd::SplunkdError;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -51,15 +51,17 @@ impl Process {
         self.served = self.served.saturating_add(1);
     }
 
-    pub async fn tell(&self, asked: Asked) -> Result<Reply, Refusal> {
+    pub async fn tell(&self, request: Request) -> Result<Reply, Refusal> {
+        let (asked, handed) = asked(request)?;
         asked.caller(Right::Administer).await?;
-        Ok(Reply::well(&self.document(&asked).await))
+        Ok(Reply::well(&self.document(&asked, handed).await))
     }
 
-    pub async fn obey(&self, asked: Asked) -> Result<Reply, Refusal> {
+    pub async fn obey(&self, request: Request) -> Result<Reply, Refusal> {
+        let (asked, handed) = asked(request)?;
         let caller = asked.caller(Right::Administer).await?;
         let wish: Wish = asked.read("wish such as {\"end\":true}")?;
-        let mut document = self.document(&asked).await;
+        let mut document = self.document(&asked, handed).await;
         if let Some(members) = document.as_object_mut() {
             members.insert("ends".to_owned(), wish.end.into());
         }
@@ -71,7 +73,11 @@ impl Process {
         Ok(reply.last())
     }
 
-    async fn document(&self, asked: &Asked) -> Value {
+    async fn document(&self, asked: &Asked, handed: bool) -> Value {
+        let secrets = match handed {
+            true => secrets(asked).await,
+            false => Value::Null,
+        };
         let executable = std::env::current_exe().ok();
         let words = std::env::args_os().take(MOST);
         json!({
@@ -86,11 +92,20 @@ impl Process {
             "in_place": copy::in_place(),
             "started_at": self.started.to_string(),
             "requests_served": self.served,
-            // Without it nothing gets this far.
-            "system_authtoken": true,
-            "secrets": secrets(asked).await,
+            "system_authtoken": handed,
+            "secrets": secrets,
         })
     }
+}
+
+/// Also where splunkd hands over no key of its own: just that is to be told. The
+/// caller's stands in its place, and nothing is asked with it.
+fn asked(mut request: Request) -> Result<(Asked, bool), Refusal> {
+    let handed = request.system_key.is_some();
+    if !handed {
+        request.system_key.clone_from(&request.session_key);
+    }
+    Ok((Asked::by(request)?, handed))
 }
 
 async fn secrets(asked: &Asked) -> Value {

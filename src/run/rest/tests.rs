@@ -430,6 +430,12 @@ async fn the_process_tells_an_administrator_what_it_is_and_nobody_else() {
             "{own}"
         );
     }
+    // That splunkd handed over no key of its own is just what is asked about.
+    let mut request = splunkd.request(ADMINISTRATOR, "self", "{}").unwrap();
+    request.system_key = None;
+    let own = said(&Endpoint::default().answer(Ok(request)).await);
+    assert_eq!(own["system_authtoken"], false, "{own}");
+    assert_eq!(own["secrets"], Value::Null, "{own}");
     let wrong = splunkd.ask(ADMINISTRATOR, "self", "end").await;
     assert_eq!(wrong.status(), 400, "{wrong:?}");
 }
