@@ -249,7 +249,7 @@ fn base(key: &'static str, text: &str) -> Result<Url, (&'static str, String)> {
     let url = Url::parse(text).map_err(|e| {
         refuse(format!(
             "\"{}\" is no URL ({e}): it must begin with https://",
-            text.escape_debug()
+            shown(text).escape_debug()
         ))
     })?;
     // Not repeated in the refusal: a password may stand in it.
@@ -258,15 +258,27 @@ fn base(key: &'static str, text: &str) -> Result<Url, (&'static str, String)> {
             "a user name or password does not belong in it".to_string(),
         ));
     }
+    let shown = shown(text);
     if url.scheme() != "https" || url.host_str().is_none() {
-        return Err(refuse(format!("\"{text}\" must begin with https://")));
+        return Err(refuse(format!("\"{shown}\" must begin with https://")));
     }
     if url.query().is_some() || url.fragment().is_some() {
         return Err(refuse(format!(
-            "\"{text}\" must end with its path, without ? or #"
+            "\"{shown}\" must end with its path, without ? or #"
         )));
     }
     Ok(url)
+}
+
+/// An address as a refusal may repeat it: without what may be a password, or the
+/// signature of a query.
+fn shown(text: &str) -> String {
+    let end = text.find(['?', '#']).unwrap_or(text.len());
+    let plain = text.get(..end).unwrap_or_default();
+    match plain.rsplit_once('@') {
+        Some((_, host)) => format!("…@{host}"),
+        None => plain.to_string(),
+    }
 }
 
 fn proxy(written: &Written) -> Result<Option<Proxy>, (&'static str, String)> {
@@ -289,7 +301,8 @@ fn proxy(written: &Written) -> Result<Option<Proxy>, (&'static str, String)> {
     }
     if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
         return Err(refuse(format!(
-            "\"{text}\" must begin with http:// or https://"
+            "\"{}\" must begin with http:// or https://",
+            shown(&text)
         )));
     }
     let username = match written.proxy_username.trim() {
@@ -454,6 +467,20 @@ mod tests {
                 w.cloud = "custom".into();
                 w.login_url = "https://splunk:hunter2@lab.example".into();
             }),
+            refused(|w| {
+                w.cloud = "custom".into();
+                w.login_url = "https://splunk:hunter2@lab.example:99999".into();
+            }),
+            refused(|w| {
+                w.cloud = "custom".into();
+                w.login_url = "splunk:hunter2@lab.example".into();
+            }),
+            refused(|w| {
+                w.cloud = "custom".into();
+                w.login_url = "https://lab.example/?sig=hunter2".into();
+            }),
+            refused(|w| w.proxy_url = "splunk:hunter2@proxy:99999".into()),
+            refused(|w| w.proxy_url = "socks5:splunk:hunter2@proxy://".into()),
             refused(|w| {
                 w.auth = "certificate".into();
                 w.secret = Some("hunter2".into());

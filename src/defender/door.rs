@@ -4,6 +4,7 @@
 
 use crate::defender::advice::Trouble;
 use crate::defender::body::Reading;
+use crate::defender::echo::Echo;
 use crate::defender::error::Error;
 use crate::defender::meter::Meter;
 use crate::defender::road::{Road, place};
@@ -12,7 +13,8 @@ use async_trait::async_trait;
 use azure_core::error::ErrorKind;
 use azure_core::http::headers::Headers;
 use azure_core::http::{AsyncRawResponse, Body, HttpClient, Method, Request, Url};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -24,6 +26,9 @@ const UNTOLD: u64 = 300;
 /// Longest life of a token believed: a day, as Microsoft's longest (seconds).
 const LONGEST: u64 = 86_400;
 
+/// With these a managed identity's endpoint knows its caller.
+const SECRET_HEADERS: [&str; 3] = ["x-identity-header", "secret", "authorization"];
+
 /// What the sign-in service said last.
 #[derive(Debug)]
 pub(crate) enum Said {
@@ -31,13 +36,23 @@ pub(crate) enum Said {
     Answer(Answer),
 }
 
-#[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) host: String,
     pub(crate) status: u16,
-    /// Without any secret of the request that it may repeat.
     pub(crate) body: String,
+    /// What of the request must not be told, should the answer repeat it.
+    pub(crate) echo: Echo,
     pub(crate) retry_after: Option<Duration>,
+}
+
+/// The body holds a token, or who knows what.
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Answer")
+            .field("host", &self.host)
+            .field("status", &self.status)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Said {
@@ -115,9 +130,14 @@ impl Door {
                 out = out.header(name.as_str(), value.as_str());
             }
         }
-        let mut secrets = Vec::new();
+        let mut secrets: Vec<SecretString> = request
+            .headers()
+            .iter()
+            .filter(|(name, _)| SECRET_HEADERS.contains(&name.as_str()))
+            .map(|(_, value)| SecretString::from(value.as_str()))
+            .collect();
         if let Body::Bytes(bytes) = request.body() {
-            secrets = credentials(bytes);
+            secrets.extend(credentials(bytes));
             out = out.body(bytes.clone());
         }
         let mut response = out.send().await.map_err(|e| self.road.fault(&host, &e))?;
@@ -130,15 +150,13 @@ impl Door {
         }
         .read(&mut response)
         .await?;
-        let mut body = String::from_utf8_lossy(&body).into_owned();
-        for secret in secrets {
-            body = body.replace(secret.expose_secret(), "***");
-        }
+        let body = String::from_utf8_lossy(&body).into_owned();
         Ok(Answer {
             retry_after: throttle::asked_wait(response.headers(), &body, SystemTime::now()),
             status: response.status().as_u16(),
             host,
             body,
+            echo: Echo::of(secrets),
         })
     }
 }
@@ -170,9 +188,7 @@ impl HttpClient for Door {
 /// The credentials in a token request's form.
 fn credentials(form: &[u8]) -> Vec<SecretString> {
     url::form_urlencoded::parse(form)
-        .filter(|(name, value)| {
-            matches!(&**name, "client_secret" | "client_assertion") && value.len() > 3
-        })
+        .filter(|(name, _)| matches!(&**name, "client_secret" | "client_assertion"))
         .map(|(_, value)| SecretString::from(value.into_owned()))
         .collect()
 }
@@ -221,6 +237,7 @@ fn plain(body: &str) -> Vec<u8> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use secrecy::ExposeSecret;
 
     fn shaped(body: &str) -> serde_json::Value {
         serde_json::from_slice(&plain(body)).unwrap()

@@ -19,6 +19,7 @@ mod collection;
 pub(crate) mod counterpart;
 mod desk;
 mod door;
+mod echo;
 mod errand;
 mod error;
 mod feed;

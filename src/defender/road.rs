@@ -5,8 +5,10 @@ use crate::defender::account::{Account, Proxy};
 use crate::defender::advice::Trouble;
 use crate::defender::cloud::Family;
 use crate::defender::error::{Error, line};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use reqwest::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue};
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use std::error::Error as _;
 use std::path::Path;
 use std::time::Duration;
@@ -148,10 +150,22 @@ fn through(proxy: &Proxy) -> Result<reqwest::Proxy, String> {
     let mut out = reqwest::Proxy::all(proxy.url.as_str())
         .map_err(|e| format!("the proxy's URL cannot be used: {}", deepest(&e)))?;
     if let Some(name) = &proxy.username {
-        let password = proxy.password.as_ref().map(ExposeSecret::expose_secret);
-        out = out.basic_auth(name, password.unwrap_or_default());
+        out = out.custom_http_auth(basic(name, proxy.password.as_ref())?);
     }
     Ok(out.no_proxy(reqwest::NoProxy::from_string(&exceptions(&proxy.no_proxy))))
+}
+
+/// Name and password as they stand (RFC 7617). reqwest's own way leads through a
+/// URL, whose parts are decoded later: `%41` would arrive as `A`.
+fn basic(name: &str, password: Option<&SecretString>) -> Result<HeaderValue, String> {
+    let password = password
+        .map(ExposeSecret::expose_secret)
+        .unwrap_or_default();
+    let coded = STANDARD.encode(format!("{name}:{password}"));
+    let mut value = HeaderValue::try_from(format!("Basic {coded}"))
+        .map_err(|_| "the proxy's user name and password make no header".to_string())?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 /// The list as reqwest reads it: commas only, a domain without its `*`.

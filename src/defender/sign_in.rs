@@ -10,6 +10,7 @@ use crate::defender::advice;
 use crate::defender::assertion::{Certificate, Form};
 use crate::defender::cloud::Family;
 use crate::defender::door::{Door, Said};
+use crate::defender::echo::Echo;
 use crate::defender::error::{self, Error, Retry, line};
 use crate::defender::meter::{Meter, count};
 use crate::defender::road::{Road, place};
@@ -307,11 +308,12 @@ impl SignIn {
             }
             Said::Answer(answer) => answer,
         };
-        let refusal = Refusal::read(&answer.body);
+        let managed = matches!(self.proof, Proof::ManagedIdentity);
+        // What a managed identity's endpoint says comes from this machine.
+        let refusal = Refusal::read(&answer.body, &answer.echo, managed);
         let transient = advice::passing(&refusal.codes)
             || error::passing(answer.status)
             || refusal.code == "temporarily_unavailable";
-        let managed = matches!(self.proof, Proof::ManagedIdentity);
         Failure {
             error: Error::SignIn {
                 host: answer.host,
@@ -392,7 +394,9 @@ impl ClientAssertion for FederatedToken {
     }
 }
 
-/// A sign-in service's error answer, read as far as it can be read.
+/// A sign-in service's error answer, read as far as it can be read. Only its
+/// OAuth word and Microsoft's own sentence are quoted: whoever else answers may
+/// repeat the credential he was sent.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Refusal {
     code: String,
@@ -401,28 +405,26 @@ struct Refusal {
     traces: String,
 }
 
+const NOT_QUOTED: &str = "the answer repeats the credential and is not quoted";
+
 impl Refusal {
-    fn read(body: &str) -> Refusal {
+    /// `trusted`: any sentence may be quoted, if it repeats no credential.
+    fn read(body: &str, echo: &Echo, trusted: bool) -> Refusal {
         let Ok(json) = serde_json::from_str::<serde_json::Value>(body) else {
             return Refusal {
-                message: match line(body) {
-                    // Never quoted: the token stands in it.
-                    text if text.contains("access_token") => {
+                message: match body.len() {
+                    _ if body.contains("access_token") => {
                         "the answer holds a token but is no JSON".to_string()
                     }
-                    text if text.is_empty() => "an empty answer".to_string(),
-                    text => format!("no JSON: {text}"),
+                    _ if body.trim().is_empty() => "an empty answer".to_string(),
+                    bytes => format!("no JSON, {bytes} bytes that are not quoted"),
                 },
                 ..Refusal::default()
             };
         };
-        let text = |name: &str| json.get(name).and_then(|value| value.as_str()).map(line);
+        let text = |name: &str| json.get(name).and_then(|value| value.as_str());
         // App Service says `message` where Entra says `error_description`.
         let said = text("error_description").or_else(|| text("message"));
-        let said = said.unwrap_or_else(|| match json.get("access_token") {
-            Some(_) => "the answer cannot be used as a token".to_string(),
-            None => "the answer holds no token".to_string(),
-        });
         let listed = json.get("error_codes").and_then(|codes| codes.as_array());
         let mut codes: Vec<u32> = listed
             .into_iter()
@@ -430,24 +432,48 @@ impl Refusal {
             .filter_map(|code| u32::try_from(code.as_u64()?).ok())
             .collect();
         if codes.is_empty() {
-            codes.extend(aadsts(&said));
+            codes.extend(said.and_then(aadsts));
         }
+        // What follows repeats the ids that stand in fields of their own.
+        let sentence = |said: &str| match echo.blotted(said) {
+            None => NOT_QUOTED.to_string(),
+            Some(said) => {
+                let end = said.find(" Trace ID:").unwrap_or(said.len());
+                line(said.get(..end).unwrap_or_default())
+            }
+        };
+        let message = match said {
+            Some(said) if trusted || said.trim_start().starts_with("AADSTS") => sentence(said),
+            Some(_) => "its description is not Microsoft's and is not quoted".to_string(),
+            None if json.get("access_token").is_some() => {
+                "the answer cannot be used as a token".to_string()
+            }
+            None => "the answer holds no token".to_string(),
+        };
+        let word = |name: &str, most: usize| {
+            let word = text(name).filter(|word| is_word(word, most))?;
+            echo.blotted(word)
+        };
         let traces: Vec<String> = [
-            ("correlation id", text("correlation_id")),
-            ("trace id", text("trace_id")),
+            ("correlation id", "correlation_id"),
+            ("trace id", "trace_id"),
         ]
         .into_iter()
-        .filter_map(|(name, id)| Some(format!("{name} {}", id?)))
+        .filter_map(|(name, key)| Some(format!("{name} {}", word(key, 64)?)))
         .collect();
-        // What follows repeats the ids that stand in fields of their own.
-        let message = said.split(" Trace ID:").next().unwrap_or_default();
         Refusal {
-            code: text("error").unwrap_or_default(),
+            code: word("error", 64).unwrap_or_default(),
             codes,
-            message: message.trim_end().to_string(),
+            message,
             traces: traces.join(", "),
         }
     }
+}
+
+/// Whether it is a word or an id, and no sentence.
+fn is_word(text: &str, most: usize) -> bool {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+    (1..=most).contains(&text.len()) && text.chars().all(fits)
 }
 
 /// The number in `AADSTS7000215: …`.

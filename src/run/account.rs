@@ -7,7 +7,7 @@ use super::permission::Caller;
 use super::signature;
 use crate::defender::Account;
 use crate::defender::account::Written;
-use crate::splunk::conf::verify_tls;
+use crate::splunk::conf::{boolean, verify_tls};
 use crate::splunk::splunkd::{Splunkd, SplunkdError, Tls};
 use anyhow::{anyhow, bail};
 use secrecy::SecretString;
@@ -120,8 +120,20 @@ pub async fn kept(splunkd: &Splunkd, settings: &Settings, name: &str) -> anyhow:
         return Err(unknown(splunkd, name).await);
     };
     let text = |key: &str| stanza.get(key).cloned().unwrap_or_default();
-    if matches!(text("disabled").trim(), "1" | "true") {
-        bail!("account \"{name}\" is disabled in {ACCOUNTS}.conf: enable it, or name another");
+    match text("disabled").trim() {
+        "" => {}
+        word => match boolean(word) {
+            Some(false) => {}
+            Some(true) => {
+                bail!(
+                    "account \"{name}\" is disabled in {ACCOUNTS}.conf: enable it, or name another"
+                )
+            }
+            None => bail!(
+                "{ACCOUNTS}.conf [{name}] disabled: \"{}\" is neither true nor false",
+                word.chars().take(64).collect::<String>().escape_debug()
+            ),
+        },
     }
     if let Some((taken, what)) = TAKEN.into_iter().find(|(taken, _)| *taken == name) {
         bail!("no account can be called \"{taken}\": under that name {what} is kept");
@@ -213,8 +225,8 @@ async fn hidden(splunkd: &Splunkd) -> String {
 
 /// Why an account that is not there cannot be used.
 pub async fn unknown(splunkd: &Splunkd, name: &str) -> anyhow::Error {
-    let known: Vec<String> = match splunkd.conf_stanzas(ACCOUNTS).await {
-        Ok(known) => known.into_iter().map(|(name, _)| name).collect(),
+    let known = match splunkd.conf_names(ACCOUNTS).await {
+        Ok(known) => known,
         Err(error) => {
             return anyhow!(
                 "account \"{name}\" is unknown, and the others cannot be listed: {error}"

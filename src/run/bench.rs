@@ -40,9 +40,9 @@ impl Bench {
         key: Option<Key>,
     ) -> Result<Self, JobError> {
         let settings = account::settings(splunkd).await?;
-        let accounts = caller.conf_stanzas(ACCOUNTS).await?;
+        let accounts = caller.conf_names(ACCOUNTS).await?;
         Ok(Self {
-            accounts: accounts.into_iter().map(|(name, _)| name).collect(),
+            accounts: accounts.into_iter().collect(),
             max_targets: settings.max_targets()?,
             index: settings.outcome_index(),
             via,

@@ -239,6 +239,7 @@ async fn receive(
     body: Bytes,
 ) -> Result<Answer, Answer> {
     shared.admit(&headers)?;
+    let taken = json!({"index": "default", "bytes": body.len().to_string()});
     let event = Received {
         sourcetype: query.get("sourcetype").cloned().unwrap_or_default(),
         source: query.get("source").cloned().unwrap_or_default(),
@@ -249,7 +250,7 @@ async fn receive(
         .lock()
         .unwrap_or_else(PoisonError::into_inner)
         .push(event);
-    Ok((StatusCode::OK, Json(json!({}))))
+    Ok((StatusCode::OK, Json(taken)))
 }
 
 async fn search(

@@ -483,6 +483,33 @@ async fn the_road_leads_through_a_proxy_with_a_password() {
 }
 
 #[tokio::test]
+async fn a_proxy_gets_name_and_password_as_they_stand() {
+    for (user, password) in [
+        ("u", "p%41w"),
+        ("u%20", "100%"),
+        ("dom\\an na", "a/b?c#d@e:f"),
+        ("us@er", "%%25+&=;"),
+        ("schlüssel", "🔑 ~\"'"),
+        ("u", ""),
+    ] {
+        let server = Counterpart::api(|_, _| reply(200, &[], "fine")).await;
+        let tunnels = Tunnels::start(Some((user, password))).await;
+        let account = Account {
+            proxy: Some(Proxy {
+                url: tunnels.url.clone(),
+                username: Some(user.to_string()),
+                password: Some(password.into()),
+                no_proxy: String::new(),
+            }),
+            ..server.secret()
+        };
+        let answer = client(&account).get("/x").await;
+        assert!(answer.is_ok(), "{user} {password}: {:?}", answer.err());
+        assert!(!tunnels.opened.lock().unwrap().is_empty());
+    }
+}
+
+#[tokio::test]
 async fn network_faults_say_what_to_do() {
     let server = Counterpart::api(|_, _| reply(200, &[], "fine")).await;
     let untrusted = Account {

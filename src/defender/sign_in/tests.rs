@@ -4,8 +4,10 @@ use super::*;
 use crate::defender::account::Proxy;
 use crate::defender::assertion::tests::PAIR;
 use crate::defender::counterpart::{Counterpart, Reply, hang_up, reply, token};
+use base64::engine::general_purpose::STANDARD;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use proptest::prelude::*;
+use serde_json::json;
 use tokio::process::Command;
 
 fn sign_in(account: &Account) -> SignIn {
@@ -134,7 +136,7 @@ async fn a_lasting_fault_is_reported_after_a_few_tries() {
     assert!(
         error
             .to_string()
-            .contains("500: no JSON: <html>Sorry</html>"),
+            .contains("500: no JSON, 18 bytes that are not quoted"),
         "{error}"
     );
     assert_eq!(error.retry(), Retry::Backoff);
@@ -147,7 +149,10 @@ async fn what_is_no_token_is_an_error_that_says_so() {
         ("{}", "holds no token"),
         (r#"{"access_token":""}"#, "cannot be used"),
         (r#"{"access_token":7}"#, "cannot be used"),
-        ("<html>Log in to the guest network</html>", "guest network"),
+        (
+            "<html>Log in to the guest network</html>",
+            "no JSON, 40 bytes",
+        ),
         ("", "an empty answer"),
     ] {
         let server = Counterpart::start(move |_, _| reply(200, &[], body)).await;
@@ -179,6 +184,84 @@ async fn no_secret_is_in_an_error_even_when_the_answer_repeats_it() {
     let shown = format!("{error} {error:?} {sign_in:?} {account:?}");
     assert!(shown.contains("*** is wrong"), "{shown}");
     assert!(!shown.contains("s3cr3t"), "{shown}");
+}
+
+/// Every form a sign-in host may repeat the credential in, wherever it can stand
+/// in an answer.
+#[tokio::test]
+async fn no_form_of_a_secret_is_in_an_error() {
+    const SECRET: &str = "s3cr3t~V\"al<u>e+/&7";
+    let plain = |text: &str| text.to_string();
+    let form = |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect();
+    let escapes = |text: &str| {
+        let units = text.encode_utf16();
+        units.map(|unit| format!("\\u{unit:04x}")).collect()
+    };
+    let html = |text: &str| quick_xml::escape::escape(text).into_owned();
+    let references = |text: &str| text.bytes().map(|c| format!("&#{c};")).collect();
+    let base64 = |text: &str| base64::engine::general_purpose::STANDARD.encode(text);
+    let basic = |text: &str| URL_SAFE_NO_PAD.encode(format!("app-1:{text}"));
+    let forms: [&(dyn Fn(&str) -> String + Sync); 7] =
+        [&plain, &form, &escapes, &html, &references, &base64, &basic];
+    let seen: Vec<String> = forms.iter().map(|form| form(SECRET)).collect();
+    for form in &seen {
+        let bodies = [
+            format!("<html>POST client_id=app-1&client_secret={form}</html>"),
+            format!("client_secret={form}"),
+            json!({"error": form, "error_description": format!("got {form}")}).to_string(),
+            json!({"error": "invalid_client", "error_description": format!("AADSTS7000215: {form}")})
+                .to_string(),
+            json!({"error": "invalid_client", "error_description": form, "trace_id": form,
+                "correlation_id": form, "message": form})
+            .to_string(),
+            format!(r#"{{"error":"x","error_description":"AADSTS1: \"{}\" "}}"#, json_escaped(form)),
+            json!({"message": format!("AADSTS1: {}", STANDARD.encode(form))}).to_string(),
+            json!({"client_secret": form}).to_string(),
+            json!([form]).to_string(),
+        ];
+        for body in bodies {
+            let answer = body.clone();
+            let server = Counterpart::start(move |_, _| reply(401, &[], answer.clone())).await;
+            let account = server.account(Auth::Secret(SECRET.into()));
+            let sign_in = sign_in(&account);
+            let error = sign_in.token(soon()).await.err().unwrap();
+            let shown = format!("{error} {error:?} {sign_in:?} {:?}", error.advice());
+            for form in &seen {
+                assert!(!shown.contains(form), "{form}: {body}\n{shown}");
+            }
+            assert!(!shown.contains(&STANDARD.encode(form)), "{body}\n{shown}");
+        }
+    }
+}
+
+fn json_escaped(text: &str) -> String {
+    let text = serde_json::to_string(text).unwrap();
+    text[1..text.len() - 1].to_string()
+}
+
+#[test]
+fn what_is_quoted_of_an_answer_is_microsofts() {
+    let echo = Echo::of([SecretString::from("hunter22")]);
+    let read = |body: &str, trusted| Refusal::read(body, &echo, trusted);
+    let entra = r#"{"error":"invalid_client","error_description":"AADSTS7000222: The keys are expired. Trace ID: t-1","trace_id":"t-1"}"#;
+    let refusal = read(entra, false);
+    assert_eq!(refusal.message, "AADSTS7000222: The keys are expired.");
+    assert_eq!(
+        (refusal.code.as_str(), refusal.codes),
+        ("invalid_client", vec![7000222])
+    );
+    assert_eq!(refusal.traces, "trace id t-1");
+    let foreign = r#"{"error":"no good","error_description":"Sign in at http://x"}"#;
+    let refusal = read(foreign, false);
+    assert_eq!(refusal.code, "");
+    assert!(!refusal.message.contains("http"), "{}", refusal.message);
+    assert_eq!(read(foreign, true).message, "Sign in at http://x");
+    // Its number stays, for the advice.
+    let repeated =
+        r#"{"error":"invalid_client","error_description":"AADSTS7000215: hunter%32%32"}"#;
+    let refusal = read(repeated, true);
+    assert_eq!(refusal.codes, [7000215]);
+    assert_eq!(refusal.message, NOT_QUOTED);
 }
 
 fn certificate(server: &Counterpart) -> Account {
@@ -422,7 +505,7 @@ fn an_answer_that_holds_a_token_is_never_quoted() {
         "access_token=eyJ.secret&expires_in=3599",
         "\u{feff}{\"access_token\":\"eyJ.secret\"",
     ] {
-        let refusal = Refusal::read(body);
+        let refusal = Refusal::read(body, &Echo::default(), true);
         assert!(!refusal.message.contains("secret"), "{}", refusal.message);
     }
 }
@@ -430,8 +513,10 @@ fn an_answer_that_holds_a_token_is_never_quoted() {
 proptest! {
     #[test]
     fn no_answer_makes_reading_it_fall(body in r#"[\{\}\[\]":,a-zA-Z0-9_\\ ]{0,80}|.{0,80}"#, code in any::<u64>()) {
-        Refusal::read(&body);
-        let known = Refusal::read(&format!(r#"{{"error_codes":[{code},"x",-1],"error_description":"AADSTS{code}"}}"#));
+        let echo = Echo::of([SecretString::from("s3cr3t-Value")]);
+        Refusal::read(&body, &echo, true);
+        let known = format!(r#"{{"error_codes":[{code},"x",-1],"error_description":"AADSTS{code}"}}"#);
+        let known = Refusal::read(&known, &echo, false);
         prop_assert_eq!(known.codes.first().copied(), u32::try_from(code).ok());
         roles(&body.into());
     }

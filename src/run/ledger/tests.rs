@@ -30,8 +30,8 @@ impl Receiver {
             }
             async move {
                 match taken {
-                    true => StatusCode::OK,
-                    false => StatusCode::FORBIDDEN,
+                    true => (StatusCode::OK, r#"{"index":"default","bytes":"7"}"#),
+                    false => (StatusCode::FORBIDDEN, ""),
                 }
             }
         });

@@ -121,7 +121,7 @@ fn answer_of_splunkd(key: &str, path: &str) -> (StatusCode, axum::Json<Value>) {
         ),
         (_, BUSY) => refusal(503),
         (_, CROWDED) => refusal(429),
-        ("/services/receivers/simple", SYSTEM) => (200, json!({})),
+        ("/services/receivers/simple", SYSTEM) => (200, json!({"index": "default", "bytes": "7"})),
         (path, _) if path.strip_prefix(conf) == Some("settings") => (404, json!({})),
         // Without a tenant id it cannot be used, so that nothing leaves this machine.
         (path, _) if path.starts_with(conf) => entry("contoso", json!({"auth": "secret"})),

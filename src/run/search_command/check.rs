@@ -45,10 +45,7 @@ impl Wish {
             let points = examination::splunkd(&splunkd).await;
             let names = match &self.account {
                 Some(name) => vec![name.clone()],
-                None => {
-                    let stanzas = splunkd.conf_stanzas(account::ACCOUNTS).await?;
-                    stanzas.into_iter().map(|(name, _)| name).collect()
-                }
+                None => splunkd.conf_names(account::ACCOUNTS).await?,
             };
             anyhow::Ok((points, names))
         };

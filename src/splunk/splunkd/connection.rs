@@ -4,12 +4,23 @@
 use super::SplunkdError;
 use reqwest::{Client, Url};
 use std::error::Error;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use tokio_rustls::rustls;
+use tokio_rustls::rustls::{self, AlertDescription, CertificateError};
+use url::Host;
 
-/// The longest one call may take.
-const CALL: Duration = Duration::from_secs(15);
+/// Time to connect, TLS included.
+const CONNECT: Duration = Duration::from_secs(10);
+/// Time for one answer: an overloaded search head takes 20 s and more. Who is
+/// less patient waits less, but never less than the first.
+const ANSWER: [Duration; 2] = [Duration::from_secs(15), Duration::from_secs(25)];
+
+/// How long one answer is waited for.
+pub(super) fn answer_within(patience: Duration) -> Duration {
+    let [least, most] = ANSWER;
+    patience.clamp(least, most)
+}
 
 /// How splunkd's certificate is taken.
 #[derive(Debug, Clone, Default)]
@@ -35,17 +46,47 @@ impl Tls {
 /// The address, if a session key may be sent there.
 pub(super) fn address(server_uri: &str) -> Result<Url, SplunkdError> {
     let refuse = |why| SplunkdError::Address {
-        uri: server_uri.chars().take(200).collect(),
+        uri: shown(server_uri),
         why,
     };
-    let url = Url::parse(server_uri).map_err(|_| refuse("it is no URL"))?;
+    let mut url = Url::parse(server_uri).map_err(|_| refuse("it is no URL"))?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(refuse("a user name or password does not belong in it"));
+    }
     match url.scheme() {
-        "https" => Ok(url),
-        "http" if is_loopback(&url) => Ok(url),
-        "http" => Err(refuse(
-            "over plain http the session key would leave this machine readable to others",
-        )),
-        _ => Err(refuse("it must begin with https://")),
+        "https" => {}
+        "http" if is_this_machine(&url) => {}
+        "http" => {
+            return Err(refuse(
+                "over plain http the session key would leave this machine readable to others",
+            ));
+        }
+        _ => return Err(refuse("it must begin with https://")),
+    }
+    // Where splunkd listens everywhere, it listens on loopback; not every
+    // system takes the address that means everywhere for one to connect to.
+    let loopback: Option<IpAddr> = match url.host() {
+        Some(Host::Ipv4(ip)) if ip.is_unspecified() => Some(Ipv4Addr::LOCALHOST.into()),
+        Some(Host::Ipv6(ip)) if ip.is_unspecified() => Some(Ipv6Addr::LOCALHOST.into()),
+        _ => None,
+    };
+    if let Some(ip) = loopback {
+        url.set_ip_host(ip).map_err(|()| refuse("it is no URL"))?;
+    }
+    // Else what is joined to it takes the place of its last part.
+    if !url.path().ends_with('/') {
+        let path = format!("{}/", url.path());
+        url.set_path(&path);
+    }
+    Ok(url)
+}
+
+/// An address as a message may show it: it may be anybody's, with a password in it.
+fn shown(uri: &str) -> String {
+    let short: String = uri.chars().take(200).collect();
+    match uri.rsplit_once('@') {
+        Some((_, host)) => format!("…@{}", host.chars().take(200).collect::<String>()),
+        None => short,
     }
 }
 
@@ -54,8 +95,8 @@ pub(super) fn client(base: &Url, tls: &Tls) -> Result<Client, SplunkdError> {
         .no_proxy()
         .http1_only()
         .redirect(reqwest::redirect::Policy::none())
-        .timeout(CALL);
-    if is_loopback(base) && !tls.verify {
+        .connect_timeout(CONNECT);
+    if !tls.verify && is_this_machine(base) {
         // No trust store is read on this path: it is part of every poll.
         builder = builder.tls_danger_accept_invalid_certs(true);
     } else if let Some(file) = tls.ca_file.as_deref().filter(|file| file.exists()) {
@@ -66,13 +107,37 @@ pub(super) fn client(base: &Url, tls: &Tls) -> Result<Client, SplunkdError> {
         .map_err(|error| SplunkdError::Client(chain(&error)))
 }
 
-pub(super) fn is_loopback(url: &Url) -> bool {
+/// Whether what is sent there stays on this machine. splunkd may be bound to
+/// one of its other addresses (`SPLUNK_BINDIP`). Names count only if they cannot
+/// be made to lead elsewhere.
+pub(super) fn is_this_machine(url: &Url) -> bool {
     match url.host() {
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        Some(url::Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
+        Some(Host::Ipv4(ip)) => is_own(ip.into()),
+        Some(Host::Ipv6(ip)) => is_own(ip.into()),
+        Some(Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
         None => false,
     }
+}
+
+fn is_own(ip: IpAddr) -> bool {
+    let ip = ip.to_canonical();
+    ip.is_loopback() || ip.is_unspecified() || is_assigned(ip)
+}
+
+/// Whether it is an address of this machine: only then a packet to it would
+/// bear it as its source as well. Nothing is sent. That it can be bound to
+/// would prove less (`net.ipv4.ip_nonlocal_bind`).
+fn is_assigned(ip: IpAddr) -> bool {
+    let any: IpAddr = match ip {
+        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let source = UdpSocket::bind((any, 0)).and_then(|socket| {
+        // Any port but 0: none is reached.
+        socket.connect((ip, 9))?;
+        socket.local_addr()
+    });
+    source.is_ok_and(|source| source.ip() == ip)
 }
 
 fn certificates(file: &Path) -> Result<Vec<reqwest::Certificate>, SplunkdError> {
@@ -91,10 +156,43 @@ pub(super) fn was_refused(error: &(dyn Error + 'static)) -> bool {
         .any(|error| error.kind() == std::io::ErrorKind::ConnectionRefused)
 }
 
-/// Whether splunkd's certificate is why it failed.
-pub(super) fn failed_verification(error: &(dyn Error + 'static)) -> bool {
-    causes(error).any(is_certificate)
+/// What TLS failed at, where asking again would not help.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lasting {
+    Certificate,
+    Sha1,
+    /// splunkd wanted something of us that we do not have.
+    Handshake,
 }
+
+pub(super) fn lasting(error: &(dyn Error + 'static)) -> Option<Lasting> {
+    causes(error).find_map(tls).and_then(judged)
+}
+
+fn judged(error: &rustls::Error) -> Option<Lasting> {
+    use AlertDescription as Alert;
+    match error {
+        rustls::Error::InvalidCertificate(
+            CertificateError::UnsupportedSignatureAlgorithmContext {
+                signature_algorithm_id,
+                ..
+            },
+        ) if SHA1.contains(&signature_algorithm_id.as_slice()) => Some(Lasting::Sha1),
+        rustls::Error::InvalidCertificate(_) => Some(Lasting::Certificate),
+        rustls::Error::AlertReceived(
+            Alert::CertificateRequired | Alert::HandshakeFailure | Alert::ProtocolVersion,
+        ) => Some(Lasting::Handshake),
+        _ => None,
+    }
+}
+
+/// sha1WithRSAEncryption and ecdsa-with-SHA1, as certificates name them.
+const SHA1: [&[u8]; 2] = [
+    &[
+        0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x05,
+    ],
+    &[0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x01],
+];
 
 /// An error with all its causes, in one line.
 pub(super) fn chain(error: &(dyn Error + 'static)) -> String {
@@ -107,7 +205,7 @@ fn causes<'e>(error: &'e (dyn Error + 'static)) -> impl Iterator<Item = &'e (dyn
 }
 
 /// An I/O error hides the one it wraps from `source()`, and may wrap another.
-fn is_certificate(error: &(dyn Error + 'static)) -> bool {
+fn tls<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e rustls::Error> {
     let mut error = error;
     while let Some(inner) = error
         .downcast_ref::<std::io::Error>()
@@ -115,8 +213,5 @@ fn is_certificate(error: &(dyn Error + 'static)) -> bool {
     {
         error = inner;
     }
-    matches!(
-        error.downcast_ref::<rustls::Error>(),
-        Some(rustls::Error::InvalidCertificate(_))
-    )
+    error.downcast_ref()
 }

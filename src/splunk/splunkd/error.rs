@@ -17,7 +17,23 @@ pub enum SplunkdError {
     )]
     Unreachable { uri: String, cause: String },
     #[error(
-        "splunkd at {uri} shows a certificate that cannot be verified ({cause}): put the certificate of the CA that signed it into $SPLUNK_HOME/etc/auth/cacert.pem or the system's trust store; it must name the host"
+        "splunkd at {uri} did not answer within {seconds} s when asked to {what}: it is overloaded or hangs; look at this host's load and at splunkd.log, then try again"
+    )]
+    Slow {
+        uri: String,
+        what: String,
+        seconds: u64,
+    },
+    #[error(
+        "splunkd at {uri} refuses the TLS handshake ({cause}): where server.conf [sslConfig] has requireClientCert = true, set it to false, since this app has no client certificate to show; else no TLS version or cipher suite is common to both (sslVersions, cipherSuite)"
+    )]
+    Handshake { uri: String, cause: String },
+    #[error(
+        "splunkd at {uri} shows a certificate that is signed with SHA-1, or comes from a CA that is; it is refused: replace it by one signed with SHA-256 or better"
+    )]
+    Sha1 { uri: String },
+    #[error(
+        "splunkd at {uri} shows a certificate that cannot be verified ({cause}): it must name the host (subjectAltName; Splunk's own default names none), and the CA that signed it must stand in $SPLUNK_HOME/etc/auth/cacert.pem or the system's trust store; an address of this machine needs neither while [splunkd] verify_tls is false"
     )]
     Certificate { uri: String, cause: String },
     #[error(
@@ -32,7 +48,7 @@ pub enum SplunkdError {
     },
     #[error("splunkd is still not ready (HTTP 503) to {what}{said}: try again in a minute")]
     NotReady { what: String, said: String },
-    #[error("splunkd refused to {what} (HTTP {status}){said}")]
+    #[error("splunkd {} to {what} (HTTP {status}){said}{}", verb(*status), next(*status))]
     Refused {
         what: String,
         status: u16,
@@ -42,6 +58,14 @@ pub enum SplunkdError {
         "splunkd answered the call to {what} with something this version does not understand: {why}"
     )]
     Unintelligible { what: String, why: &'static str },
+    #[error(
+        "splunkd gives {key} of {what} as a list where one value belongs: nothing is guessed; write the key once, with one value"
+    )]
+    NoOneValue { what: String, key: String },
+    #[error(
+        "splunkd cannot decrypt the secret of `{user}`: it was encrypted with another splunk.secret, as in a copied passwords.conf; store the secret again on this instance"
+    )]
+    Undecryptable { user: String },
     #[error(
         "splunkd hides the secret of `{user}`: `view_cleartext_allowlist` in limits.conf [storage_passwords_masking] must hold the address this is run from"
     )]
@@ -99,6 +123,25 @@ impl SplunkdError {
 
     /// Whether the same call may go well a little later.
     pub fn passing(&self) -> bool {
-        matches!(self, Self::Unreachable { .. } | Self::NotReady { .. })
+        match self {
+            Self::Unreachable { .. } | Self::Slow { .. } | Self::NotReady { .. } => true,
+            Self::Refused { status, .. } => matches!(status, 429 | 500 | 502 | 504),
+            _ => false,
+        }
+    }
+}
+
+/// From 500 on it is splunkd that failed, not the call.
+const fn verb(status: u16) -> &'static str {
+    match status {
+        500.. => "failed",
+        _ => "refused",
+    }
+}
+
+const fn next(status: u16) -> &'static str {
+    match status {
+        500.. => "; splunkd.log says why, a later try may go well",
+        _ => "",
     }
 }

@@ -20,12 +20,14 @@ use super::NAME;
 use answer::{Answer, Entry, said};
 use backon::{ExponentialBuilder, Retryable};
 use bytes::Bytes;
+use connection::Lasting;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use reqwest::{Client, Method, StatusCode, Url};
 use secrecy::{ExposeSecret, SecretString};
 use std::collections::BTreeMap;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// Everything but what RFC 3986 calls unreserved: splunkd takes `/` and `:`
 /// inside a name only when they are encoded.
@@ -36,6 +38,9 @@ const OUTSIDE_SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'~');
 /// Pieces of 255 bytes each: far more than a key and its chain need.
 const MOST_PIECES: usize = 256;
+
+/// How often a call that only reads is repeated where splunkd failed at it (500).
+const FEW_TIMES: u32 = 3;
 
 const ASK_FOR_ROLE: &str = "ask an administrator for a role that may";
 const READ_CONF: &str = "a role of this user needs read access to the app Defender Bridge";
@@ -96,6 +101,8 @@ pub struct Splunkd {
     base: Url,
     session_key: SecretString,
     patience: Duration,
+    /// How long one answer may take, where a call does not say.
+    wait: Duration,
 }
 
 /// One call: what it is for, in words, and what it takes.
@@ -127,11 +134,17 @@ impl<'c> Call<'c> {
             within: None,
         }
     }
+
+    /// Whether it changes nothing, so that it may be made twice.
+    fn reads(&self) -> bool {
+        self.method == Method::GET
+    }
 }
 
 impl Splunkd {
-    /// Nothing is asked yet. `patience` bounds the time spent waiting for a
-    /// splunkd that refuses connections or is not ready (503).
+    /// Nothing is asked yet. `patience` bounds the time in which a splunkd is
+    /// asked again that refuses connections, is not ready (503) or, where
+    /// nothing is changed, fails or gives no answer.
     pub fn new(
         server_uri: &str,
         session_key: SecretString,
@@ -144,6 +157,7 @@ impl Splunkd {
             base,
             session_key,
             patience,
+            wait: connection::answer_within(patience),
         })
     }
 
@@ -159,11 +173,12 @@ impl Splunkd {
         let path = format!("{}/{}", conf_path(name), segment(stanza));
         let what = format!("read stanza [{stanza}] of {name}.conf");
         let entries = self.entries(Call::get(path, what, READ_CONF)).await?;
-        Ok(entries
+        entries
             .into_iter()
             .flatten()
             .find(|entry| entry.name == stanza)
-            .map(|entry| entry.settings()))
+            .map(|entry| settings(name, &entry))
+            .transpose()
     }
 
     /// All stanzas of the app's `<name>.conf`.
@@ -171,14 +186,24 @@ impl Splunkd {
         &self,
         name: &str,
     ) -> Result<Vec<(String, BTreeMap<String, String>)>, SplunkdError> {
+        let entries = self.conf_entries(name).await?;
+        entries
+            .iter()
+            .map(|entry| Ok((entry.name.clone(), settings(name, entry)?)))
+            .collect()
+    }
+
+    /// The names of all stanzas of the app's `<name>.conf`.
+    pub async fn conf_names(&self, name: &str) -> Result<Vec<String>, SplunkdError> {
+        let entries = self.conf_entries(name).await?;
+        Ok(entries.into_iter().map(|entry| entry.name).collect())
+    }
+
+    async fn conf_entries(&self, name: &str) -> Result<Vec<Entry>, SplunkdError> {
         let mut call = Call::get(conf_path(name), format!("read {name}.conf"), READ_CONF);
         // Without it splunkd stops at 30.
         call.query.push(("count", "-1"));
-        let entries = self.entries(call).await?.unwrap_or_default();
-        Ok(entries
-            .into_iter()
-            .map(|entry| (entry.name.clone(), entry.settings()))
-            .collect())
+        Ok(self.entries(call).await?.unwrap_or_default())
     }
 
     /// The secret kept for `user` in the app's realm; none if there is none.
@@ -203,7 +228,7 @@ impl Splunkd {
     async fn stored(&self, user: &str) -> Result<Option<SecretString>, SplunkdError> {
         let path = format!(
             "servicesNS/nobody/{NAME}/storage/passwords/{}",
-            segment(&format!("{NAME}:{user}:"))
+            segment(&format!("{NAME}:{}:", escaped(user)))
         );
         let what = format!("read the secret of `{user}`");
         let entries = self.entries(Call::get(path, what, READ_SECRETS)).await?;
@@ -211,14 +236,17 @@ impl Splunkd {
             let is = |key, expected| entry.text(key).is_none_or(|found| found == expected);
             is("realm", NAME) && is("username", user)
         };
-        let Some(entry) = entries.into_iter().flatten().find(mine) else {
+        let found: Vec<Entry> = entries.into_iter().flatten().filter(mine).collect();
+        // Another app may have stored one under the same names for everybody.
+        let own = found.iter().find(|entry| entry.is_of_this_app());
+        let Some(entry) = own.or(found.first()) else {
             return Ok(None);
         };
+        let user = user.to_owned();
         match entry.text("clear_password") {
+            Some(secret) if secret.is_empty() => Err(SplunkdError::Undecryptable { user }),
             Some(secret) if secret.bytes().any(|byte| byte != b'*') => Ok(Some(secret.into())),
-            _ => Err(SplunkdError::Masked {
-                user: user.to_owned(),
-            }),
+            _ => Err(SplunkdError::Masked { user }),
         }
     }
 
@@ -278,23 +306,32 @@ impl Splunkd {
         })
     }
 
-    /// Sends one event.
+    /// Sends one event; well only where splunkd itself says that it took it.
     pub async fn receive(&self, to: Addressing<'_>, body: Bytes) -> Result<(), SplunkdError> {
         let mut query = vec![("sourcetype", to.sourcetype), ("source", to.source)];
         query.extend(to.index.map(|index| ("index", index)));
         query.extend(to.host.map(|host| ("host", host)));
-        self.done(Call {
-            what: "take an event".to_owned(),
-            advice: SEND_EVENTS,
-            method: Method::POST,
-            path: "services/receivers/simple".to_owned(),
-            query,
-            form: Vec::new(),
-            body: Some(body),
-            json: None,
-            within: None,
-        })
-        .await
+        const WHAT: &str = "take an event";
+        let answer = self
+            .done(Call {
+                what: WHAT.to_owned(),
+                advice: SEND_EVENTS,
+                method: Method::POST,
+                path: "services/receivers/simple".to_owned(),
+                query,
+                form: Vec::new(),
+                body: Some(body),
+                json: None,
+                within: None,
+            })
+            .await?;
+        // Not quoted: whoever answered may not be splunkd.
+        answer::took_event(&answer)
+            .then_some(())
+            .ok_or(SplunkdError::Unintelligible {
+                what: WHAT.to_owned(),
+                why: "it is not splunkd's word that the event was taken",
+            })
     }
 
     /// Shows a message to everybody in Splunk Web; one of the same name is replaced.
@@ -321,15 +358,16 @@ impl Splunkd {
             within: None,
         })
         .await
+        .map(drop)
     }
 
-    async fn done(&self, call: Call<'_>) -> Result<(), SplunkdError> {
+    async fn done(&self, call: Call<'_>) -> Result<Bytes, SplunkdError> {
         let missing = SplunkdError::Refused {
             what: call.what.clone(),
             status: StatusCode::NOT_FOUND.as_u16(),
             said: String::new(),
         };
-        self.ask(call).await?.map(drop).ok_or(missing)
+        self.ask(call).await?.ok_or(missing)
     }
 
     async fn only(&self, path: &str, what: &str) -> Result<Entry, SplunkdError> {
@@ -364,10 +402,19 @@ impl Splunkd {
             .without_max_times()
             .with_total_delay(Some(self.patience))
             .with_jitter();
+        let begun = Instant::now();
+        let mut failed = 0_u32;
         let attempt = async || self.ask_once(&call).await;
         attempt
             .retry(pauses)
-            .when(|failure| failure.again)
+            .when(|failure| match failure.again {
+                Again::Never => false,
+                Again::Soon => begun.elapsed() < self.patience,
+                Again::FewTimes => {
+                    failed += 1;
+                    failed <= FEW_TIMES && begun.elapsed() < self.patience
+                }
+            })
             .await
             .map_err(|failure| failure.error)
     }
@@ -390,15 +437,12 @@ impl Splunkd {
                 .header(CONTENT_TYPE, "application/json")
                 .body(json.clone());
         }
-        if let Some(within) = call.within {
-            request = request.timeout(within);
-        }
-        let sent = request.send().await;
-        let answer = sent.map_err(|error| self.failed(&call.method, error))?;
+        let sent = request.timeout(self.waits(call)).send().await;
+        let answer = sent.map_err(|error| self.failed(call, error))?;
         let status = answer.status();
         let body = answer::body(answer)
             .await
-            .map_err(|error| self.failed(&call.method, error))?;
+            .map_err(|error| self.failed(call, error))?;
         if status.is_success() {
             return Ok(Some(body));
         }
@@ -408,10 +452,15 @@ impl Splunkd {
         let what = call.what.clone();
         let said = said(&body, self.session_key.expose_secret());
         Err(Failure {
-            again: matches!(
-                status,
-                StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS
-            ),
+            again: match status {
+                StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => Again::Soon,
+                StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT if call.reads() => {
+                    Again::Soon
+                }
+                // A handler that is broken stays so.
+                StatusCode::INTERNAL_SERVER_ERROR if call.reads() => Again::FewTimes,
+                _ => Again::Never,
+            },
             error: match status {
                 StatusCode::UNAUTHORIZED => SplunkdError::SessionEnded { what },
                 StatusCode::FORBIDDEN => SplunkdError::Forbidden {
@@ -445,39 +494,75 @@ impl Splunkd {
         Ok(value)
     }
 
-    fn failed(&self, method: &Method, error: reqwest::Error) -> Failure {
+    fn failed(&self, call: &Call<'_>, error: reqwest::Error) -> Failure {
         // URLs may name stanzas, never secrets, but they say nothing the call's own words do not.
         let error = error.without_url();
         let uri = self.base.origin().ascii_serialization();
         let cause = connection::chain(&error);
-        let unverified = connection::failed_verification(&error);
-        // A splunkd that stops or starts breaks connections off.
-        let reads = *method == Method::GET && !error.is_timeout() && !unverified;
-        Failure {
-            again: connection::was_refused(&error) || reads,
-            error: if unverified {
-                SplunkdError::Certificate { uri, cause }
-            } else {
-                SplunkdError::Unreachable { uri, cause }
-            },
+        if let Some(lasting) = connection::lasting(&error) {
+            return Failure::from(match lasting {
+                Lasting::Certificate => SplunkdError::Certificate { uri, cause },
+                Lasting::Sha1 => SplunkdError::Sha1 { uri },
+                Lasting::Handshake => SplunkdError::Handshake { uri, cause },
+            });
         }
+        // A splunkd that stops or starts breaks connections off.
+        let again = match call.reads() || connection::was_refused(&error) {
+            true => Again::Soon,
+            false => Again::Never,
+        };
+        let error = match error.is_timeout() && !error.is_connect() {
+            true => SplunkdError::Slow {
+                uri,
+                what: call.what.clone(),
+                seconds: self.waits(call).as_secs(),
+            },
+            false => SplunkdError::Unreachable { uri, cause },
+        };
+        Failure { error, again }
+    }
+
+    fn waits(&self, call: &Call<'_>) -> Duration {
+        call.within.unwrap_or(self.wait)
     }
 }
 
 #[derive(Debug)]
 struct Failure {
     error: SplunkdError,
-    /// Refused before anything was taken, so that it can be repeated.
-    again: bool,
+    again: Again,
+}
+
+/// Whether the same call is made again: nothing was taken by then, or nothing
+/// is changed by taking it twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Again {
+    Never,
+    Soon,
+    FewTimes,
 }
 
 impl From<SplunkdError> for Failure {
     fn from(error: SplunkdError) -> Self {
         Self {
             error,
-            again: false,
+            again: Again::Never,
         }
     }
+}
+
+/// A stanza of `<conf>.conf`, each key with its one value.
+fn settings(conf: &str, entry: &Entry) -> Result<BTreeMap<String, String>, SplunkdError> {
+    let refuse = |key| SplunkdError::NoOneValue {
+        what: format!("stanza [{}] of {conf}.conf", entry.name),
+        key,
+    };
+    entry.settings().map_err(refuse)
+}
+
+/// A part of a stored secret's name, as splunkd writes it there.
+fn escaped(part: &str) -> String {
+    part.replace('\\', "\\\\").replace(':', "\\:")
 }
 
 fn conf_path(name: &str) -> String {

@@ -1,8 +1,10 @@
 //! A search of the caller's own, begun and ended in one call (`exec_mode=oneshot`).
 
 use super::super::NAME;
+use super::answer::{Message, quoted};
 use super::{Call, Splunkd, SplunkdError, segment};
 use reqwest::Method;
+use secrecy::ExposeSecret;
 use serde::Deserialize;
 use std::time::Duration;
 
@@ -37,10 +39,13 @@ pub struct Events {
     pub warnings: Vec<String>,
 }
 
+/// Most of splunkd's words about one search that are told.
+const MOST_WARNINGS: usize = 10;
+
 #[derive(Deserialize)]
 struct Answer {
-    #[serde(default)]
-    results: Vec<Found>,
+    /// None where the search did not come to its results.
+    results: Option<Vec<Found>>,
     #[serde(default)]
     messages: Vec<Message>,
 }
@@ -49,14 +54,6 @@ struct Answer {
 struct Found {
     #[serde(rename = "_raw")]
     raw: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Message {
-    #[serde(rename = "type", default)]
-    kind: String,
-    #[serde(default)]
-    text: String,
 }
 
 impl Splunkd {
@@ -96,24 +93,25 @@ impl Splunkd {
                 what: search.what.to_owned(),
                 why: "it is no list of results",
             })?;
-        let mut events = Events {
+        let ended = |message: &Message| {
+            message.is_fatal() || (message.is_error() && answer.results.is_none())
+        };
+        if answer.messages.iter().any(ended) {
+            let said = quoted(&answer.messages, self.session_key.expose_secret());
+            return Err(refused(200, said));
+        }
+        // An error beside results is some other app's broken lookup as often as
+        // a peer that did not answer: both are told, neither ends the search.
+        let told = |message: &&Message| message.is_error() || message.is_warning();
+        let warnings = answer.messages.iter().filter(told).map(Message::words);
+        Ok(Events {
+            warnings: warnings.take(MOST_WARNINGS).collect(),
             raw: answer
                 .results
+                .unwrap_or_default()
                 .into_iter()
                 .filter_map(|found| found.raw)
                 .collect(),
-            warnings: Vec::new(),
-        };
-        for Message { kind, text } in answer.messages {
-            match kind.as_str() {
-                "FATAL" | "ERROR" => {
-                    let short: String = text.chars().take(300).collect();
-                    return Err(refused(200, format!(", saying \"{short}\"")));
-                }
-                "WARN" => events.warnings.push(text),
-                _ => {}
-            }
-        }
-        Ok(events)
+        })
     }
 }

@@ -1,4 +1,4 @@
-use super::connection::is_loopback;
+use super::connection::is_this_machine;
 use super::*;
 use axum::Router;
 use axum::body::to_bytes;
@@ -241,6 +241,90 @@ async fn a_long_secret_is_joined_from_its_pieces_in_order() {
 }
 
 #[tokio::test]
+async fn a_secret_is_asked_for_under_the_name_splunkd_gives_it() {
+    for (user, name) in [
+        ("a:b", r"defender_bridge:a\:b:"),
+        (r"a\b", r"defender_bridge:a\\b:"),
+        (r"\:a", r"defender_bridge:\\\:a:"),
+        (":", r"defender_bridge:\::"),
+        ("a/b %", "defender_bridge:a/b %:"),
+    ] {
+        let splunkd = Counterpart::start(move |path| {
+            let asked = path.rsplit('/').next().unwrap();
+            let asked = percent_encoding::percent_decode_str(asked).decode_utf8();
+            match asked.unwrap() == name {
+                true => entry(name, json!({"username": user, "clear_password": SECRET})),
+                false => refusal(404, "Could not find object"),
+            }
+        })
+        .await;
+        let secret = splunkd.client().password(user).await.unwrap();
+        assert_eq!(secret.unwrap().expose_secret(), SECRET, "{user}");
+    }
+}
+
+#[tokio::test]
+async fn the_secret_of_this_app_wins_over_another_apps_of_the_same_name() {
+    let stored = |app: &str, value: &str| {
+        json!({"name": "defender_bridge:contoso:", "acl": {"app": app},
+            "content": {"realm": "defender_bridge", "username": "contoso", "clear_password": value}})
+    };
+    for (entries, expected) in [
+        (
+            json!([
+                stored("search", "theirs"),
+                stored("defender_bridge", "ours")
+            ]),
+            "ours",
+        ),
+        (
+            json!([
+                stored("defender_bridge", "ours"),
+                stored("search", "theirs")
+            ]),
+            "ours",
+        ),
+        (json!([stored("search", "shared")]), "shared"),
+    ] {
+        let splunkd = Counterpart::start(move |_| (200, json!({"entry": entries}))).await;
+        let secret = splunkd.client().password("contoso").await.unwrap();
+        assert_eq!(secret.unwrap().expose_secret(), expected);
+    }
+}
+
+#[tokio::test]
+async fn a_secret_splunkd_cannot_decrypt_is_no_hidden_one() {
+    let splunkd = Counterpart::start(|_| entry("x", json!({"clear_password": ""}))).await;
+    let error = splunkd.client().password("contoso").await.unwrap_err();
+    assert!(
+        matches!(error, SplunkdError::Undecryptable { .. }),
+        "{error}"
+    );
+    assert!(error.to_string().contains("splunk.secret"), "{error}");
+}
+
+#[tokio::test]
+async fn a_list_where_a_word_belongs_refuses_the_stanza_and_no_list_of_names() {
+    let splunkd = Counterpart::start(|path| match path.ends_with("/x") {
+        true => entry("x", json!({"read_only": ["1", "0"], "n": null})),
+        false => (
+            200,
+            json!({"entry": [{"name": "x", "content": {"read_only": []}}, {"name": "y"}]}),
+        ),
+    })
+    .await;
+    let client = splunkd.client();
+    let error = client.conf("c", "x").await.unwrap_err().to_string();
+    assert!(
+        error.contains("read_only of stanza [x] of c.conf"),
+        "{error}"
+    );
+    let error = client.conf_stanzas("c").await.unwrap_err();
+    assert!(matches!(error, SplunkdError::NoOneValue { .. }), "{error}");
+    assert_eq!(client.conf_names("c").await.unwrap(), ["x", "y"]);
+}
+
+#[tokio::test]
 async fn a_hidden_secret_is_never_taken_for_one() {
     for content in [json!({"clear_password": "********"}), json!({})] {
         let splunkd = Counterpart::start(move |_| entry("x", content.clone())).await;
@@ -312,7 +396,11 @@ async fn a_splunkd_of_any_release_says_what_it_is() {
 
 #[tokio::test]
 async fn sends_an_event_and_a_message() {
-    let splunkd = Counterpart::start(|_| (201, json!({}))).await;
+    let splunkd = Counterpart::start(|path| match path {
+        "/services/messages" => entry("defender_bridge:x", json!({})),
+        _ => (200, json!({"index": "soc", "bytes": "7"})),
+    })
+    .await;
     let client = splunkd.client();
     let to = Addressing {
         index: Some("soc"),
@@ -380,6 +468,35 @@ async fn a_refusal_says_what_is_missing_and_never_a_secret() {
 }
 
 #[tokio::test]
+async fn an_event_is_taken_only_if_splunkd_says_so() {
+    for (status, answer) in [
+        (200, json!({})),
+        (200, json!([])),
+        (200, json!("<html>Sign in</html>")),
+        (204, json!({})),
+        (201, json!({"status": "success"})),
+        (
+            200,
+            json!({"messages": [{"type": "ERROR", "text": "no such index"}]}),
+        ),
+    ] {
+        let splunkd = Counterpart::start({
+            let answer = answer.clone();
+            move |_| (status, answer.clone())
+        })
+        .await;
+        let client = splunkd.client();
+        let sent = client.receive(Addressing::default(), "x".into());
+        let error = sent.await.unwrap_err();
+        assert!(
+            matches!(error, SplunkdError::Unintelligible { .. }),
+            "{error}"
+        );
+        assert_eq!(splunkd.asked().len(), 1, "{answer}: sent twice");
+    }
+}
+
+#[tokio::test]
 async fn an_answer_that_is_no_json_is_not_quoted() {
     let splunkd = Counterpart::start(|_| (200, json!({"entry": [{"name": {"x": SECRET}}]}))).await;
     let error = splunkd.client().password("x").await.unwrap_err();
@@ -405,6 +522,113 @@ async fn waits_for_a_splunkd_that_is_not_ready_yet() {
 }
 
 #[tokio::test]
+async fn a_kv_store_that_is_starting_is_waited_for() {
+    let calls = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&calls);
+    let splunkd = Counterpart::start(move |_| match count.fetch_add(1, Ordering::Relaxed) {
+        0 => refusal(503, "KV Store is initializing. Please try again later."),
+        _ => (200, json!({"index": "main", "bytes": "1"})),
+    })
+    .await;
+    let client = splunkd.client();
+    let sent = client.receive(Addressing::default(), "x".into());
+    sent.await.unwrap();
+    assert_eq!(calls.load(Ordering::Relaxed), 2);
+}
+
+#[tokio::test]
+async fn what_only_reads_is_asked_again_where_splunkd_failed_once() {
+    for status in [500, 502, 504] {
+        let failing_once = || {
+            let calls = AtomicUsize::new(0);
+            move |_: &str| match calls.fetch_add(1, Ordering::Relaxed) {
+                0 => refusal(status, "a process ended"),
+                _ => entry("x", json!({"k": "v"})),
+            }
+        };
+        let splunkd = Counterpart::start(failing_once()).await;
+        let settings = splunkd.client().conf("c", "x").await.unwrap();
+        assert_eq!(settings.unwrap()["k"], "v", "{status}");
+        assert_eq!(splunkd.asked().len(), 2);
+        // What writes is not: it may have been carried out.
+        let splunkd = Counterpart::start(failing_once()).await;
+        let error = splunkd.client().message("n", "t", Severity::Info).await;
+        let error = error.unwrap_err();
+        assert!(error.passing(), "{error}");
+        assert!(
+            error.to_string().starts_with("splunkd failed to"),
+            "{error}"
+        );
+        assert_eq!(splunkd.asked().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn what_stays_broken_is_asked_a_few_times_only() {
+    let splunkd = Counterpart::start(|_| refusal(500, "a process ended")).await;
+    let error = splunkd.client().conf("c", "x").await.unwrap_err();
+    assert!(error.to_string().contains("a process ended"), "{error}");
+    assert_eq!(splunkd.asked().len(), 4);
+}
+
+#[tokio::test]
+async fn a_slow_splunkd_is_waited_for_asked_again_and_named() {
+    // Never answers the first so many calls.
+    let stalling = async |first: usize| {
+        let calls = Arc::new(AtomicUsize::new(0));
+        let router = Router::new().fallback(move || {
+            let number = calls.fetch_add(1, Ordering::Relaxed);
+            async move {
+                if number < first {
+                    std::future::pending::<()>().await;
+                }
+                entry("s", json!({"a": "1"})).1.to_string()
+            }
+        });
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let uri = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        let mut client =
+            Splunkd::new(&uri, KEY.into(), &Tls::default(), Duration::from_secs(60)).unwrap();
+        client.wait = Duration::from_millis(300);
+        client
+    };
+    let client = stalling(2).await;
+    assert_eq!(client.conf("c", "s").await.unwrap().unwrap()["a"], "1");
+    // What writes is not asked again: it may have been carried out.
+    let client = stalling(1).await;
+    let error = client.message("n", "t", Severity::Info).await.unwrap_err();
+    assert!(matches!(error, SplunkdError::Slow { .. }), "{error}");
+    assert!(error.passing());
+    assert!(
+        error.to_string().contains("did not answer within"),
+        "{error}"
+    );
+    // Nor is anything once patience is at its end.
+    let mut client = stalling(usize::MAX).await;
+    client.patience = Duration::from_millis(100);
+    let error = client.conf("c", "s").await.unwrap_err();
+    assert!(matches!(error, SplunkdError::Slow { .. }), "{error}");
+}
+
+#[test]
+fn an_answer_may_take_as_long_as_an_overloaded_splunkd_does() {
+    let wait = |seconds| {
+        let patience = Duration::from_secs(seconds);
+        Splunkd::new(
+            "https://127.0.0.1:8089",
+            KEY.into(),
+            &Tls::default(),
+            patience,
+        )
+        .unwrap()
+        .wait
+        .as_secs()
+    };
+    assert_eq!([0, 8, 20, 30, 600].map(wait), [15, 15, 20, 25, 25]);
+}
+
+#[tokio::test]
 async fn does_not_wait_longer_than_told() {
     let splunkd = Counterpart::start(|_| refusal(503, "starting")).await;
     let client = Splunkd::new(&splunkd.uri, KEY.into(), &Tls::default(), Duration::ZERO).unwrap();
@@ -421,7 +645,7 @@ async fn a_refused_connection_is_tried_again_then_named() {
     let patience = Duration::from_millis(250);
     let client = Splunkd::new(&uri, KEY.into(), &Tls::default(), patience).unwrap();
     let call = Call::get("services/server/info".to_owned(), String::new(), "");
-    assert!(client.ask_once(&call).await.unwrap_err().again);
+    assert!(client.ask_once(&call).await.unwrap_err().again == Again::Soon);
     let error = client.conf("c", "x").await.unwrap_err();
     assert!(error.passing());
     assert!(error.to_string().contains(&uri), "{error}");
@@ -438,7 +662,7 @@ async fn a_certificate_is_verified_where_it_must_be() {
         Ok(client) => {
             let call = Call::get("services/server/info".to_owned(), String::new(), "");
             let failure = client.ask_once(&call).await.unwrap_err();
-            assert!(!failure.again);
+            assert_eq!(failure.again, Again::Never);
             assert!(
                 matches!(failure.error, SplunkdError::Certificate { .. }),
                 "{}",
@@ -484,30 +708,141 @@ fn a_ca_file_that_is_none_is_named() {
 
 #[test]
 fn only_this_machine_may_skip_verification_or_tls() {
-    let local = |uri: &str| is_loopback(&Url::parse(uri).unwrap());
+    let local = |uri: &str| is_this_machine(&Url::parse(uri).unwrap());
     for uri in [
         "https://127.0.0.1:8089",
         "https://127.9.9.9",
         "https://[::1]:8089",
         "https://LOCALHOST",
+        "https://0.0.0.0:8089",
+        "https://[::]",
+        "https://[::ffff:127.0.0.1]:8089",
+        "https://[::ffff:0.0.0.0]",
+        "https://2130706433",
     ] {
         assert!(local(uri), "{uri}");
     }
     for uri in [
         "https://sh1:8089",
         "https://localhost.example.com",
-        "https://10.0.0.1",
+        // Addresses for documentation and benchmarks: no host has them (RFC 5737, 3849, 2544).
+        "https://192.0.2.1",
+        "https://198.51.100.77:8089",
+        "https://198.18.0.1",
+        "https://[::ffff:203.0.113.9]:8089",
+        "https://[2001:db8::1]:8089",
         "https://127.0.0.1@sh1:8089",
     ] {
         assert!(!local(uri), "{uri}");
     }
     let new = |uri| Splunkd::new(uri, KEY.into(), &Tls::default(), Duration::ZERO);
     assert!(new("http://127.0.0.1:8089").is_ok());
-    for uri in ["http://sh1:8089", "ftp://127.0.0.1", "127.0.0.1:8089", ""] {
+    for uri in [
+        "http://sh1:8089",
+        "http://192.0.2.1:8089",
+        "ftp://127.0.0.1",
+        "127.0.0.1:8089",
+        "",
+    ] {
         assert!(
             matches!(new(uri), Err(SplunkdError::Address { .. })),
             "{uri}"
         );
+    }
+}
+
+/// Addresses of this machine that are not loopback, as its routing has them.
+fn addresses() -> Vec<std::net::IpAddr> {
+    let source = |any: &str, to: &str| {
+        let socket = std::net::UdpSocket::bind((any, 0)).ok()?;
+        socket.connect((to, 9)).ok()?;
+        Some(socket.local_addr().ok()?.ip())
+    };
+    let found = [source("0.0.0.0", "192.0.2.1"), source("::", "2001:db8::1")];
+    let mut found: Vec<_> = found.into_iter().flatten().collect();
+    found.retain(|ip| !ip.is_loopback());
+    found
+}
+
+#[test]
+fn an_address_this_machine_has_is_this_machine() {
+    for ip in addresses() {
+        let uri = Url::parse(&format!("https://{}", std::net::SocketAddr::new(ip, 8089))).unwrap();
+        assert!(is_this_machine(&uri), "{uri}");
+    }
+}
+
+#[tokio::test]
+async fn splunkd_is_reached_at_any_address_of_this_machine_and_path() {
+    let splunkd = Counterpart::start(|path| match path {
+        "/splunk/servicesNS/nobody/defender_bridge/configs/conf-c/s"
+        | "/servicesNS/nobody/defender_bridge/configs/conf-c/s" => entry("s", json!({"a": "1"})),
+        other => refusal(404, other),
+    })
+    .await;
+    let port = splunkd.uri.rsplit(':').next().unwrap();
+    for uri in [
+        format!("https://127.0.0.1:{port}/splunk"),
+        format!("https://127.0.0.1:{port}/splunk/"),
+        format!("https://127.0.0.1:{port}/"),
+        format!("https://[::ffff:127.0.0.1]:{port}"),
+        format!("https://0.0.0.0:{port}"),
+    ] {
+        let client =
+            Splunkd::new(&uri, KEY.into(), &Tls::default(), Duration::from_secs(20)).unwrap();
+        let stanza = client.conf("c", "s").await.unwrap();
+        assert_eq!(stanza.unwrap()["a"], "1", "{uri}");
+    }
+}
+
+#[test]
+fn no_password_in_an_address_is_used_or_shown() {
+    for uri in [
+        "https://admin:hunter2@127.0.0.1:8089",
+        "https://hunter2@sh1:8089",
+        "ftp://a:hunter2@x",
+        "//a:hunter2@x",
+    ] {
+        let error = Splunkd::new(uri, KEY.into(), &Tls::default(), Duration::ZERO).unwrap_err();
+        assert!(matches!(error, SplunkdError::Address { .. }), "{error}");
+        assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
+    }
+}
+
+#[test]
+fn what_tls_failed_at_is_told_apart() {
+    use connection::{Lasting, lasting};
+    use tokio_rustls::rustls::{AlertDescription, CertificateError, Error};
+    let signed = |id: &[u8]| {
+        Error::InvalidCertificate(CertificateError::UnsupportedSignatureAlgorithmContext {
+            signature_algorithm_id: id.to_vec(),
+            supported_algorithms: Vec::new(),
+        })
+    };
+    let md5 = [
+        0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x04,
+    ];
+    let mut sha1 = md5;
+    sha1[10] = 5;
+    for (error, expected) in [
+        (signed(&sha1), Some(Lasting::Sha1)),
+        (signed(&md5), Some(Lasting::Certificate)),
+        (
+            Error::InvalidCertificate(CertificateError::UnknownIssuer),
+            Some(Lasting::Certificate),
+        ),
+        (
+            Error::AlertReceived(AlertDescription::CertificateRequired),
+            Some(Lasting::Handshake),
+        ),
+        (
+            Error::AlertReceived(AlertDescription::HandshakeFailure),
+            Some(Lasting::Handshake),
+        ),
+        (Error::AlertReceived(AlertDescription::CloseNotify), None),
+    ] {
+        let wrapped = std::io::Error::other(std::io::Error::other(error.clone()));
+        assert_eq!(lasting(&wrapped), expected, "{error}");
     }
 }
 
@@ -578,20 +913,49 @@ async fn a_search_is_run_once_in_the_app_and_brings_its_events() {
 
 #[tokio::test]
 async fn a_search_that_ends_with_an_error_brings_no_half_of_its_events() {
+    for answer in [
+        json!({"messages": [{"type": "FATAL", "text": "It came to nothing."}], "results": [{"_raw": "{}"}]}),
+        json!({"messages": [{"type": "ERROR", "text": "It came to nothing."}]}),
+        json!({"messages": [{"type": "error", "text": "It came to nothing."}], "results": null}),
+    ] {
+        let splunkd = Counterpart::start(move |_| (200, answer.clone())).await;
+        let error = splunkd.client().search(looked_for()).await.unwrap_err();
+        assert!(error.to_string().contains("It came to nothing"), "{error}");
+        assert_eq!(splunkd.asked().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn an_error_beside_results_does_not_end_a_search_and_is_told() {
+    let lookup = "Could not load lookup=LOOKUP-hosts";
+    let partly = "The search results might be incomplete";
+    for results in [json!([{"_raw": "a"}, {"_raw": "b"}]), json!([])] {
+        let found = results.as_array().unwrap().len();
+        let splunkd = Counterpart::start(move |_| {
+            let messages = json!([
+                {"type": "ERROR", "text": lookup},
+                {"type": "INFO", "text": "fast"},
+                {"type": "WARN", "text": partly},
+            ]);
+            (200, json!({"messages": messages, "results": results}))
+        })
+        .await;
+        let events = splunkd.client().search(looked_for()).await.unwrap();
+        assert_eq!(events.raw.len(), found);
+        assert_eq!(events.warnings, [lookup, partly]);
+    }
+}
+
+#[tokio::test]
+async fn what_a_search_warns_of_stays_short() {
     let splunkd = Counterpart::start(|_| {
-        let messages = json!([{"type": "FATAL", "text": "Unknown search command 'x'."}]);
-        (
-            200,
-            json!({"messages": messages, "results": [{"_raw": "{}"}]}),
-        )
+        let message = json!({"type": "ERROR", "text": "x ".repeat(5000)});
+        let messages = vec![message; 500];
+        (200, json!({"messages": messages, "results": []}))
     })
     .await;
-    let error = splunkd.client().search(looked_for()).await.unwrap_err();
-    assert!(
-        error.to_string().contains("Unknown search command"),
-        "{error}"
-    );
-    assert_eq!(splunkd.asked().len(), 1);
+    let events = splunkd.client().search(looked_for()).await.unwrap();
+    assert!(events.warnings.concat().len() < 4000);
 }
 
 #[tokio::test]

@@ -914,7 +914,13 @@ fn route(state: &mut State, asked: &Asked) -> (u16, Value) {
                 }
                 Some(status) => said(status, "ERROR", "insufficient permission"),
                 None if asked.body.is_empty() => said(400, "ERROR", "no data"),
-                None => (200, json!({"results": []})),
+                None => (
+                    200,
+                    json!({"index": asked.parameter("index").unwrap_or("default"),
+                        "bytes": asked.body.len().to_string(), "host": "127.0.0.1",
+                        "source": asked.parameter("source"),
+                        "sourcetype": asked.parameter("sourcetype")}),
+                ),
             }
         }
         path if is_search(path) && asked.method == Method::POST => search(state, asked),
@@ -994,7 +1000,7 @@ fn passwords(state: &mut State, rest: &str, asked: &Asked) -> (u16, Value) {
     let shown = |user: &String, value: &String| {
         entry(
             &format!("{APP}:{user}:"),
-            &json!({"clear_password": value, "encr_password": "$7$x", "password": "********",
+            &json!({"clear_password": value, "encr_password": "$8$x", "password": "********",
                     "realm": APP, "username": user}),
         )
     };

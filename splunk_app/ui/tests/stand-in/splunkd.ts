@@ -305,7 +305,7 @@ export class Splunkd {
     }
 
     private receive(request: Request): Reply {
-        if (!can(request.user, 'edit_tcp')) return said(403, 'insufficient permission to access this resource');
+        if (!can(request.user, 'edit_tcp') && !can(request.user, 'edit_log_alert_event')) return said(403, 'insufficient permission to access this resource');
         this.events.push({
             time: this.now(),
             index: request.query.get('index') ?? 'main',
@@ -314,7 +314,8 @@ export class Splunkd {
             host: request.query.get('host') ?? 'sh1',
             raw: request.body.toString('utf8'),
         });
-        return { status: 200, body: {} };
+        const [index, source, sourcetype] = ['index', 'source', 'sourcetype'].map((key) => request.query.get(key) ?? 'default');
+        return { status: 200, body: { index, bytes: String(request.body.length), host: '127.0.0.1', source, sourcetype } };
     }
 
     private async rest(request: Request, path: string): Promise<Reply> {
