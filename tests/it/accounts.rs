@@ -191,10 +191,22 @@ fn through(splunkd: &Splunkd, proxy: &Proxy, user: &str, password: &str) {
 
 #[test]
 fn a_proxy_with_a_password_is_passed() {
+    for (user, password) in [
+        ("splunk", "p@ss:word/ü"),
+        ("u", "p%41w"),
+        ("dom\\us er%20", "100%+%zz?#&=\"<'> "),
+        ("soc@corp", "%25"),
+    ] {
+        passed(user, password);
+    }
+}
+
+#[track_caller]
+fn passed(user: &str, password: &str) {
     let (tenant, objects) = holding_some();
-    let proxy = Proxy::start(tenant.port(), "splunk", "p@ss:word/ü");
+    let proxy = Proxy::start(tenant.port(), user, password);
     let splunkd = Splunkd::reading(&tenant, FEED);
-    through(&splunkd, &proxy, "splunk", "p@ss:word/ü");
+    through(&splunkd, &proxy, user, password);
     Arrivals::of(&splunkd.run().well()).are_exactly(&objects);
     let asked = proxy.asked();
     assert!(!asked.is_empty());

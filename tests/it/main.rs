@@ -36,6 +36,7 @@ mod log_files;
 mod moved_input;
 mod nested_alerts;
 mod nextlink;
+mod odd_splunkd;
 mod order;
 mod page_caps;
 mod partial_answers;

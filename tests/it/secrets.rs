@@ -121,6 +121,58 @@ fn neither_secret_nor_key_nor_token_is_told_anywhere() {
     nothing_leaks(&splunkd, &tenant, &[("the client secret", CLIENT_SECRET)]);
 }
 
+/// A sign-in host that is not Microsoft's may repeat what it was sent.
+#[test]
+fn a_credential_that_the_sign_in_host_repeats_is_told_nowhere() {
+    fn escapes(text: &str) -> String {
+        let units = text.encode_utf16();
+        units.map(|unit| format!("\\u{unit:04x}")).collect()
+    }
+    fn references(text: &str) -> String {
+        text.chars()
+            .map(|c| format!("&#x{:X};", u32::from(c)))
+            .collect()
+    }
+    let mut forms = guises(CLIENT_SECRET);
+    forms.extend([escapes(CLIENT_SECRET), references(CLIENT_SECRET)]);
+    forms.push(STANDARD.encode(&forms[1]));
+    let search = Search {
+        secrets: vec![("the client secret", forms.clone())],
+    };
+    let whole = |raw: &str| STANDARD.encode(raw)[..40].to_owned();
+    for form in &forms {
+        let quoted = serde_json::to_string(form).unwrap();
+        for body in [
+            format!("<html><h1>401</h1>client_secret={form}</html>"),
+            format!(r#"{{"error":"invalid_client","error_description":{quoted}}}"#),
+            format!(
+                r#"{{"error":{quoted},"error_description":"AADSTS7000215: {}","trace_id":{quoted}}}"#,
+                &quoted[1..quoted.len() - 1]
+            ),
+        ] {
+            let tenant = Tenant::holding(FEED, recent(FEED, 1));
+            let splunkd = Splunkd::reading(&tenant, FEED);
+            splunkd.set("settings", "logging", "level", "DEBUG");
+            let answer = body.clone();
+            tenant.sign_in(move |sign_in| {
+                sign_in.says = Some(Box::new(move |_, raw| {
+                    format!("{answer}<!-- {raw} {} -->", STANDARD.encode(raw))
+                }));
+            });
+            let run = splunkd.validate();
+            search.run_is_clean(&run);
+            let raw = format!("client_id={}", crate::counterpart::signin::CLIENT_ID);
+            assert!(!run.stderr.contains(&whole(&raw)), "{}", run.stderr);
+            // The same, and nothing else.
+            tenant.sign_in(move |sign_in| {
+                sign_in.says = Some(Box::new(move |_, _| body.clone()));
+            });
+            search.run_is_clean(&splunkd.run());
+            search.traces_are_clean(&splunkd, &tenant);
+        }
+    }
+}
+
 #[test]
 fn the_password_of_the_proxy_is_told_to_the_proxy_alone() {
     let tenant = Tenant::holding(FEED, recent(FEED, 5));

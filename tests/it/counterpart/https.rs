@@ -178,6 +178,12 @@ pub fn json(code: u16, value: &serde_json::Value) -> Response<Body> {
         .unwrap()
 }
 
+pub fn text(code: u16, body: String) -> Response<Body> {
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = StatusCode::from_u16(code).unwrap();
+    response
+}
+
 /// A certificate authority and one server certificate signed by it.
 pub struct Authority {
     pub pem: String,

@@ -41,8 +41,13 @@ pub struct SignIn {
     pub client_id: String,
     pub proof: Proof,
     pub expires_in: u64,
+    /// Refuses everybody, in these words: the body, from the credential and the
+    /// raw form it was sent.
+    pub says: Option<Says>,
     tokens: Vec<Token>,
 }
+
+pub type Says = Box<dyn Fn(&str, &str) -> String + Send>;
 
 struct Token {
     text: String,
@@ -57,6 +62,7 @@ impl Default for SignIn {
             client_id: CLIENT_ID.to_owned(),
             proof: Proof::Secret(CLIENT_SECRET.to_owned()),
             expires_in: 3599,
+            says: None,
             tokens: Vec::new(),
         }
     }
@@ -143,6 +149,11 @@ impl SignIn {
                 .find(|(key, _)| key == name)
                 .map(|(_, value)| value.as_str())
         };
+        if let Some(says) = &self.says {
+            let credential = field("client_secret").or(field("client_assertion"));
+            let raw = String::from_utf8_lossy(&asked.body);
+            return Reply::text(401, says(credential.unwrap_or_default(), &raw));
+        }
         let Some(tenant) = path.strip_suffix("/oauth2/v2.0/token") else {
             return Reply::json(404, &json!({"error": "not_found"}));
         };

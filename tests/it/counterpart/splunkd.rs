@@ -54,6 +54,12 @@ struct State {
     /// Takes so many more events, then answers none.
     receivers_left: Option<usize>,
     busy: usize,
+    /// Answers so many requests with this status and body instead.
+    instead: Option<(usize, u16, String)>,
+    /// What receivers/simple says, while it takes nothing.
+    receivers_say: Option<(u16, String)>,
+    /// Messages beside the results of every search: type and text.
+    search_says: Vec<(String, String)>,
     /// The app's REST endpoint, if it is served.
     endpoint: Option<Arc<Served>>,
     /// Refuses the endpoint's next requests with these.
@@ -73,6 +79,8 @@ struct State {
 pub struct Splunkd {
     state: Arc<Mutex<State>>,
     server: Server,
+    /// Under which it is told where it listens, if not under its address.
+    host: Option<String>,
     home: tempfile::TempDir,
     inputs: Vec<(String, Vec<(String, String)>)>,
     environment: Vec<(String, String)>,
@@ -104,6 +112,7 @@ impl Splunkd {
         Self {
             state,
             server,
+            host: None,
             home,
             inputs: Vec::new(),
             environment: Vec::new(),
@@ -257,11 +266,34 @@ impl Splunkd {
         let mut state = self.state();
         state.receivers_fail = None;
         state.receivers_left = None;
+        state.receivers_say = None;
     }
 
     /// Answers 503 to so many requests, as splunkd does while it starts.
     pub fn be_busy(&self, requests: usize) {
         self.state().busy = requests;
+    }
+
+    /// Answers so many requests with this status and body.
+    pub fn answer_instead(&self, requests: usize, status: u16, body: &str) {
+        self.state().instead = Some((requests, status, body.to_owned()));
+    }
+
+    /// Something else answers in the place of receivers/simple, and takes nothing.
+    pub fn let_receivers_say(&self, status: u16, body: &str) {
+        self.state().receivers_say = Some((status, body.to_owned()));
+    }
+
+    /// Says this beside the results of every search.
+    pub fn let_searches_say(&self, kind: &str, text: &str) {
+        let said = (kind.to_owned(), text.to_owned());
+        self.state().search_says.push(said);
+    }
+
+    /// Says that it listens under this host, or below this path of it.
+    pub fn known_as(mut self, host: &str) -> Self {
+        self.host = Some(host.to_owned());
+        self
     }
 
     /// Serves the app's REST endpoint, as restmap.conf has it.
@@ -322,7 +354,10 @@ impl Splunkd {
     }
 
     pub fn url(&self) -> String {
-        format!("https://{}", self.server.address)
+        match &self.host {
+            Some(host) => format!("https://{host}:{}", self.server.address.port()),
+            None => format!("https://{}", self.server.address),
+        }
     }
 
     pub fn home(&self) -> PathBuf {
@@ -704,6 +739,11 @@ async fn answer(state: Arc<Mutex<State>>, asked: Asked) -> hyper::Response<axum:
             return std::future::pending().await;
         }
         let mut state = state.lock().unwrap();
+        if let Some((status, body)) = in_place_of_splunkd(&mut state, &asked) {
+            // Nothing was taken: for whoever counts, it is no success.
+            noted(&mut state, &asked, 599, &Value::Null);
+            return https::text(status, body);
+        }
         let (status, value) = if state.busy > 0 {
             state.busy -= 1;
             said(503, "ERROR", "This splunkd is not ready")
@@ -726,6 +766,16 @@ async fn answer(state: Arc<Mutex<State>>, asked: Asked) -> hyper::Response<axum:
 fn name_and_guid(state: &State) -> [String; 2] {
     let usual = || ["sh1", "G-1"].map(str::to_owned);
     state.named.clone().unwrap_or_else(usual)
+}
+
+/// What anything but splunkd says.
+fn in_place_of_splunkd(state: &mut State, asked: &Asked) -> Option<(u16, String)> {
+    if asked.path == "/services/receivers/simple" && state.receivers_say.is_some() {
+        return state.receivers_say.clone();
+    }
+    let (left, status, body) = state.instead.as_mut()?;
+    *left = left.checked_sub(1)?;
+    Some((*status, body.clone()))
 }
 
 fn stalls(state: &mut State, asked: &Asked) -> bool {
@@ -992,14 +1042,19 @@ fn search(state: &State, asked: &Asked) -> (u16, Value) {
         .map(|line| json!({"_raw": line, "_time": "2026-11-21T08:00:00.000+00:00"}))
         .collect();
     results.reverse();
-    let answer = json!({"preview": false, "init_offset": 0, "messages": [], "results": results});
+    let said = state.search_says.iter();
+    let messages: Vec<Value> = said
+        .map(|(kind, text)| json!({"type": kind, "text": text}))
+        .collect();
+    let answer =
+        json!({"preview": false, "init_offset": 0, "messages": messages, "results": results});
     (200, answer)
 }
 
 fn passwords(state: &mut State, rest: &str, asked: &Asked) -> (u16, Value) {
     let shown = |user: &String, value: &String| {
         entry(
-            &format!("{APP}:{user}:"),
+            &name_of(user),
             &json!({"clear_password": value, "encr_password": "$8$x", "password": "********",
                     "realm": APP, "username": user}),
         )
@@ -1026,13 +1081,20 @@ fn passwords(state: &mut State, rest: &str, asked: &Asked) -> (u16, Value) {
             .collect();
         return listed(&entries);
     }
-    let user = rest
-        .strip_prefix(&format!("{APP}:"))
-        .map(|user| user.strip_suffix(':').unwrap_or(user));
-    match user.and_then(|user| state.passwords.get_key_value(user)) {
+    // Found with and without the colon at its end.
+    let mut passwords = state.passwords.iter();
+    match passwords
+        .find(|(user, _)| name_of(user).trim_end_matches(':') == rest.trim_end_matches(':'))
+    {
         Some((user, value)) => listed(&[shown(user, value)]),
         None => said(404, "ERROR", &format!("Could not find object id={rest}")),
     }
+}
+
+/// An entry's name in storage/passwords, as Splunk's SDKs know it.
+fn name_of(user: &str) -> String {
+    let user = user.replace('\\', "\\\\").replace(':', "\\:");
+    format!("{APP}:{user}:")
 }
 
 fn conf_entries(state: &State, conf: &str, stanza: &str) -> (u16, Value) {
@@ -1041,7 +1103,7 @@ fn conf_entries(state: &State, conf: &str, stanza: &str) -> (u16, Value) {
             .iter()
             .map(|(key, value)| (key.clone(), Value::from(value.as_str())))
             .collect();
-        content.insert("disabled".into(), Value::from(false));
+        content.entry("disabled").or_insert(Value::from(false));
         content.insert("eai:acl".into(), Value::Null);
         content.insert("eai:appName".into(), Value::from(APP));
         content.insert("eai:userName".into(), Value::from("nobody"));
