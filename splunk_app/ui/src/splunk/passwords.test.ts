@@ -1,5 +1,17 @@
 import { describe, expect, test } from 'vitest';
-import { pieces } from './passwords';
+import { entryName, pieces } from './passwords';
+
+describe('the name of an entry', () => {
+    test.each([
+        ['contoso', 'defender_bridge:contoso:'],
+        ['a:b', 'defender_bridge:a\\:b:'],
+        ['a\\b', 'defender_bridge:a\\\\b:'],
+        ['\\:', 'defender_bridge:\\\\\\::'],
+        ['$& / 50%#1', 'defender_bridge:$& / 50%#1:'],
+    ])('of %s is written as splunkd writes it', (name, expected) => {
+        expect(entryName(name)).toBe(expected);
+    });
+});
 
 describe('a long secret', () => {
     test('is cut at 255 bytes and loses nothing', () => {

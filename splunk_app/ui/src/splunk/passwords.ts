@@ -12,7 +12,12 @@ const MOST_PIECES = 256;
 const STORE = `servicesNS/nobody/${APP}/storage/passwords`;
 
 function entry(name: string): string {
-    return `${STORE}/${segment(`${APP}:${name}:`)}`;
+    return `${STORE}/${segment(entryName(name))}`;
+}
+
+/** As splunkd names the entry: `\` and `:` inside a part of it are escaped. */
+export function entryName(name: string): string {
+    return `${APP}:${name.replace(/[\\:]/g, '\\$&')}:`;
 }
 
 /** Stores a secret of any length under this name, in place of what was there. */

@@ -184,14 +184,14 @@ export class Splunkd {
         const needs = request.method === 'GET' ? 'list_storage_passwords' : 'edit_storage_passwords';
         if (!can(request.user, needs)) return said(403, `You (user=${request.user.name}) do not have permission to perform this operation (requires capability: ${needs}).`);
         const entry = (name: string) => {
-            const [realm, username] = name.split(':');
-            return { name, content: { realm, username, password: '********', clear_password: this.passwords.get(name), encr_password: '$7$…' } };
+            const [realm, username] = (name.match(/(?:\\.|[^\\:])+/g) ?? []).map((part) => part.replace(/\\(.)/g, '$1'));
+            return { name, acl: { app: APP, owner: 'nobody' }, content: { realm, username, password: '********', clear_password: this.passwords.get(name), encr_password: '$8$…' } };
         };
         if (id === undefined) {
             if (request.method === 'GET') return entries([...this.passwords.keys()].map(entry));
             const [realm, name, password] = ['realm', 'name', 'password'].map((key) => request.form.get(key) ?? '');
             if (name === '' || password === '') return said(400, 'Username and password are required.');
-            const key = `${realm}:${name}:`;
+            const key = [realm, name, ''].map((part) => part!.replace(/[\\:]/g, '\\$&')).join(':');
             if (this.passwords.has(key)) return said(409, `An object with name=${key} already exists`);
             this.passwords.set(key, password!);
             return entries([entry(key)], 201);
