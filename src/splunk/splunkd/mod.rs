@@ -271,7 +271,7 @@ impl Splunkd {
         });
         match kept.await {
             Err(SplunkdError::Refused { status: 409, .. }) => Ok(()),
-            kept => kept,
+            kept => kept.map(drop),
         }
     }
 
