@@ -257,7 +257,9 @@ mod tests {
         chars.map(|c| format!("&#x{c:x};")).collect()
     }
 
-    const FORMS: [(&str, fn(&str) -> String); 11] = [
+    type Form = fn(&str) -> String;
+
+    const FORMS: [(&str, Form); 11] = [
         ("as it is", |text| text.to_string()),
         ("form", form),
         ("percent", percent),
