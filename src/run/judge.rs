@@ -1,12 +1,11 @@
 //! Who tells whether entries of the ledger are this app's own: this process,
 //! where it may read their key, else the app's REST endpoint.
 
+use super::outline;
 use super::permission::Caller;
 use super::signature::{self, Authentic, Key};
 use crate::splunk::splunkd::{Errand, Splunkd};
-use serde::de::{Deserializer, Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
-use std::fmt;
 use std::time::Duration;
 
 /// Entries the endpoint judges at once.
@@ -22,32 +21,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Question {
-    #[serde(deserialize_with = "few")]
+    #[serde(deserialize_with = "outline::at_most::<MOST, _, _>")]
     pub entries: Vec<String>,
-}
-
-/// No more than [`MOST`], and not one more in memory.
-fn few<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
-    struct Few;
-    impl<'de> Visitor<'de> for Few {
-        type Value = Vec<String>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            write!(f, "a list of {MOST} entries at most")
-        }
-
-        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<String>, A::Error> {
-            let mut all = Vec::new();
-            while let Some(one) = list.next_element()? {
-                if all.len() >= MOST {
-                    return Err(A::Error::invalid_length(MOST + 1, &self));
-                }
-                all.push(one);
-            }
-            Ok(all)
-        }
-    }
-    from.deserialize_seq(Few)
 }
 
 /// What it answers: one word for each.

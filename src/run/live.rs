@@ -3,6 +3,7 @@
 
 use super::account::Settings;
 use super::desks;
+use super::outline;
 use crate::defender::FamilyDesk;
 use crate::splunk::splunkd::Splunkd;
 use crate::triage::{self, Api, Desk, DeskError, Outcome, State, Subject, Target};
@@ -20,6 +21,7 @@ pub struct Question {
     pub subject: super::triage::Kind,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api: Option<String>,
+    #[serde(deserialize_with = "outline::at_most::<100_000, _, _>")]
     pub ids: Vec<String>,
 }
 

@@ -5,6 +5,7 @@ use super::triage::{Job, JobError, Kind};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::fmt;
+use std::marker::PhantomData;
 
 /// So many values a row may have on average.
 const VALUES: usize = 20;
@@ -52,6 +53,37 @@ impl Outline {
         }
         Ok(())
     }
+}
+
+/// A list of so many elements at most, and not one more in memory.
+///
+/// # Errors
+/// If there are more.
+pub fn at_most<'de, const MOST: usize, D, T>(from: D) -> Result<Vec<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    struct Few<const MOST: usize, T>(PhantomData<T>);
+    impl<'de, const MOST: usize, T: Deserialize<'de>> Visitor<'de> for Few<MOST, T> {
+        type Value = Vec<T>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "a list of {MOST} at most")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<T>, A::Error> {
+            let mut all = Vec::new();
+            while let Some(one) = list.next_element()? {
+                if all.len() >= MOST {
+                    return Err(A::Error::invalid_length(MOST + 1, &self));
+                }
+                all.push(one);
+            }
+            Ok(all)
+        }
+    }
+    from.deserialize_seq(Few::<MOST, T>(PhantomData))
 }
 
 /// How many rows there are, and how many values in all of them.
@@ -171,6 +203,19 @@ mod tests {
         let wide = format!("{{\"a\":[{}]}}", vec!["1"; 300_000].join(","));
         let refused = outline(&wide).bounded(10_000).unwrap_err();
         assert!(refused.is_too_much(), "{refused}");
+    }
+
+    #[test]
+    fn a_list_is_read_no_further_than_it_may_be_long() {
+        #[derive(Debug, Deserialize)]
+        struct Asked {
+            #[serde(deserialize_with = "at_most::<3, _, _>")]
+            ids: Vec<String>,
+        }
+        let read = |json: &str| serde_json::from_str::<Asked>(json);
+        assert_eq!(read(r#"{"ids":["a","b","c"]}"#).unwrap().ids.len(), 3);
+        let error = read(r#"{"ids":["a","b","c","d", no json]}"#).unwrap_err();
+        assert!(error.to_string().contains("a list of 3 at most"), "{error}");
     }
 
     fn any_json() -> impl Strategy<Value = Value> {

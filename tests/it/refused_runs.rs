@@ -141,6 +141,40 @@ fn many_rows_without_an_id_are_one_refusal_and_a_few_an_outcome_each() {
 }
 
 #[test]
+fn a_spool_that_is_full_is_said_once_however_many_outcomes_are_lost() {
+    let (_tenant, _, splunkd) = open(1);
+    let spool = splunkd.home().join("var/run/splunk/defender_bridge/spool");
+    std::fs::create_dir_all(&spool).unwrap();
+    // One that waits, and nothing but room taken behind it.
+    let waiting = spool.join("0-full.ndjson");
+    std::fs::write(&waiting, "{\"row\":1}\n").unwrap();
+    let full = std::fs::File::options().append(true).open(waiting);
+    full.unwrap().set_len(64 << 20).unwrap();
+    splunkd.fail_receivers(403);
+    let rows: Vec<Vec<String>> = (0..90).map(|row| vec![format!("../{row}")]).collect();
+    let run = closing(&splunkd, &rows, &[]);
+    assert_eq!(run.code(), Some(2));
+    assert_eq!(
+        run.stderr
+            .matches("can be neither indexed nor kept")
+            .count(),
+        1
+    );
+    assert_eq!(
+        run.stderr
+            .matches("90 outcomes of this run were neither")
+            .count(),
+        1
+    );
+    assert_eq!(
+        run.stderr.matches("\"outcome\":").count(),
+        1,
+        "{}",
+        run.stderr
+    );
+}
+
+#[test]
 fn a_results_file_that_is_gone_leaves_an_event_too() {
     let (tenant, _, splunkd) = open(1);
     let run = splunkd.alert(&Alert {

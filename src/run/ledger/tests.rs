@@ -157,6 +157,18 @@ async fn a_splunkd_that_is_gone_is_asked_once_and_nothing_is_lost() {
 }
 
 #[tokio::test]
+async fn outcomes_nobody_can_keep_are_counted_and_not_written_out_each() {
+    let no_folder = tempfile::NamedTempFile::new().unwrap();
+    let splunkd = Receiver::default().start().await;
+    let folder = Some(no_folder.path().to_owned());
+    let mut delivery = Delivery::with(&splunkd, folder, None, None);
+    for row in 1..=50 {
+        delivery.deliver(&entry(row)).await;
+    }
+    assert_eq!(delivery.lost, 50);
+}
+
+#[tokio::test]
 async fn an_input_hands_them_over_among_its_events() {
     let home = tempfile::tempdir().unwrap();
     let folder = home.path().join("spool");

@@ -190,3 +190,40 @@ impl Ledger for Answered {
         self.keep(entry).await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::triage::Kind;
+    use crate::splunk::splunkd::{Splunkd, Tls};
+    use crate::triage::State;
+
+    #[tokio::test]
+    async fn an_answer_that_grows_long_leaves_out_what_the_ledger_has() {
+        let key = "key".to_owned().into();
+        let nobody =
+            Splunkd::new("http://127.0.0.1:9", key, &Tls::default(), Duration::ZERO).unwrap();
+        let mut answered = Answered {
+            delivery: Delivery::new(&nobody, None, None),
+            outcomes: Vec::new(),
+            bytes: 0,
+            late: None,
+            begun: HashSet::new(),
+        };
+        let job = Job::new("queue", Kind::Alert, Default::default(), Vec::new());
+        let entry = Entry {
+            row: 1,
+            before: Some(State::default()),
+            ..job.refused("ann", Via::Rest, Outcome::Failed, "no")
+        };
+        answered.keep(&entry).await;
+        answered.bytes = LONG;
+        answered.keep(&entry).await;
+        let [long, short] = answered.outcomes.as_slice() else {
+            panic!("two outcomes")
+        };
+        assert!(long.get().contains("\"before\""), "{long}");
+        assert!(!short.get().contains("\"before\""), "{short}");
+        assert!(short.get().contains("\"outcome\":\"failed\""), "{short}");
+    }
+}
