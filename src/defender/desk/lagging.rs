@@ -27,8 +27,8 @@ fn millis(count: u64) -> Duration {
     Duration::from_millis(count)
 }
 
-/// A second of triage's in a millisecond.
-struct Fast(Instant);
+/// A second of triage's in so many milliseconds.
+struct Fast(Instant, u32);
 
 impl Clock for Fast {
     fn now(&self) -> jiff::Timestamp {
@@ -36,11 +36,11 @@ impl Clock for Fast {
     }
 
     fn elapsed(&self) -> Duration {
-        self.0.elapsed() * 1000
+        self.0.elapsed() * 1000 / self.1
     }
 
     async fn sleep(&self, pause: Duration) {
-        tokio::time::sleep(pause / 1000).await;
+        tokio::time::sleep(pause * self.1 / 1000).await;
     }
 }
 
@@ -53,13 +53,13 @@ impl Ledger for Pages {
     }
 }
 
-struct Office(Client);
+struct Office(Client, u32);
 
 impl Desks for Office {
     type Desk = FamilyDesk;
 
     async fn open(&self, _: &str, _: Api) -> Result<FamilyDesk, DeskFault> {
-        Ok(FamilyDesk::new(self.0.clone()).settle(millis(2)))
+        Ok(FamilyDesk::new(self.0.clone()).settle(millis(2) * self.1))
     }
 }
 
@@ -84,8 +84,10 @@ struct World {
     hidden: u32,
     /// Lists show nothing that was written.
     lists_lag: bool,
-    /// Longest lag of a read.
-    lag: u64,
+    /// Shortest lag of a read; the longest is a little less than the desk waits for.
+    least: u64,
+    /// Milliseconds that stand for a second.
+    scale: u32,
     /// What the next comments meet, before chance decides.
     next: Vec<Mishap>,
 }
@@ -121,7 +123,7 @@ impl World {
 
     /// The object as a read shows it, some time ago.
     fn shown(&mut self, id: &str, listed: bool) -> Value {
-        let lag = millis(self.rng.random_range(0..=self.lag));
+        let lag = millis(self.rng.random_range(self.least..LAG)) * self.scale;
         let never = listed && self.lists_lag;
         let object = &self.objects[id];
         let shows = |at: &Option<Instant>| at.is_none_or(|at| !never && at.elapsed() >= lag);
@@ -272,7 +274,8 @@ impl Scene {
             trouble: 0,
             hidden: 0,
             lists_lag: false,
-            lag: LAG - 1,
+            least: 0,
+            scale: 1,
             next: Vec::new(),
         }));
         let serving = Arc::clone(&world);
@@ -321,9 +324,10 @@ impl Scene {
         let client = Client::without_budget(&self.server.account(), self.family);
         client.permissions().await.unwrap();
         // Nothing that is slow here may look like an answer that is lost.
-        let office = Office(client.patience(Duration::from_secs(60)));
+        let scale = self.world.lock().unwrap().scale;
+        let office = Office(client.patience(Duration::from_secs(60)), scale);
         let mut pages = Pages::default();
-        let clock = Fast(Instant::now());
+        let clock = Fast(Instant::now(), scale);
         let mut wake = Wake::default();
         triage(&action, &rows, &office, &mut pages, &clock, &mut wake)
             .await
@@ -420,6 +424,8 @@ async fn a_comment_lost_in_each_of_many_batches_is_looked_for_with_patience_in_a
             _ => Mishap::None,
         };
         world.next = (0..100).map(lost).collect();
+        // Slow enough that the calls themselves are no patience.
+        (world.least, world.scale) = (LAG - 1, 50);
     });
     let entries = scene.run().await;
     let counts = scene.counts();
