@@ -23,7 +23,10 @@ fn an_input_that_cannot_keep_its_checkpoint_says_why_and_loses_nothing() {
     let objects = recent(feed, 40);
     let tenant = Tenant::holding(feed, objects.clone());
     for limit in [NOTHING, "ulimit -f 1"] {
-        let splunkd = Splunkd::reading(&tenant, feed).under(limit);
+        // It cannot be copied either, and goes on in its place.
+        let splunkd = Splunkd::reading(&tenant, feed)
+            .with_environment("DEFENDER_BRIDGE_IN_PLACE", "0")
+            .under(limit);
         let run = splunkd.run();
         no_signal(&run);
         let line = run.refusal().to_owned();
