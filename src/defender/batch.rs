@@ -327,6 +327,7 @@ fn missing(client: &Client) -> Error {
         advice: None,
         uncertain: true,
         lasting: false,
+        stalled: false,
     }
 }
 

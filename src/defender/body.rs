@@ -44,10 +44,11 @@ impl Reading<'_> {
                 Ok(Some(chunk)) => chunk,
                 Ok(None) => return Ok(body),
                 Err(_) if endless && is_whole(&body) => return Ok(body),
-                Err(_) => {
+                Err(error) => {
                     return Err(Error::Truncated {
                         host: self.host.to_string(),
                         got: body.len(),
+                        stalled: error.is_timeout(),
                         request_id: self.request_id.map(str::to_string),
                     });
                 }

@@ -63,6 +63,7 @@ impl Said {
             advice: Trouble::Timeout.advice(),
             uncertain: false,
             lasting: Trouble::Timeout.lasting(),
+            stalled: false,
         })
     }
 }

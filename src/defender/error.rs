@@ -41,6 +41,8 @@ pub enum Error {
         uncertain: bool,
         /// It stays so until somebody changes a setting.
         lasting: bool,
+        /// It was waited for in silence.
+        stalled: bool,
     },
     /// The API points to another place; it is not followed.
     #[error("{host} redirects to {location}: not followed")]
@@ -71,13 +73,22 @@ pub enum Error {
         cap: usize,
         request_id: Option<String>,
     },
-    /// The body ended early, or its compression is broken.
-    #[error("{host}: the answer ended early, after {got} bytes{}", Request(request_id.as_deref()))]
+    /// The body ended early or stopped coming, or its compression is broken.
+    #[error("{host}: the answer {} {got} bytes{}", ended(*stalled), Request(request_id.as_deref()))]
     Truncated {
         host: String,
         got: usize,
+        /// It was waited for in silence.
+        stalled: bool,
         request_id: Option<String>,
     },
+}
+
+const fn ended(stalled: bool) -> &'static str {
+    match stalled {
+        true => "stopped coming after",
+        false => "ended early, after",
+    }
 }
 
 /// Whether trying again helps.
@@ -108,6 +119,10 @@ impl Error {
             }
             Error::Service { status, .. } => advice::service(*status),
             Error::Throttled { .. } => advice::service(429),
+            Error::Truncated { stalled: true, .. } => Some(
+                "if it lasts, something on the way holds large answers back: look at proxies, and at \
+                 firewalls that drop ICMP (path MTU)",
+            ),
             Error::Setting { .. } | Error::BodyTooLarge { .. } | Error::Truncated { .. } => None,
         }
     }
@@ -129,6 +144,14 @@ impl Error {
             Error::Throttled { retry_after, .. } => Retry::After(*retry_after),
             Error::Network { .. } | Error::Truncated { .. } => Retry::Backoff,
         }
+    }
+
+    /// Whether the answer, or its end, was waited for in silence.
+    pub fn is_stall(&self) -> bool {
+        matches!(
+            self,
+            Error::Network { stalled: true, .. } | Error::Truncated { stalled: true, .. }
+        )
     }
 
     /// The HTTP status, where an answer came.

@@ -165,6 +165,9 @@ impl Feed {
         if ask.skip > 0 {
             question += &format!("&$skip={}", ask.skip);
         }
+        if ask.count {
+            question += "&$count=true";
+        }
         question
     }
 }
@@ -237,6 +240,7 @@ mod tests {
             top: 500,
             skip: 0,
             facets: Vec::new(),
+            count: false,
             patient: true,
         }
     }

@@ -18,6 +18,7 @@ pub(super) static ALERTS: Collection = Collection {
     limits: Limits {
         top: 1000,
         skip: 500,
+        counts: true,
         facets: &[
             ("severity", SEVERITIES),
             ("serviceSource", OLD_SERVICE_SOURCES),
@@ -47,6 +48,7 @@ pub(super) static INCIDENTS: Collection = Collection {
     limits: Limits {
         top: 50,
         skip: 500,
+        counts: true,
         facets: &[
             ("severity", SEVERITIES),
             (

@@ -464,6 +464,7 @@ impl Inner {
                     advice: None,
                     uncertain: true,
                     lasting: false,
+                    stalled: true,
                 },
                 again: Again::No,
             }),

@@ -112,6 +112,7 @@ impl Road {
             advice: trouble.advice(),
             uncertain: !error.is_connect(),
             lasting: trouble.lasting(),
+            stalled: error.is_timeout() && !error.is_connect(),
         }
     }
 }

@@ -58,7 +58,7 @@ const BEGINNING: usize = 60;
 pub fn slice(body: Vec<u8>, shape: &Shape) -> Result<Listing, SliceError> {
     let body = text(body);
     let mut page = Page::default();
-    let next_link = {
+    let head = {
         let list = List {
             body: &body,
             shape,
@@ -68,11 +68,12 @@ pub fn slice(body: Vec<u8>, shape: &Shape) -> Result<Listing, SliceError> {
         let json = body.strip_prefix('\u{feff}').unwrap_or(&body);
         let mut reader = serde_json::Deserializer::from_str(json);
         list.deserialize(&mut reader)
-            .and_then(|link| reader.end().map(|()| link))
+            .and_then(|head| reader.end().map(|()| head))
     };
-    match next_link {
-        Ok(next_link) => {
+    match head {
+        Ok(ListHead { next_link, count }) => {
             page.more = next_link.is_some();
+            page.count = count;
             page.body = body;
             Ok(Listing { page, next_link })
         }
@@ -101,7 +102,15 @@ fn text(body: Vec<u8>) -> String {
     })
 }
 
-/// The whole answer; yields `@odata.nextLink`.
+/// What a list answer says beside the list.
+#[derive(Default)]
+struct ListHead {
+    next_link: Option<String>,
+    /// `@odata.count`.
+    count: Option<u64>,
+}
+
+/// The whole answer.
 struct List<'a, 'p> {
     body: &'a str,
     shape: &'p Shape,
@@ -109,7 +118,7 @@ struct List<'a, 'p> {
 }
 
 impl<'de> DeserializeSeed<'de> for List<'de, '_> {
-    type Value = Option<String>;
+    type Value = ListHead;
 
     fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Self::Value, D::Error> {
         from.deserialize_map(self)
@@ -117,7 +126,7 @@ impl<'de> DeserializeSeed<'de> for List<'de, '_> {
 }
 
 impl<'de> serde::de::Visitor<'de> for List<'de, '_> {
-    type Value = Option<String>;
+    type Value = ListHead;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object with a list named `value`")
@@ -125,7 +134,7 @@ impl<'de> serde::de::Visitor<'de> for List<'de, '_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut listed = false;
-        let mut next_link = None;
+        let mut head = ListHead::default();
         while let Some(key) = map.next_key::<&RawValue>()? {
             match unquoted(key).as_deref() {
                 Some("value") if listed => return Err(A::Error::duplicate_field("value")),
@@ -138,9 +147,12 @@ impl<'de> serde::de::Visitor<'de> for List<'de, '_> {
                     })?;
                 }
                 Some("@odata.nextLink") => {
-                    next_link = unquoted(map.next_value()?)
+                    head.next_link = unquoted(map.next_value()?)
                         .filter(|link| !link.is_empty())
                         .map(Cow::into_owned);
+                }
+                Some("@odata.count") => {
+                    head.count = map.next_value::<&RawValue>()?.get().parse().ok();
                 }
                 _ => {
                     map.next_value::<IgnoredAny>()?;
@@ -148,7 +160,7 @@ impl<'de> serde::de::Visitor<'de> for List<'de, '_> {
             }
         }
         if listed {
-            Ok(next_link)
+            Ok(head)
         } else {
             Err(A::Error::missing_field("value"))
         }

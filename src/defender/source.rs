@@ -24,6 +24,8 @@ pub struct FeedSource {
     feed: Feed,
     /// A link to another host was reported already.
     foreign: AtomicBool,
+    /// So were partial answers.
+    partial: AtomicBool,
     /// Where the question asked last goes on.
     trail: Mutex<Option<Trail>>,
 }
@@ -62,16 +64,6 @@ pub enum PageError {
         error: Box<Error>,
         advice: Option<String>,
     },
-    /// Some of the services behind the API did not answer, so objects are missing.
-    #[error(
-        "{feed}: the answer is partial ({reason}; request-id {}): it was not used",
-        request_id.as_deref().unwrap_or("unknown")
-    )]
-    Partial {
-        feed: &'static str,
-        reason: String,
-        request_id: Option<String>,
-    },
     #[error("{feed}: {error} (request-id {})", request_id.as_deref().unwrap_or("unknown"))]
     Unreadable {
         feed: &'static str,
@@ -104,6 +96,7 @@ impl FeedSource {
             client,
             feed,
             foreign: AtomicBool::new(false),
+            partial: AtomicBool::new(false),
             trail: Mutex::new(None),
         }
     }
@@ -116,6 +109,11 @@ impl FeedSource {
                 collection.read, collection.api
             )),
             (Some(404 | 410), Error::Service { .. }, Some(ending)) => Some(ending.to_owned()),
+            (Some(404 | 410), Error::Service { .. }, None) => Some(
+                "the address of the list is not known there: check `cloud` and the account's URLs, and \
+                 whether something else answers at that address"
+                    .to_owned(),
+            ),
             _ => error.advice().map(str::to_owned),
         };
         PageError::Call {
@@ -136,7 +134,7 @@ impl FeedSource {
             false => self.client.get_once(question).await,
         };
         match answered {
-            Ok(answer) => self.take(answer),
+            Ok(answer) => self.take(question, answer),
             Err(error) => Err(self.call_error(error)),
         }
     }
@@ -157,7 +155,9 @@ impl FeedSource {
                 other => other?,
             };
             followed += 1;
+            let partial = page.partial.take();
             page = next;
+            page.partial = page.partial.or(partial);
             link = on.filter(|on| *on != to);
         }
         Ok((page, link))
@@ -167,27 +167,32 @@ impl FeedSource {
         self.trail.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn take(&self, answer: Answer) -> Result<(Page, Option<String>), PageError> {
+    fn take(&self, question: &str, answer: Answer) -> Result<(Page, Option<String>), PageError> {
         let feed = self.feed.collection().name;
         let request_id = answer.request_id;
-        if let Some(reason) = partial(answer.status, answer.warning.as_deref()) {
+        let partial = partial(answer.status, answer.warning.as_deref());
+        if let Some(reason) = &partial
+            && !self.partial.swap(true, Ordering::Relaxed)
+        {
             tracing::warn!(
-                "{feed}: partial answer ({reason}), request-id {}",
+                "{feed}: answers are partial ({reason}; request-id {}): a service behind the API does not \
+                 answer, so its objects are missing. What comes is delivered, the rest is asked for again. \
+                 If it lasts, check that the tenant has a licence for that product",
                 request_id.as_deref().unwrap_or("unknown")
             );
-            return Err(PageError::Partial {
-                feed,
-                reason,
-                request_id,
-            });
         }
-        let Listing { page, next_link } = slice(answer.body, &self.feed.collection().shape)
-            .map_err(|error| PageError::Unreadable {
+        let Listing {
+            mut page,
+            next_link,
+        } = slice(answer.body, &self.feed.collection().shape).map_err(|error| {
+            PageError::Unreadable {
                 feed,
                 error,
                 request_id,
-            })?;
-        let on = match next_link.map(|link| onward(self.client.base(), &link)) {
+            }
+        })?;
+        page.partial = partial;
+        let on = match next_link.map(|link| onward(self.client.base(), question, &link)) {
             Some(Ok(on)) => on,
             Some(Err(place)) => {
                 if !self.foreign.swap(true, Ordering::Relaxed) {
@@ -249,8 +254,10 @@ fn partial(status: u16, warning: Option<&str>) -> Option<String> {
 
 /// Path and query of a link behind the API's base URL, none where it leads past
 /// it; the host it leads to, if that is not the API's own.
-fn onward(base: &Url, link: &str) -> Result<Option<String>, String> {
-    let Ok(to) = base.join(link) else {
+fn onward(base: &Url, question: &str, link: &str) -> Result<Option<String>, String> {
+    // OData lets a link be relative to the address that was asked.
+    let asked = format!("{}{question}", base.as_str().trim_end_matches('/'));
+    let Ok(to) = Url::parse(&asked).and_then(|asked| asked.join(link)) else {
         return Err("an address that cannot be read".to_owned());
     };
     let same = to.host_str() == base.host_str()
@@ -271,7 +278,7 @@ fn onward(base: &Url, link: &str) -> Result<Option<String>, String> {
 impl Fault for PageError {
     fn verdict(&self) -> Verdict {
         match self {
-            PageError::Partial { .. } | PageError::Unreadable { .. } => Verdict::Unservable,
+            PageError::Unreadable { .. } => Verdict::Unservable,
             PageError::Call { error, .. } => match error.as_ref() {
                 Error::BodyTooLarge { .. } | Error::Truncated { .. } => Verdict::Unservable,
                 // A service that hangs up over one page; whether it answers at
@@ -291,6 +298,10 @@ impl Fault for PageError {
                 _ => Verdict::Stop,
             },
         }
+    }
+
+    fn is_stall(&self) -> bool {
+        matches!(self, PageError::Call { error, .. } if error.is_stall())
     }
 }
 
@@ -380,7 +391,7 @@ mod tests {
     #[test]
     fn a_link_is_foreign_by_host_and_port() {
         let base = Url::parse("https://graph.microsoft.com/").unwrap();
-        let place = |link| onward(&base, link).unwrap_err();
+        let place = |link| onward(&base, "/v1.0/security/x?$top=1", link).unwrap_err();
         assert_eq!(place("https://evil.example/x"), "evil.example");
         assert_eq!(
             place("https://graph.microsoft.com:8443/x"),
@@ -396,7 +407,9 @@ mod tests {
 
     #[test]
     fn a_link_goes_on_behind_the_base_it_shares() {
-        let on = |base: &str, link| onward(&Url::parse(base).unwrap(), link).unwrap();
+        let on = |base: &str, link| {
+            onward(&Url::parse(base).unwrap(), "/v1.0/security/x?$top=1", link).unwrap()
+        };
         let graph = "https://graph.microsoft.com/";
         assert_eq!(
             on(
@@ -409,6 +422,15 @@ mod tests {
         assert_eq!(
             on(graph, "/v1.0/security/x?$skip=50").as_deref(),
             Some("/v1.0/security/x?$skip=50")
+        );
+        assert_eq!(
+            on(graph, "x?$skiptoken=2").as_deref(),
+            Some("/v1.0/security/x?$skiptoken=2"),
+            "relative to the question"
+        );
+        assert_eq!(
+            on(graph, "?$skiptoken=2").as_deref(),
+            Some("/v1.0/security/x?$skiptoken=2")
         );
         let lab = "https://lab.example/graph";
         assert_eq!(

@@ -21,6 +21,7 @@ pub(super) static INCIDENTS: Collection = Collection {
     limits: Limits {
         top: 100,
         skip: 10_000,
+        counts: false,
         facets: &[(
             "status",
             &["Active", "InProgress", "Resolved", "Redirected"],

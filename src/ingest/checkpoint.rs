@@ -4,7 +4,7 @@ use super::Instant;
 use super::seen::{Kept, Seen};
 use std::time::Duration;
 
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// The state of one feed, saved after every page that has left the process.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -28,22 +28,81 @@ pub struct Checkpoint {
     pub seen_since: Instant,
     pub seen: Seen,
     pub kept: Kept,
+    pub looked: Looked,
+    /// Since when answers say that they are partial: the watermark waits.
+    pub partial_since: Option<Instant>,
 }
 
-/// What was learnt about how this service answers.
+/// Where the next looks at a burst within the overlap begin.
+#[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Looked {
+    pub numbers: Option<Instant>,
+    pub pages: Option<Instant>,
+}
+
+/// What was learnt about how this service answers. Services change, so it is learnt
+/// anew each day.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Habits {
     pub order: Ordering,
-    /// Most objects ever served in one page. A shorter page is the last one;
-    /// one this long may have been cut, whatever `$top` asked for.
+    /// Pages are cut at this many objects though more were asked for.
+    pub cut_at: Option<u32>,
+    /// Most objects served in one page.
     pub largest_page: u32,
     /// Most objects a page may ask for, where the service refused more.
     pub top: Option<u32>,
+    /// Most objects that may be passed over, where the service refused more; none
+    /// at all where it does not apply `$skip`.
+    pub skip: Option<u32>,
+    /// Whether the service tells how many objects a window holds.
+    pub counts: bool,
+    /// What is asked for from an instant on does not hold what carries this very
+    /// instant: the service compares otherwise than it prints, so it is asked from earlier.
+    pub asks_earlier: bool,
+    /// Numbers of objects and of what is listed disagree for no reason found.
+    pub miscounts: bool,
     /// Size of an object, on average of late, in bytes.
     pub object_bytes: Option<u64>,
-    /// The last poll ended on a page that may have been cut exactly behind the
-    /// last known object; the next one looks behind it first.
+    /// The last poll ended on a page that may have been cut; the next one looks
+    /// behind it first.
     pub doubt: bool,
+    /// When all this was begun to be learnt.
+    pub since: Option<Instant>,
+}
+
+impl Habits {
+    fn new() -> Self {
+        Self {
+            order: Ordering::Unknown,
+            cut_at: None,
+            largest_page: 0,
+            top: None,
+            skip: None,
+            counts: true,
+            asks_earlier: false,
+            miscounts: false,
+            object_bytes: None,
+            doubt: false,
+            since: None,
+        }
+    }
+
+    /// Forgets what was learnt more than a day ago, sizes aside.
+    pub fn age(&mut self, now: Instant) {
+        const DAY: Duration = Duration::from_secs(24 * 3600);
+        match self.since {
+            Some(since) if since <= now && now < since.plus(DAY) => {}
+            None => self.since = Some(now),
+            Some(_) => {
+                *self = Self {
+                    object_bytes: self.object_bytes,
+                    doubt: self.doubt,
+                    since: Some(now),
+                    ..Self::new()
+                }
+            }
+        }
+    }
 }
 
 /// Whether lists come in the order asked for.
@@ -114,17 +173,13 @@ impl Checkpoint {
             start,
             watermark: None,
             finished: false,
-            habits: Habits {
-                order: Ordering::Unknown,
-                largest_page: 0,
-                top: None,
-                object_bytes: None,
-                doubt: false,
-            },
+            habits: Habits::new(),
             gaps: Vec::new(),
             seen_since: start,
             seen: Seen::default(),
             kept: Kept::default(),
+            looked: Looked::default(),
+            partial_since: None,
         }
     }
 
@@ -183,8 +238,8 @@ mod tests {
             "",
             "{}",
             "null",
-            "{\"version\":1}",
-            "{\"version\":1,",
+            "{\"version\":2}",
+            "{\"version\":2,",
             "\u{0}\u{0}",
         ] {
             let refusal = Checkpoint::read(text, stream()).unwrap_err();
@@ -200,9 +255,9 @@ mod tests {
         let text = Checkpoint::new(stream(), Instant::EPOCH).text().unwrap();
         let other = Checkpoint::read(&text, "xdr incidents of tenant t").unwrap_err();
         assert!(other.to_string().contains("new name"), "{other}");
-        let newer = text.replace("\"version\":1", "\"version\":2");
+        let newer = text.replace("\"version\":2", "\"version\":3");
         let other = Checkpoint::read(&newer, stream()).unwrap_err();
-        assert!(matches!(other, CheckpointError::OtherVersion(2)), "{other}");
+        assert!(matches!(other, CheckpointError::OtherVersion(3)), "{other}");
     }
 
     #[test]

@@ -62,6 +62,16 @@ impl Instant {
         Self(self.0.saturating_add(step))
     }
 
+    /// The instant right before.
+    pub const fn before(self) -> Self {
+        Self(self.0.saturating_sub(1))
+    }
+
+    /// The whole second at or before this instant.
+    pub const fn second(self) -> Self {
+        Self(self.0.div_euclid(TICKS_PER_SECOND) * TICKS_PER_SECOND)
+    }
+
     /// The middle of two instants, rounded down.
     pub const fn midpoint(self, other: Self) -> Self {
         Self(self.0 + (other.0 - self.0) / 2)

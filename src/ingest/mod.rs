@@ -18,7 +18,7 @@ mod walk;
 pub use checkpoint::{Checkpoint, CheckpointError};
 pub use instant::{Instant, InstantError};
 pub use page::{Kind, Object, Page, Poison, Raw};
-pub use pull::{Poll, PullError, Tally, pull};
+pub use pull::{Bounds, Poll, PullError, Tally, pull};
 
 use std::future::Future;
 use std::io;
@@ -38,6 +38,8 @@ pub struct Ask {
     pub skip: u32,
     /// Conditions beside the window, for ties that only they can tell apart.
     pub facets: Vec<Facet>,
+    /// Asks how many objects the window holds, beside what is listed.
+    pub count: bool,
     /// Whether a fault is worth waiting out. Not while the walk is closing in on
     /// an object that will not come: then the first answer counts.
     pub patient: bool,
@@ -54,6 +56,7 @@ impl Ask {
             top: 1,
             skip: 0,
             facets: Vec::new(),
+            count: false,
             patient: false,
         }
     }
@@ -81,6 +84,8 @@ pub struct Limits {
     pub top: u32,
     /// Largest `$skip`.
     pub skip: u32,
+    /// Whether the documentation offers `$count`.
+    pub counts: bool,
     /// Fields (with their known values) by which ties may be split, in order of use.
     pub facets: &'static [(&'static str, &'static [&'static str])],
 }
@@ -99,12 +104,18 @@ pub trait Source {
 /// How the walk should take an error.
 pub trait Fault: std::error::Error {
     fn verdict(&self) -> Verdict;
+
+    /// Whether the service was waited for to no avail: the answer began and
+    /// did not go on, or never began. Few of them fit into one poll.
+    fn is_stall(&self) -> bool {
+        false
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     /// This ask will not come (a lasting 5xx, a body over the cap, a body that
-    /// ends early or is no JSON, a partial answer); a smaller one may.
+    /// ends early or is no JSON); a smaller one may.
     Unservable,
     /// The service refuses a part of the ask (400).
     Refused(Refusal),

@@ -23,6 +23,10 @@ pub struct Page {
     /// The service says that more follows (`@odata.nextLink`). The walk goes by
     /// time, so to it a link is evidence only.
     pub more: bool,
+    /// Objects the window holds, where the question asked for it and the service told.
+    pub count: Option<u64>,
+    /// Why objects are missing that the service says it could not list.
+    pub partial: Option<String>,
 }
 
 #[derive(Debug, Clone)]

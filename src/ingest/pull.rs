@@ -5,11 +5,12 @@
 //! downloads. What is remembered is saved only after the sink has flushed, so a
 //! process killed at any instant loses nothing and repeats at most that page.
 
-use super::checkpoint::{Checkpoint, Gap};
+use super::checkpoint::{Checkpoint, Gap, Looked, Ordering};
 use super::seen::Key;
-use super::walk::{Listing, Walk};
-use super::{Ask, Event, Fault, Instant, Kind, Page, Sink, Source, Store};
+use super::walk::{Known, Listing, Route, Walk, earlier, most_skip, page_length};
+use super::{Ask, Event, Fault, Instant, Kind, Limits, Page, Sink, Source, Store};
 use std::io;
+use std::ops::Range;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -23,6 +24,41 @@ pub struct Poll {
     /// How far before the watermark it begins: objects become visible late.
     pub overlap: Duration,
 }
+
+/// What ends a poll before it is through; the next one goes on from there.
+#[derive(Debug, Clone)]
+pub struct Bounds {
+    /// Turns true when the process is asked to stop.
+    pub stop: watch::Receiver<bool>,
+    /// Turns true when the poll has lasted long enough.
+    pub time_is_up: watch::Receiver<bool>,
+    /// Questions it may ask.
+    pub questions: u64,
+}
+
+impl Bounds {
+    /// Only a stop signal ends the poll.
+    pub fn none(stop: watch::Receiver<bool>) -> Self {
+        // A channel whose sender is gone never turns true.
+        let (_, time_is_up) = watch::channel(false);
+        Self {
+            stop,
+            time_is_up,
+            questions: u64::MAX,
+        }
+    }
+}
+
+/// Questions in a poll that may end in silence.
+const MOST_STALLS: u32 = 3;
+
+/// The watermark waits so long for answers that are not partial, and while so few
+/// objects have to be kept in mind.
+const PARTIAL_PATIENCE: Duration = Duration::from_secs(6 * 3600);
+const PARTIAL_OBJECTS: usize = 20_000;
+
+/// Further ahead than this, no clock is merely set a little wrong.
+const AHEAD: Duration = Duration::from_secs(60);
 
 /// What one poll did.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
@@ -38,8 +74,22 @@ pub struct Tally {
     pub bytes: u64,
     /// Windows that would not come.
     pub gaps: u64,
+    /// Answers the service called partial.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub partial: u64,
     /// Ended early because the process is asked to stop.
     pub stopped: bool,
+    /// Which bound ended the poll before it was through: `calls` or `minutes`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bound: Option<&'static str>,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl Tally {
@@ -71,6 +121,17 @@ pub enum PullError<E: Fault> {
     Hopeless,
     #[error("delivering stopped unexpectedly: {0}")]
     Died(String),
+    #[error(
+        "the checkpoint is ahead of this machine's clock ({watermark}, while it is {now}): either \
+         the clock is set back, and reading goes on once it is right, or the checkpoint was \
+         written while the clock was wrong: delete it to read again from `start`"
+    )]
+    Ahead { watermark: Instant, now: Instant },
+    #[error(
+        "nothing new came within the {0} of one poll, and it is not through; the next one tries again. \
+         Look at the warnings before this line: the service, a proxy or the network may hold answers back"
+    )]
+    Bound(&'static str),
 }
 
 /// Where events go and where memory is kept: handed to the delivering thread and back.
@@ -95,14 +156,14 @@ struct Outgoing {
 /// know yet goes to `sink`, and what is then known to `store`.
 ///
 /// Returns sink and store with the outcome; `tally` counts also what was
-/// delivered before an error. `stop` ends the poll after the page under way.
+/// delivered before an error. A bound ends the poll after the page under way.
 pub async fn pull<S, K, T>(
     source: &S,
     sink: K,
     store: T,
     checkpoint: &mut Checkpoint,
     poll: Poll,
-    stop: watch::Receiver<bool>,
+    bounds: Bounds,
     tally: &mut Tally,
 ) -> (Option<(K, T)>, Result<(), PullError<S::Error>>)
 where
@@ -116,7 +177,7 @@ where
         delivering: None,
         saved: fingerprint(&checkpoint.text().unwrap_or_default()),
     };
-    let outcome = walk_through(source, &mut delivery, checkpoint, poll, stop, tally).await;
+    let outcome = walk_through(source, &mut delivery, checkpoint, poll, bounds, tally).await;
     let last = delivery.settle().await;
     let hands = delivery.hands.take().map(|hands| (hands.sink, hands.store));
     (hands, outcome.and(last))
@@ -214,7 +275,7 @@ async fn walk_through<S, K, T>(
     delivery: &mut Delivery<K, T, S::Error>,
     checkpoint: &mut Checkpoint,
     poll: Poll,
-    mut stop: watch::Receiver<bool>,
+    mut bounds: Bounds,
     tally: &mut Tally,
 ) -> Result<(), PullError<S::Error>>
 where
@@ -224,6 +285,13 @@ where
     T: Store + Send + 'static,
 {
     let end = poll.now.minus(poll.settle);
+    if let Some(watermark) = checkpoint.watermark
+        && watermark > poll.now.plus(AHEAD)
+    {
+        let now = poll.now;
+        return Err(PullError::Ahead { watermark, now });
+    }
+    checkpoint.habits.age(poll.now);
     let due: Vec<Gap> = checkpoint
         .gaps
         .iter()
@@ -231,25 +299,27 @@ where
         .cloned()
         .collect();
     let from = first_instant(checkpoint, poll.overlap);
+    let limits = source.limits();
+    let route = route(checkpoint, from, &limits);
     checkpoint.habits.doubt = false;
-    let newest_known = checkpoint.watermark.filter(|_| checkpoint.finished);
-    let mut walk = Walk::new(
-        source.limits(),
-        poll.now,
-        from..end,
-        newest_known,
-        &checkpoint.gaps,
-        &due,
-    );
+    let mut walk = Walk::new(limits, poll.now, end, route, &checkpoint.gaps, &due);
     let mut strays = false;
-    while let Some(ask) = walk.ask(&checkpoint.habits) {
+    let (mut questions, mut stalls) = (0, 0);
+    while let Some(ask) = walk.ask(&mut checkpoint.habits) {
+        if questions >= bounds.questions {
+            return reached("calls", delivery, tally).await;
+        }
+        questions += 1;
         tracing::debug!("asking for {} to {}, {} objects", ask.from, ask.to, ask.top);
         let answer = tokio::select! {
             biased;
             answer = source.page(&ask) => answer,
-            Ok(_) = stop.wait_for(|stop| *stop) => {
+            Ok(_) = bounds.stop.wait_for(|stop| *stop) => {
                 tally.stopped = true;
                 return Ok(());
+            }
+            Ok(_) = bounds.time_is_up.wait_for(|up| *up) => {
+                return reached("minutes", delivery, tally).await;
             }
         };
         delivery.settle().await?;
@@ -257,10 +327,9 @@ where
             Ok(page) => page,
             Err(error) => {
                 let why = error.to_string();
-                if walk
-                    .missed(error.verdict(), why, &mut checkpoint.habits)
-                    .is_err()
-                {
+                stalls += u32::from(error.is_stall());
+                let taken = walk.missed(error.verdict(), why, &mut checkpoint.habits);
+                if taken.is_err() || stalls >= MOST_STALLS {
                     return Err(PullError::Source(error));
                 }
                 tracing::warn!("{error}; asking for less");
@@ -282,13 +351,17 @@ where
             walk.took(&listing, &mut checkpoint.habits);
             continue;
         }
+        if page.partial.is_some() {
+            tally.partial += 1;
+            checkpoint.partial_since.get_or_insert(poll.now);
+        }
         learn_size(&page, ask.top, checkpoint);
         let (objects, poison) = choose(&page, &listing, from, &walk, checkpoint, tally);
         walk.took(&listing, &mut checkpoint.habits);
         if strays && walk.gives_up() {
             return Err(PullError::Unfiltered);
         }
-        advance(&mut walk, checkpoint, poll, tally);
+        advance(&mut walk, checkpoint, poll, end, tally);
         checkpoint.finished = walk.is_over();
         let text = checkpoint
             .text()
@@ -305,7 +378,11 @@ where
         }
     }
     delivery.settle().await?;
-    close_gaps(&mut walk, checkpoint, &due, poll, tally);
+    if walk.miscounted && tally.events() == 0 {
+        checkpoint.habits.miscounts = true;
+    }
+    judge_partial(&mut walk, checkpoint, poll);
+    close_gaps(&mut walk, checkpoint, &due, poll, end, tally);
     checkpoint.finished = true;
     let text = checkpoint
         .text()
@@ -320,6 +397,173 @@ where
         });
     }
     Ok(())
+}
+
+/// A poll that is not through; the next one goes on from the last checkpoint.
+async fn reached<K, T, E>(
+    bound: &'static str,
+    delivery: &mut Delivery<K, T, E>,
+    tally: &mut Tally,
+) -> Result<(), PullError<E>>
+where
+    K: Sink + Send + 'static,
+    T: Store + Send + 'static,
+    E: Fault + Send + 'static,
+{
+    delivery.settle().await?;
+    tally.bound = Some(bound);
+    if tally.events() == 0 {
+        return Err(PullError::Bound(bound));
+    }
+    tracing::warn!(
+        "the poll has used up the {bound} of one poll and ends here; the next one goes on from its checkpoint"
+    );
+    Ok(())
+}
+
+/// What to ask: all of the window, or, where earlier polls know it, no more than
+/// shows whether anything has been added.
+fn route(checkpoint: &mut Checkpoint, from: Instant, limits: &Limits) -> Route {
+    let habits = &mut checkpoint.habits;
+    // However the service compares, what carries the first instant is not left out.
+    let begin = earlier(from);
+    let (Some(newest), None) = (checkpoint.watermark, checkpoint.partial_since) else {
+        return Route::All { from: begin };
+    };
+    let known = checkpoint.seen.current(from, newest.next());
+    let count = u32::try_from(known.len()).unwrap_or(u32::MAX);
+    let length = page_length(limits, habits);
+    if count >= length {
+        let newest = match checkpoint.finished {
+            true => newest.next(),
+            false => newest,
+        };
+        let (mut numbers, mut pages) = (Vec::new(), Vec::new());
+        if checkpoint.finished {
+            looks(
+                checkpoint,
+                from,
+                newest,
+                &known,
+                limits,
+                &mut numbers,
+                &mut pages,
+            );
+        }
+        return Route::Burst {
+            newest,
+            known,
+            numbers,
+            pages,
+        };
+    }
+    habits.miscounts = false;
+    checkpoint.looked = Looked::default();
+    let idle = Route::Idle {
+        from: begin,
+        known: Known {
+            from,
+            newest,
+            count,
+        },
+    };
+    match (checkpoint.finished, habits.doubt) {
+        (false, _) => Route::All { from: begin },
+        (true, false) => idle,
+        (true, true) if habits.order == Ordering::Honoured => Route::All {
+            from: newest.next(),
+        },
+        (true, true) if count > 0 && count <= most_skip(limits, habits) => {
+            Route::Number { from, known: count }
+        }
+        // Neither order nor number shows what a cut page hides.
+        (true, true) if habits.skip == Some(0) => idle,
+        (true, true) => Route::All { from: begin },
+    }
+}
+
+/// Looks a poll takes at a burst within the overlap, beside what is newest.
+const LOOKS: usize = 2;
+
+/// Bytes of a look at a page: it is read for what changed without a new last update.
+const LOOK_BYTES: u64 = 500_000;
+
+/// Windows to look at: by number where the service tells numbers, so that whatever
+/// was added late shows within a few polls, and by page, turn by turn.
+fn looks(
+    checkpoint: &mut Checkpoint,
+    from: Instant,
+    to: Instant,
+    known: &[Instant],
+    limits: &Limits,
+    numbers: &mut Vec<Range<Instant>>,
+    pages: &mut Vec<Range<Instant>>,
+) {
+    let habits = &checkpoint.habits;
+    let skip = usize::try_from(most_skip(limits, habits)).unwrap_or(usize::MAX);
+    let looked = &mut checkpoint.looked;
+    if habits.miscounts {
+        // Neither tells anything here.
+    } else if known.len() <= skip || (limits.counts && habits.counts) {
+        numbers.push(from..to);
+    } else if skip > 0 {
+        // A round in some five polls.
+        let most = if known.len() > 5 * skip { LOOKS } else { 1 };
+        for _ in 0..most {
+            numbers.push(turn(&mut looked.numbers, from..to, known, skip));
+        }
+    }
+    let bytes = habits.object_bytes.unwrap_or(1).max(1);
+    let objects = usize::try_from(LOOK_BYTES / bytes)
+        .unwrap_or(usize::MAX)
+        .max(1);
+    let most = usize::try_from(page_length(limits, habits)).unwrap_or(1);
+    for _ in numbers.len()..LOOKS {
+        // One less than a page, so that one more shows.
+        let objects = objects.min(most.saturating_sub(1)).max(1);
+        pages.push(turn(&mut looked.pages, from..to, known, objects));
+    }
+}
+
+/// The next window with at most so many known objects, one instant at least.
+fn turn(
+    looked: &mut Option<Instant>,
+    whole: Range<Instant>,
+    known: &[Instant],
+    objects: usize,
+) -> Range<Instant> {
+    let from = looked
+        .filter(|at| whole.contains(at))
+        .unwrap_or(whole.start);
+    let first = known.partition_point(|updated| *updated < from);
+    let to = match known.get(first.saturating_add(objects)) {
+        Some(next) if *next > from && known.get(first) != Some(next) => *next,
+        Some(next) => next.next().min(whole.end),
+        None => whole.end,
+    };
+    *looked = Some(to);
+    from..to
+}
+
+/// While answers are partial the watermark waits, but not for ever.
+fn judge_partial(walk: &mut Walk, checkpoint: &mut Checkpoint, poll: Poll) {
+    if !walk.is_partial() {
+        checkpoint.partial_since = None;
+        return;
+    }
+    let Some(since) = checkpoint.partial_since else {
+        return;
+    };
+    let many = checkpoint.seen.len() > PARTIAL_OBJECTS;
+    if many || since.plus(PARTIAL_PATIENCE) <= poll.now {
+        tracing::error!(
+            "answers have been partial since {since}: what the service did not list of the time \
+             before {} may be missing; compare with the Defender portal",
+            poll.now
+        );
+        walk.release();
+        checkpoint.partial_since = None;
+    }
 }
 
 /// Whether a page goes beyond its window by more than the rounding of instants explains.
@@ -337,7 +581,6 @@ fn fingerprint(text: &str) -> u128 {
 fn first_instant(checkpoint: &Checkpoint, overlap: Duration) -> Instant {
     match checkpoint.watermark {
         None => checkpoint.start,
-        Some(watermark) if checkpoint.habits.doubt => watermark.next(),
         Some(watermark) => watermark.minus(overlap).max(checkpoint.seen_since),
     }
 }
@@ -369,6 +612,8 @@ impl Listing {
         Self {
             count: u32::try_from(sights.len() + poison.len()).unwrap_or(u32::MAX),
             more: page.more,
+            total: page.count,
+            partial: page.partial.is_some(),
             all_known,
             sights,
             nested,
@@ -463,7 +708,13 @@ fn choose(
 }
 
 /// Moves the watermark over what is drained.
-fn advance(walk: &mut Walk, checkpoint: &mut Checkpoint, poll: Poll, tally: &mut Tally) {
+fn advance(
+    walk: &mut Walk,
+    checkpoint: &mut Checkpoint,
+    poll: Poll,
+    end: Instant,
+    tally: &mut Tally,
+) {
     for gap in walk.take_gaps() {
         tally.gaps += 1;
         tracing::error!(
@@ -479,7 +730,10 @@ fn advance(walk: &mut Walk, checkpoint: &mut Checkpoint, poll: Poll, tally: &mut
         }
         checkpoint.gaps.push(gap);
     }
-    let newest = checkpoint.seen.newest_until(walk.frontier());
+    // An object dated later than the poll's end must not blind the next ones.
+    let last = end.before();
+    let drained = walk.frontier().map_or(last, |frontier| frontier.min(last));
+    let newest = checkpoint.seen.newest_until(drained);
     checkpoint.watermark = checkpoint.watermark.max(newest);
     if let Some(watermark) = checkpoint.watermark {
         checkpoint.seen_since = checkpoint.seen_since.max(watermark.minus(poll.overlap));
@@ -493,9 +747,10 @@ fn close_gaps(
     checkpoint: &mut Checkpoint,
     due: &[Gap],
     poll: Poll,
+    end: Instant,
     tally: &mut Tally,
 ) {
-    advance(walk, checkpoint, poll, tally);
+    advance(walk, checkpoint, poll, end, tally);
     checkpoint.gaps.retain_mut(|gap| {
         if !due.contains(gap) {
             return true;

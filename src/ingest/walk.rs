@@ -1,19 +1,19 @@
 //! Which question to ask next, so that nothing is missed.
 //!
 //! The walk holds the windows of time that are not drained yet, the earliest on
-//! top. While the service lists in ascending order it moves by time: the next
+//! top. A window is closed on proof alone: an empty answer behind what it listed.
+//! While the service lists in ascending order the walk moves by time: the next
 //! window begins at the last instant listed (inclusive, since more objects may
-//! carry it), never by page number, which slips when objects change between two
-//! pages. Where the order asked for is not kept, windows are split until each
-//! fits one page. What cannot be listed at all is closed in on by halving, so
-//! that only the object at fault is left out, and said.
+//! carry it, and they have to come back). Where the order asked for is not kept,
+//! windows are split until each fits one page. What cannot be listed at all is
+//! closed in on by halving, so that only the object at fault is left out, and said.
 //!
 //! Pure: it sees instants and fingerprints, answers with an [`Ask`].
 
 use super::checkpoint::{Gap, Habits, Ordering};
 use super::seen::Key;
 use super::{Ask, Facet, Instant, Limits, Order, Refusal, Verdict};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::time::Duration;
 
@@ -37,8 +37,25 @@ const NARROW: Duration = Duration::from_millis(1);
 /// Times one instant is paged through by number, while it keeps changing.
 const MOST_PASSES: u32 = 5;
 
-/// No service cuts a page it was asked for to fewer objects than this.
+/// Pages in a row with nothing new that end a pass by number.
+const STALE: u32 = 2;
+
+/// So often the same short page comes before `$skip` counts as ignored.
+const ALIKE: u32 = 3;
+
+/// Passes by number over a list that comes in another order each time.
+const MOST_SHUFFLES: u32 = 40;
+
+/// No service cuts a page it was asked for to fewer objects than this. Only where
+/// nobody may look behind a page.
 const LEAST_CUT: u32 = 5;
+
+/// So many different instants come in order by luck once in 40 000 pages; fewer are
+/// no proof that the order is kept.
+const ORDERLY: usize = 8;
+
+/// How far before an instant a service is asked that compares otherwise than it prints.
+const EARLIER: Duration = Duration::from_secs(1);
 
 /// What a page listed, as far as the walk is concerned.
 pub(super) struct Listing {
@@ -52,8 +69,53 @@ pub(super) struct Listing {
     pub count: u32,
     /// The service says that more follows.
     pub more: bool,
+    /// Objects in the window, as the service counts them.
+    pub total: Option<u64>,
+    /// Objects are missing, the service says.
+    pub partial: bool,
     /// Every element was delivered by an earlier poll.
     pub all_known: bool,
+}
+
+impl Listing {
+    fn keys(&self) -> Vec<Key> {
+        let sights = self.sights.iter().map(|(_, key)| *key);
+        sights.chain(self.poison.iter().copied()).collect()
+    }
+}
+
+/// What carries an instant, of those listed.
+fn at(instant: Instant, sights: &[(Instant, Key)]) -> Vec<Key> {
+    let here = sights.iter().filter(|(updated, _)| *updated == instant);
+    here.map(|(_, key)| *key).collect()
+}
+
+/// What a poll sets out to ask.
+pub(super) enum Route {
+    /// All of a window, from here on.
+    All { from: Instant },
+    /// The same; its first page may show that nothing is new.
+    Idle { from: Instant, known: Known },
+    /// Whether the window holds more than what is known of it; if so, all of it.
+    Number { from: Instant, known: u32 },
+    /// What is newer than all that is known, and of the known a part: looks at
+    /// windows by number, and by page.
+    Burst {
+        newest: Instant,
+        /// Last updates of the objects known, in order.
+        known: Vec<Instant>,
+        numbers: Vec<Range<Instant>>,
+        pages: Vec<Range<Instant>>,
+    },
+}
+
+/// What is known of a window.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Known {
+    pub from: Instant,
+    pub newest: Instant,
+    /// Objects in it, as far as they were last seen there.
+    pub count: u32,
 }
 
 pub(super) struct Walk {
@@ -64,10 +126,20 @@ pub(super) struct Walk {
     /// Still to drain; the earliest window last.
     spans: Vec<Span>,
     asking: Asking,
-    /// The poll's first page may show that nothing is new: the newest instant known.
-    idle: Option<Instant>,
+    /// The question under way or answered last, and whether it failed: no other is
+    /// asked twice in a row.
+    asked: Option<Ask>,
+    failed: bool,
+    /// The poll's first page may show that nothing is new.
+    idle: Option<Known>,
+    /// Last updates of what is known, while a burst lies within the overlap.
+    known: Vec<Instant>,
+    /// A window held another number of objects than are known of it.
+    pub miscounted: bool,
     /// The order was dropped because something unnamed was refused.
     order_suspected: bool,
+    /// Where the first window begins of which answers were partial.
+    held: Option<Instant>,
     gaps: Vec<Gap>,
     /// Windows given up by this poll, those already taken included.
     given_up: HashSet<(Instant, Instant)>,
@@ -80,9 +152,16 @@ pub(super) struct Walk {
 enum Asking {
     Page,
     /// Is the order honoured at all? The newest object, where ascending order
-    /// showed `lowest` first.
+    /// showed these.
     Order {
-        instants: Vec<Instant>,
+        sights: Vec<(Instant, Key)>,
+    },
+    /// Does anything lie before `last` that the page did not list?
+    Before {
+        last: Instant,
+        sights: Vec<(Instant, Key)>,
+        /// Listed before `last`.
+        count: u32,
     },
     /// Does the service answer anything at all? Then carry on with the failure.
     Alive {
@@ -94,12 +173,23 @@ enum Asking {
 struct Span {
     from: Instant,
     to: Instant,
+    /// Up to here all is listed; later than `from` where the service is asked from earlier.
+    cursor: Instant,
     skip: u32,
     facets: Vec<Facet>,
     /// Listed since the window last moved.
     met: HashSet<Key>,
+    /// What was listed at the very beginning of the window: it has to come back.
+    edge: Vec<Key>,
+    /// It did not come back, so the window was begun earlier.
+    earlier: bool,
+    /// The page before looked like the last one; this asks for what lies behind it.
+    behind: Option<Behind>,
     /// The page before: the same page twice means that `$skip` is ignored.
     before: Vec<Key>,
+    /// Paged through by number, and what was listed since its first object.
+    by_number: bool,
+    listed: HashMap<Key, Instant>,
     /// The page before looked like the last one: that must do where the service
     /// does not let anyone look behind it.
     ended: bool,
@@ -107,16 +197,35 @@ struct Span {
     /// move the others up, past the number: so once more, until nothing is new.
     unsure: bool,
     passes: u32,
+    /// Pages in a row that brought nothing new.
+    stale: u32,
+    /// Pages in a row that were the same.
+    same: u32,
+    /// A half of a window that looked complete where nobody may look behind it, and
+    /// what that one listed: it was, if its halves list less and nothing new.
+    half: Option<u32>,
     state: State,
     /// At most this many objects a page, while a failure lies within `ahead` objects.
     cap: Option<u32>,
     ahead: u32,
 }
 
+/// A page that looked like the last one.
+#[derive(Debug, Clone)]
+struct Behind {
+    last: Instant,
+    sights: Vec<(Instant, Key)>,
+    count: u32,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum State {
     #[default]
     Open,
+    /// Does it hold more objects than are known of it?
+    Number { known: u32 },
+    /// Does a page of it bring anything that is not known?
+    Look,
     /// Listing it failed, and the service does answer other questions.
     Troubled,
     /// The first half of a window known to fail; the second half lies beneath it.
@@ -134,6 +243,7 @@ impl Span {
         Self {
             from,
             to,
+            cursor: from,
             ..Self::default()
         }
     }
@@ -144,45 +254,94 @@ impl Span {
             _ => State::Open,
         };
         Self {
-            from,
-            to,
             facets: self.facets.clone(),
             state,
-            ..Self::default()
+            ..Self::new(from, to)
         }
     }
 
     /// The same again from its first object, if paging by number left doubt.
     fn once_more(&self) -> Option<Self> {
         let again = self.unsure && self.passes < MOST_PASSES;
-        again.then(|| Self {
+        again.then(|| self.from_its_first())
+    }
+
+    fn from_its_first(&self) -> Self {
+        Self {
             skip: 0,
             before: Vec::new(),
+            listed: HashMap::new(),
+            behind: None,
             unsure: false,
+            ended: false,
+            stale: 0,
+            same: 0,
             passes: self.passes + 1,
             ..self.clone()
-        })
+        }
+    }
+
+    /// On from the last instant listed.
+    fn go_on(&mut self, last: Instant, sights: &[(Instant, Key)], most_skip: u32, habits: &Habits) {
+        self.cursor = last;
+        self.met = sights.iter().map(|(_, key)| *key).collect();
+        self.edge = at(last, sights);
+        self.behind = None;
+        self.ended = false;
+        self.unsure = false;
+        let from = match habits.asks_earlier {
+            true => earlier(last).max(self.from),
+            false => last,
+        };
+        let listed = u32::try_from(self.listed.len()).unwrap_or(u32::MAX);
+        if from == self.from && listed <= most_skip {
+            // The question would be the same: on by number.
+            self.edge = Vec::new();
+            self.met = self.listed.keys().copied().collect();
+            self.skip = listed;
+            self.by_number = true;
+            return;
+        }
+        self.earlier = from < last;
+        self.from = if from == self.from { last } else { from };
+        self.skip = 0;
+        self.before = Vec::new();
+        self.by_number = false;
+        self.listed = HashMap::new();
+        self.stale = 0;
+        self.same = 0;
     }
 
     /// No instant lies inside: it cannot be halved.
     fn is_one_instant(&self) -> bool {
         self.from.next() >= self.to
     }
+
+    /// Whether it re-reads what earlier polls delivered.
+    fn looks_back(&self) -> bool {
+        matches!(
+            self.state,
+            State::OldGap | State::Look | State::Number { .. }
+        )
+    }
+}
+
+/// A second before, without a fraction: so the texts of instants compare as they do.
+pub(super) fn earlier(instant: Instant) -> Instant {
+    instant.minus(EARLIER).second()
 }
 
 impl Walk {
-    /// A window, but for the `gaps` in it, of which those that are `due` are
-    /// asked for again. `watermark` is the newest instant delivered by earlier
-    /// polls, if any.
+    /// A route up to `end`, but for the `gaps` in it, of which those that are `due`
+    /// are asked for again.
     pub fn new(
         limits: Limits,
         now: Instant,
-        window: Range<Instant>,
-        watermark: Option<Instant>,
+        end: Instant,
+        route: Route,
         gaps: &[Gap],
         due: &[Gap],
     ) -> Self {
-        let (from, end) = (window.start, window.end);
         let mut spans: Vec<Span> = due
             .iter()
             .rev()
@@ -191,30 +350,57 @@ impl Walk {
                 ..Span::new(gap.from, gap.to)
             })
             .collect();
-        let mut gaps: Vec<&Gap> = gaps.iter().collect();
-        gaps.sort_by_key(|gap| gap.from);
-        let (mut between, mut next) = (Vec::new(), from);
-        for gap in gaps
-            .into_iter()
-            .filter(|gap| gap.to > from && gap.from < end)
-        {
-            if next < gap.from {
-                between.push(Span::new(next, gap.from));
+        let (mut idle, mut known_instants) = (None, Vec::new());
+        match route {
+            Route::All { from } => spans.extend(around(gaps, from, end, State::Open)),
+            Route::Idle { from, known } => {
+                idle = Some(known).filter(|_| from < end);
+                spans.extend(around(gaps, from, end, State::Open));
             }
-            next = next.max(gap.to);
+            Route::Number { from, known } => {
+                let free = gaps.iter().all(|gap| gap.to <= from || gap.from >= end);
+                let state = match free {
+                    true => State::Number { known },
+                    false => State::Open,
+                };
+                spans.extend(around(gaps, from, end, state));
+            }
+            Route::Burst {
+                newest,
+                known,
+                numbers,
+                pages,
+            } => {
+                for part in pages.iter().rev() {
+                    spans.extend(around(gaps, part.start, part.end, State::Look));
+                }
+                let count = |from, to| State::Number {
+                    known: count_in(&known, from, to),
+                };
+                for part in numbers.iter().rev() {
+                    let mut windows = around(gaps, part.start, part.end, State::Open);
+                    for window in &mut windows {
+                        window.state = count(window.from, window.to);
+                    }
+                    spans.extend(windows);
+                }
+                spans.extend(around(gaps, newest, end, State::Open));
+                known_instants = known;
+            }
         }
-        if next < end {
-            between.push(Span::new(next, end));
-        }
-        spans.extend(between.into_iter().rev());
         Self {
             limits,
             now,
             end,
             spans,
             asking: Asking::Page,
-            idle: watermark.filter(|_| from < end),
+            asked: None,
+            failed: false,
+            idle,
+            known: known_instants,
+            miscounted: false,
             order_suspected: false,
+            held: None,
             gaps: Vec::new(),
             given_up: HashSet::new(),
             still_open: Vec::new(),
@@ -225,9 +411,20 @@ impl Walk {
     pub fn frontier(&self) -> Option<Instant> {
         self.spans
             .iter()
-            .filter(|span| span.state != State::OldGap)
-            .map(|span| span.from)
+            .filter(|span| !span.looks_back())
+            .map(|span| span.cursor)
+            .chain(self.held)
             .min()
+    }
+
+    /// Whether answers of this poll said that objects were missing.
+    pub fn is_partial(&self) -> bool {
+        self.held.is_some()
+    }
+
+    /// Lets the watermark pass what was listed in part only.
+    pub fn release(&mut self) {
+        self.held = None;
     }
 
     /// Windows that would not come, found by this poll.
@@ -274,12 +471,27 @@ impl Walk {
 
     /// Whether the coming answer is a page to deliver, and not a look around.
     pub fn delivers(&self) -> bool {
-        self.asking == Asking::Page
+        matches!(self.asking, Asking::Page | Asking::Before { .. })
     }
 
-    /// The next question, or none when everything is drained.
-    pub fn ask(&mut self, habits: &Habits) -> Option<Ask> {
-        self.open_top();
+    /// The next question, or none when everything is drained. Never the one before,
+    /// unless that failed.
+    pub fn ask(&mut self, habits: &mut Habits) -> Option<Ask> {
+        loop {
+            self.open_top();
+            let ask = self.question(habits)?;
+            if self.failed || self.asked.as_ref() != Some(&ask) {
+                self.asked = Some(ask.clone());
+                return Some(ask);
+            }
+            self.asking = Asking::Page;
+            let span = self.spans.pop()?;
+            let why = "the service answers the same whatever is asked of it";
+            self.give_up(&span, span.to, why.into());
+        }
+    }
+
+    fn question(&mut self, habits: &mut Habits) -> Option<Ask> {
         let span = self.spans.last()?;
         let ask = Ask {
             from: span.from,
@@ -288,14 +500,30 @@ impl Walk {
             top: self.top(span, habits),
             skip: span.skip,
             facets: span.facets.clone(),
-            patient: matches!(span.state, State::Open),
+            count: false,
+            patient: matches!(span.state, State::Open | State::Number { .. } | State::Look),
         };
+        if let (Asking::Page, State::Number { known }) = (&self.asking, span.state) {
+            return Some(match self.counts(known, habits) {
+                true => Ask {
+                    count: true,
+                    top: 1,
+                    ..ask
+                },
+                false => Ask { skip: known, ..ask },
+            });
+        }
         Some(match &self.asking {
             Asking::Page => ask,
             Asking::Order { .. } => Ask {
                 order: Some(Order::Descending),
                 top: 1,
                 skip: 0,
+                ..ask
+            },
+            Asking::Before { last, count, .. } => Ask {
+                to: *last,
+                skip: *count,
                 ..ask
             },
             Asking::Alive { .. } => Ask {
@@ -306,51 +534,63 @@ impl Walk {
                 skip: 0,
                 facets: Vec::new(),
                 patient: true,
+                ..ask
             },
         })
     }
 
+    /// Whether so many objects are told by `$count`, and not by what lies behind them.
+    fn counts(&self, known: u32, habits: &Habits) -> bool {
+        self.limits.counts && habits.counts && !self.may_skip(known, habits)
+    }
+
+    fn may_skip(&self, number: u32, habits: &Habits) -> bool {
+        number <= most_skip(&self.limits, habits)
+    }
+
     fn top(&self, span: &Span, habits: &Habits) -> u32 {
-        let fitting = match habits.object_bytes {
-            None => FIRST_PAGE,
-            Some(bytes) => u32::try_from(PAGE_BYTES / bytes.max(1)).unwrap_or(u32::MAX),
-        };
         let single = matches!(span.state, State::Single { .. }).then_some(1);
-        [habits.top, span.cap, single]
+        [span.cap, single]
             .into_iter()
             .flatten()
-            .fold(fitting.min(self.limits.top), u32::min)
+            .fold(page_length(&self.limits, habits), u32::min)
             .max(1)
     }
 
     /// Takes an answer to the last [`Walk::ask`].
     pub fn took(&mut self, listing: &Listing, habits: &mut Habits) {
+        self.failed = false;
+        let top = self.asked.as_ref().map_or(1, |asked| asked.top);
         match std::mem::replace(&mut self.asking, Asking::Page) {
             Asking::Page => {}
             Asking::Alive { why } => return self.close_in(why, habits),
-            Asking::Order { instants } => return self.judge_order(&instants, listing, habits),
+            Asking::Order { sights } => return self.judge_order(sights, listing, habits),
+            Asking::Before { last, sights, .. } => {
+                return self.judge_before(last, sights, listing, habits);
+            }
         }
         let Some(mut span) = self.spans.pop() else {
             return;
         };
-        let top = self.top(&span, habits);
         habits.largest_page = habits.largest_page.max(listing.count);
-        let is_last = !listing.more && listing.count < top.min(habits.largest_page);
-
-        if let Some(newest_known) = self.idle.take()
-            && self.nothing_new(newest_known, &span, listing, top, is_last, habits)
+        if listing.partial && span.state != State::OldGap {
+            let begins = span.cursor;
+            self.held = Some(self.held.map_or(begins, |held| held.min(begins)));
+        }
+        match span.state {
+            State::Number { known } => return self.judge_number(span, known, listing, habits),
+            State::Look if listing.all_known => return,
+            State::Look => span.state = State::Open,
+            _ => {}
+        }
+        if let Some(known) = self.idle.take()
+            && nothing_new(known, listing, top, habits)
         {
+            habits.doubt = true;
             return;
         }
         if listing.count == 0 {
-            if listing.more {
-                tracing::warn!(
-                    "an empty page that promises more, for last updates from {} to {}: taken for the end",
-                    span.from,
-                    span.to
-                );
-            }
-            return self.spans.extend(span.once_more());
+            return self.nothing_listed(span, listing, habits);
         }
         if let State::Single { .. } = span.state {
             span.skip += listing.count;
@@ -367,176 +607,418 @@ impl Walk {
                 span.state = State::Open;
             }
         }
+        if span.skip > 0 && listing.keys() == span.before {
+            span.same += 1;
+            if listing.count < LEAST_CUT && span.same < ALIKE && self.may_skip(span.skip, habits) {
+                // Short pages are alike by chance, too, where the order changes.
+                span.skip = span.skip.saturating_add(listing.count);
+                return self.spans.push(span);
+            }
+            // Numbers passed over make no difference.
+            habits.skip = Some(0);
+            return self.without_skip(span, listing, top, habits);
+        }
+        let came_back = listing
+            .sights
+            .iter()
+            .any(|(_, key)| span.edge.contains(key));
+        if came_back {
+            compares_otherwise(&span, habits);
+            span.edge = Vec::new();
+        }
+        let keys = listing.keys();
+        let repeats = keys.iter().all(|key| span.listed.contains_key(key));
+        span.stale = if repeats { span.stale + 1 } else { 0 };
+        let unusable = listing.poison.iter().map(|key| (*key, span.from));
+        let listed = listing.sights.iter().map(|(updated, key)| (*key, *updated));
+        span.listed.extend(listed.chain(unusable));
         let ascending = listing.sights.is_sorted_by_key(|(updated, _)| *updated);
         if wants_order(habits) && !ascending {
             habits.order = Ordering::Ignored;
         }
-        if wants_order(habits) {
-            self.go_on_in_order(span, listing, top, is_last, habits);
-        } else {
-            self.go_on_by_splitting(span, listing, top, is_last);
+        match habits.order {
+            Ordering::Honoured | Ordering::Unknown => {
+                self.go_on_in_order(span, listing, top, habits)
+            }
+            _ => self.go_on_by_splitting(span, listing, top, habits),
         }
     }
 
-    /// The first page of a poll held nothing but what is known, up to the newest
-    /// instant known: then the poll may end after this one call.
-    fn nothing_new(
+    /// An empty answer: nothing lies behind what was listed.
+    fn nothing_listed(&mut self, span: Span, listing: &Listing, habits: &mut Habits) {
+        if listing.more {
+            let why = "the service lists nothing and promises more, page after page";
+            return self.give_up(&span, span.to, why.into());
+        }
+        if let Some(again) = span.once_more() {
+            return self.spans.push(again);
+        }
+        // Fewer were listed than there are: some came twice, in another order each time.
+        let met = u32::try_from(span.met.len()).unwrap_or(u32::MAX);
+        if span.by_number && met < span.skip {
+            if span.passes < MOST_SHUFFLES {
+                return self.spans.push(span.from_its_first());
+            }
+            let why = "the list comes in another order at each question";
+            return self.give_up(&span, span.to, why.into());
+        }
+        self.close(span, habits);
+    }
+
+    /// A window is drained, if what stands at its beginning came back.
+    fn close(&mut self, span: Span, habits: &Habits) {
+        if span.edge.is_empty() || span.earlier || span.state == State::OldGap {
+            return;
+        }
+        // The service may compare otherwise than it prints, or what was there has
+        // changed since: asked from earlier, it tells which.
+        let (from, to) = (earlier(span.cursor), span.to.min(span.cursor.plus(EARLIER)));
+        let whole = wants_order(habits);
+        let mut again = span.with(from, if whole { span.to } else { to });
+        again.cursor = span.cursor;
+        again.edge = span.edge;
+        again.earlier = true;
+        self.spans.push(again);
+    }
+
+    fn looks_last(&self, listing: &Listing, top: u32, habits: &Habits) -> bool {
+        let cut = habits.cut_at.is_some_and(|cut| listing.count >= cut);
+        !listing.more && listing.count < top && !cut
+    }
+
+    /// Asks for what lies behind a page that looks like the last one.
+    fn look_behind(&mut self, mut span: Span, listing: &Listing, last: Instant) {
+        let keys = listing.keys();
+        span.skip += listing.count;
+        span.met.extend(keys.iter().copied());
+        span.behind = Some(Behind {
+            last,
+            sights: listing.sights.clone(),
+            count: listing.count,
+        });
+        span.before = keys;
+        self.spans.push(span);
+    }
+
+    fn go_on_in_order(&mut self, mut span: Span, listing: &Listing, top: u32, habits: &mut Habits) {
+        // The beginning did not come back: asked from earlier, the service tells why.
+        if !span.edge.is_empty() && span.skip == 0 && !span.earlier {
+            span.from = earlier(span.cursor);
+            span.earlier = true;
+            span.listed = HashMap::new();
+            return self.spans.push(span);
+        }
+        if let Some(behind) = span.behind.take() {
+            // It was cut. Numbers slip while objects change, so on by time, from its end.
+            cut_at(behind.count, habits);
+            if habits.order == Ordering::Honoured {
+                span.go_on(
+                    behind.last,
+                    &behind.sights,
+                    most_skip(&self.limits, habits),
+                    habits,
+                );
+                return self.spans.push(span);
+            }
+            return self.prove_order(span, behind.sights, listing, top, habits);
+        }
+        // What lies outside the window is no way on.
+        let inside = listing.sights.iter().map(|(updated, _)| *updated);
+        let last = inside.filter(|updated| *updated < span.to).max();
+        let Some(last) = last.filter(|last| *last > span.cursor) else {
+            return self.page_through(span, listing, top, habits);
+        };
+        let new_tie =
+            |(updated, key): &(Instant, Key)| *updated <= span.cursor && !span.met.contains(key);
+        span.unsure |= span.skip > 0 && listing.sights.iter().any(new_tie);
+        if let Some(again) = span.once_more() {
+            return self.spans.push(again);
+        }
+        let number = span.skip.saturating_add(listing.count);
+        if self.looks_last(listing, top, habits) && self.may_skip(number, habits) {
+            return self.look_behind(span, listing, last);
+        }
+        match habits.order {
+            Ordering::Honoured => self.on_by_time(span, listing, last, habits),
+            _ => self.prove_order(span, listing.sights.clone(), listing, top, habits),
+        }
+    }
+
+    /// In order by luck, or because it is kept? The newest object tells.
+    fn prove_order(
         &mut self,
-        newest_known: Instant,
-        span: &Span,
+        mut span: Span,
+        mut sights: Vec<(Instant, Key)>,
         listing: &Listing,
         top: u32,
-        is_last: bool,
         habits: &mut Habits,
-    ) -> bool {
-        let reached = listing
-            .sights
-            .iter()
-            .any(|(updated, _)| *updated >= newest_known);
-        let looked_behind = span.from > newest_known;
-        // In another order a cut page may lack any object, not just the newest.
-        let disordered = matches!(habits.order, Ordering::Ignored | Ordering::Refused);
-        let may_go_on = listing.more
-            || listing.count >= top
-            || !reached
-            || looked_behind
-            || (disordered && !is_last);
-        if !listing.all_known || may_go_on {
-            return false;
+    ) {
+        sights.retain(|(updated, _)| *updated < span.to);
+        let instants = || sights.iter().map(|(updated, _)| *updated);
+        let distinct = instants().min() < instants().max();
+        if distinct && instants().is_sorted() {
+            span.skip = 0;
+            span.before = Vec::new();
+            self.spans.push(span);
+            self.asking = Asking::Order { sights };
+        } else {
+            self.divide(span, &sights, listing, top, habits);
         }
-        // A page shorter than one served before was not cut. One that is not may
-        // have been, by a silent cap just behind the newest known object: then
-        // the next poll looks there first.
-        habits.doubt = !is_last;
-        true
     }
 
-    fn go_on_in_order(
+    fn on_by_time(&mut self, mut span: Span, listing: &Listing, last: Instant, habits: &Habits) {
+        let mut instants: Vec<Instant> = listing.sights.iter().map(|(at, _)| *at).collect();
+        instants.dedup();
+        if instants.len() >= ORDERLY {
+            span.go_on(
+                last,
+                &listing.sights,
+                most_skip(&self.limits, habits),
+                habits,
+            );
+            return self.spans.push(span);
+        }
+        self.prove_complete(span, last, listing.sights.clone(), habits);
+    }
+
+    /// Does nothing but what was listed lie before the last instant?
+    fn prove_complete(
+        &mut self,
+        mut span: Span,
+        last: Instant,
+        sights: Vec<(Instant, Key)>,
+        habits: &Habits,
+    ) {
+        let before = span.listed.values().filter(|updated| **updated < last);
+        let count = u32::try_from(before.count()).unwrap_or(u32::MAX);
+        if span.from >= last || !self.may_skip(count, habits) {
+            span.go_on(last, &sights, most_skip(&self.limits, habits), habits);
+        } else {
+            self.asking = Asking::Before {
+                last,
+                sights,
+                count,
+            };
+        }
+        self.spans.push(span);
+    }
+
+    /// Nothing but what the page listed lies before its last instant: so the order is kept.
+    fn judge_before(
+        &mut self,
+        last: Instant,
+        sights: Vec<(Instant, Key)>,
+        listing: &Listing,
+        habits: &mut Habits,
+    ) {
+        let Some(mut span) = self.spans.pop() else {
+            return;
+        };
+        let stranger = |(_, key): &(Instant, Key)| !span.listed.contains_key(key);
+        if listing.sights.iter().any(stranger) {
+            habits.order = Ordering::Ignored;
+            return self.split(span, &sights, habits);
+        }
+        span.go_on(last, &sights, most_skip(&self.limits, habits), habits);
+        self.spans.push(span);
+    }
+
+    fn judge_order(&mut self, sights: Vec<(Instant, Key)>, newest: &Listing, habits: &mut Habits) {
+        let Some(span) = self.spans.pop() else {
+            return;
+        };
+        let newest = newest.sights.first().map(|(updated, _)| *updated);
+        let end = |sight: Option<&(Instant, Key)>| sight.map(|(updated, _)| *updated);
+        match (end(sights.first()), end(sights.last()), newest) {
+            (_, Some(last), Some(newest)) if newest >= last => {
+                habits.order = Ordering::Honoured;
+                return self.prove_complete(span, last, sights, habits);
+            }
+            // Objects may have changed between the two answers: undecided.
+            (Some(lowest), _, Some(newest)) if newest > lowest => {}
+            _ => habits.order = Ordering::Ignored,
+        }
+        self.split(span, &sights, habits);
+    }
+
+    fn go_on_by_splitting(
         &mut self,
         mut span: Span,
         listing: &Listing,
         top: u32,
-        is_last: bool,
-        habits: &Habits,
+        habits: &mut Habits,
     ) {
-        let keys = || listing.sights.iter().map(|(_, key)| *key).collect();
-        match (listing.sights.first(), listing.sights.last()) {
-            (Some((first, _)), Some((last, _))) if *last > span.from => {
-                let new_tie = |(updated, key): &(Instant, Key)| {
-                    *updated <= span.from && !span.met.contains(key)
-                };
-                span.unsure |= span.skip > 0 && listing.sights.iter().any(new_tie);
-                if let Some(again) = span.once_more() {
-                    return self.spans.push(again);
-                }
-                if habits.order == Ordering::Honoured {
-                    span.from = *last;
-                    span.skip = 0;
-                    span.met = keys();
-                    self.spans.push(span);
-                } else if is_last {
-                    // Whatever the order, this was all.
-                } else if first < last {
-                    // Ascending by luck or by order? The newest object tells.
-                    let instants = listing.sights.iter().map(|(updated, _)| *updated).collect();
-                    span.met = keys();
-                    self.spans.push(span);
-                    self.asking = Asking::Order { instants };
-                } else {
-                    // One instant proves no order: look on both sides of it.
-                    let mut right = span.with(*last, span.to);
-                    right.met = keys();
-                    let left = span.with(span.from, *last);
-                    self.spans.extend([right, left]);
-                }
-            }
-            _ => self.page_through(span, listing, top, is_last),
+        if let Some(behind) = span.behind.take() {
+            cut_at(behind.count, habits);
+            let sights = [behind.sights, listing.sights.clone()].concat();
+            return self.divide(span, &sights, listing, top, habits);
         }
+        let number = span.skip.saturating_add(listing.count);
+        if span.skip == 0 && self.looks_last(listing, top, habits) {
+            if self.may_skip(number, habits) {
+                let last = listing.sights.iter().map(|(updated, _)| *updated).max();
+                let last = last.unwrap_or(span.from);
+                return self.look_behind(span, listing, last);
+            }
+            let news = listing.keys().iter().any(|key| !span.met.contains(key));
+            let less = span.half.is_some_and(|whole| listing.count < whole);
+            if (less && !news) || listing.count < LEAST_CUT {
+                return self.close(span, habits);
+            }
+            // Nobody may look behind it: its halves list the same, or more.
+            span.half = Some(listing.count);
+            span.met.extend(listing.keys());
+        } else {
+            span.half = None;
+        }
+        self.divide(span, &listing.sights, listing, top, habits);
     }
 
-    fn judge_order(&mut self, instants: &[Instant], newest: &Listing, habits: &mut Habits) {
-        let Some(mut span) = self.spans.pop() else {
-            return;
-        };
-        let newest = newest.sights.first().map(|(updated, _)| *updated);
-        match (instants.first(), instants.last(), newest) {
-            (_, Some(last), Some(newest)) if newest >= *last => {
-                habits.order = Ordering::Honoured;
-                span.from = *last;
-                span.skip = 0;
-                self.spans.push(span);
-            }
-            // Objects may have changed between the two answers: undecided.
-            (Some(lowest), _, Some(newest)) if newest > *lowest => {
-                self.split(span, instants.to_vec());
-            }
-            _ => {
-                habits.order = Ordering::Ignored;
-                self.split(span, instants.to_vec());
-            }
+    fn divide(
+        &mut self,
+        mut span: Span,
+        sights: &[(Instant, Key)],
+        listing: &Listing,
+        top: u32,
+        habits: &mut Habits,
+    ) {
+        let inside = |(updated, _): &(Instant, Key)| *updated >= span.from && *updated < span.to;
+        let apart = !span.by_number && sights.iter().any(inside);
+        if !apart || self.middle(&span, sights, habits).is_none() {
+            return self.page_through(span, listing, top, habits);
         }
+        span.skip = 0;
+        self.split(span, sights, habits);
     }
 
-    fn go_on_by_splitting(&mut self, span: Span, listing: &Listing, top: u32, is_last: bool) {
-        if is_last {
-            return;
-        }
-        if span.skip == 0 && !span.is_one_instant() {
-            let inside: Vec<Instant> = listing
-                .sights
-                .iter()
-                .map(|(updated, _)| *updated)
-                .filter(|updated| *updated >= span.from && *updated < span.to)
-                .collect();
-            if !inside.is_empty() {
-                return self.split(span, inside);
-            }
-        }
-        self.page_through(span, listing, top, is_last);
-    }
-
-    /// Replaces a window by two smaller ones, divided at an instant listed in it.
-    fn split(&mut self, span: Span, mut instants: Vec<Instant>) {
-        instants.sort_unstable();
-        instants.dedup();
-        instants.retain(|instant| *instant > span.from && *instant < span.to);
-        let middle = match instants.get(instants.len() / 2) {
+    /// An instant at which a window falls into two smaller ones.
+    fn middle(&self, span: &Span, sights: &[(Instant, Key)], habits: &Habits) -> Option<Instant> {
+        let mut inside: Vec<Instant> = sights.iter().map(|(updated, _)| *updated).collect();
+        inside.sort_unstable();
+        inside.dedup();
+        inside.retain(|instant| *instant > span.from && *instant < span.to);
+        let middle = match inside.get(inside.len() / 2) {
             Some(middle) => *middle,
             // All at the very beginning: set that instant apart.
             None => span.from.next(),
         };
-        self.spans
-            .extend([span.with(middle, span.to), span.with(span.from, middle)]);
+        let begins = match habits.asks_earlier {
+            true => earlier(middle),
+            false => middle,
+        };
+        (begins > span.from && middle < span.to).then_some(middle)
+    }
+
+    /// Replaces a window by two smaller ones, divided at an instant listed in it.
+    fn split(&mut self, span: Span, sights: &[(Instant, Key)], habits: &Habits) {
+        let Some(middle) = self.middle(&span, sights, habits) else {
+            let mut span = span;
+            let listed = u32::try_from(span.listed.len()).unwrap_or(u32::MAX);
+            if listed == 0 || !self.may_skip(listed, habits) {
+                return self.tell_apart(span);
+            }
+            span.skip = listed;
+            span.by_number = true;
+            return self.spans.push(span);
+        };
+        let half = |mut part: Span| {
+            part.half = span.half;
+            if span.half.is_some() {
+                part.met.clone_from(&span.met);
+            }
+            part
+        };
+        let mut right = half(span.with(middle, span.to));
+        right.edge = at(middle, sights);
+        if habits.asks_earlier {
+            right.from = earlier(middle);
+            right.earlier = true;
+        }
+        let mut left = half(span.with(span.from, middle));
+        left.cursor = span.cursor.min(middle);
+        left.edge.clone_from(&span.edge);
+        left.earlier = span.earlier;
+        self.spans.extend([right, left]);
     }
 
     /// More objects with one last update than a page holds: here, and only here,
     /// by number.
-    fn page_through(&mut self, mut span: Span, listing: &Listing, top: u32, is_last: bool) {
-        let keys: Vec<Key> = listing.sights.iter().map(|(_, key)| *key).collect();
+    fn page_through(&mut self, mut span: Span, listing: &Listing, top: u32, habits: &mut Habits) {
+        let keys = listing.keys();
         let news = keys.iter().any(|key| !span.met.contains(key));
-        let skip_is_ignored = span.skip > 0 && !keys.is_empty() && keys == span.before;
-        let uncut = !listing.more && listing.count < top.min(LEAST_CUT);
-        if !news && (is_last || (skip_is_ignored && uncut)) {
-            return self.spans.extend(span.once_more());
+        span.behind = None;
+        let looks_last = !listing.more && listing.count < top.min(habits.largest_page);
+        let next = span.skip.saturating_add(listing.count);
+        if !self.may_skip(next, habits) {
+            return match habits.skip {
+                Some(_) => self.without_skip(span, listing, top, habits),
+                None => self.tell_apart(span),
+            };
         }
-        let next = span
-            .skip
-            .saturating_add(listing.count)
-            .min(self.limits.skip);
-        if next == span.skip || skip_is_ignored {
-            return self.tell_apart(span);
+        if span.stale >= STALE {
+            if let Some(again) = span.once_more() {
+                return self.spans.push(again);
+            }
+            return self.close(span, habits);
         }
-        span.unsure |= (news && span.skip > 0) || keys.is_empty();
+        // What cannot be used has no place in time: what it hid may have moved up.
+        span.unsure |= news && (span.skip > 0 || listing.sights.is_empty());
         span.skip = next;
+        span.by_number = true;
         span.met.extend(keys.iter().copied());
         span.before = keys;
-        span.ended = is_last || uncut;
+        span.ended = looks_last || (!listing.more && listing.count < top.min(LEAST_CUT));
         self.spans.push(span);
+    }
+
+    /// Goes on where the service does not apply `$skip`, or refuses it.
+    fn without_skip(&mut self, mut span: Span, listing: &Listing, top: u32, habits: &mut Habits) {
+        if let Some(behind) = span.behind.take() {
+            span.skip = 0;
+            span.before = Vec::new();
+            return match habits.order {
+                Ordering::Honoured => {
+                    span.go_on(
+                        behind.last,
+                        &behind.sights,
+                        most_skip(&self.limits, habits),
+                        habits,
+                    );
+                    self.spans.push(span);
+                }
+                _ if behind.count < LEAST_CUT => self.close(span, habits),
+                Ordering::Unknown => self.prove_order(span, behind.sights, listing, top, habits),
+                _ => {
+                    span.half = Some(behind.count);
+                    self.split(span, &behind.sights, habits);
+                }
+            };
+        }
+        let inside = |(updated, _): &(Instant, Key)| *updated >= span.from && *updated < span.to;
+        if listing.count > 0 && !listing.sights.iter().any(inside) {
+            // It lists other windows than it is asked for.
+            if !self.looks_last(listing, top, habits) {
+                let why = "the service lists other objects than those asked for";
+                self.give_up(&span, span.to, why.into());
+            }
+            return;
+        }
+        let uncut = !listing.more && listing.count < top.min(LEAST_CUT);
+        let looks_last = !listing.more && listing.count < top.min(habits.largest_page);
+        if span.ended || uncut || looks_last {
+            // In order, what is newer stands behind; nothing else may be missing.
+            let next = span.cursor.next();
+            if habits.order == Ordering::Honoured && next < span.to && !span.is_one_instant() {
+                self.spans.push(span.with(next, span.to));
+            }
+            return;
+        }
+        self.tell_apart(span);
     }
 
     /// Divides what time and number cannot by the next field that can.
     fn tell_apart(&mut self, span: Span) {
-        let edge = span.from.next_second().min(span.to);
+        let edge = span.cursor.next_second().min(span.to);
         if edge < span.to {
             self.spans.push(span.with(edge, span.to));
         }
@@ -555,6 +1037,47 @@ impl Walk {
         }
     }
 
+    /// Whether a window holds more than is known of it.
+    fn judge_number(&mut self, mut span: Span, known: u32, listing: &Listing, habits: &mut Habits) {
+        let more = match self.asked.as_ref().is_some_and(|asked| asked.count) {
+            true => match listing.total {
+                Some(total) => total > u64::from(known),
+                None => {
+                    habits.counts = false;
+                    if self.may_skip(known, habits) {
+                        self.spans.push(span);
+                    }
+                    return;
+                }
+            },
+            false => listing.count > 0 || listing.more,
+        };
+        if !more {
+            return;
+        }
+        self.miscounted = true;
+        let middle = self
+            .known
+            .get(lower_bound(&self.known, span.from) + known as usize / 2)
+            .copied()
+            .filter(|middle| *middle > span.from && *middle < span.to);
+        match middle {
+            Some(middle) if known > page_length(&self.limits, habits) => {
+                for (from, to) in [(middle, span.to), (span.from, middle)] {
+                    let known = count_in(&self.known, from, to);
+                    self.spans.push(Span {
+                        state: State::Number { known },
+                        ..Span::new(from, to)
+                    });
+                }
+            }
+            _ => {
+                span.state = State::Open;
+                self.spans.push(span);
+            }
+        }
+    }
+
     /// Takes a failure of the last [`Walk::ask`]. An error means that the poll
     /// itself cannot go on.
     pub fn missed(
@@ -563,6 +1086,7 @@ impl Walk {
         why: String,
         habits: &mut Habits,
     ) -> Result<(), Hopeless> {
+        self.failed = true;
         let asking = std::mem::replace(&mut self.asking, Asking::Page);
         match (verdict, asking) {
             (Verdict::Stop, _) | (Verdict::Unservable, Asking::Alive { .. }) => Err(Hopeless),
@@ -570,13 +1094,19 @@ impl Walk {
                 self.close_in(why, habits);
                 Ok(())
             }
-            (verdict, Asking::Order { instants }) => {
+            (verdict, Asking::Order { sights }) => {
                 // Undecided; splitting is right in any order.
                 if verdict != Verdict::Unservable {
                     habits.order = Ordering::Ignored;
                 }
                 if let Some(span) = self.spans.pop() {
-                    self.split(span, instants);
+                    self.split(span, &sights, habits);
+                }
+                Ok(())
+            }
+            (_, Asking::Before { sights, .. }) => {
+                if let Some(span) = self.spans.pop() {
+                    self.split(span, &sights, habits);
                 }
                 Ok(())
             }
@@ -597,6 +1127,20 @@ impl Walk {
         let Some(span) = self.spans.last() else {
             return Err(Hopeless);
         };
+        if let State::Number { known } = span.state {
+            // Only a look: it is put off, and numbers are asked for otherwise.
+            match self.counts(known, habits) {
+                true => habits.counts = false,
+                false => habits.skip = Some(known.saturating_sub(1)),
+            }
+            let span = self.spans.pop();
+            self.spans
+                .extend(span.filter(|span| span.to >= self.end).map(|span| Span {
+                    state: State::Open,
+                    ..span
+                }));
+            return Ok(());
+        }
         let (top, skip, faceted) = (self.top(span, habits), span.skip, !span.facets.is_empty());
         let unproven = habits.order == Ordering::Unknown;
         match refusal {
@@ -605,8 +1149,11 @@ impl Walk {
                 habits.top = Some((top / 2).max(1));
             }
             Refusal::Skip | Refusal::Unnamed if skip > 0 => {
-                if let Some(span) = self.spans.pop().filter(|span| !span.ended) {
-                    self.tell_apart(span);
+                let most = habits.skip.unwrap_or(u32::MAX);
+                // A cap lower than documented, or none may be passed over at all.
+                habits.skip = Some(most.min(if skip > 64 { skip / 4 } else { 0 }));
+                if let Some(span) = self.spans.pop() {
+                    self.beyond_skip(span, habits);
                 }
             }
             Refusal::Unnamed if faceted => {
@@ -641,6 +1188,31 @@ impl Walk {
         Ok(())
     }
 
+    /// What lies behind so many objects may not be asked for.
+    fn beyond_skip(&mut self, mut span: Span, habits: &mut Habits) {
+        if span.behind.is_some() {
+            let nothing = Listing {
+                sights: Vec::new(),
+                nested: Vec::new(),
+                poison: Vec::new(),
+                count: 0,
+                more: false,
+                total: None,
+                partial: false,
+                all_known: false,
+            };
+            return self.without_skip(span, &nothing, 1, habits);
+        }
+        if !span.ended {
+            return self.tell_apart(span);
+        }
+        let next = span.cursor.next();
+        if habits.order == Ordering::Honoured && next < span.to && !span.is_one_instant() {
+            span = span.with(next, span.to);
+            self.spans.push(span);
+        }
+    }
+
     fn unserved(&mut self, why: String, habits: &Habits) {
         match self.spans.last().map(|span| span.state) {
             None => {}
@@ -649,6 +1221,15 @@ impl Walk {
                 if let Some(span) = self.spans.pop() {
                     self.still_open.push(span.from);
                 }
+            }
+            // A look at what is known can wait; what may be new cannot.
+            Some(State::Look | State::Number { .. }) => {
+                let span = self.spans.pop();
+                self.spans
+                    .extend(span.filter(|span| span.to >= self.end).map(|span| Span {
+                        state: State::Open,
+                        ..span
+                    }));
             }
             Some(_) => self.close_in(why, habits),
         }
@@ -660,6 +1241,7 @@ impl Walk {
             return;
         };
         let top = self.top(&span, habits);
+        span.behind = None;
         match span.state {
             State::Single { misses } => {
                 if misses == 0 {
@@ -770,4 +1352,87 @@ pub(super) struct Hopeless;
 
 fn wants_order(habits: &Habits) -> bool {
     matches!(habits.order, Ordering::Unknown | Ordering::Honoured)
+}
+
+/// Objects a page is asked for.
+pub(super) fn page_length(limits: &Limits, habits: &Habits) -> u32 {
+    let fitting = match habits.object_bytes {
+        None => FIRST_PAGE,
+        Some(bytes) => u32::try_from(PAGE_BYTES / bytes.max(1)).unwrap_or(u32::MAX),
+    };
+    let most = habits.top.unwrap_or(u32::MAX);
+    fitting.min(limits.top).min(most).max(1)
+}
+
+/// Most objects that may be passed over.
+pub(super) fn most_skip(limits: &Limits, habits: &Habits) -> u32 {
+    limits.skip.min(habits.skip.unwrap_or(u32::MAX))
+}
+
+/// Pages are cut at so many objects, of late.
+fn cut_at(count: u32, habits: &mut Habits) {
+    habits.cut_at = Some(habits.cut_at.map_or(count, |cut| cut.min(count)));
+}
+
+/// What did not come back when asked from its own instant did from earlier.
+fn compares_otherwise(span: &Span, habits: &mut Habits) {
+    if span.earlier && !habits.asks_earlier {
+        habits.asks_earlier = true;
+        tracing::warn!(
+            "asked for objects last updated from {} on, the service leaves out some that carry \
+             this very instant: it compares otherwise than it prints. From now on it is asked \
+             from one second earlier",
+            span.cursor
+        );
+    }
+}
+
+/// A page held nothing but what is known, and all that is known: then the poll may
+/// end after this one call. The page may have been cut right there, so the next
+/// poll looks behind it.
+fn nothing_new(known: Known, listing: &Listing, top: u32, habits: &Habits) -> bool {
+    if !listing.all_known || listing.partial || listing.more || listing.count >= top {
+        return false;
+    }
+    let instants = listing.sights.iter().map(|(updated, _)| *updated);
+    let inside = instants.filter(|updated| *updated >= known.from);
+    match habits.order {
+        Ordering::Honoured => inside.max() >= Some(known.newest),
+        // In another order a cut page may lack any object, not just the newest.
+        _ => u32::try_from(inside.count()).is_ok_and(|count| count >= known.count),
+    }
+}
+
+/// The parts of a window between gaps, the latest first.
+fn around(gaps: &[Gap], from: Instant, end: Instant, state: State) -> Vec<Span> {
+    let mut gaps: Vec<&Gap> = gaps.iter().collect();
+    gaps.sort_by_key(|gap| gap.from);
+    let (mut between, mut next) = (Vec::new(), from);
+    let part = |from, to| Span {
+        state,
+        ..Span::new(from, to)
+    };
+    for gap in gaps
+        .into_iter()
+        .filter(|gap| gap.to > from && gap.from < end)
+    {
+        if next < gap.from {
+            between.push(part(next, gap.from));
+        }
+        next = next.max(gap.to);
+    }
+    if next < end {
+        between.push(part(next, end));
+    }
+    between.reverse();
+    between
+}
+
+fn lower_bound(known: &[Instant], instant: Instant) -> usize {
+    known.partition_point(|updated| *updated < instant)
+}
+
+fn count_in(known: &[Instant], from: Instant, to: Instant) -> u32 {
+    let count = lower_bound(known, to).saturating_sub(lower_bound(known, from));
+    u32::try_from(count).unwrap_or(u32::MAX)
 }

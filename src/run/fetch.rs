@@ -140,7 +140,7 @@ fn fetch(arguments: Arguments) -> anyhow::Result<Tally> {
             memory,
             &mut checkpoint,
             poll,
-            stop.asked(),
+            ingest::Bounds::none(stop.asked()),
             &mut tally,
         );
         match stop.within(pulled).await {

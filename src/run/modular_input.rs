@@ -5,7 +5,7 @@ use super::feeding::{Ownership, Prepared, prepare, unfed};
 use super::health::{Begun, Health};
 use super::stop::Stop;
 use super::{account, exit, home, ledger, log, runtime};
-use crate::ingest::{self, Poll, Tally};
+use crate::ingest::{self, Bounds, Poll, Tally};
 use crate::splunk::events::EventStream;
 use crate::splunk::input::Stanza;
 use crate::splunk::{input, scheme};
@@ -13,6 +13,8 @@ use anyhow::anyhow;
 use std::fs::File;
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::time::Duration;
+use tokio::sync::watch;
 
 /// `--scheme`.
 pub fn introduce() -> ExitCode {
@@ -103,6 +105,28 @@ async fn outcome_index(input: &input::Input) -> Option<String> {
     account::settings(&splunkd).await.ok()?.outcome_index()
 }
 
+/// Longest time one poll takes, and most questions it asks. A backlog goes on with the next
+/// run; a service that answers in circles, or hardly at all, is left alone until then.
+const LONGEST: Duration = Duration::from_secs(600);
+const MOST_QUESTIONS: u64 = 1_500;
+
+fn bounds(stop: &Stop) -> Bounds {
+    let (tell, time_is_up) = watch::channel(false);
+    tokio::spawn(async move {
+        tokio::select! {
+            () = tokio::time::sleep(LONGEST) => {
+                tell.send_replace(true);
+            }
+            () = tell.closed() => {}
+        }
+    });
+    Bounds {
+        stop: stop.asked(),
+        time_is_up,
+        questions: MOST_QUESTIONS,
+    }
+}
+
 /// One poll of one stanza, and its summary, also when it could not begin.
 async fn poll_stanza(
     input: &input::Input,
@@ -142,14 +166,14 @@ async fn poll_stanza(
                 overlap: feeding.input.overlap,
             };
             let mut tally = Tally::default();
-            let asked = stop.asked();
+            let bounds = bounds(stop);
             let pulled = ingest::pull(
                 &feeding.source,
                 sink,
                 memory,
                 &mut checkpoint,
                 poll,
-                asked,
+                bounds,
                 &mut tally,
             );
             let (hands, outcome) = pulled.await;
