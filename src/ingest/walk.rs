@@ -305,6 +305,7 @@ impl Span {
         self.earlier = from < last;
         self.from = if from == self.from { last } else { from };
         self.skip = 0;
+        self.passes = 0;
         self.before = Vec::new();
         self.by_number = false;
         self.listed = HashMap::new();
@@ -561,6 +562,14 @@ impl Walk {
     pub fn took(&mut self, listing: &Listing, habits: &mut Habits) {
         self.failed = false;
         let top = self.asked.as_ref().map_or(1, |asked| asked.top);
+        if let Some(asked) = &self.asked {
+            // What `lt` lists of later instants, `ge` leaves out.
+            let later = asked.to.plus(EARLIER);
+            let beyond = |(updated, _): &(Instant, Key)| *updated > asked.to && *updated <= later;
+            if listing.sights.iter().any(beyond) {
+                compares_otherwise(asked.to, habits);
+            }
+        }
         match std::mem::replace(&mut self.asking, Asking::Page) {
             Asking::Page => {}
             Asking::Alive { why } => return self.close_in(why, habits),
@@ -623,7 +632,9 @@ impl Walk {
             .iter()
             .any(|(_, key)| span.edge.contains(key));
         if came_back {
-            compares_otherwise(&span, habits);
+            if span.earlier {
+                compares_otherwise(span.cursor, habits);
+            }
             span.edge = Vec::new();
         }
         let keys = listing.keys();
@@ -635,6 +646,10 @@ impl Walk {
         let ascending = listing.sights.is_sorted_by_key(|(updated, _)| *updated);
         if wants_order(habits) && !ascending {
             habits.order = Ordering::Ignored;
+            if span.by_number {
+                // Numbers of another order say nothing.
+                return self.spans.push(span.from_its_first());
+            }
         }
         match habits.order {
             Ordering::Honoured | Ordering::Unknown => {
@@ -731,6 +746,7 @@ impl Walk {
         let new_tie =
             |(updated, key): &(Instant, Key)| *updated <= span.cursor && !span.met.contains(key);
         span.unsure |= span.skip > 0 && listing.sights.iter().any(new_tie);
+        span.met.extend(listing.keys());
         if let Some(again) = span.once_more() {
             return self.spans.push(again);
         }
@@ -814,10 +830,11 @@ impl Walk {
         let Some(mut span) = self.spans.pop() else {
             return;
         };
-        let stranger = |(_, key): &(Instant, Key)| !span.listed.contains_key(key);
+        let stranger =
+            |(updated, key): &(Instant, Key)| *updated < last && !span.listed.contains_key(key);
         if listing.sights.iter().any(stranger) {
             habits.order = Ordering::Ignored;
-            return self.split(span, &sights, habits);
+            return self.split(span.from_its_first(), &sights, habits);
         }
         span.go_on(last, &sights, most_skip(&self.limits, habits), habits);
         self.spans.push(span);
@@ -914,7 +931,7 @@ impl Walk {
         let Some(middle) = self.middle(&span, sights, habits) else {
             let mut span = span;
             let listed = u32::try_from(span.listed.len()).unwrap_or(u32::MAX);
-            if listed == 0 || !self.may_skip(listed, habits) {
+            if !self.may_skip(listed.max(1), habits) {
                 return self.tell_apart(span);
             }
             span.skip = listed;
@@ -1374,15 +1391,14 @@ fn cut_at(count: u32, habits: &mut Habits) {
     habits.cut_at = Some(habits.cut_at.map_or(count, |cut| cut.min(count)));
 }
 
-/// What did not come back when asked from its own instant did from earlier.
-fn compares_otherwise(span: &Span, habits: &mut Habits) {
-    if span.earlier && !habits.asks_earlier {
+/// The service lists by other instants than it prints.
+fn compares_otherwise(at: Instant, habits: &mut Habits) {
+    if !habits.asks_earlier {
         habits.asks_earlier = true;
         tracing::warn!(
-            "asked for objects last updated from {} on, the service leaves out some that carry \
-             this very instant: it compares otherwise than it prints. From now on it is asked \
-             from one second earlier",
-            span.cursor
+            "asked for objects last updated from or before {at}, the service lists others than \
+             those: it compares otherwise than it prints. From now on it is asked from one second \
+             earlier"
         );
     }
 }
