@@ -470,8 +470,9 @@ fn route(checkpoint: &mut Checkpoint, from: Instant, limits: &Limits) -> Route {
     match (checkpoint.finished, habits.doubt) {
         (false, _) => Route::All { from: begin },
         (true, false) => idle,
-        (true, true) if habits.order == Ordering::Honoured => Route::All {
-            from: newest.next(),
+        (true, true) if habits.order == Ordering::Honoured => Route::Newer {
+            newest: newest.next(),
+            from,
         },
         (true, true) if count > 0 && count <= most_skip(limits, habits) => {
             Route::Number { from, known: count }

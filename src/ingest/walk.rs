@@ -96,6 +96,8 @@ pub(super) enum Route {
     All { from: Instant },
     /// The same; its first page may show that nothing is new.
     Idle { from: Instant, known: Known },
+    /// What is newer than all that is known; if there is anything, a look at the rest too.
+    Newer { newest: Instant, from: Instant },
     /// Whether the window holds more than what is known of it; if so, all of it.
     Number { from: Instant, known: u32 },
     /// What is newer than all that is known, and of the known a part: looks at
@@ -134,6 +136,9 @@ pub(super) struct Walk {
     idle: Option<Known>,
     /// Last updates of what is known, while a burst lies within the overlap.
     known: Vec<Instant>,
+    /// Asked for last, if the poll brings anything new.
+    rest: Vec<Span>,
+    news: bool,
     /// A window held another number of objects than are known of it.
     pub miscounted: bool,
     /// The order was dropped because something unnamed was refused.
@@ -263,10 +268,10 @@ impl Span {
     /// The same again from its first object, if paging by number left doubt.
     fn once_more(&self) -> Option<Self> {
         let again = self.unsure && self.passes < MOST_PASSES;
-        again.then(|| self.from_its_first())
+        again.then(|| self.begin_again())
     }
 
-    fn from_its_first(&self) -> Self {
+    fn begin_again(&self) -> Self {
         Self {
             skip: 0,
             before: Vec::new(),
@@ -351,12 +356,16 @@ impl Walk {
                 ..Span::new(gap.from, gap.to)
             })
             .collect();
-        let (mut idle, mut known_instants) = (None, Vec::new());
+        let (mut idle, mut known_instants, mut rest) = (None, Vec::new(), Vec::new());
         match route {
             Route::All { from } => spans.extend(around(gaps, from, end, State::Open)),
             Route::Idle { from, known } => {
                 idle = Some(known).filter(|_| from < end);
                 spans.extend(around(gaps, from, end, State::Open));
+            }
+            Route::Newer { newest, from } => {
+                spans.extend(around(gaps, newest, end, State::Open));
+                rest = around(gaps, from, newest.min(end), State::Look);
             }
             Route::Number { from, known } => {
                 let free = gaps.iter().all(|gap| gap.to <= from || gap.from >= end);
@@ -399,6 +408,8 @@ impl Walk {
             failed: false,
             idle,
             known: known_instants,
+            rest,
+            news: false,
             miscounted: false,
             order_suspected: false,
             held: None,
@@ -445,7 +456,7 @@ impl Walk {
 
     /// Whether nothing is left to ask.
     pub fn is_over(&self) -> bool {
-        self.spans.is_empty()
+        self.spans.is_empty() && (self.rest.is_empty() || !self.news)
     }
 
     /// Whether a gap of an earlier poll came in full, once the walk is over.
@@ -480,6 +491,9 @@ impl Walk {
     pub fn ask(&mut self, habits: &mut Habits) -> Option<Ask> {
         loop {
             self.open_top();
+            if self.spans.is_empty() && self.news {
+                self.spans = std::mem::take(&mut self.rest);
+            }
             let ask = self.question(habits)?;
             if self.failed || self.asked.as_ref() != Some(&ask) {
                 self.asked = Some(ask.clone());
@@ -582,6 +596,7 @@ impl Walk {
             return;
         };
         habits.largest_page = habits.largest_page.max(listing.count);
+        self.news |= !listing.all_known;
         if listing.partial && span.state != State::OldGap {
             let begins = span.cursor;
             self.held = Some(self.held.map_or(begins, |held| held.min(begins)));
@@ -648,7 +663,7 @@ impl Walk {
             habits.order = Ordering::Ignored;
             if span.by_number {
                 // Numbers of another order say nothing.
-                return self.spans.push(span.from_its_first());
+                return self.spans.push(span.begin_again());
             }
         }
         match habits.order {
@@ -672,7 +687,7 @@ impl Walk {
         let met = u32::try_from(span.met.len()).unwrap_or(u32::MAX);
         if span.by_number && met < span.skip {
             if span.passes < MOST_SHUFFLES {
-                return self.spans.push(span.from_its_first());
+                return self.spans.push(span.begin_again());
             }
             let why = "the list comes in another order at each question";
             return self.give_up(&span, span.to, why.into());
@@ -834,7 +849,7 @@ impl Walk {
             |(updated, key): &(Instant, Key)| *updated < last && !span.listed.contains_key(key);
         if listing.sights.iter().any(stranger) {
             habits.order = Ordering::Ignored;
-            return self.split(span.from_its_first(), &sights, habits);
+            return self.split(span.begin_again(), &sights, habits);
         }
         span.go_on(last, &sights, most_skip(&self.limits, habits), habits);
         self.spans.push(span);
