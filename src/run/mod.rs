@@ -35,6 +35,7 @@ mod runtime;
 #[cfg(feature = "sandbox")]
 mod sandbox;
 mod search_command;
+mod selftest;
 mod signature;
 mod stop;
 mod told;

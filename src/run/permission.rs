@@ -30,6 +30,8 @@ pub enum Right {
     CheckThrough,
     /// Ask the endpoint about itself.
     Administer,
+    /// See how this splunkd keeps to what the app relies on.
+    SelfTest,
 }
 
 impl Right {
@@ -41,7 +43,7 @@ impl Right {
             Self::Hunt => &[HUNT],
             Self::Check => &[TRIAGE, HUNT, SECRETS],
             Self::CheckThrough => &[TRIAGE, HUNT],
-            Self::Administer => &[ADMINISTRATOR],
+            Self::Administer | Self::SelfTest => &[ADMINISTRATOR],
         }
     }
 
@@ -52,6 +54,7 @@ impl Right {
             Self::Hunt => "hunt in Microsoft Defender",
             Self::Check | Self::CheckThrough => "test an account of Microsoft Defender",
             Self::Administer => "ask the app's REST endpoint about itself",
+            Self::SelfTest => "run the self-test",
         }
     }
 }

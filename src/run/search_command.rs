@@ -7,6 +7,7 @@ mod get;
 mod hunt;
 mod ledger;
 mod reconcile;
+mod selftest;
 mod talk;
 #[cfg(test)]
 mod tests;
@@ -62,6 +63,7 @@ enum Wish {
     Hunt(hunt::Wish),
     Check(check::Wish),
     Ledger(ledger::Wish),
+    SelfTest(selftest::Wish),
 }
 
 impl Wish {
@@ -74,8 +76,9 @@ impl Wish {
             "defenderhunt" => Self::Hunt(hunt::Wish::read(&call.args)?),
             "defendercheck" => Self::Check(check::Wish::read(&call.args)?),
             "defenderledger" => Self::Ledger(ledger::Wish::read(&call.args)?),
+            "defenderselftest" => Self::SelfTest(selftest::Wish::read(&call.args)?),
             _ => bail!(
-                "there is no search command \"{}\"; there are defenderupdate, defenderundo, defenderget, defenderreconcile, defenderhunt, defendercheck, defenderledger",
+                "there is no search command \"{}\"; there are defenderupdate, defenderundo, defenderget, defenderreconcile, defenderhunt, defendercheck, defenderledger, defenderselftest",
                 name.escape_debug()
             ),
         })
@@ -90,6 +93,7 @@ impl Wish {
             Self::Hunt(wish) => wish.carry_out(call, talk).await,
             Self::Check(wish) => wish.carry_out(call, talk).await,
             Self::Ledger(wish) => wish.carry_out(call, talk).await,
+            Self::SelfTest(wish) => wish.carry_out(call, talk).await,
         }
     }
 }
@@ -109,7 +113,7 @@ async fn converse<W: Write>(name: &str, talk: &mut Talk<W>) -> ExitCode {
 async fn conversation<W: Write>(name: &str, talk: &mut Talk<W>) -> Result<(), Halt> {
     let call = talk.first().await?;
     let kind = match name {
-        "defenderundo" | "defenderhunt" | "defendercheck" => Kind::GENERATING,
+        "defenderundo" | "defenderhunt" | "defendercheck" | "defenderselftest" => Kind::GENERATING,
         _ => Kind::STREAMING,
     };
     match Wish::read(name, &call) {

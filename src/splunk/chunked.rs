@@ -15,7 +15,9 @@ mod table;
 pub use table::{Table, TableError, Values, write_row};
 
 use secrecy::SecretString;
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize, Serializer};
+use std::collections::BTreeMap;
 use std::io::{self, BufRead, Read, Write};
 
 /// Digits enough for any length, and the blanks the protocol allows.
@@ -87,6 +89,8 @@ pub struct Invocation {
     pub sid: Option<String>,
     /// Most rows of one chunk.
     pub max_rows: usize,
+    /// The names under which splunkd told something, and nothing of what it told.
+    pub told: Vec<String>,
 }
 
 /// The questions, read from stdin.
@@ -206,7 +210,9 @@ fn asked(frame: Frame) -> Result<Asked, ChunkedError> {
     match metadata.action.as_str() {
         "getinfo" => {
             let info = metadata.searchinfo.unwrap_or_default();
-            Ok(Asked::GetInfo(Box::new(info.invocation(metadata.preview))))
+            let mut invocation = info.invocation(metadata.preview);
+            invocation.told = names(&frame.metadata);
+            Ok(Asked::GetInfo(Box::new(invocation)))
         }
         "execute" => Ok(Asked::Execute(Execute {
             finished: metadata.finished,
@@ -215,6 +221,23 @@ fn asked(frame: Frame) -> Result<Asked, ChunkedError> {
         })),
         _ => Err(ChunkedError::Action),
     }
+}
+
+/// The names in `searchinfo`, as far as they look like names.
+fn names(metadata: &[u8]) -> Vec<String> {
+    const MOST: usize = 64;
+    #[derive(Deserialize)]
+    struct Named {
+        #[serde(default)]
+        searchinfo: BTreeMap<String, IgnoredAny>,
+    }
+    let plain = |name: &String| {
+        let word = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+        name.len() <= MOST && name.chars().all(word)
+    };
+    let named = serde_json::from_slice::<Named>(metadata).map(|named| named.searchinfo);
+    let names = named.unwrap_or_default().into_keys().filter(plain);
+    names.take(MOST).collect()
 }
 
 impl SearchInfo {
@@ -242,6 +265,7 @@ impl SearchInfo {
                 .and_then(|rows| usize::try_from(rows).ok())
                 .filter(|rows| *rows > 0)
                 .map_or(ROWS, |rows| rows.min(ROWS)),
+            told: Vec::new(),
         }
     }
 }

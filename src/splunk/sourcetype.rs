@@ -13,3 +13,5 @@ pub const TRIAGE: &str = "defender_bridge:triage";
 pub const HEALTH: &str = "defender_bridge:health";
 /// What an operator should know, quarantined elements among it.
 pub const LOG: &str = "defender_bridge:log";
+/// What the self-test sends and finds again: no outcome, whatever it looks like.
+pub const SELFTEST: &str = "defender_bridge:selftest";

@@ -49,6 +49,7 @@ mod rest_endpoint;
 mod samples;
 mod search_commands;
 mod secrets;
+mod selftest;
 mod shared_budget;
 mod shutdown;
 mod third_missing;

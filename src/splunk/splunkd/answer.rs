@@ -13,16 +13,20 @@ use std::collections::BTreeMap;
 
 /// The body of an answer. What stands between splunkd and us may end one by
 /// hanging up, without the word TLS has for it: where no length was announced,
-/// a JSON object that closes is whole.
-pub(super) async fn body(mut response: Response) -> Result<Bytes, reqwest::Error> {
+/// a JSON object that closes is whole. None where it is longer than `largest`.
+pub(super) async fn body(
+    mut response: Response,
+    largest: usize,
+) -> Result<Option<Bytes>, reqwest::Error> {
     let endless =
         response.content_length().is_none() && !response.headers().contains_key(TRANSFER_ENCODING);
     let mut body = BytesMut::new();
     loop {
         match response.chunk().await {
+            Ok(Some(chunk)) if chunk.len() > largest.saturating_sub(body.len()) => return Ok(None),
             Ok(Some(chunk)) => body.extend_from_slice(&chunk),
-            Ok(None) => return Ok(body.freeze()),
-            Err(_) if endless && is_object(&body) => return Ok(body.freeze()),
+            Ok(None) => return Ok(Some(body.freeze())),
+            Err(_) if endless && is_object(&body) => return Ok(Some(body.freeze())),
             Err(error) => return Err(error),
         }
     }
@@ -52,7 +56,12 @@ pub(super) struct Entry {
 impl Entry {
     /// Whether it stands in this app.
     pub(super) fn is_of_this_app(&self) -> bool {
-        self.acl.get("app").and_then(Value::as_str) == Some(NAME)
+        self.app() == Some(NAME)
+    }
+
+    /// The app it stands in.
+    pub(super) fn app(&self) -> Option<&str> {
+        self.acl.get("app").and_then(Value::as_str)
     }
 
     pub(super) fn text(&self, key: &str) -> Option<String> {

@@ -43,6 +43,41 @@ impl Tls {
     }
 }
 
+/// How this splunkd is reached, as it may be told to anybody: no name, no address.
+#[derive(Debug, Clone)]
+pub struct Way {
+    pub scheme: String,
+    /// `loopback`, `this machine` or `another machine`.
+    pub place: &'static str,
+    pub port: Option<u16>,
+    /// Whether its certificate is verified, where there is one.
+    pub verified: bool,
+    /// Its host, so that it can be struck out of what is told.
+    pub host: String,
+}
+
+impl Way {
+    pub(super) fn of(base: &Url, tls: &Tls) -> Self {
+        let own = is_this_machine(base);
+        let loops = match base.host() {
+            Some(Host::Ipv4(ip)) => ip.is_loopback(),
+            Some(Host::Ipv6(ip)) => IpAddr::from(ip).to_canonical().is_loopback(),
+            _ => own,
+        };
+        Self {
+            scheme: base.scheme().to_owned(),
+            place: match (loops, own) {
+                (true, _) => "loopback",
+                (false, true) => "this machine",
+                (false, false) => "another machine",
+            },
+            port: base.port_or_known_default(),
+            verified: tls.verify || !own,
+            host: base.host_str().unwrap_or_default().to_owned(),
+        }
+    }
+}
+
 /// The address, if a session key may be sent there.
 pub(super) fn address(server_uri: &str) -> Result<Url, SplunkdError> {
     let refuse = |why| SplunkdError::Address {

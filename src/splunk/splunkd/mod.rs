@@ -6,14 +6,16 @@ mod connection;
 pub mod endpoint;
 mod error;
 mod kvstore;
+mod look;
 mod search;
 #[cfg(test)]
 mod tests;
 
-pub use connection::Tls;
+pub use connection::{Tls, Way};
 pub use endpoint::Errand;
 pub use error::SplunkdError;
 pub use kvstore::{Find, Inserted};
+pub use look::{Rows, Seen};
 pub use search::{Events, MOST_EVENTS, Search};
 
 use super::NAME;
@@ -103,6 +105,9 @@ pub struct Splunkd {
     patience: Duration,
     /// How long one answer may take, where a call does not say.
     wait: Duration,
+    /// Bytes of the largest answer that is taken.
+    largest: usize,
+    way: Way,
 }
 
 /// One call: what it is for, in words, and what it takes.
@@ -154,6 +159,8 @@ impl Splunkd {
         let base = connection::address(server_uri)?;
         Ok(Self {
             client: connection::client(&base, tls)?,
+            way: Way::of(&base, tls),
+            largest: usize::MAX,
             base,
             session_key,
             patience,
@@ -440,9 +447,15 @@ impl Splunkd {
         let sent = request.timeout(self.waits(call)).send().await;
         let answer = sent.map_err(|error| self.failed(call, error))?;
         let status = answer.status();
-        let body = answer::body(answer)
+        let body = answer::body(answer, self.largest)
             .await
             .map_err(|error| self.failed(call, error))?;
+        let Some(body) = body else {
+            return Err(Failure::from(SplunkdError::Unintelligible {
+                what: call.what.clone(),
+                why: "it is longer than anything that was asked for",
+            }));
+        };
         if status.is_success() {
             return Ok(Some(body));
         }

@@ -43,9 +43,9 @@ pub struct Events {
 const MOST_WARNINGS: usize = 10;
 
 #[derive(Deserialize)]
-struct Answer {
+struct Answer<R> {
     /// None where the search did not come to its results.
-    results: Option<Vec<Found>>,
+    results: Option<Vec<R>>,
     #[serde(default)]
     messages: Vec<Message>,
 }
@@ -63,6 +63,22 @@ impl Splunkd {
     /// # Errors
     /// If it was refused, or ended with an error.
     pub async fn search(&self, search: Search<'_>) -> Result<Events, SplunkdError> {
+        // All of them; without it the first hundred.
+        let (results, warnings) = self.oneshot::<Found>(search, "0", PATIENCE).await?;
+        Ok(Events {
+            warnings,
+            raw: results.into_iter().filter_map(|found| found.raw).collect(),
+        })
+    }
+
+    /// The rows of a search run to its end within this time, at most `count`
+    /// (none: all), and what splunkd says of their completeness.
+    pub(super) async fn oneshot<R: serde::de::DeserializeOwned>(
+        &self,
+        search: Search<'_>,
+        count: &str,
+        within: Duration,
+    ) -> Result<(Vec<R>, Vec<String>), SplunkdError> {
         let call = Call {
             what: search.what.to_owned(),
             advice: SEARCH,
@@ -72,14 +88,13 @@ impl Splunkd {
             form: vec![
                 ("search", search.text),
                 ("exec_mode", "oneshot"),
-                // All of them; without it the first hundred.
-                ("count", "0"),
+                ("count", count),
                 ("earliest_time", search.earliest),
                 ("latest_time", search.latest),
             ],
             body: None,
             json: None,
-            within: Some(PATIENCE),
+            within: Some(within),
         };
         let refused = |status, said| SplunkdError::Refused {
             what: search.what.to_owned(),
@@ -88,7 +103,7 @@ impl Splunkd {
         };
         let body = self.ask(call).await?;
         let body = body.ok_or_else(|| refused(404, String::new()))?;
-        let answer: Answer =
+        let answer: Answer<R> =
             serde_json::from_slice(&body).map_err(|_| SplunkdError::Unintelligible {
                 what: search.what.to_owned(),
                 why: "it is no list of results",
@@ -104,14 +119,7 @@ impl Splunkd {
         // a peer that did not answer: both are told, neither ends the search.
         let told = |message: &&Message| message.is_error() || message.is_warning();
         let warnings = answer.messages.iter().filter(told).map(Message::words);
-        Ok(Events {
-            warnings: warnings.take(MOST_WARNINGS).collect(),
-            raw: answer
-                .results
-                .unwrap_or_default()
-                .into_iter()
-                .filter_map(|found| found.raw)
-                .collect(),
-        })
+        let warnings = warnings.take(MOST_WARNINGS).collect();
+        Ok((answer.results.unwrap_or_default(), warnings))
     }
 }

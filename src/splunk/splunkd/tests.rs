@@ -964,14 +964,22 @@ async fn an_answer_that_the_connection_ends_is_taken_if_its_json_is_whole() {
         let broken = std::io::Error::from(std::io::ErrorKind::UnexpectedEof);
         let pieces = futures::stream::iter([Ok(text), Err(broken)]);
         let body = reqwest::Body::wrap_stream(pieces);
-        super::answer::body(axum::http::Response::new(body).into()).await
+        super::answer::body(axum::http::Response::new(body).into(), 1 << 20).await
     };
-    assert_eq!(
-        answered("{\"entry\":[]}\n").await.unwrap(),
-        "{\"entry\":[]}\n"
-    );
+    let whole = answered("{\"entry\":[]}\n").await.unwrap();
+    assert_eq!(whole.unwrap(), "{\"entry\":[]}\n");
     assert!(answered("{\"entry\":[{}").await.is_err());
     assert!(answered("").await.is_err());
+}
+
+#[tokio::test]
+async fn an_answer_longer_than_what_is_taken_is_given_up() {
+    let answered = async |largest| {
+        let body = reqwest::Body::from("{\"entry\":[]}");
+        super::answer::body(axum::http::Response::new(body).into(), largest).await
+    };
+    assert_eq!(answered(12).await.unwrap().unwrap(), "{\"entry\":[]}");
+    assert_eq!(answered(11).await.unwrap(), None);
 }
 
 /// Passes connections on to `uri`, but for the first few, which it breaks off.

@@ -73,6 +73,8 @@ struct State {
     /// Name and GUID, where they are not the usual ones.
     named: Option<[String; 2]>,
     kvstore: Option<KvStore>,
+    /// Where a path or a search has this in it, this is answered; none: nothing ever.
+    odd: Vec<(String, Option<(u16, String)>)>,
 }
 
 /// The stand-in, with its home directory.
@@ -282,6 +284,11 @@ impl Splunkd {
     /// Something else answers in the place of receivers/simple, and takes nothing.
     pub fn let_receivers_say(&self, status: u16, body: &str) {
         self.state().receivers_say = Some((status, body.to_owned()));
+    }
+
+    /// Answers this to whatever has `part` in its path or search; none: hangs.
+    pub fn be_odd(&self, part: &str, answer: Option<(u16, String)>) {
+        self.state().odd.push((part.to_owned(), answer));
     }
 
     /// Says this beside the results of every search.
@@ -733,6 +740,26 @@ async fn answer(state: Arc<Mutex<State>>, asked: Asked) -> hyper::Response<axum:
             return kvstore.answer(&name, &asked, below).await;
         }
     }
+    let odd = {
+        let state = state.lock().unwrap();
+        let asked_for = |part: &String| {
+            let form = asked.form();
+            let search = form.iter().find(|(key, _)| key == "search");
+            asked.path.contains(part.as_str())
+                || search.is_some_and(|(_, text)| text.contains(part.as_str()))
+        };
+        let mut odd = state.odd.iter();
+        odd.find(|(part, _)| asked_for(part))
+            .map(|(_, answer)| answer.clone())
+    };
+    match odd {
+        None => {}
+        Some(None) => return std::future::pending().await,
+        Some(Some((status, body))) => {
+            noted(&mut state.lock().unwrap(), &asked, 599, &Value::Null);
+            return https::text(status, body);
+        }
+    }
     let served = served(&mut state.lock().unwrap(), &asked);
     let Some(served) = served else {
         if stalls(&mut state.lock().unwrap(), &asked) {
@@ -976,8 +1003,71 @@ fn route(state: &mut State, asked: &Asked) -> (u16, Value) {
         path if is_search(path) && asked.method == Method::POST => search(state, asked),
         path if path.starts_with(&format!("/services/{APP}/")) => endpoint_refusal(state, asked),
         "/services/messages" if asked.method == Method::POST => listed(&[]),
+        path if read => seen(path).unwrap_or_else(|| said(404, "ERROR", "Not Found")),
         _ => said(404, "ERROR", "Not Found"),
     }
+}
+
+/// What splunkd shows of this app once it has read it as it is meant.
+fn seen(path: &str) -> Option<(u16, Value)> {
+    let last = path.rsplit('/').next()?.replace("%3A", ":");
+    let content = match path.rsplit_once('/')?.0 {
+        "/servicesNS/-/-/admin/alert_actions" => {
+            json!({"alert.execute.cmd": APP, "payload_format": "json"})
+        }
+        "/services/data/modular-inputs" => json!({"streaming_mode": "xml"}),
+        "/services/shcluster" => json!({"disabled": true}),
+        "/services/configs/conf-server" => json!({"disabled": true, "provider": ""}),
+        "/servicesNS/nobody/search/configs/conf-props" => {
+            let src = match last.as_str() {
+                "ms365:defender:incident:alerts" => "mvdedup(defender_source)",
+                "ms:defender:atp:alerts" => "mvdedup(defender_device)",
+                _ => {
+                    return Some(listed(&[entry(
+                        &last,
+                        &json!({"EVAL-dest": "mvdedup(defender_device)"}),
+                    )]));
+                }
+            };
+            json!({"EVAL-dest": "mvdedup(defender_device)", "EVAL-src": src})
+        }
+        "/services" if last == "messages" => return Some(listed(&[])),
+        _ => return None,
+    };
+    Some(listed(&[entry(&last, &content)]))
+}
+
+/// The rows of the self-test's searches: as if every event were where it belongs.
+fn found_by_selftest(state: &State, text: &str) -> Option<Vec<Value>> {
+    if text.contains("max(off)") {
+        return Some(vec![
+            json!({"events": "100", "compared": "100", "off": "0.000999"}),
+        ]);
+    }
+    if text.contains("dc(server)") {
+        return Some(vec![
+            json!({"stanza": "defender_bridge://secret_name", "servers": "1", "server": "sh1", "outcome": "ok"}),
+        ]);
+    }
+    text.contains("defender_bridge:selftest").then_some(())?;
+    let id = text.split('"').nth(5)?;
+    let mut sent = state.received.iter();
+    let canary = sent.find(|got| {
+        got.path.ends_with("receivers/simple") && got.status < 300 && got.body.contains(id)
+    });
+    let Some(canary) = canary else {
+        return Some(Vec::new());
+    };
+    let event: Value = serde_json::from_str(&canary.body).ok()?;
+    let ticks = instants::parse(event["time"].as_str()?)?;
+    let (whole, rest) = (ticks / instants::SECOND, ticks % instants::SECOND);
+    let index = canary.query.get("index").map_or("main", String::as_str);
+    Some(vec![json!({
+        "index": index, "host": canary.query.get("host"), "sourcetype": canary.query.get("sourcetype"),
+        "at": format!("{whole}.{rest:07}"), "dest": event["evidence"][0]["deviceDnsName"],
+        "user": event["evidence"][1]["userAccount"]["userPrincipalName"],
+        "defender_bridge_marker": event["evidence"][2]["comment"].as_str()?.split("[splunk:").nth(1)?.trim_end_matches(']'),
+    })])
 }
 
 fn is_search(path: &str) -> bool {
@@ -995,6 +1085,12 @@ fn search(state: &State, asked: &Asked) -> (u16, Value) {
             .find(|(key, _)| key == name)
             .map(|(_, value)| value.as_str())
     };
+    if let Some(results) = given("search").and_then(|text| found_by_selftest(state, text)) {
+        return (
+            200,
+            json!({"preview": false, "init_offset": 0, "messages": [], "results": results}),
+        );
+    }
     if given("exec_mode") != Some("oneshot") || given("count") != Some("0") {
         return said(400, "FATAL", "only whole oneshot searches are known here");
     }

@@ -1,0 +1,62 @@
+//! `| defenderselftest`: one row for each contract that only this splunkd can tell.
+
+use super::arguments::Arguments;
+use super::talk::{Halt, Talk};
+use crate::run::account;
+use crate::run::permission::{Caller, Right};
+use crate::run::selftest::{LARGEST, SelfTest};
+use crate::splunk::chunked::{Invocation, Values};
+use anyhow::anyhow;
+use secrecy::ExposeSecret;
+use std::io::Write;
+use std::time::Duration;
+
+const COLUMNS: [&str; 5] = ["contract", "result", "found", "expected", "what_to_do"];
+
+/// A probe tells what it found; it does not wait for better.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+#[derive(Debug)]
+pub struct Wish;
+
+impl Wish {
+    pub fn read(words: &[String]) -> anyhow::Result<Self> {
+        Arguments::read(words, &[])?;
+        Ok(Self)
+    }
+
+    pub async fn carry_out<W: Write>(
+        &self,
+        call: &Invocation,
+        talk: &mut Talk<W>,
+    ) -> Result<(), Halt> {
+        talk.next().await?;
+        let (Some(uri), Some(key)) = (call.splunkd_uri.as_deref(), call.session_key.clone()) else {
+            return Err(anyhow!("splunkd passed no address and session key of its own").into());
+        };
+        let splunkd = account::splunkd(uri, key.clone(), PATIENCE)?.at_most(LARGEST);
+        let opening = async {
+            let caller = Caller::who_may(Right::SelfTest, &splunkd).await?;
+            let settings = account::settings(&splunkd).await;
+            anyhow::Ok((caller, settings.map_err(|error| error.to_string())))
+        };
+        let (caller, settings) = talk.unless_gone(opening).await??;
+        let test = SelfTest {
+            splunkd: &splunkd,
+            settings,
+            user: &caller.user,
+        };
+        let rows = talk.unless_gone(test.rows(call)).await?;
+        let struck = [
+            (key.expose_secret(), "***"),
+            (splunkd.way().host.as_str(), "<splunkd>"),
+            (caller.user.as_str(), "<user>"),
+        ];
+        let mut sheet = talk.sheet(call, &COLUMNS);
+        for row in rows {
+            let cells: Vec<Values> = row.cells(&struck).map(|cell| vec![cell]).into();
+            sheet.put(&cells).await?;
+        }
+        sheet.end(&[])
+    }
+}
