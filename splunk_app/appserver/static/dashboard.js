@@ -18,6 +18,7 @@
         clearInterval(timer);
         var config = window.$C || {};
         var script = document.createElement('script');
+        script.setAttribute('data-loader', 'dashboard.js');
         script.src =
             String(config.MRSPARKLE_ROOT_PATH || '').replace(/\/+$/, '') +
             '/' + (config.LOCALE || 'en-US') + '/static/app/defender_bridge/defender_bridge.js';

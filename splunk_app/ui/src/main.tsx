@@ -6,13 +6,15 @@ import { Frame, ROOT } from './parts/Frame';
 import { pages } from './pages/registry';
 
 const TAKEN = 'data-mounted';
+/** By whom this script was loaded, for the report: by the view's own `script=`, or by `dashboard.js`. */
+const LOADER = document.currentScript?.dataset.loader ?? 'script';
 
 function mount(): boolean {
     const root = document.getElementById(ROOT);
     const Page = pages[root?.dataset.page ?? ''];
     if (root === null || Page === undefined) return false;
     if (root.hasAttribute(TAKEN)) return true;
-    root.setAttribute(TAKEN, '');
+    root.setAttribute(TAKEN, LOADER);
     createRoot(root).render(
         <Frame>
             <Page />

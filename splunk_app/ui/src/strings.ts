@@ -68,7 +68,22 @@ export const strings = {
     configuration: {
         title: 'Configuration',
         description: 'How Defender Bridge signs in at Microsoft, and what holds for all accounts and inputs.',
-        tabs: { accounts: 'Accounts', proxy: 'Proxy', logging: 'Logging', limits: 'Triage limits', splunkd: 'splunkd' },
+        tabs: { accounts: 'Accounts', proxy: 'Proxy', logging: 'Logging', limits: 'Triage limits', splunkd: 'splunkd', report: 'Report' },
+    },
+
+    report: {
+        intro: 'How this Splunk keeps to what Defender Bridge relies on. Put the report into every issue. It sends one canary event and starts the endpoint’s process anew; no secret, key, user or server name is in it, but read it before you post it.',
+        rights: 'None of your roles has the capability admin_all_objects, which the self-test takes. Ask a Splunk administrator for the report.',
+        copy: 'Copy report',
+        again: 'Run again',
+        queued: 'The search waits for its turn.',
+        running: 'Looking; this takes up to half a minute.',
+        copied: 'The report is in the clipboard, as a Markdown table.',
+        refused: 'The browser did not let the page copy the report by itself. Press Copy report once more.',
+        failed: 'There is no report',
+        empty: 'The search returned no row.',
+        column: { contract: 'Contract', result: 'Result', found: 'Found', expected: 'Expected', what_to_do: 'What to do' },
+        result: { ok: 'ok', unexpected: 'unexpected', unknown: 'unknown', not_reached: 'not reached' },
     },
 
     accounts: {

@@ -51,7 +51,11 @@ export class Endpoint {
         const begun = await this.bytes!.line();
         if (begun !== '0') throw new Error(`the endpoint does not begin: ${begun}`);
         const length = Number(await this.bytes!.line());
-        return JSON.parse((await this.bytes!.take(length)).toString('utf8'));
+        const answer = JSON.parse((await this.bytes!.take(length)).toString('utf8'));
+        // One that was asked to end does so behind its answer.
+        const { child } = this;
+        if (answer.payload?.ends === true && child.exitCode === null) await new Promise((resolve) => child.once('close', resolve));
+        return answer;
     }
 
     async close(): Promise<void> {

@@ -146,6 +146,12 @@ export class Splunkd {
             return entries([{ name: APP, content: { configured: this.configured, label: 'Defender Bridge', version: '0.1.0' } }]);
         }
         if (name === 'receivers/simple' && request.method === 'POST') return this.receive(request);
+        if (name === 'admin/alert_actions' && rest[0] !== undefined) {
+            const action = this.confs.stanza('alert_actions', rest[0]);
+            return action === undefined ? missing(rest[0]) : entries([{ name: rest[0], acl: { app: APP }, content: action }]);
+        }
+        if (name === 'data/modular-inputs' && rest[0] === APP) return entries([{ name: APP, content: { streaming_mode: 'xml' } }]);
+        if (name === 'shcluster/config') return entries([{ name: 'config', content: { disabled: true } }]);
         if (name === 'messages/' || first === 'messages') return entries([], 201);
         if (first === APP) return this.rest(request, request.parts.slice(1).join('/'));
         return said(404, 'Not Found');

@@ -9,6 +9,7 @@ import * as conf from '../../splunk/conf';
 import { current, setsUpAccounts } from '../../splunk/session';
 import { strings } from '../../strings';
 import { Accounts } from './Accounts';
+import { Report } from './Report';
 import { CONF, Limits, Logging, OwnSplunkd, Proxy, type AllSettings } from './Settings';
 
 const words = strings.configuration;
@@ -48,7 +49,7 @@ export function Configuration() {
     const panel = (name: TabName, inside: JSX.Element) => (
         <TabLayout.Panel key={name} panelId={name} label={words.tabs[name]}>
             <div style={{ paddingTop: 16 }}>
-                {!mayEdit && name !== 'accounts' && <LookOnly why={strings.rights.secrets} />}
+                {!mayEdit && name !== 'accounts' && name !== 'report' && <LookOnly why={strings.rights.secrets} />}
                 {inside}
             </div>
         </TabLayout.Panel>
@@ -62,6 +63,7 @@ export function Configuration() {
                 {panel('logging', <Logging {...form} />)}
                 {panel('limits', <Limits {...form} />)}
                 {panel('splunkd', <OwnSplunkd {...form} />)}
+                {panel('report', <Report session={session.value} />)}
             </TabLayout>
         </>
     );
