@@ -233,7 +233,7 @@ fn names(metadata: &[u8]) -> Vec<String> {
     }
     let plain = |name: &String| {
         let word = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-        name.len() <= MOST && name.chars().all(word)
+        !name.is_empty() && name.len() <= MOST && name.chars().all(word)
     };
     let named = serde_json::from_slice::<Named>(metadata).map(|named| named.searchinfo);
     let names = named.unwrap_or_default().into_keys().filter(plain);

@@ -243,6 +243,16 @@ fn a_splunkd_that_does_otherwise_is_found_out() {
         "head 1 ",
         rows(json!({"index": "main", "host": "127.0.0.1", "at": "12.5", "dest": "x"})),
     );
+    let older =
+        json!({"pid": 7, "version": "0.0.9", "argv": ["x"], "secrets": {"error": CLIENT_SECRET}});
+    splunkd.be_odd("defender_bridge/self", Some((200, older.to_string())));
+    let stored =
+        json!({"encr_password": format!("$1${CLIENT_SECRET}"), "clear_password": CLIENT_SECRET});
+    splunkd.be_odd("storage/passwords", listed("defender_bridge", "x", stored));
+    splunkd.be_odd(
+        "shcluster",
+        listed("system", "config", json!({"disabled": "0"})),
+    );
     let report = report(&splunkd);
     for contract in [
         "alert actions",
@@ -260,6 +270,26 @@ fn a_splunkd_that_does_otherwise_is_found_out() {
             report[contract]
         );
     }
+    for contract in [
+        "endpoint: native driver",
+        "endpoint: starts again",
+        "secrets: form",
+    ] {
+        assert_eq!(
+            report[contract]["result"], "unexpected",
+            "{:?}",
+            report[contract]
+        );
+    }
+    for contract in ["secrets: splunkd's key", "splunkd: cluster"] {
+        assert_eq!(
+            report[contract]["result"], "unknown",
+            "{:?}",
+            report[contract]
+        );
+    }
+    assert_eq!(report["secrets: form"]["found"], "another form: 1");
+    assert!(report["endpoint: native driver"]["found"].contains("version 0.0.9"));
     assert!(report["alert actions"]["found"].contains("other_app"));
     assert!(report["inputs: runs"]["found"].contains("servers 2, last on another"));
 }

@@ -38,9 +38,11 @@ impl Wish {
         let opening = async {
             let caller = Caller::who_may(Right::SelfTest, &splunkd).await?;
             let settings = account::settings(&splunkd).await;
-            anyhow::Ok((caller, settings.map_err(|error| error.to_string())))
+            let server = splunkd.server_info().await.map(|info| info.server_name);
+            let settings = settings.map_err(|error| error.to_string());
+            anyhow::Ok((caller, settings, server.unwrap_or_default()))
         };
-        let (caller, settings) = talk.unless_gone(opening).await??;
+        let (caller, settings, server) = talk.unless_gone(opening).await??;
         let test = SelfTest {
             splunkd: &splunkd,
             settings,
@@ -50,6 +52,7 @@ impl Wish {
         let struck = [
             (key.expose_secret(), "***"),
             (splunkd.way().host.as_str(), "<splunkd>"),
+            (server.as_str(), "<server>"),
             (caller.user.as_str(), "<user>"),
         ];
         let mut sheet = talk.sheet(call, &COLUMNS);

@@ -5,8 +5,8 @@
 
 use super::{Found, Outcome, Row, SelfTest};
 use crate::run::triage;
+use crate::splunk::sourcetype;
 use crate::splunk::splunkd::{Addressing, Search, SplunkdError};
-use crate::splunk::{NAME, sourcetype};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -96,7 +96,7 @@ pub async fn rows(test: &SelfTest<'_>) -> Found {
         .collect();
     let off = off.map_or("not told".to_owned(), |off| format!("{off:.6} s off"));
     let first = Row::judged(event, words.iter().all(|(_, well)| *well))
-        .found(format!("found after {after} ms; {}; _time {off}; {NAME} index set: {}", told.join(", "), index.is_some()))
+        .found(format!("found after {after} ms; {}; _time {off}; [triage] index set: {}", told.join(", "), if index.is_some() { "yes" } else { "no" }))
         .expected("index, host and sourcetype as sent, _time less than 0.002 s off")
         .what_to_do("outcomes land elsewhere than pages and undo look for them: see [triage] index, and props.conf of other apps");
     let wanted = [

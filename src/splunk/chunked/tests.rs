@@ -57,6 +57,19 @@ fn the_first_question_tells_who_asks_what_of_whom() {
 }
 
 #[test]
+fn what_splunkd_told_is_known_by_name_alone_and_no_name_is_more_than_one() {
+    let long = "n".repeat(65);
+    let metadata = serde_json::json!({"action": "getinfo", "searchinfo": {
+        "session_key": "top-secret", "sid": null, "new_one": [{"deep": "top-secret"}],
+        "two words": 1, "line\nend": 2, "": 3, long: 4}});
+    let asked = all(Questions::new(framed(&metadata.to_string(), "").as_slice())).unwrap();
+    let [Asked::GetInfo(call)] = asked.as_slice() else {
+        panic!("{asked:?}");
+    };
+    assert_eq!(call.told, ["new_one", "session_key", "sid"]);
+}
+
+#[test]
 fn whatever_splunkd_leaves_out_is_none() {
     for metadata in [
         r#"{"action":"getinfo"}"#,

@@ -18,6 +18,7 @@ test.each(['light', 'dark'] as const)('the script mounts once, %s, though AMD is
     await page.getByRole('heading', { level: 1, name: 'Configuration' }).waitFor();
     await page.locator(`main[data-theme=${theme}]`).waitFor();
     expect(await page.locator('main').count()).toBe(1);
+    expect(await page.locator('[data-mounted=script]').count()).toBe(1);
     expect(await page.evaluate('window.__defined__')).toBeUndefined();
     expect(errors).toEqual([]);
     await page.close();
@@ -32,6 +33,7 @@ test('a Splunk Web that does not run the script a view names runs the app’s ow
     await page.route('**/static/@*/app/*/defender_bridge.js', (route) => route.abort());
     await page.goto(splunk.page('configuration'));
     await page.getByRole('heading', { level: 1, name: 'Configuration' }).waitFor();
+    expect(await page.locator('[data-mounted="dashboard.js"]').count()).toBe(1);
     expect(await page.locator('main').count()).toBe(1);
     expect(errors).toEqual([]);
     await page.close();
