@@ -44,6 +44,11 @@ pub(super) fn standing(body: &[u8]) -> Result<State, serde_json::Error> {
             .get("redirectIncidentId")
             .and_then(text_or_number)
             .map(|id| cut(&id, LONGEST)),
+        incident: object
+            .get("incidentId")
+            .and_then(text_or_number)
+            .map(|id| cut(&id, LONGEST))
+            .filter(|id| !matches!(id.as_str(), "" | "0")),
         listed: false,
     })
 }
@@ -90,6 +95,7 @@ mod tests {
                 assigned_to: Some("secop123@contoso.com".into()),
                 comments: vec!["test comment for docs".into()],
                 updated: Some("2020-07-20T10:53:50.19Z".into()),
+                incident: Some("7587".into()),
                 ..State::default()
             }
         );
@@ -107,6 +113,7 @@ mod tests {
                 comments: vec!["Demo incident".into()],
                 updated: Some("2021-09-30T09:35:45.1133333Z".into()),
                 merged_into: None,
+                incident: None,
                 listed: false,
             }
         );
@@ -125,6 +132,23 @@ mod tests {
         assert_eq!(state.determination.as_deref(), Some("unknown"));
         assert_eq!(state.assigned_to, None);
         assert_eq!(state.tags, ["a", "b"]);
+    }
+
+    #[test]
+    fn an_alert_names_its_incident_or_none() {
+        for (said, incident) in [
+            (json!("924521"), Some("924521")),
+            (json!(924_521), Some("924521")),
+            (json!(0), None),
+            (json!(""), None),
+            (json!("0"), None),
+            (json!(null), None),
+            (json!([7]), None),
+        ] {
+            let state = of(&json!({"id": "da1", "incidentId": said}));
+            assert_eq!(state.incident.as_deref(), incident, "{said}");
+        }
+        assert_eq!(of(&json!({"id": "da1"})).incident, None);
     }
 
     #[test]

@@ -15,6 +15,8 @@ use crate::triage::{
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
+const DRY_RUN: &str = "dry_run";
+
 /// For so many seconds what is carried over counts: longer than any search runs.
 const CARRIED: i64 = 2 * 60 * 60;
 
@@ -74,7 +76,7 @@ impl Bench {
         }
         let undoes = job.form.get(UNDOES).and_then(|cell| cell.values().pop());
         let entries = match undoes.filter(|batch| !batch.is_empty()) {
-            Some(batch) => restorations(&batch, &mut job)?,
+            Some(batch) => restorations(&batch, &mut job, actor)?,
             None => Vec::new(),
         };
         let accounts = self.accounts.clone();
@@ -193,9 +195,11 @@ struct Carried {
 }
 
 /// Puts in the place of an undo's rows what their entries come to, whatever else
-/// the rows say but a comment. Returns the entries, each with its row.
-fn restorations(batch: &str, job: &mut Job) -> Result<Vec<(usize, String)>, JobError> {
+/// the rows say but a comment. Returns the entries, each with its row. What
+/// somebody else asked for is only rehearsed, unless the form says otherwise.
+fn restorations(batch: &str, job: &mut Job, actor: &str) -> Result<Vec<(usize, String)>, JobError> {
     let mut all = Vec::new();
+    let mut anothers = false;
     for (place, row) in job.rows.iter_mut().enumerate() {
         let number = job.numbers.get(place).copied().unwrap_or(place + 1);
         let values = |name: &str| row.get(name).map(Cell::values).unwrap_or_default();
@@ -210,11 +214,16 @@ fn restorations(batch: &str, job: &mut Job) -> Result<Vec<(usize, String)>, JobE
                 .flat_map(char::escape_debug)
                 .collect(),
         })?;
+        anothers |= restoration.actors.iter().any(|other| other != actor);
         let fields = restoration.fields(comment.as_deref()).into_iter();
         *row = fields
             .map(|(name, values)| (name, Cell::from(&*values)))
             .collect::<BTreeMap<_, _>>();
         all.extend(entries.into_iter().map(|entry| (number, entry)));
+    }
+    let said = job.form.get(DRY_RUN).map(Cell::values).unwrap_or_default();
+    if anothers && said.iter().all(|word| word.trim().is_empty()) {
+        job.form.insert(DRY_RUN.to_owned(), Cell::from("true"));
     }
     Ok(all)
 }

@@ -39,7 +39,7 @@ impl<D: Desks, L: Ledger, C: Clock> Round<'_, '_, D, L, C> {
         let (incidents, alerts): (Vec<&Group>, Vec<&Group>) = groups
             .iter()
             .partition(|group| group.subject == Subject::Incident);
-        if cascade.ask(&incidents) && !alerts.is_empty() && cascade.wants_a_look() {
+        if Cascade::would_reach(&incidents) && !alerts.is_empty() && cascade.wants_a_look() {
             for group in &alerts {
                 self.look(group, &mut cascade).await;
             }

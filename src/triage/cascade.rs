@@ -1,11 +1,11 @@
 //! What the incidents of a run bring about in its alerts.
 //!
-//! Which alert belongs to which incident is not known here, and need not be: an
-//! alert that has meanwhile become just what was asked of an incident was made
-//! so by us, not by a colleague. How it stood before is noted before the first
-//! incident is changed; for an alert that was not looked at then, because it is
-//! one of many or came with later rows, its row says so, if Defender updated the
-//! alert no earlier than the incident.
+//! An alert was made by us what an incident has become, not by a colleague, if
+//! the run changed just that of the incident Defender names with the alert; of
+//! an alert with none named nothing is claimed. How it stood before is noted
+//! before the first incident is changed; for an alert that was not looked at
+//! then, because it is one of many or came with later rows, its row says so, if
+//! Defender updated the alert no earlier than the incident.
 
 use crate::triage::book::Settled;
 use crate::triage::gap::Field;
@@ -33,28 +33,27 @@ impl Wake {
     }
 
     pub(super) fn keep(&mut self, account: &str, cascade: Cascade) {
-        if !cascade.asked.is_empty() {
+        if cascade.reaches() {
             self.0.insert(account.to_owned(), cascade);
         }
     }
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub(super) struct Cascade {
-    /// What is asked of incidents.
-    asked: Vec<Asked>,
+    /// What was changed of incidents.
+    done: Vec<Done>,
     /// How alerts stood before, by their ids.
-    #[serde(default)]
     stood: BTreeMap<String, State>,
     /// Whether alerts were looked at. Once is enough: it costs a call for each.
-    #[serde(default)]
     looked: bool,
 }
 
-/// What reaches the alerts of an incident; comments and tags do not.
+/// What reaches the alerts of incidents; comments and tags do not.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-struct Asked {
+struct Done {
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -63,36 +62,39 @@ struct Asked {
     determination: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     assigned_to: Option<String>,
-    /// The first last update Defender gave an incident for it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    since: Option<Timestamp>,
+    /// The incidents it was done to, each with the first last update Defender
+    /// gave it for that.
+    incidents: BTreeMap<String, Option<Timestamp>>,
 }
 
 /// Defender may stamp an alert a little before its incident.
 const BEFORE: SignedDuration = SignedDuration::from_secs(5);
 
-impl Asked {
-    fn of(change: &Change) -> Option<Self> {
-        let asked = Self {
-            status: change.status.map(|status| status.as_str().to_owned()),
-            classification: change.classification.map(|word| word.as_str().to_owned()),
-            determination: change.determination.map(|word| word.as_str().to_owned()),
-            assigned_to: change.assigned_to.as_ref().map(|owner| match owner {
-                Owner::User(name) => name.clone(),
-                Owner::Nobody => NONE.to_owned(),
-            }),
-            since: None,
+impl Done {
+    /// As much of a change as was carried out.
+    fn of(change: &Change, fields: &[Field]) -> Option<Self> {
+        let did = |part: Part| fields.contains(&part.field());
+        let word = |part, word: Option<&str>| word.filter(|_| did(part)).map(str::to_owned);
+        let owner = change.assigned_to.as_ref();
+        let done = Self {
+            status: word(Part::Status, change.status.map(Status::as_str)),
+            classification: word(
+                Part::Classification,
+                change.classification.map(Classification::as_str),
+            ),
+            determination: word(
+                Part::Determination,
+                change.determination.map(Determination::as_str),
+            ),
+            assigned_to: word(Part::Owner, owner.map(Owner::as_str)),
+            incidents: BTreeMap::new(),
         };
-        (asked != Self::default()).then_some(asked)
+        (done != Self::default()).then_some(done)
     }
 
     fn is_same(&self, other: &Self) -> bool {
-        let since = other.since;
-        *other
-            == Self {
-                since,
-                ..self.clone()
-            }
+        let same = |part| self.wish(part) == other.wish(part);
+        Part::ALL.into_iter().all(same)
     }
 
     fn wish(&self, part: Part) -> Option<&str> {
@@ -152,26 +154,16 @@ impl Part {
 }
 
 impl Cascade {
-    /// Takes in what is asked of more incidents; whether anything of it reaches
-    /// an alert.
-    pub fn ask(&mut self, incidents: &[&Group]) -> bool {
-        let tasks = incidents.iter().flat_map(|group| &group.tasks);
-        let mut reaches = false;
-        for asked in tasks
-            .filter(|task| !task.dry_run)
-            .filter_map(|task| Asked::of(&task.change))
-        {
-            reaches = true;
-            if !self.asked.iter().any(|other| other.is_same(&asked)) {
-                self.asked.push(asked);
-            }
-        }
-        reaches
+    /// Whether anything that is asked of these incidents would reach an alert.
+    pub fn would_reach(incidents: &[&Group]) -> bool {
+        let mut tasks = incidents.iter().flat_map(|group| &group.tasks);
+        let all = Part::ALL.map(Part::field);
+        tasks.any(|task| !task.dry_run && Done::of(&task.change, &all).is_some())
     }
 
     /// Whether there is anything an alert could have come from.
     pub fn reaches(&self) -> bool {
-        !self.asked.is_empty()
+        !self.done.is_empty()
     }
 
     /// Whether it is still to be noted how alerts stand.
@@ -184,20 +176,33 @@ impl Cascade {
         self.stood.insert(alert.to_owned(), state);
     }
 
-    /// Notes when incidents were changed.
+    /// Notes which incidents were changed, and when.
     pub fn changed(&mut self, incidents: &[Task], settled: &HashMap<String, Settled>) {
         for task in incidents {
-            let seen = settled
-                .get(&task.target.id)
-                .filter(|settled| settled.outcome == Outcome::Updated);
-            let stamp = seen
-                .filter(|settled| settled.verified == Some(true))
-                .and_then(|settled| settled.after.as_ref()?.instant());
-            let (Some(stamp), Some(asked)) = (stamp, Asked::of(&task.change)) else {
+            let settled = settled.get(&task.target.id);
+            let updated = settled.filter(|settled| settled.outcome == Outcome::Updated);
+            let Some((settled, done)) =
+                updated.and_then(|it| Some((it, Done::of(&task.change, &it.changed)?)))
+            else {
                 continue;
             };
-            if let Some(known) = self.asked.iter_mut().find(|known| known.is_same(&asked)) {
-                known.since = known.since.into_iter().chain([stamp]).min();
+            let seen = settled
+                .after
+                .as_ref()
+                .filter(|_| settled.verified == Some(true));
+            let stamp = seen.and_then(State::instant);
+            let place = self.done.iter().position(|known| known.is_same(&done));
+            let place = place.unwrap_or_else(|| {
+                self.done.push(done);
+                self.done.len() - 1
+            });
+            let Some(known) = self.done.get_mut(place) else {
+                continue;
+            };
+            // The alerts of a merged incident may be named with either.
+            for id in [&task.target.id].into_iter().chain(&settled.merged_into) {
+                let since = known.incidents.entry(id.clone()).or_default();
+                *since = [*since, stamp].into_iter().flatten().min();
             }
         }
     }
@@ -216,19 +221,23 @@ impl Cascade {
         if task.target.subject != Subject::Alert {
             return now.clone();
         }
+        let Some(incident) = &now.incident else {
+            return now.clone();
+        };
         let known = self.stood.get(&task.target.id);
         let mut undone = now.clone();
         let mut ours = false;
         for part in Part::ALL {
             let place = part.of(&mut undone);
             let stands = part.spelled(place.as_deref());
-            let mut asked = self.asked.iter().filter(|asked| {
-                let wish = asked.wish(part);
-                wish.is_some_and(|wish| wish.eq_ignore_ascii_case(stands))
+            let mut done = self.done.iter().filter_map(|done| {
+                let wish = done.wish(part)?;
+                let since = done.incidents.get(incident)?;
+                wish.eq_ignore_ascii_case(stands).then_some(*since)
             });
             let before = match known {
-                Some(stood) => asked.next().map(|_| part.of(&mut stood.clone()).take()),
-                None => asked.find_map(|asked| shown(task, now, asked.since?, part)),
+                Some(stood) => done.next().map(|_| part.of(&mut stood.clone()).take()),
+                None => done.find_map(|since| shown(task, now, since?, part)),
             };
             if let Some(before) = before
                 && !part.spelled(before.as_deref()).eq_ignore_ascii_case(stands)
@@ -272,24 +281,28 @@ mod tests {
         Plan::of(&form.unwrap(), &[row(fields)])
     }
 
-    fn asked(fields: &[(&str, &str)]) -> Cascade {
+    fn would_reach(fields: &[(&str, &str)]) -> bool {
         let plan = plan(Subject::Incident, &[&[("id", "7")], fields].concat());
-        let mut cascade = Cascade::default();
-        cascade.ask(&plan.groups.iter().collect::<Vec<_>>());
-        cascade
+        Cascade::would_reach(&plan.groups.iter().collect::<Vec<_>>())
     }
 
     /// Incident 7 was updated at that time of day, as asked.
     fn changed(fields: &[(&str, &str)], at: &str) -> Cascade {
+        ended(fields, at, Outcome::Updated, &Part::ALL.map(Part::field))
+    }
+
+    /// What was asked of incident 7 ended so, and these fields of it changed.
+    fn ended(fields: &[(&str, &str)], at: &str, outcome: Outcome, of_it: &[Field]) -> Cascade {
         let plan = plan(Subject::Incident, &[&[("id", "7")], fields].concat());
-        let mut cascade = asked(fields);
+        let mut cascade = Cascade::default();
         let settled = Settled {
+            changed: of_it.to_vec(),
             verified: Some(true),
             after: Some(State {
                 updated: Some(format!("2026-11-21T{at}Z")),
                 ..State::default()
             }),
-            ..Settled::new(Outcome::Updated, "")
+            ..Settled::new(outcome, "")
         };
         let settled = HashMap::from([("7".to_owned(), settled)]);
         cascade.changed(&plan.groups[0].tasks, &settled);
@@ -300,6 +313,7 @@ mod tests {
         State {
             status: Some(status.to_owned()),
             assigned_to: owner.map(str::to_owned),
+            incident: Some("7".to_owned()),
             ..State::default()
         }
     }
@@ -313,19 +327,55 @@ mod tests {
 
     #[test]
     fn comments_tags_and_rehearsals_reach_no_alert() {
-        assert!(!asked(&[("defender_comment", "x"), ("defender_tags_add", "y")]).reaches());
-        assert!(!asked(&[("defender_status", "resolved"), ("defender_dry_run", "1")]).reaches());
-        assert!(asked(&[("defender_status", "resolved")]).reaches());
+        let resolved = ("defender_status", "resolved");
+        assert!(!would_reach(&[
+            ("defender_comment", "x"),
+            ("defender_tags_add", "y")
+        ]));
+        assert!(!would_reach(&[resolved, ("defender_dry_run", "1")]));
+        assert!(would_reach(&[resolved]));
     }
 
     #[test]
     fn what_we_brought_about_is_told_from_what_a_colleague_did() {
-        let mut cascade = asked(&[("defender_status", "resolved")]);
+        let mut cascade = changed(&[("defender_status", "resolved")], "10:00:00");
         cascade.stood("da1", state("new", None));
         let undone = cascade.undone(&alert(&[]), &state("Resolved", Some("you@contoso.com")));
         assert_eq!(undone, state("new", Some("you@contoso.com")));
         let theirs = state("inProgress", None);
         assert_eq!(cascade.undone(&alert(&[]), &theirs), theirs);
+    }
+
+    #[test]
+    fn only_what_was_changed_of_the_alerts_own_incident_is_ours() {
+        let wish = [
+            ("defender_status", "resolved"),
+            ("defender_assigned_to", "ann@contoso.com"),
+        ];
+        let now = state("resolved", Some("ann@contoso.com"));
+        let undone = |mut cascade: Cascade, now: &State| {
+            cascade.stood("da1", state("new", None));
+            cascade.undone(&alert(&[]), now)
+        };
+        let status = ended(&wish, "10:00:00", Outcome::Updated, &[Field::Status]);
+        assert_eq!(
+            undone(status.clone(), &now),
+            state("new", Some("ann@contoso.com"))
+        );
+        for incident in [Some("99"), Some("77"), Some(""), None] {
+            let now = State {
+                incident: incident.map(str::to_owned),
+                ..now.clone()
+            };
+            assert_eq!(undone(status.clone(), &now), now);
+        }
+        for outcome in Outcome::ALL {
+            let cascade = ended(&wish, "10:00:00", outcome, &[Field::Status]);
+            let ours = outcome == Outcome::Updated;
+            assert_eq!(undone(cascade, &now) != now, ours, "{outcome}");
+        }
+        let nothing = ended(&wish, "10:00:00", Outcome::Updated, &[Field::Comment]);
+        assert!(!nothing.reaches());
     }
 
     #[test]
@@ -378,7 +428,11 @@ mod tests {
     #[test]
     fn it_is_the_same_after_the_way_to_the_endpoint_and_back() {
         let mut cascade = changed(&[("defender_assigned_to", "none")], "10:00:00");
-        cascade.stood("da1", state("new", Some("ann@contoso.com")));
+        let stood = State {
+            incident: None,
+            ..state("new", Some("ann@contoso.com"))
+        };
+        cascade.stood("da1", stood);
         let mut wake = Wake::default();
         wake.keep("contoso", cascade);
         let json = serde_json::to_string(&wake).unwrap();

@@ -36,6 +36,12 @@ pub(super) enum Setting<T> {
     FromRow(String),
 }
 
+impl<T> Setting<T> {
+    const fn is_set(&self) -> bool {
+        !matches!(self, Self::Unset)
+    }
+}
+
 /// A form, read and checked as far as one can without the rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Form {
@@ -76,6 +82,10 @@ pub enum FormError {
         parameter: &'static str,
         token: String,
     },
+    #[error(
+        "{0} is given beside {UNDOES}: what is undone, and where, the entries of the batch say; leave it out"
+    )]
+    BesideUndoes(&'static str),
 }
 
 impl Form {
@@ -102,7 +112,29 @@ impl Form {
         if let (Setting::Fixed(add), Setting::Fixed(remove)) = (&form.tags_add, &form.tags_remove) {
             apart(add, remove).map_err(|error| value("tags_remove", error))?;
         }
+        if let (Some(_), Some(name)) = (&form.undoes, form.asks_for()) {
+            return Err(FormError::BesideUndoes(name));
+        }
         Ok(form)
+    }
+
+    /// The first parameter that says what is to be done, or where.
+    fn asks_for(&self) -> Option<&'static str> {
+        let given = [
+            ("account", self.account.is_set()),
+            ("api", self.api.is_set()),
+            ("id_field", self.id_field.is_some()),
+            ("status", self.status.is_set()),
+            ("classification", self.classification.is_set()),
+            ("determination", self.determination.is_set()),
+            ("assigned_to", self.assigned_to.is_set()),
+            ("comment", self.comment.is_set()),
+            ("tags_add", self.tags_add.is_set()),
+            ("tags_remove", self.tags_remove.is_set()),
+            ("rows_overrule", self.rows_overrule),
+        ];
+        let given = given.into_iter().find(|(_, is_set)| *is_set);
+        given.map(|(name, _)| name)
     }
 
     /// Whether nothing will be written.
@@ -325,6 +357,38 @@ mod tests {
         );
         assert!(form(&[("dry_run", "Yes")]).unwrap().dry_run());
         assert!(form(&[("max_targets", "0")]).is_err());
+    }
+
+    #[test]
+    fn what_is_given_beside_the_batch_to_undo_is_refused() {
+        let own = ["dry_run", "max_targets"];
+        for (name, text) in PARAMETERS
+            .into_iter()
+            .filter(|name| !own.contains(name))
+            .zip([
+                "contoso",
+                "graph",
+                "x",
+                "resolved",
+                "truePositive",
+                "malware",
+                "none",
+                "c",
+                "t",
+                "t",
+                "1",
+            ])
+        {
+            let refused = form(&[(UNDOES, "b1"), (name, text)]);
+            assert_eq!(refused, Err(FormError::BesideUndoes(name)), "{name}");
+            assert!(form(&[(UNDOES, "b1"), (name, "")]).is_ok(), "{name}");
+            assert!(form(&[(UNDOES, ""), (name, text)]).is_ok(), "{name}");
+        }
+        assert!(form(&[("dry_run", "1"), ("max_targets", "7"), (UNDOES, "b1")]).is_ok());
+        insta::assert_snapshot!(
+            form(&[("status", "$result.s$"), (UNDOES, "b1")]).unwrap_err(),
+            @"status is given beside undoes: what is undone, and where, the entries of the batch say; leave it out"
+        );
     }
 
     #[test]

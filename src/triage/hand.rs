@@ -330,6 +330,8 @@ impl<'a, 'b, D: Desk, L: Ledger, C: Clock> Hand<'a, 'b, D, L, C> {
         }
         for stray in &task.merged {
             let settled = settled.clone().in_place_of(stray, &task.target.id);
+            let id = stray.target.id.clone();
+            self.settled.borrow_mut().insert(id, settled.clone());
             self.book.settle(account, api, stray, settled).await;
         }
     }

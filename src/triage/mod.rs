@@ -292,6 +292,9 @@ pub struct State {
     /// The incident this one was merged into.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub merged_into: Option<String>,
+    /// The incident an alert belongs to, where Defender says so.
+    #[serde(skip)]
+    pub incident: Option<String>,
     /// Told by a list, which may lag behind the object itself.
     #[serde(skip)]
     pub listed: bool,

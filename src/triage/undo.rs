@@ -43,6 +43,8 @@ pub struct Restoration {
     pub stays: Vec<String>,
     /// The entries that say so, as they stand in the ledger.
     pub entries: Vec<String>,
+    /// Who asked for what is taken back.
+    pub actors: BTreeSet<String>,
     /// What is asked for, by parameter; nothing if all of it stays.
     wishes: BTreeMap<&'static str, Vec<String>>,
     /// What the batch left behind, by parameter.
@@ -245,6 +247,11 @@ impl Changes {
             api: api.unwrap_or(Api::Graph),
             stays: Vec::new(),
             entries: self.lines.clone(),
+            actors: self
+                .entries
+                .iter()
+                .filter_map(|entry| entry.actor.clone())
+                .collect(),
             wishes: BTreeMap::new(),
             expected: BTreeMap::new(),
         };

@@ -3,7 +3,7 @@
 
 use crate::counterpart::endpoint::{BLOCK, Driver, END, INIT, command, request, string, whole};
 use crate::counterpart::signin::CLIENT_SECRET;
-use crate::counterpart::splunkd::{ANALYST_KEY, HUNTER_KEY, READER_KEY, SESSION_KEY};
+use crate::counterpart::splunkd::{ANALYST_KEY, HUNTER_KEY, KEEPER_KEY, READER_KEY, SESSION_KEY};
 use crate::counterpart::{Feed, Splunkd, Tenant};
 use crate::search_commands::{FEED, ids, open};
 use serde_json::{Value, json};
@@ -475,7 +475,7 @@ fn what_is_carried_over_holds_for_its_user_and_batch_alone() {
     ));
     let carried = first["payload"]["carry_over"].as_str().unwrap().to_owned();
     assert!(!carried.contains("resolved"), "{carried}");
-    let forged = json!({"contoso": {"asked": [{"status": "resolved"}],
+    let forged = json!({"contoso": {"done": [{"status": "resolved", "incidents": {&incident: null}}],
         "stood": {&alert: {"status": "new"}}, "looked": true}});
     for (batch, carry_over) in [
         ("b2", json!(carried)),
@@ -548,6 +548,61 @@ fn nobody_undoes_by_his_own_word() {
     assert_eq!(answer["payload"]["rows"], json!(["updated"]));
     assert_eq!(tenant.object(FEED, ids[0])["status"], "new");
     assert_eq!(tenant.object(FEED, ids[2])["status"], "new");
+    ends_well(driver);
+}
+
+#[test]
+fn what_somebody_else_asked_for_is_undone_only_where_the_form_says_so() {
+    let (tenant, objects, splunkd) = open(2);
+    let ids = ids(&objects);
+    let mut driver = driver(&splunkd);
+    driver.ask(&post(&splunkd, "triage", &job(&ids)));
+    let written = tenant.write_calls().len();
+    let entries = splunkd.indexed();
+    let undo = |user: [&str; 2], entry: usize, form: Value| {
+        let body = json!({"action": "queue", "subject": "alert", "form": form,
+            "rows": [{"defender_entries": [entries[entry].body]}]});
+        let (url, path) = (splunkd.url(), "/defender_bridge/triage");
+        request(
+            &url,
+            "POST",
+            path,
+            body.to_string().as_bytes(),
+            user,
+            SESSION_KEY,
+        )
+    };
+    let keeper = ["keeper", KEEPER_KEY];
+    for form in [
+        json!({"undoes": "b1"}),
+        json!({"undoes": "b1", "dry_run": ""}),
+        json!({"undoes": "b1", "dry_run": []}),
+        json!({"undoes": "b1", "dry_run": null}),
+        json!({"undoes": "b1", "dry_run": true}),
+    ] {
+        let answer = driver.ask(&undo(keeper, 0, form));
+        assert_eq!(answer["payload"]["rows"], json!(["planned"]), "{answer}");
+        assert_eq!(answer["payload"]["outcomes"][0]["dry_run"], true);
+    }
+    for (name, value) in [
+        ("account", "contoso"),
+        ("status", "resolved"),
+        ("rows_overrule", "1"),
+    ] {
+        let form = json!({"undoes": "b1", "dry_run": "false", name: value});
+        let answer = driver.ask(&undo(ANALYST, 0, form));
+        assert_eq!(answer["status"], 400, "{answer}");
+        assert!(said(&answer).contains("beside undoes"), "{answer}");
+    }
+    assert_eq!(tenant.write_calls().len(), written);
+    for (user, entry, form) in [
+        (keeper, 0, json!({"undoes": "b1", "dry_run": "false"})),
+        (ANALYST, 1, json!({"undoes": "b1"})),
+    ] {
+        let answer = driver.ask(&undo(user, entry, form));
+        assert_eq!(answer["payload"]["rows"], json!(["updated"]), "{answer}");
+        assert_eq!(tenant.object(FEED, ids[entry])["status"], "new");
+    }
     ends_well(driver);
 }
 

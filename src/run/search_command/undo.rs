@@ -118,7 +118,9 @@ impl Wish {
 
     /// Whether the caller said if anything is to be written.
     fn says_whether(&self) -> bool {
-        self.parameters.iter().any(|(name, _)| *name == "dry_run")
+        self.parameters
+            .iter()
+            .any(|(name, text)| *name == "dry_run" && !text.trim().is_empty())
     }
 
     /// Where the outcomes are looked for, in Splunk's search language.

@@ -137,6 +137,102 @@ fn later(call: &Call, rows: &[Row], wake: &mut Wake) -> Vec<(Outcome, Vec<Field>
 }
 
 #[test]
+fn what_a_colleague_did_while_the_incident_was_not_updated_is_not_ours() {
+    for (temper, ended) in [
+        (Temper::ForbidsWrite, Outcome::Forbidden),
+        (Temper::Missing, Outcome::NotFound),
+        (Temper::Busy, Outcome::Conflict),
+        (Temper::RefusesWrite, Outcome::Invalid),
+        (Temper::BreaksOnWrite, Outcome::Failed),
+        (Temper::ThrottlesWrite, Outcome::Throttled),
+    ] {
+        let tenant = story(&["da1", "da2"]);
+        let state = tenant.state("7");
+        tenant.put("7", temper, state);
+        let faster = ("7".to_owned(), vec!["da1".to_owned(), "da2".to_owned()]);
+        *tenant.colleague.borrow_mut() = Some(faster);
+        let call = Call::new(Subject::Alert, &tenant, &[("status", "resolved")]);
+        let rows = [
+            row(&INCIDENT),
+            row(&[("id", "da1")]),
+            came_back(&tenant, "da2"),
+        ];
+        let mut wake = Wake::default();
+        let run = call.run_on(&rows, Pages::default(), &mut wake);
+        let (summary, entries) = run.unwrap();
+        assert_eq!(summary.rows[0], ended);
+        assert!(wake.is_empty(), "{temper:?}");
+        for alert in entries.iter().filter(|e| e.subject == Subject::Alert) {
+            assert_eq!(alert.outcome, Outcome::Unchanged, "{temper:?}");
+            assert_eq!(alert.changed, [], "{temper:?}: {}", alert.message);
+            let before = alert.before.as_ref().unwrap();
+            assert_eq!(before.status.as_deref(), Some("resolved"));
+        }
+    }
+}
+
+#[test]
+fn what_a_colleague_did_to_an_alert_of_another_incident_is_not_ours() {
+    let tenant = story(&["da1", "da2", "da3"]);
+    for (place, of) in [(0, Some("99")), (1, None)] {
+        match of {
+            Some(of) => of.clone_into(&mut tenant.alerts.borrow_mut()[place].0),
+            None => drop(tenant.alerts.borrow_mut().remove(place)),
+        }
+    }
+    let faster = ("7".to_owned(), vec!["da1".to_owned(), "da2".to_owned()]);
+    *tenant.colleague.borrow_mut() = Some(faster);
+    let call = Call::new(Subject::Alert, &tenant, &[("status", "resolved")]);
+    let rows = ["da1", "da2", "da3"].map(|id| row(&[("id", id)]));
+    let mut wake = Wake::default();
+    let all = [rows.as_slice(), &[row(&INCIDENT)]].concat();
+    let theirs = (Outcome::Unchanged, vec![], Some("resolved".to_owned()));
+    let ours = (
+        Outcome::Unchanged,
+        vec![Field::Status],
+        Some("new".to_owned()),
+    );
+    assert_eq!(
+        later(&call, &all, &mut wake),
+        [theirs.clone(), theirs.clone(), ours]
+    );
+    // Nor is it to later rows of the run.
+    assert_eq!(
+        later(&call, &rows[..2], &mut wake),
+        [theirs.clone(), theirs]
+    );
+}
+
+#[test]
+fn what_the_successor_of_a_merged_incident_did_to_an_alert_is_ours() {
+    for named in ["7", "34"] {
+        let tenant = story(&["da1"]);
+        let active = tenant.state("7");
+        let merged = State {
+            merged_into: Some("34".to_owned()),
+            ..active.clone()
+        };
+        tenant.put("7", Temper::Kind, merged);
+        tenant.put("34", Temper::Kind, active);
+        // A read names the first, Defender hands on to the alerts of both.
+        let mut of = vec![("34".to_owned(), "da1".to_owned())];
+        if named == "7" {
+            of.insert(0, ("7".to_owned(), "da1".to_owned()));
+        }
+        *tenant.alerts.borrow_mut() = of;
+        let call = Call::new(Subject::Alert, &tenant, &[("status", "resolved")]);
+        let rows = [row(&[("id", "da1")]), row(&INCIDENT)];
+        let ours = (
+            Outcome::Unchanged,
+            vec![Field::Status],
+            Some("new".to_owned()),
+        );
+        let told = later(&call, &rows, &mut Wake::default());
+        assert_eq!(told, [ours], "{named}");
+    }
+}
+
+#[test]
 fn what_an_incident_did_is_known_to_later_rows_of_the_run() {
     let tenant = story(&["da1", "da2"]);
     let call = Call::new(Subject::Alert, &tenant, &[("status", "resolved")]);

@@ -76,6 +76,8 @@ pub struct Tenant {
     pub alerts: RefCell<Vec<(String, String)>>,
     /// What was sent, call by call.
     pub sent: RefCell<Vec<Change>>,
+    /// A colleague resolves these as soon as the other is read.
+    pub colleague: RefCell<Option<(String, Vec<String>)>>,
     updates: Cell<i64>,
     pub log: Rc<RefCell<Vec<Happened>>>,
 }
@@ -140,6 +142,29 @@ impl Tenant {
 
     pub fn state(&self, id: &str) -> State {
         self.objects.borrow()[id].state.clone()
+    }
+
+    /// Lets the colleague have his turn, if he waits for this.
+    fn meanwhile(&self, id: &str) {
+        let waits = |(read, _): &mut (String, Vec<String>)| read == id;
+        let colleague = self.colleague.borrow_mut().take_if(waits);
+        for alert in colleague.into_iter().flat_map(|(_, alerts)| alerts) {
+            let updated = self.now();
+            let mut objects = self.objects.borrow_mut();
+            let state = &mut objects.get_mut(&alert).unwrap().state;
+            state.status = Some("resolved".to_owned());
+            state.updated = updated;
+        }
+    }
+
+    /// With the incident it belongs to.
+    fn told(&self, id: &str, state: State) -> State {
+        let alerts = self.alerts.borrow();
+        let of = alerts.iter().find(|(_, alert)| alert == id);
+        State {
+            incident: of.map(|(incident, _)| incident.clone()),
+            ..state
+        }
     }
 
     /// As a read shows it, which is one look.
@@ -306,14 +331,17 @@ impl Desk for Rc<Tenant> {
         self.log
             .borrow_mut()
             .push(Happened::Read(target.id.clone()));
+        self.meanwhile(&target.id);
         let temper = self.objects.borrow().get(&target.id).map(|o| o.temper);
         let failing = match temper {
             None | Some(Temper::Missing) => Failing::NotFound,
             Some(Temper::ForbidsRead) => Failing::Forbidden,
             Some(Temper::ThrottlesRead) => Failing::Throttled,
             Some(Temper::MuteOnRead) => pending().await,
-            Some(Temper::Listed(_)) => return Ok(self.state(&target.id)),
-            Some(_) => return Ok(self.shown(&target.id)),
+            Some(Temper::Listed(_)) => {
+                return Ok(self.told(&target.id, self.state(&target.id)));
+            }
+            Some(_) => return Ok(self.told(&target.id, self.shown(&target.id))),
         };
         Err(Refusal { failing })
     }
@@ -327,7 +355,7 @@ impl Desk for Rc<Tenant> {
                     pass_on().await;
                     Ok(State {
                         listed: true,
-                        ..self.shown(&target.id)
+                        ..self.told(&target.id, self.shown(&target.id))
                     })
                 }
                 _ => self.read(target).await,

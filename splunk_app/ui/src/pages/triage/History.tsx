@@ -79,9 +79,12 @@ function Ledger(props: Props) {
             // Whose batch it is was shown and confirmed.
             const found = await takeBack([batch.id], course, { earliest, confirmed: true });
             setEndings(found);
-            setBatches(
-                (before) => before?.map((one) => (one.id === batch.id ? { ...one, undoneBy: '…' } : one)) ?? null,
-            );
+            const all = found.length >= batch.changed && found.every(({ outcome }) => outcome === 'updated' || outcome === 'unchanged');
+            if (all) {
+                setBatches(
+                    (before) => before?.map((one) => (one.id === batch.id ? { ...one, undoneBy: '…' } : one)) ?? null,
+                );
+            }
             props.onEndings(found);
         } catch (reason) {
             setError(reason);

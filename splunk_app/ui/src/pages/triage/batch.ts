@@ -1,6 +1,6 @@
 // Recent verdicts, read from the ledger: one line per call, newest first.
 import { compareInstants } from './instant';
-import { parsed, object, text } from './json';
+import { parsed, object, text, texts, type JsonObject } from './json';
 import type { Subject } from './vocabulary';
 
 /** A thousand rows of the largest call, and some more. */
@@ -22,13 +22,13 @@ export interface Batch {
     requested: [string, string][];
     /** How many of its entries this app does not stand for: `false`, `unsigned`, `unknown`. */
     strange: Map<string, number>;
-    /** How many targets the entries it does stand for say it changed. */
+    /** How many targets the entries it does stand for say it changed, itself or by their incident. */
     changed: number;
     /** Who else asked for rows of it. */
     others: string[];
     /** The batch that this one took back. */
     undoes: string | null;
-    /** The batch that took this one back. */
+    /** The batch that took this one back, all of it. */
     undoneBy: string | null;
 }
 
@@ -38,6 +38,12 @@ export interface Entry {
     authentic: string;
 }
 
+/** What an entry is about; what was asked of a merged incident was done to its successor. */
+function placeOf(entry: JsonObject): string {
+    const id = text(entry, 'merged_into', 'target') ?? '';
+    return JSON.stringify([text(entry, 'account'), text(entry, 'subject'), id]);
+}
+
 /**
  * Who can index events can plant entries: what a batch says of itself comes from those this app stands for, where
  * there are any, and only they make it one that can be taken back, or that took another back.
@@ -45,7 +51,9 @@ export interface Entry {
 export function batchesIn(entries: readonly Entry[]): Batch[] {
     const batches = new Map<string, Batch>();
     const ours = (entry: Entry): number => (entry.authentic === 'true' ? 0 : 1);
-    const undoing = new Map<string, string>();
+    const changed = new Map<string, Set<string>>();
+    /** Batch by batch, what is as before again, and by which batch. */
+    const restored = new Map<string, Map<string, string>>();
     for (const { raw, authentic } of [...entries].sort((one, other) => ours(one) - ours(other))) {
         const json = parsed(raw);
         const id = text(json, 'batch');
@@ -78,23 +86,34 @@ export function batchesIn(entries: readonly Entry[]): Batch[] {
         if (actor !== batch.actor && !batch.others.includes(actor)) batch.others.push(actor);
         if (authentic !== 'true') {
             batch.strange.set(authentic, (batch.strange.get(authentic) ?? 0) + 1);
-        } else if (outcome === 'updated') {
-            batch.changed += 1;
+        } else {
+            const place = placeOf(json);
+            if (outcome === 'updated' || texts(json, 'changed').length > 0) of(changed, id, () => new Set()).add(place);
             const undoes = text(json, 'undoes');
-            if (undoes !== null) undoing.set(undoes, id);
+            if (undoes !== null && (outcome === 'updated' || outcome === 'unchanged')) {
+                of(restored, undoes, () => new Map()).set(place, id);
+            }
         }
         if (compareInstants(time, batch.time) > 0) batch.time = time;
         if (target !== null && !batch.targets.includes(target)) batch.targets.push(target);
         batch.outcomes.set(outcome, (batch.outcomes.get(outcome) ?? 0) + 1);
     }
-    for (const [undone, by] of undoing) {
-        const batch = batches.get(undone);
-        if (batch !== undefined) batch.undoneBy = by;
+    for (const batch of batches.values()) {
+        const places = [...(changed.get(batch.id) ?? [])];
+        batch.changed = places.length;
+        const by = places.map((place) => restored.get(batch.id)?.get(place) ?? null);
+        if (!by.includes(null)) batch.undoneBy = by.at(-1) ?? null;
     }
     return [...batches.values()].sort((one, other) => compareInstants(other.time, one.time));
 }
 
-/** Only what was written can be taken back, and only once. */
+function of<T>(all: Map<string, T>, name: string, anew: () => T): T {
+    const known = all.get(name) ?? anew();
+    all.set(name, known);
+    return known;
+}
+
+/** Only what was written can be taken back; where some of it was not, again. */
 export function isUndoable(batch: Batch): boolean {
     return batch.changed > 0 && batch.undoneBy === null && batch.undoes === null;
 }

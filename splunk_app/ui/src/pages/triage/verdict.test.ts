@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { Accounts } from './account';
 import { asked, EARLIEST, naming, type Asked } from './address';
-import { batchesIn, isUndoable } from './batch';
+import { batchesIn, isUndoable, type Batch } from './batch';
 import { itemOf } from './item';
 import { OPEN_ONES } from './queue';
 import { batchesOf, endingOf, mayPass, OUTCOMES, tally, worstFirst } from './outcome';
@@ -228,6 +228,31 @@ describe('the ledger', () => {
         expect([b1, b2, b3].map((batch) => isUndoable(batch!))).toEqual([true, false, false]);
         const undone = { raw: entry({ batch: 'b4', undoes: 'b1' }), authentic: 'true' };
         expect(batchesIn([{ raw: entry({}), authentic: 'true' }, undone]).map(isUndoable)).toEqual([false, false]);
+    });
+
+    test('calls a batch undone only when all it changed is as before again', () => {
+        const ours = (raws: string[]): Batch => {
+            const batches = batchesIn(raws.map((raw) => ({ raw, authentic: 'true' })));
+            return batches.find(({ id }) => id === 'b1')!;
+        };
+        const written = [
+            entry({}),
+            entry({ target: 'b', outcome: 'unchanged', changed: ['status'] }),
+            entry({ target: 'c', merged_into: 'd', subject: 'incident' }),
+            entry({ target: 'e', outcome: 'unchanged', changed: [] }),
+            entry({ target: 'a' }),
+        ];
+        const undo = (target: string, fields: object = {}): string => entry({ batch: 'u1', undoes: 'b1', target, ...fields });
+        const [a, b, d] = [undo('a'), undo('b', { outcome: 'unchanged' }), undo('d', { batch: 'u2', subject: 'incident' })];
+        expect(ours(written)).toMatchObject({ changed: 3, undoneBy: null });
+        for (const some of [[a], [a, b], [b, d], [a, b, undo('d')], [a, d, undo('b', { outcome: 'conflict' })], [a, d, undo('b', { dry_run: true })]]) {
+            expect(isUndoable(ours([...some, ...written]))).toBe(true);
+            expect(ours([...written, ...some]).undoneBy).toBeNull();
+        }
+        expect(ours([a, b, ...written, d]).undoneBy).toBe('u2');
+        expect(isUndoable(ours([d, b, a, ...written]))).toBe(false);
+        expect(isUndoable(ours([...written, a, undo('b', { outcome: 'conflict' }), d, undo('b', { batch: 'u3' })]))).toBe(false);
+        expect(isUndoable(ours([a, b, undo('d', { subject: 'incident', account: 'fabrikam' }), ...written]))).toBe(true);
     });
 });
 
