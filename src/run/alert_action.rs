@@ -3,16 +3,14 @@
 //! index and to the response-action log.
 
 use super::course::Course;
-use super::ledger::Delivery;
-use super::permission::Caller;
 use super::told::Told;
 use super::triage::{self, Cell, DEADLINE, Job, JobError, Kind, LEAST_ROWS, cells};
-use super::way::Way;
+use super::way::{self, Way};
 use super::{account, exit, home, log, runtime};
 use crate::splunk::alert::Payload;
 use crate::splunk::modular_action::{ModularActionLog, RowId};
 use crate::splunk::results;
-use crate::triage::{Exit, Outcome, PARAMETERS, Summary, Via};
+use crate::triage::{Exit, Outcome, PARAMETERS, Summary};
 use anyhow::bail;
 use std::collections::{BTreeMap, HashSet};
 use std::process::ExitCode;
@@ -58,7 +56,6 @@ async fn act(action: &str, course: &Course) -> anyhow::Result<Summary> {
         );
     };
     let splunkd = account::splunkd(uri, key, account::PATIENCE)?;
-    let caller = Caller::who_may_write(&splunkd).await?;
     let mut job = Job {
         batch: Some(batch(action, &payload)),
         sid: payload.sid.clone(),
@@ -66,6 +63,7 @@ async fn act(action: &str, course: &Course) -> anyhow::Result<Summary> {
         alert_user: payload.user.clone().or(payload.owner.clone()),
         ..Job::new(action, subject, parameters(&payload), Vec::new())
     };
+    let caller = way::caller(&splunkd, &job).await?;
     let user = caller.user.clone();
     let way = Way::of(splunkd.clone(), caller).await;
     let most = way.as_ref().map_or(LEAST_ROWS, Way::most_rows);
@@ -85,9 +83,7 @@ async fn act(action: &str, course: &Course) -> anyhow::Result<Summary> {
             Err(error.into())
         }
         (Err(error), _) => {
-            let why = error.to_string();
-            let entry = job.refused(&user, Via::Direct, Outcome::Failed, &why);
-            Delivery::new(&splunkd, None, None).deliver(&entry).await;
+            way::not_found(&splunkd, &job, &user, &error).await;
             Err(error.into())
         }
     };

@@ -122,8 +122,8 @@ impl Bench {
         // A turn that does not come in time leaves no time either: the rows are deferred.
         let turn = turn::wait(&action.batch, course).await;
         if let Some(turn) = &turn {
-            let targets = triage::targets(&action.form, rows);
-            turn.count(&action.batch, &targets, order.max_targets())?;
+            let targets = triage::written(&action.form, rows);
+            turn.count(&action.actor, &action.batch, &targets, order.max_targets())?;
         }
         let ended = triage::triage(&action, rows, desks, ledger, course, wake).await;
         let ended = ended?;

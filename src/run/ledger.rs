@@ -116,6 +116,12 @@ impl Delivery {
         self.spent = time::Duration::ZERO;
     }
 
+    /// Keeps one outcome for a later run, without asking splunkd first.
+    pub async fn keep(&mut self, entry: &Entry) {
+        self.refused = true;
+        self.deliver(entry).await;
+    }
+
     /// Hands one outcome over, or keeps it.
     pub async fn deliver(&mut self, entry: &Entry) {
         let json = match serde_json::to_string(entry) {

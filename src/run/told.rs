@@ -30,6 +30,7 @@ pub struct Told {
 
 impl Told {
     /// A row of which nothing more is known.
+    #[cfg(test)]
     pub fn failed(row: usize, message: impl Into<String>) -> Self {
         Self {
             row,

@@ -61,13 +61,15 @@ impl Turn {
         Ok((turn, note == batch.as_bytes()))
     }
 
-    /// Counts what the batch names, together with what its earlier requests on
-    /// this machine named.
+    /// Counts what the batch of this actor is to write, together with what its
+    /// earlier requests on this machine were. A batch's id can be computed, so
+    /// what others name under it is none of this actor's.
     ///
     /// # Errors
     /// If that is more than `max`: it is not counted then.
     pub fn count(
         &self,
+        actor: &str,
         batch: &str,
         targets: &BTreeSet<(String, Target)>,
         max: usize,
@@ -78,7 +80,7 @@ impl Turn {
         });
         let now = jiff::Timestamp::now().as_second();
         batches.retain(|_, counted| (now - DAY..=now + DAY).contains(&counted.at));
-        let counted = batches.entry(batch.to_owned()).or_default();
+        let counted = batches.entry(format!("{batch} {actor}")).or_default();
         counted.at = now;
         let before = counted.targets.len();
         counted.targets.extend(targets.iter().map(hash));
@@ -244,15 +246,28 @@ mod tests {
         };
         for ids in [0..4, 2..5, 0..5] {
             let turn = turn("b").await;
-            assert!(turn.count("b", &targets(ids), 5).is_ok());
+            assert!(turn.count("ann", "b", &targets(ids), 5).is_ok());
             turn.over();
         }
-        let more = turn("b").await.count("b", &targets(5..6), 5);
+        let refusing = turn("b").await;
+        let more = refusing.count("ann", "b", &targets(5..6), 5);
+        refusing.over();
         let why = more.unwrap_err().to_string();
         assert!(why.contains("batch \"b\" has 6 distinct targets"), "{why}");
         // What was refused counts for nothing, and another batch for itself.
-        assert!(turn("b").await.count("b", &targets(0..5), 5).is_ok());
-        assert!(turn("c").await.count("c", &targets(5..10), 5).is_ok());
+        let counted = async |actor, batch, ids| {
+            let turn = turn(batch).await;
+            let counted = turn.count(actor, batch, &targets(ids), 5);
+            turn.over();
+            counted.is_ok()
+        };
+        assert!(counted("ann", "b", 0..5).await);
+        assert!(counted("ann", "c", 5..10).await);
+        // Nor does what somebody else names under the same id.
+        assert!(counted("mallory", "b", 20..25).await);
+        assert!(!counted("mallory", "b", 25..26).await);
+        assert!(!counted("ann", "b", 5..6).await);
+        assert!(counted("ann", "b", 0..5).await);
     }
 
     #[tokio::test]

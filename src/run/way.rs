@@ -15,13 +15,13 @@ use super::bench::{Bench, Order};
 use super::course::{Course, GRACE};
 use super::endpoint::{self, Found};
 use super::ledger::Delivery;
-use super::permission::{Caller, EVENTS, SECRETS};
+use super::permission::{Caller, Denied, EVENTS, SECRETS};
 use super::signature;
 use super::told::{Answer, Told};
 use super::triage::{Job, JobError, MOST_NAMELESS, batch};
-use crate::splunk::splunkd::{Errand, Splunkd};
+use crate::splunk::splunkd::{Errand, Splunkd, SplunkdError};
 use crate::triage::{
-    Clock as _, Entry, Ledger, Outcome, Summary, Target, TriageError, Via, Wake, targets,
+    Clock as _, Entry, Ledger, Outcome, Summary, Target, TriageError, Via, Wake, planned, targets,
 };
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
@@ -40,10 +40,18 @@ const BEYOND: Duration = GRACE.saturating_add(Duration::from_secs(30));
 /// administrator set less.
 const LARGEST: usize = 24 << 20;
 
+/// The first pause before an endpoint that ended nothing is asked again; each
+/// further one is twice as long, up to the last.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LAST_PAUSE: Duration = Duration::from_secs(15);
+
 /// So many processes of another version may be left over.
 const OTHERS: usize = 8;
 const PAUSE: Duration = Duration::from_millis(250);
 
+/// Why the rows after it are not begun.
+const AFTER_LOST: &str =
+    "the app's REST endpoint failed at the rows before: run it again for the rows left over";
 const LOST: &str = "nobody knows what was carried out besides what stands in the ledger: run it again, what stands already is not written twice";
 
 /// One caller's way to Defender, for all the rows of one run.
@@ -73,6 +81,38 @@ pub struct Way {
     /// carried them out, the same in its words.
     wake: Wake,
     carry_over: Option<String>,
+}
+
+/// The actor of a run that ended before splunkd said whose it is.
+const NOBODY: &str = "unknown";
+
+/// Who may write; where splunkd does not say who asks, that is recorded.
+///
+/// # Errors
+/// As [`Caller::who_may_write`].
+pub async fn caller(splunkd: &Splunkd, job: &Job) -> Result<Caller, Denied> {
+    let caller = Caller::who_may_write(splunkd).await;
+    if let Err(Denied::Unknown(error)) = &caller {
+        // Whoever does not say who asks takes no event either.
+        let entry = of_nobody(job, error);
+        Delivery::new(splunkd, None, None).keep(&entry).await;
+    }
+    caller
+}
+
+fn of_nobody(job: &Job, error: &SplunkdError) -> Entry {
+    let outcome = match error.busy() || error.passing() {
+        true => Outcome::Deferred,
+        false => Outcome::Failed,
+    };
+    let why = format!("nothing was begun: {error}");
+    job.refused(NOBODY, Via::Direct, outcome, &why)
+}
+
+/// Records that a run of `user` found no way at all.
+pub async fn not_found(splunkd: &Splunkd, job: &Job, user: &str, error: &JobError) {
+    let entry = job.refused(user, Via::Direct, Outcome::Failed, &error.to_string());
+    Delivery::new(splunkd, None, None).deliver(&entry).await;
 }
 
 impl Way {
@@ -200,8 +240,10 @@ impl Way {
             }
             // Recorded as not begun.
             let over = Course::of(Duration::ZERO);
-            let course = if self.closed.is_some() { &over } else { course };
-            self.directly(&order, course, &mut rows, tell).await?;
+            let closed = self.closed.clone();
+            let course = if closed.is_some() { &over } else { course };
+            self.directly(&order, course, &mut rows, closed.as_deref(), tell)
+                .await?;
         }
         Ok(rows.summary())
     }
@@ -241,6 +283,7 @@ impl Way {
         order: &Order,
         course: &Course,
         rows: &mut Rows,
+        closed: Option<&str>,
         tell: &mut dyn FnMut(Told),
     ) -> Result<(), JobError> {
         if !std::mem::replace(&mut self.caught_up, true) {
@@ -252,7 +295,7 @@ impl Way {
         }
         let mut ledger = Outcomes {
             delivery: &mut self.delivery,
-            closed: self.closed.as_deref(),
+            closed,
             tell,
         };
         let wake = &mut self.wake;
@@ -327,6 +370,7 @@ impl Way {
         tell: &mut dyn FnMut(Told),
     ) -> Result<(), JobError> {
         let (mut idle, mut strange) = (0, 0);
+        let mut closed = None;
         loop {
             let left = course.left();
             if rows.left.is_empty() || left.is_zero() {
@@ -346,6 +390,10 @@ impl Way {
                             true => idle + 1,
                             false => 0,
                         };
+                        if let Some(doubled) = idle.checked_sub(1) {
+                            let pause = FIRST_PAUSE.saturating_mul(1 << doubled.min(8));
+                            course.sleep(pause.min(LAST_PAUSE).min(course.left())).await;
+                        }
                         continue;
                     }
                     Err(error) => error,
@@ -364,12 +412,13 @@ impl Way {
                 self.largest = body_of(&part)?.len() / 2;
             } else if error.too_large() {
                 let why = format!("this row has too many or too large fields: {error}");
-                rows.lost(1, &why, tell);
+                self.lost(job, actor, rows, 1, &why, tell).await;
             } else if error.busy() && self.caller.reads_secrets() && !self.hides().await {
                 tracing::warn!("{error}; carried out without the app's REST endpoint");
                 return Ok(());
             } else if error.busy() {
                 tracing::warn!("{error}");
+                closed = Some(error.to_string());
                 break;
             } else if error.refused() {
                 // In splunkd's own words, and it would say the same again.
@@ -379,7 +428,8 @@ impl Way {
                 // things twice.
                 let why = format!("{error}; {LOST}");
                 tracing::error!("{why}");
-                rows.lost(count, &why, tell);
+                self.lost(job, actor, rows, count, &why, tell).await;
+                closed = Some(AFTER_LOST.to_owned());
                 break;
             }
         }
@@ -387,9 +437,60 @@ impl Way {
             // Recorded as not begun.
             let order = self.bench.order(rows.part(job, rows.left.len()), actor)?;
             let over = Course::of(Duration::ZERO);
-            self.directly(&order, &over, rows, tell).await?;
+            self.directly(&order, &over, rows, closed.as_deref(), tell)
+                .await?;
         }
         Ok(())
+    }
+
+    /// Records, for each target of the first rows left, that nobody knows how it
+    /// ended: the endpoint may have recorded it or not.
+    async fn lost(
+        &mut self,
+        job: &Job,
+        actor: &str,
+        rows: &mut Rows,
+        count: usize,
+        why: &str,
+        tell: &mut dyn FnMut(Told),
+    ) {
+        let count = count.min(rows.left.len());
+        // It was understood when the run began.
+        let order = self.bench.order(rows.part(job, count), actor);
+        let (form, asked) = match &order {
+            Ok(order) => (Some(&order.action.form), order.rows.as_slice()),
+            Err(_) => (None, Default::default()),
+        };
+        self.delivery.take_heart();
+        let places: Vec<usize> = rows.left.drain(..count).collect();
+        for (index, place) in places.into_iter().enumerate() {
+            let entry = Entry {
+                row: place + rows.first,
+                ..job.refused(actor, self.bench.via(), Outcome::Failed, why)
+            };
+            let named: Vec<_> = match (form, asked.get(index)) {
+                (Some(form), Some(row)) => planned(form, std::slice::from_ref(row)).collect(),
+                _ => Vec::new(),
+            };
+            let mut entries: Vec<Entry> = named
+                .into_iter()
+                .map(|((account, target), dry_run)| Entry {
+                    subject: target.subject,
+                    target: Some(target.id),
+                    account: Some(account),
+                    dry_run,
+                    ..entry.clone()
+                })
+                .collect();
+            if entries.is_empty() {
+                entries.push(entry);
+            }
+            for entry in entries {
+                self.delivery.deliver(&entry).await;
+                tell(Told::from(&entry));
+            }
+            rows.end(place, Outcome::Failed);
+        }
     }
 
     /// As many of the rows left as go at once, and the request for them.
@@ -472,15 +573,6 @@ impl Rows {
         told.filter(|told| !back.contains(&told.row)).for_each(tell);
     }
 
-    /// Nobody knows how the first rows left ended.
-    fn lost(&mut self, count: usize, why: &str, tell: &mut dyn FnMut(Told)) {
-        let count = count.min(self.left.len());
-        for place in self.left.drain(..count).collect::<Vec<_>>() {
-            self.end(place, Outcome::Failed);
-            tell(Told::failed(place + self.first, why));
-        }
-    }
-
     fn summary(self) -> Summary {
         let rows = self.outcomes.into_iter();
         Summary {
@@ -500,8 +592,9 @@ struct Outcomes<'o> {
 
 impl Ledger for Outcomes<'_> {
     async fn record(&mut self, entry: &Entry) {
-        let said = self.closed.map(|why| Entry {
-            message: format!("{}: {why}", entry.message),
+        let closed = self.closed.filter(|_| entry.outcome == Outcome::Deferred);
+        let said = closed.map(|why| Entry {
+            message: format!("not begun: {why}"),
             ..entry.clone()
         });
         let entry = said.as_ref().unwrap_or(entry);

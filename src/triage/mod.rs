@@ -116,14 +116,24 @@ pub fn named(form: &Form, rows: &[Row]) -> (usize, usize) {
 /// The distinct targets that rows name, each with its account: for a caller
 /// that hands over the rows of one search part by part and counts them all.
 pub fn targets(form: &Form, rows: &[Row]) -> BTreeSet<(String, Target)> {
-    let groups = Plan::of(form, rows).groups.into_iter();
-    groups
-        .flat_map(|group| {
-            let account = group.account;
-            let targets = group.tasks.into_iter().map(|task| task.target);
-            targets.map(move |target| (account.clone(), target))
-        })
+    planned(form, rows).map(|(key, _)| key).collect()
+}
+
+/// Those of them that are to be written: what is only rehearsed is left out.
+pub fn written(form: &Form, rows: &[Row]) -> BTreeSet<(String, Target)> {
+    planned(form, rows)
+        .filter_map(|(key, dry_run)| (!dry_run).then_some(key))
         .collect()
+}
+
+/// Each target with its account, and whether it is only rehearsed.
+pub fn planned(form: &Form, rows: &[Row]) -> impl Iterator<Item = ((String, Target), bool)> {
+    let groups = Plan::of(form, rows).groups.into_iter();
+    groups.flat_map(|group| {
+        let account = group.account;
+        let tasks = group.tasks.into_iter();
+        tasks.map(move |task| ((account.clone(), task.target), task.dry_run))
+    })
 }
 
 /// Carries out an action on its rows. Whatever Defender does, every row ends

@@ -276,8 +276,8 @@ impl Reader<'_> {
         let subject = rules.subject;
         let own = self.row.values(ID_FIELD);
         let fixed = form.id_field.as_deref();
-        if !self.overrules && fixed.is_some() && own.first().is_some_and(|own| fixed != Some(*own))
-        {
+        // Which object is meant is never for the row itself to say.
+        if !self.overrules && own.first().is_some_and(|own| fixed != Some(*own)) {
             return Err(self.overruling(ID_FIELD));
         }
         let (field, ids) = match own.first().copied().or(form.id_field.as_deref()) {
@@ -467,6 +467,11 @@ mod tests {
             ask("defender_status", &["new"]),
             ask("defender_classification", &["falsePositive"]),
             ask("defender_id_field", &["verdict"]),
+            // Not where the form names none either: the usual names hold then.
+            alert(
+                &parameters[..2],
+                &[base.as_slice(), &[("defender_id_field", &["verdict"])]].concat(),
+            ),
         ];
         let messages: Vec<String> = refused.into_iter().map(Result::unwrap_err).collect();
         insta::assert_snapshot!(messages.join("\n"), @r#"
@@ -474,6 +479,7 @@ mod tests {
         row 3, field defender_subject: "incident" is not what the call says, and its rows may not overrule it: leave the field out of the row, or set rows_overrule=true
         row 3, field defender_status: "new" is not what the call says, and its rows may not overrule it: leave the field out of the row, or set rows_overrule=true
         row 3, field defender_classification: "falsePositive" is not what the call says, and its rows may not overrule it: leave the field out of the row, or set rows_overrule=true
+        row 3, field defender_id_field: "verdict" is not what the call says, and its rows may not overrule it: leave the field out of the row, or set rows_overrule=true
         row 3, field defender_id_field: "verdict" is not what the call says, and its rows may not overrule it: leave the field out of the row, or set rows_overrule=true
         "#);
     }

@@ -85,6 +85,7 @@ fn what_is_not_splunkds_word_is_not_taken_for_an_indexed_outcome() {
             r#"{"messages":[{"type":"ERROR","text":"the index is full"}]}"#,
         ),
         (200, "{}"),
+        (200, r#"{"bytes":"0","index":"main"}"#),
         (201, "created"),
         (204, ""),
     ] {

@@ -269,3 +269,42 @@ fn outcomes_go_to_the_index_of_the_settings_and_carry_this_splunks_name() {
         }
     }
 }
+
+/// The saved search about verdicts not carried out finds it by these.
+#[test]
+fn a_run_that_ends_before_anybody_is_known_leaves_an_event_too() {
+    for (status, outcome) in [(402, "failed"), (500, "deferred")] {
+        let (tenant, _, splunkd) = open(1);
+        splunkd.answer_instead(
+            usize::MAX,
+            status,
+            r#"{"messages":[{"text":"no license"}]}"#,
+        );
+        let run = closing(&splunkd, &[vec!["da1".to_owned()]], &[]);
+        assert_eq!(run.code(), Some(1), "{}", run.stderr);
+        let (_, run) = search("defenderupdate", &CLOSE).run(&splunkd, &["id\r\nda1\r\n"]);
+        assert_eq!(run.code(), Some(1), "{}", run.stderr);
+        let kept = splunkd.spooled();
+        let kept: Vec<Value> = kept
+            .iter()
+            .map(|json| serde_json::from_str(json).unwrap())
+            .collect();
+        assert_eq!(kept.len(), 2, "{kept:?}");
+        for entry in &kept {
+            assert_eq!(entry["outcome"], outcome, "{entry}");
+            assert_eq!(
+                (&entry["dry_run"], &entry["actor"]),
+                (&json!(false), &json!("unknown"))
+            );
+            assert!(entry.get("target").is_none() && entry["sid"].is_string());
+            assert!(
+                entry["message"].as_str().unwrap().contains("no license"),
+                "{entry}"
+            );
+        }
+        let alert = |entry: &&Value| entry["action"] == "defender_bridge_update_alert";
+        let alert = kept.iter().find(alert).unwrap();
+        assert_eq!(alert["search_name"], "My alert");
+        assert!(tenant.calls().is_empty());
+    }
+}

@@ -635,3 +635,35 @@ fn a_batch_may_not_have_more_targets_in_parts_than_at_once() {
     assert_eq!(ids.iter().filter(|id| resolved(id)).count(), 4);
     drivers.into_iter().for_each(ends_well);
 }
+
+#[test]
+fn nobody_uses_up_the_targets_of_anothers_batch_and_a_dry_run_uses_none() {
+    let (_tenant, objects, splunkd) = open(6);
+    let ids = ids(&objects);
+    let mut job = job(&ids[..2]);
+    job["form"]["max_targets"] = json!(2);
+    let ask = |who: [&str; 2], ids: &[&str], dry_run: bool| {
+        let mut job = job.clone();
+        job["form"]["dry_run"] = json!(dry_run);
+        job["rows"] = ids.iter().map(|id| json!({"id": id})).collect();
+        let body = job.to_string();
+        let path = "/defender_bridge/triage";
+        let request = request(
+            &splunkd.url(),
+            "POST",
+            path,
+            body.as_bytes(),
+            who,
+            SESSION_KEY,
+        );
+        let mut driver = driver(&splunkd);
+        let status = driver.ask(&request)["status"].as_u64().unwrap();
+        ends_well(driver);
+        status
+    };
+    const KEEPER: [&str; 2] = ["keeper", KEEPER_KEY];
+    assert_eq!(ask(ANALYST, &ids[..2], true), 200);
+    assert_eq!(ask(KEEPER, &ids[2..4], false), 200);
+    assert_eq!(ask(ANALYST, &ids[4..6], false), 200);
+    assert_eq!(ask(ANALYST, &ids[..1], false), 400);
+}

@@ -213,6 +213,19 @@ fn an_answer_that_was_lost_begins_nothing_twice() {
     assert!(message.contains("ledger"), "{message}");
     assert_eq!(tenant.object(FEED, ids[0])["status"], "new");
     assert_eq!(splunkd.asked_of_endpoint("triage").len(), 2);
+    // Kept unsigned by this process, which may neither sign nor index it; the
+    // other row's is the endpoint's.
+    let [kept] = splunkd.spooled().try_into().unwrap();
+    let kept: Value = serde_json::from_str(&kept).unwrap();
+    assert_eq!(
+        (&kept["outcome"], &kept["target"]),
+        (&json!("failed"), &json!(ids[0]))
+    );
+    assert_eq!(
+        (&kept["actor"], kept.get("signature")),
+        (&json!("analyst"), None)
+    );
+    assert_eq!(recorded(&splunkd).len(), 1);
 }
 
 #[test]

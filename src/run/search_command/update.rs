@@ -5,10 +5,9 @@ use super::arguments::Arguments;
 use super::get::subject;
 use super::talk::{Halt, Talk};
 use crate::run::course::Course;
-use crate::run::permission::Caller;
 use crate::run::told::Told;
 use crate::run::triage::{Cell, Job, JobError, cells as row_cells};
-use crate::run::way::Way;
+use crate::run::way::{self, Way};
 use crate::splunk::chunked::{Invocation, Level, Message, Table, Values};
 use crate::triage::{Form, Outcome, PARAMETERS, Subject, Summary};
 use std::collections::{BTreeMap, BTreeSet};
@@ -72,7 +71,7 @@ impl Wish {
                 // Before anything is built of them.
                 let mut way: Way = match opened.take() {
                     Some(way) => way,
-                    None => talk.unless_gone(way(call)).await??,
+                    None => talk.unless_gone(self.way(call)).await??,
                 };
                 let all = total.rows.len().saturating_add(rows);
                 let most = way.most_rows();
@@ -91,7 +90,7 @@ impl Wish {
                 let course = Course::of(DEADLINE).until(talk.gone());
                 let mut way = match opened.take() {
                     Some(way) => way,
-                    None => talk.unless_gone(way(call)).await??,
+                    None => talk.unless_gone(self.way(call)).await??,
                 };
                 let job = self.job(call, table.rows().map(|row| row_cells(&row)).collect());
                 let batch = job.batch.clone().unwrap_or_default();
@@ -131,6 +130,21 @@ impl Wish {
         }
     }
 
+    /// Where there is none, one event says so.
+    async fn way(&self, call: &Invocation) -> anyhow::Result<Way> {
+        let splunkd = super::splunkd(call)?;
+        let job = self.job(call, Vec::new());
+        let caller = way::caller(&splunkd, &job).await?;
+        let user = caller.user.clone();
+        match Way::of(splunkd.clone(), caller).await {
+            Ok(way) => Ok(way),
+            Err(error) => {
+                way::not_found(&splunkd, &job, &user, &error).await;
+                Err(error.into())
+            }
+        }
+    }
+
     fn job(&self, call: &Invocation, rows: Vec<BTreeMap<String, Cell>>) -> Job {
         let form = self.parameters.iter();
         let form = form.map(|(name, value)| (name.to_owned(), Cell::from(value)));
@@ -140,12 +154,6 @@ impl Wish {
             ..Job::new(COMMAND, self.subject.into(), form.collect(), rows)
         }
     }
-}
-
-async fn way(call: &Invocation) -> anyhow::Result<Way> {
-    let splunkd = super::splunkd(call)?;
-    let caller = Caller::who_may_write(&splunkd).await?;
-    Ok(Way::of(splunkd, caller).await?)
 }
 
 fn said(total: &Summary) -> Message {

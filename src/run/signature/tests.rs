@@ -42,11 +42,17 @@ fn an_entry_is_judged_by_every_character_of_it() {
     let another = of("another key of this length, or of any other");
     assert_eq!(another.judge(&signed), Authentic::Unknown);
     // The name of a key can be copied, what it makes cannot.
-    let (begins, _) = signed.rsplit_once('.').unwrap();
+    let (begins, rest) = signed.rsplit_once('.').unwrap();
+    let signature = rest.trim_end_matches("\"}");
+    for blanks in [" ", "\t", "  \n", "\u{a0}"] {
+        let judged = ours().judge(&format!("{signed}{blanks}"));
+        assert_ne!(judged, Authentic::True, "{blanks:?}");
+    }
     for forged in [
         "0".repeat(64),
         "0".repeat(63),
         "x".repeat(64),
+        signature.to_uppercase(),
         String::new(),
     ] {
         let line = format!("{begins}.{forged}\"}}");

@@ -20,6 +20,10 @@ struct Script {
     administrator: bool,
     /// The ping's status and body, where it is not as it should be.
     ping: Option<(u16, Value)>,
+    /// The triage's answer, where it is none of ours.
+    answer: Option<Value>,
+    /// What was recorded by this process.
+    recorded: Vec<Value>,
     jobs: Vec<Value>,
 }
 
@@ -66,6 +70,9 @@ impl Scripted {
                 let job: Value = serde_json::from_slice(body).unwrap();
                 let numbers: Vec<usize> = serde_json::from_value(job["numbers"].clone()).unwrap();
                 script.jobs.push(job);
+                if let Some(answer) = &script.answer {
+                    return (200, answer.clone());
+                }
                 match script.answers.pop_front().unwrap_or(Ok(Vec::new())) {
                     Err(status) => (status, json!({"messages": [{"text": "not now"}]})),
                     Ok(back) => {
@@ -93,6 +100,10 @@ impl Scripted {
                 200,
                 json!({"app": "defender_bridge", "version": endpoint::VERSION, "user": "ann"}),
             )),
+            "simple" => {
+                script.recorded.push(serde_json::from_slice(body).unwrap());
+                (200, json!({"index": "main", "bytes": body.len()}))
+            }
             path if path.contains("%3Acontoso") && script.secrets => {
                 entry(json!({"username": "contoso", "clear_password": "s3cret"}))
             }
@@ -357,4 +368,138 @@ async fn too_many_targets_are_counted_over_all_parts_of_a_run() {
         refused.unwrap_err(),
         @"the rows name 3 distinct targets, 2 are allowed: narrow the search, or raise max_targets; nothing was written from row 7 on; 2 targets of the rows before were already looked at"
     );
+}
+
+/// Of each event this process recorded: row, target, outcome and message.
+fn recorded(splunkd: &Scripted) -> Vec<(u64, String, String, String)> {
+    let script = splunkd.0.lock().unwrap();
+    let text = |entry: &Value, name: &str| entry[name].as_str().unwrap_or_default().to_owned();
+    let of = |entry: &Value| {
+        (
+            entry["row"].as_u64().unwrap_or_default(),
+            text(entry, "target"),
+            text(entry, "outcome"),
+            text(entry, "message"),
+        )
+    };
+    script.recorded.iter().map(of).collect()
+}
+
+#[tokio::test]
+async fn rows_whose_answer_was_lost_leave_an_event_for_each_target() {
+    let rows = |count| json!({"rows": vec!["updated"; count], "outcomes": []});
+    for answer in [
+        None,
+        Some(json!("<html>")),
+        Some(json!({})),
+        Some(rows(1)),
+        Some(rows(60)),
+    ] {
+        let splunkd = Scripted::new([Err(502)]);
+        splunkd.0.lock().unwrap().answer = answer.clone();
+        let mut way = splunkd.way().await;
+        let mut job = job(&["a", "b", "no id?"]);
+        job.rows[1].insert(
+            "id".to_owned(),
+            Cell::from(["b".to_owned(), "c".to_owned()].as_slice()),
+        );
+        job.rows[1].insert("defender_dry_run".to_owned(), "1".into());
+        let mut told = Vec::new();
+        let mut tell = |one: Told| told.push((one.row, one.outcome));
+        let course = Course::of(LONG);
+        let summary = way.carry_out(job, "ann", &course, &mut tell).await;
+        assert_eq!(summary.unwrap().to_string(), "3 rows: 3 failed");
+        assert_eq!(told, [1, 2, 2, 3].map(|row| (row, Outcome::Failed)));
+        let recorded = recorded(&splunkd);
+        let places: Vec<(u64, &str)> = recorded.iter().map(|one| (one.0, &*one.1)).collect();
+        assert_eq!(
+            places,
+            [(1, "a"), (2, "b"), (2, "c"), (3, "")],
+            "{answer:?}"
+        );
+        for (_, _, outcome, message) in &recorded {
+            assert_eq!(outcome, "failed");
+            assert!(
+                message.contains("nobody knows what was carried out"),
+                "{message}"
+            );
+        }
+        let script = splunkd.0.lock().unwrap();
+        let of = |name: &str| -> Vec<Value> {
+            script
+                .recorded
+                .iter()
+                .map(|entry| entry[name].clone())
+                .collect()
+        };
+        assert_eq!(of("dry_run"), [false, true, true, false]);
+        assert_eq!(of("account")[..3], ["contoso"; 3]);
+        assert_eq!(of("batch"), vec![script.jobs[0]["batch"].clone(); 4]);
+        assert!(of("actor").iter().all(|actor| actor == "ann"));
+    }
+}
+
+#[tokio::test]
+async fn rows_deferred_for_an_endpoint_do_not_blame_the_time() {
+    let busy = Scripted::new([Err(429)]);
+    let broken = Scripted::new([]).pinged(500, json!({"messages": [{"text": "no driver"}]}));
+    for splunkd in [busy, broken] {
+        let mut way = splunkd.way().await;
+        carried_out(&mut way, &["a"], &Course::of(LONG)).await;
+        let recorded = recorded(&splunkd);
+        let (_, _, outcome, message) = &recorded[0];
+        assert_eq!(outcome, "deferred");
+        assert!(message.starts_with("not begun: "), "{message}");
+        assert!(!message.contains("time for this action"), "{message}");
+    }
+    let splunkd = Scripted::new([]);
+    let mut way = splunkd.way().await;
+    carried_out(&mut way, &["a"], &Course::of(Duration::ZERO)).await;
+    assert!(recorded(&splunkd)[0].3.contains("time for this action"));
+}
+
+#[tokio::test]
+async fn an_endpoint_that_hands_everything_back_is_asked_ever_less_often() {
+    let splunkd = Scripted::new(vec![Ok(vec![1]); 1000]);
+    let mut way = splunkd.way().await;
+    let (summary, _) = carried_out(&mut way, &["a"], &Course::of(Duration::from_secs(1))).await;
+    assert_eq!(summary, "1 row: 1 deferred");
+    // After 0.1, 0.2, 0.4 and 0.8 s at the earliest.
+    assert!(splunkd.asked().len() <= 4, "{}", splunkd.asked().len());
+}
+
+#[test]
+fn a_run_of_nobody_known_is_deferred_where_a_later_one_may_go_well() {
+    let job = Job {
+        sid: Some("scheduler__1".to_owned()),
+        search_name: Some("My alert".to_owned()),
+        ..job(&["a"])
+    };
+    let what = || "say who is asking".to_owned();
+    let refused = |status| SplunkdError::Refused {
+        what: what(),
+        status,
+        said: String::new(),
+    };
+    let not_ready = SplunkdError::NotReady {
+        what: what(),
+        said: String::new(),
+    };
+    for (error, outcome) in [
+        (not_ready, Outcome::Deferred),
+        (refused(500), Outcome::Deferred),
+        (refused(402), Outcome::Failed),
+        (SplunkdError::SessionEnded { what: what() }, Outcome::Failed),
+    ] {
+        let entry = of_nobody(&job, &error);
+        assert_eq!(entry.outcome, outcome, "{error}");
+        assert_eq!((entry.target, &*entry.actor), (None, "unknown"));
+        assert_eq!(entry.sid.as_deref(), Some("scheduler__1"));
+        assert_eq!(entry.search_name.as_deref(), Some("My alert"));
+        assert!(
+            entry.message.contains(&error.to_string()),
+            "{}",
+            entry.message
+        );
+    }
 }

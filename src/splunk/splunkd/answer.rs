@@ -163,7 +163,16 @@ struct Told {
     #[serde(default)]
     messages: Vec<Message>,
     index: Option<IgnoredAny>,
-    bytes: Option<IgnoredAny>,
+    bytes: Option<Value>,
+}
+
+impl Told {
+    /// Whether it says that nothing came in. Other numbers are not judged: an
+    /// event that was taken and is sent again stands twice.
+    fn took_nothing(&self) -> bool {
+        let bytes = self.bytes.as_ref().and_then(text);
+        bytes.is_some_and(|bytes| bytes.trim().parse() == Ok(0.0))
+    }
 }
 
 /// An object: serde would read an array in its fields' order as well.
@@ -197,6 +206,7 @@ pub(super) fn quoted(messages: &[Message], secret: &str) -> String {
 /// event, and no error. Any other 2xx may be somebody else's.
 pub(super) fn took_event(body: &[u8]) -> bool {
     let messages = match told(body) {
+        Some(told) if told.took_nothing() => return false,
         Some(told) if told.index.is_none() && told.bytes.is_none() => return false,
         Some(told) => Some(told.messages),
         None => xml(body),
@@ -245,7 +255,7 @@ mod tests {
         for body in [
             r#"{"index":"default","bytes":"7","host":"127.0.0.1","source":"s","sourcetype":"t"}"#,
             r#"{"index":"main","bytes":1024}"#,
-            r#"{"bytes":0,"messages":[{"type":"INFO","text":"x"}]}"#,
+            r#"{"bytes":7,"messages":[{"type":"INFO","text":"x"}]}"#,
             "<?xml version='1.0'?><response><results><result><field k='_index'><value><text>main</text></value></field></result></results></response>",
         ] {
             assert!(took_event(body.as_bytes()), "{body}");
@@ -258,6 +268,10 @@ mod tests {
             "null",
             r#"{"status":"ok"}"#,
             r#"{"index":null}"#,
+            r#"{"bytes":"0","index":"main"}"#,
+            r#"{"bytes":0,"index":"main"}"#,
+            r#"{"bytes":" 0.0 ","index":"main"}"#,
+            r#"{"bytes":0,"messages":[{"type":"INFO","text":"x"}]}"#,
             r#"{"messages":[{"type":"ERROR","text":"no such index"}]}"#,
             r#"{"index":"main","bytes":7,"messages":[{"type":"ERROR","text":"x"}]}"#,
             r#"{"index":"main","#,
