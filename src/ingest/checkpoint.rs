@@ -38,6 +38,8 @@ pub struct Checkpoint {
 pub struct Looked {
     pub numbers: Option<Instant>,
     pub pages: Option<Instant>,
+    /// A window, and how many objects the service counted in it.
+    pub counted: Option<((Instant, Instant), u64)>,
 }
 
 /// What was learnt about how this service answers. Services change, so it is learnt

@@ -302,6 +302,7 @@ where
     let limits = source.limits();
     let route = route(checkpoint, from, &limits);
     checkpoint.habits.doubt = false;
+    let newest_known = checkpoint.watermark;
     let mut walk = Walk::new(limits, poll.now, end, route, &checkpoint.gaps, &due);
     let mut strays = false;
     let (mut questions, mut stalls) = (0, 0);
@@ -381,6 +382,10 @@ where
     if walk.miscounted && tally.events() == 0 {
         checkpoint.habits.miscounts = true;
     }
+    if let (Some(counted), Some(newest)) = (walk.counted, newest_known) {
+        // What came late was not counted before.
+        checkpoint.looked.counted = Some(((from, newest.next()), counted));
+    }
     judge_partial(&mut walk, checkpoint, poll);
     close_gaps(&mut walk, checkpoint, &due, poll, end, tally);
     checkpoint.finished = true;
@@ -432,7 +437,7 @@ fn route(checkpoint: &mut Checkpoint, from: Instant, limits: &Limits) -> Route {
     };
     let known = checkpoint.seen.current(from, newest.next());
     let count = u32::try_from(known.len()).unwrap_or(u32::MAX);
-    let length = page_length(limits, habits);
+    let length = page_length(limits, habits).min(habits.cut_at.unwrap_or(u32::MAX));
     if count >= length {
         let newest = match checkpoint.finished {
             true => newest.next(),
@@ -450,11 +455,16 @@ fn route(checkpoint: &mut Checkpoint, from: Instant, limits: &Limits) -> Route {
                 &mut pages,
             );
         }
+        let whole = (from, newest);
+        let counted = checkpoint.looked.counted;
+        let counted = counted.filter(|(window, _)| *window == whole);
+        checkpoint.looked.counted = counted;
         return Route::Burst {
             newest,
             known,
             numbers,
             pages,
+            counted: counted.map(|(_, count)| count),
         };
     }
     habits.miscounts = false;
@@ -473,6 +483,10 @@ fn route(checkpoint: &mut Checkpoint, from: Instant, limits: &Limits) -> Route {
         (true, true) if habits.order == Ordering::Honoured => Route::Newer {
             newest: newest.next(),
             from,
+            known: match checkpoint.gaps.is_empty() {
+                true => count,
+                false => 0,
+            },
         },
         (true, true) if count > 0 && count <= most_skip(limits, habits) => {
             Route::Number { from, known: count }
@@ -518,7 +532,8 @@ fn looks(
     let objects = usize::try_from(LOOK_BYTES / bytes)
         .unwrap_or(usize::MAX)
         .max(1);
-    let most = usize::try_from(page_length(limits, habits)).unwrap_or(1);
+    let length = page_length(limits, habits).min(habits.cut_at.unwrap_or(u32::MAX));
+    let most = usize::try_from(length).unwrap_or(1);
     for _ in numbers.len()..LOOKS {
         // One less than a page, so that one more shows.
         let objects = objects.min(most.saturating_sub(1)).max(1);

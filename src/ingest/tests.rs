@@ -1356,6 +1356,127 @@ fn a_question_that_may_not_move_goes_on_by_number() {
     }
 }
 
+#[test]
+fn ties_behind_pages_that_become_shorter_are_not_passed_over_where_nobody_may_skip() {
+    for skip in [Skip::Ignored, Skip::Refused] {
+        for (first, then) in [(10, 8), (22, 15), (30, 29)] {
+            for compare in [
+                Compare::Exactly,
+                Compare::CutBoth(10_000),
+                Compare::CutBoth(10_000_000),
+            ] {
+                let tie = NOW / 2 + 3_000_000;
+                let mut objects: BTreeMap<u32, i64> = spread(10);
+                objects.retain(|_, at| *at < tie);
+                objects.extend((100..120).map(|id| (id, tie + i64::from(id % 7))));
+                objects.extend((200..205).map(|id| (id, tie + 600_000_000 * i64::from(id - 199))));
+                let tenant = Tenant {
+                    objects,
+                    skip,
+                    compare,
+                    clamp: first,
+                    later: Some((2, then)),
+                    counts: false,
+                    ..Tenant::default()
+                };
+                let splunk = Splunk::default();
+                let mut gaps = 0;
+                for later in 0..3 {
+                    gaps += poll_at(&tenant, &splunk, NOW + later * 600_000_000).0.gaps;
+                }
+                let got = delivered(&splunk);
+                let missing = expected(&tenant).len() - got.len();
+                let case = format!("{skip:?} {first} {then} {compare:?}: {missing} missing");
+                assert!(missing == 0 || gaps > 0, "{case}");
+                assert!(
+                    (200..205).all(|id| got.keys().any(|name| name.contains(&format!(":{id},")))),
+                    "{case}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_late_object_is_found_where_looks_are_cut_and_nothing_is_counted() {
+    for skip in [Skip::Ignored, Skip::Refused, Skip::Honoured] {
+        for order in [Order_::Honoured, Order_::NewestFirst] {
+            let mut tenant = Tenant {
+                objects: burst(60),
+                order,
+                skip,
+                clamp: 20,
+                counts: false,
+                ..Tenant::default()
+            };
+            let splunk = Splunk::default();
+            poll(&tenant, &splunk, NOW);
+            poll(&tenant, &splunk, NOW + 600_000_000);
+            tenant.objects.insert(9_000, NOW - 3_000_000_001);
+            let mut spent = 0;
+            for minute in 2..12 {
+                poll(&tenant, &splunk, NOW + minute * 600_000_000);
+                spent += calls(&tenant);
+            }
+            assert_eq!(delivered(&splunk), expected(&tenant), "{skip:?} {order:?}");
+            if skip == Skip::Honoured {
+                assert!(spent <= 60, "{order:?}: {spent} calls");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_late_object_is_counted_though_the_service_rounds_the_newest_away() {
+    for late in [600_000_000_i64, 5_400_000_000] {
+        let mut objects = burst(3_000);
+        objects.insert(70_000, NOW - 93_211);
+        let mut tenant = Tenant {
+            objects,
+            compare: Compare::Round(10_000),
+            ..Tenant::default()
+        };
+        let splunk = Splunk::default();
+        for minute in 0..3 {
+            poll(&tenant, &splunk, NOW + minute * 600_000_000);
+        }
+        tenant.objects.insert(90_000, NOW - 6_000_000_000 + late);
+        for minute in 3..13 {
+            poll(&tenant, &splunk, NOW + minute * 600_000_000);
+        }
+        assert!(delivered(&splunk) == expected(&tenant), "{late}");
+    }
+}
+
+#[test]
+fn pages_cut_far_below_what_is_asked_for_make_idle_polls_no_dearer() {
+    for order in [Order_::Honoured, Order_::NewestFirst] {
+        for clamp in [20, 100] {
+            for counts in [true, false] {
+                let tenant = Tenant {
+                    objects: burst(900),
+                    order,
+                    clamp,
+                    counts,
+                    skip_cap: 10_000,
+                    ..Tenant::default()
+                };
+                let splunk = Splunk::default();
+                poll(&tenant, &splunk, NOW);
+                let mut spent = 0;
+                for minute in 1..11 {
+                    assert_eq!(
+                        poll(&tenant, &splunk, NOW + minute * 600_000_000).events(),
+                        0
+                    );
+                    spent += calls(&tenant);
+                }
+                assert!(spent <= 40, "{order:?} {clamp} {counts}: {spent} calls");
+            }
+        }
+    }
+}
+
 fn any_order() -> impl Strategy<Value = Order_> {
     prop_oneof![
         2 => Just(Order_::Honoured),

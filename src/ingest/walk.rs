@@ -97,7 +97,12 @@ pub(super) enum Route {
     /// The same; its first page may show that nothing is new.
     Idle { from: Instant, known: Known },
     /// What is newer than all that is known; if there is anything, a look at the rest too.
-    Newer { newest: Instant, from: Instant },
+    Newer {
+        newest: Instant,
+        from: Instant,
+        /// Objects known of the rest.
+        known: u32,
+    },
     /// Whether the window holds more than what is known of it; if so, all of it.
     Number { from: Instant, known: u32 },
     /// What is newer than all that is known, and of the known a part: looks at
@@ -108,6 +113,8 @@ pub(super) enum Route {
         known: Vec<Instant>,
         numbers: Vec<Range<Instant>>,
         pages: Vec<Range<Instant>>,
+        /// What the service counted last, of all that is known.
+        counted: Option<u64>,
     },
 }
 
@@ -136,6 +143,11 @@ pub(super) struct Walk {
     idle: Option<Known>,
     /// Last updates of what is known, while a burst lies within the overlap.
     known: Vec<Instant>,
+    /// What the service counted of all that is known, in an earlier poll and in this one.
+    counted_before: Option<u64>,
+    pub counted: Option<u64>,
+    /// Objects known that it did not count then: placed elsewhere, at the end of the window.
+    missing: u64,
     /// Asked for last, if the poll brings anything new.
     rest: Vec<Span>,
     news: bool,
@@ -195,6 +207,9 @@ struct Span {
     /// Paged through by number, and what was listed since its first object.
     by_number: bool,
     listed: HashMap<Key, Instant>,
+    /// Objects on the page before, if more were asked for: it was cut if this one
+    /// brings anything new.
+    shorter: Option<u32>,
     /// The page before looked like the last one: that must do where the service
     /// does not let anyone look behind it.
     ended: bool,
@@ -229,8 +244,8 @@ enum State {
     Open,
     /// Does it hold more objects than are known of it?
     Number { known: u32 },
-    /// Does a page of it bring anything that is not known?
-    Look,
+    /// Does a page of it bring anything that is not known, and all that is?
+    Look { known: u32 },
     /// Listing it failed, and the service does answer other questions.
     Troubled,
     /// The first half of a window known to fail; the second half lies beneath it.
@@ -327,7 +342,7 @@ impl Span {
     fn looks_back(&self) -> bool {
         matches!(
             self.state,
-            State::OldGap | State::Look | State::Number { .. }
+            State::OldGap | State::Look { .. } | State::Number { .. }
         )
     }
 }
@@ -357,15 +372,20 @@ impl Walk {
             })
             .collect();
         let (mut idle, mut known_instants, mut rest) = (None, Vec::new(), Vec::new());
+        let mut counted_before = None;
         match route {
             Route::All { from } => spans.extend(around(gaps, from, end, State::Open)),
             Route::Idle { from, known } => {
                 idle = Some(known).filter(|_| from < end);
                 spans.extend(around(gaps, from, end, State::Open));
             }
-            Route::Newer { newest, from } => {
+            Route::Newer {
+                newest,
+                from,
+                known,
+            } => {
                 spans.extend(around(gaps, newest, end, State::Open));
-                rest = around(gaps, from, newest.min(end), State::Look);
+                rest = around(gaps, from, newest.min(end), State::Look { known });
             }
             Route::Number { from, known } => {
                 let free = gaps.iter().all(|gap| gap.to <= from || gap.from >= end);
@@ -380,9 +400,16 @@ impl Walk {
                 known,
                 numbers,
                 pages,
+                counted,
             } => {
+                counted_before = counted;
                 for part in pages.iter().rev() {
-                    spans.extend(around(gaps, part.start, part.end, State::Look));
+                    let mut windows = around(gaps, part.start, part.end, State::Open);
+                    for window in &mut windows {
+                        let known = count_in(&known, window.from, window.to);
+                        window.state = State::Look { known };
+                    }
+                    spans.extend(windows);
                 }
                 let count = |from, to| State::Number {
                     known: count_in(&known, from, to),
@@ -410,6 +437,9 @@ impl Walk {
             known: known_instants,
             rest,
             news: false,
+            counted_before,
+            counted: None,
+            missing: 0,
             miscounted: false,
             order_suspected: false,
             held: None,
@@ -516,7 +546,10 @@ impl Walk {
             skip: span.skip,
             facets: span.facets.clone(),
             count: false,
-            patient: matches!(span.state, State::Open | State::Number { .. } | State::Look),
+            patient: matches!(
+                span.state,
+                State::Open | State::Number { .. } | State::Look { .. }
+            ),
         };
         if let (Asking::Page, State::Number { known }) = (&self.asking, span.state) {
             return Some(match self.counts(known, habits) {
@@ -603,8 +636,16 @@ impl Walk {
         }
         match span.state {
             State::Number { known } => return self.judge_number(span, known, listing, habits),
-            State::Look if listing.all_known => return,
-            State::Look => span.state = State::Open,
+            State::Look { known } => {
+                let inside =
+                    |(updated, _): &&(Instant, Key)| *updated >= span.from && *updated < span.to;
+                let inside = listing.sights.iter().filter(inside).count();
+                let whole = u32::try_from(inside).is_ok_and(|inside| inside >= known);
+                if listing.all_known && whole && self.looks_last(listing, top, habits) {
+                    return;
+                }
+                span.state = State::Open;
+            }
             _ => {}
         }
         if let Some(known) = self.idle.take()
@@ -653,6 +694,14 @@ impl Walk {
             span.edge = Vec::new();
         }
         let keys = listing.keys();
+        let news = keys.iter().any(|key| !span.met.contains(key));
+        if let Some(count) = span.shorter.take()
+            && span.skip == 0
+            && news
+        {
+            cut_at(count, habits);
+        }
+        span.shorter = Some(listing.count).filter(|count| *count < top);
         let repeats = keys.iter().all(|key| span.listed.contains_key(key));
         span.stale = if repeats { span.stale + 1 } else { 0 };
         let unusable = listing.poison.iter().map(|key| (*key, span.from));
@@ -979,7 +1028,6 @@ impl Walk {
         let keys = listing.keys();
         let news = keys.iter().any(|key| !span.met.contains(key));
         span.behind = None;
-        let looks_last = !listing.more && listing.count < top.min(habits.largest_page);
         let next = span.skip.saturating_add(listing.count);
         if !self.may_skip(next, habits) {
             return match habits.skip {
@@ -999,7 +1047,7 @@ impl Walk {
         span.by_number = true;
         span.met.extend(keys.iter().copied());
         span.before = keys;
-        span.ended = looks_last || (!listing.more && listing.count < top.min(LEAST_CUT));
+        span.ended = is_short(listing, top, habits);
         self.spans.push(span);
     }
 
@@ -1027,7 +1075,8 @@ impl Walk {
             };
         }
         let inside = |(updated, _): &(Instant, Key)| *updated >= span.from && *updated < span.to;
-        if listing.count > 0 && !listing.sights.iter().any(inside) {
+        let strays = listing.count > 0 && !listing.sights.iter().any(inside);
+        if strays && habits.order != Ordering::Honoured {
             // It lists other windows than it is asked for.
             if !self.looks_last(listing, top, habits) {
                 let why = "the service lists other objects than those asked for";
@@ -1035,9 +1084,7 @@ impl Walk {
             }
             return;
         }
-        let uncut = !listing.more && listing.count < top.min(LEAST_CUT);
-        let looks_last = !listing.more && listing.count < top.min(habits.largest_page);
-        if span.ended || uncut || looks_last {
+        if span.ended || is_short(listing, top, habits) {
             // In order, what is newer stands behind; nothing else may be missing.
             let next = span.cursor.next();
             if habits.order == Ordering::Honoured && next < span.to && !span.is_one_instant() {
@@ -1069,11 +1116,24 @@ impl Walk {
         }
     }
 
+    /// Whether a window holds more than is known of it, or more than it held when it was
+    /// counted last: a service that rounds counts some of its last objects elsewhere.
+    fn counts_more(&mut self, span: &Span, total: u64, known: u32) -> bool {
+        let known = u64::from(known);
+        if self.counted.is_none() && span.skip == 0 && known == self.known.len() as u64 {
+            self.counted = Some(total);
+            let before = self.counted_before.unwrap_or(known).min(known);
+            self.missing = known - before;
+        }
+        let last = self.known.last().is_some_and(|last| *last < span.to);
+        total > known - if last { self.missing.min(known) } else { 0 }
+    }
+
     /// Whether a window holds more than is known of it.
     fn judge_number(&mut self, mut span: Span, known: u32, listing: &Listing, habits: &mut Habits) {
         let more = match self.asked.as_ref().is_some_and(|asked| asked.count) {
             true => match listing.total {
-                Some(total) => total > u64::from(known),
+                Some(total) => self.counts_more(&span, total, known),
                 None => {
                     habits.counts = false;
                     if self.may_skip(known, habits) {
@@ -1255,7 +1315,7 @@ impl Walk {
                 }
             }
             // A look at what is known can wait; what may be new cannot.
-            Some(State::Look | State::Number { .. }) => {
+            Some(State::Look { .. } | State::Number { .. }) => {
                 let span = self.spans.pop();
                 self.spans
                     .extend(span.filter(|span| span.to >= self.end).map(|span| Span {
@@ -1399,6 +1459,15 @@ pub(super) fn page_length(limits: &Limits, habits: &Habits) -> u32 {
 /// Most objects that may be passed over.
 pub(super) fn most_skip(limits: &Limits, habits: &Habits) -> u32 {
     limits.skip.min(habits.skip.unwrap_or(u32::MAX))
+}
+
+/// Whether a page is so much shorter than others that it was not cut: only where nobody
+/// may look behind it.
+fn is_short(listing: &Listing, top: u32, habits: &Habits) -> bool {
+    let cut = habits.cut_at.unwrap_or(u32::MAX).min(habits.largest_page);
+    let doubled = |count: u32| count.saturating_add(count);
+    let short = doubled(listing.count).saturating_add(listing.count) < doubled(cut);
+    !listing.more && listing.count < top && (listing.count < LEAST_CUT || short)
 }
 
 /// Pages are cut at so many objects, of late.

@@ -11,10 +11,11 @@ fn at() -> i64 {
 
 /// Objects before, at and after one instant.
 fn around(feed: Feed, count: usize) -> Vec<Object> {
-    let mut objects = tied(feed, count, at());
+    let at = at();
+    let mut objects = tied(feed, count, at);
     let others = (0..30).map(|number| {
         let offset = (i64::try_from(number).unwrap() - 15) * HOUR / 4 + 1;
-        numbered(feed, 900_000 + number, at() + offset)
+        numbered(feed, 900_000 + number, at + offset)
     });
     objects.extend(others);
     objects
@@ -61,15 +62,16 @@ fn a_tie_as_large_as_a_page_does_not_stop_the_walk() {
 #[test]
 fn a_tie_nothing_can_tell_apart_is_reported_and_the_rest_arrives() {
     let feed = Feed::GraphIncidents;
-    let stamp = instants::print(at(), 7);
+    let at = at();
+    let stamp = instants::print(at, 7);
     let same = (0..700).map(|number| {
         let id = feed.id(number);
         let text = format!(
             r#"{{"id":"{id}","lastUpdateDateTime":"{stamp}","severity":"low","status":"active"}}"#
         );
-        Object::raw(feed, &id, at(), text)
+        Object::raw(feed, &id, at, text)
     });
-    let later = numbered(feed, 900_001, at() + HOUR);
+    let later = numbered(feed, 900_001, at + HOUR);
     let tenant = Tenant::holding(feed, same.chain([later.clone()]));
     let run = Splunkd::reading(&tenant, feed).run();
     let data: Vec<String> = run.events().into_iter().map(|event| event.data).collect();
