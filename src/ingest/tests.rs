@@ -1383,6 +1383,11 @@ fn ties_behind_pages_that_become_shorter_are_not_passed_over_where_nobody_may_sk
                 let mut gaps = 0;
                 for later in 0..3 {
                     gaps += poll_at(&tenant, &splunk, NOW + later * 600_000_000).0.gaps;
+                    assert!(
+                        calls(&tenant) <= 200,
+                        "{skip:?} {compare:?}: {}",
+                        calls(&tenant)
+                    );
                 }
                 let got = delivered(&splunk);
                 let missing = expected(&tenant).len() - got.len();

@@ -1086,8 +1086,10 @@ impl Walk {
         }
         if span.ended || is_short(listing, top, habits) {
             // In order, what is newer stands behind; nothing else may be missing.
+            // Where it lists what is older only, it has shown all of this window.
             let next = span.cursor.next();
-            if habits.order == Ordering::Honoured && next < span.to && !span.is_one_instant() {
+            let on = habits.order == Ordering::Honoured && !strays && !span.is_one_instant();
+            if on && next < span.to {
                 self.spans.push(span.with(next, span.to));
             }
             return;
