@@ -4,7 +4,7 @@ use super::{Instant, Object, Page};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::de::Error as _;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::io::Read;
 use xxhash_rust::xxh3::{Xxh3, xxh3_64, xxh3_128};
@@ -164,17 +164,17 @@ impl Seen {
     /// Last updates, in order, of the objects that were last seen in `[from, to)`: one
     /// for each object, since only its newest revision is still listed.
     pub fn current(&self, from: Instant, to: Instant) -> Vec<Instant> {
-        let mut newest_first: Vec<Entry> =
-            self.range(from, Instant::from_ticks(i64::MAX)).collect();
-        newest_first.sort_unstable_by(|a, b| b.cmp(a));
-        let mut ids = HashSet::with_capacity(newest_first.len());
-        let mut current: Vec<Instant> = newest_first
+        // A pair an object, no more: this runs at each poll while a burst is known.
+        let entries = self.range(from, Instant::from_ticks(i64::MAX));
+        let mut newest: Vec<(u64, i64)> = entries.map(|(ticks, key)| (key.id, ticks)).collect();
+        newest.sort_unstable_by(|a, b| b.cmp(a));
+        newest.dedup_by_key(|(id, _)| *id);
+        let mut current: Vec<Instant> = newest
             .into_iter()
-            .filter(|(_, key)| ids.insert(key.id))
-            .map(|(ticks, _)| Instant::from_ticks(ticks))
+            .map(|(_, ticks)| Instant::from_ticks(ticks))
             .filter(|updated| *updated < to)
             .collect();
-        current.reverse();
+        current.sort_unstable();
         current
     }
 
