@@ -6,7 +6,7 @@ import SplunkThemeProvider from '@splunk/themes/SplunkThemeProvider';
 import variables from '@splunk/themes/variables';
 import styled, { createGlobalStyle } from 'styled-components';
 import { themeOfPage, themeOfUser } from '../theme';
-import { Boundary } from './Boundary';
+import { Boundary } from './ErrorBoundary';
 
 export const ROOT = 'defender-bridge-root';
 

@@ -15,7 +15,7 @@ import { account, draft as drafted, settings, wrong as wrongOf, type Account, ty
 import { AccountForm } from './AccountForm';
 import { Check } from './Check';
 import { FirstInputs } from './FirstInputs';
-import { save, type Kept } from './keep';
+import { save, type Kept } from './saveAccount';
 
 export type Step = 'form' | 'check' | 'inputs';
 

@@ -6,7 +6,7 @@ import Chip from '@splunk/react-ui/Chip';
 import Message from '@splunk/react-ui/Message';
 import Table from '@splunk/react-ui/Table';
 import Plus from '@splunk/react-icons/Plus';
-import { Act } from '../../parts/Act';
+import { Act } from '../../parts/RowAction';
 import { DeleteDialog } from '../../parts/DeleteDialog';
 import { Failed } from '../../parts/Failed';
 import { Bar, Empty, Loading, LookOnly, Muted, Notice, OneLine, Row } from '../../parts/Page';
@@ -19,7 +19,7 @@ import { setsUpAccounts, setsUpInputs, type Session } from '../../splunk/session
 import { strings } from '../../strings';
 import { CONF, account, cloned, daysLeft, draft, expiresSoon, needsSecret, type Account } from './account';
 import { AccountDialog, type Opened } from './AccountDialog';
-import { remove } from './keep';
+import { remove } from './saveAccount';
 
 const words = strings.accounts;
 

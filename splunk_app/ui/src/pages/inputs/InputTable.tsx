@@ -3,12 +3,12 @@
 import Switch from '@splunk/react-ui/Switch';
 import Table from '@splunk/react-ui/Table';
 import Heading from '@splunk/react-ui/Heading';
-import { Act } from '../../parts/Act';
+import { Act } from '../../parts/RowAction';
 import { Bar, Muted, OneLine, Row } from '../../parts/Page';
 import type { Health } from '../../splunk/health';
 import type { Input } from '../../splunk/inputs';
 import { strings } from '../../strings';
-import { LastRun, Newest, NextRun } from './Going';
+import { LastRun, Newest, NextRun } from './InputStatus';
 import { pause } from './input';
 import { span } from '../../parts/time';
 

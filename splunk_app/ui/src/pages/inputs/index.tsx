@@ -20,10 +20,10 @@ import { current, setsUpInputs } from '../../splunk/session';
 import { page } from '../../splunk/web';
 import { strings } from '../../strings';
 import { InputDialog, type Opened } from './InputDialog';
-import { Failing, LOG } from './Failing';
+import { Failing, LOG } from './InputErrors';
 import { Elsewhere, InputTable } from './InputTable';
 import { cloned, draft } from './input';
-import { Several } from './Several';
+import { Several } from './SeveralServers';
 import { WhereToRun } from './WhereToRun';
 
 const words = strings.inputs;

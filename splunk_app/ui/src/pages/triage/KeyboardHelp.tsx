@@ -2,7 +2,7 @@
 import Modal from '@splunk/react-ui/Modal';
 import variables from '@splunk/themes/variables';
 import styled from 'styled-components';
-import { Sheet } from './look';
+import { Sheet } from './styles';
 import { triage as strings } from './strings';
 
 const Keys = styled.dl`

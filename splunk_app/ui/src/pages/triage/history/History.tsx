@@ -1,0 +1,203 @@
+// What was written from this Splunk lately, by whom, and the way to take it back.
+import { useEffect, useRef, useState } from 'react';
+import Button from '@splunk/react-ui/Button';
+import Modal from '@splunk/react-ui/Modal';
+import Table from '@splunk/react-ui/Table';
+import WaitSpinner from '@splunk/react-ui/WaitSpinner';
+import { told } from '../../../splunk/failure';
+import { one, run } from '../../../splunk/search';
+import { Focused } from '../../../parts/Focused';
+import { batchesIn, isUndoable, LEDGER_SEARCH, type Batch } from '../model/batch';
+import { takeBack } from '../verdict/carryOut';
+import type { Item } from '../model/item';
+import { OutcomeTag, Row, Sheet, Small, Strong, Tag, When, worded } from '../styles';
+import { Notice } from '../Notice';
+import type { Ending } from '../model/outcome';
+import { Outcomes } from '../verdict/Outcomes';
+import { triage as strings } from '../strings';
+import { Waiting } from '../verdict/WriteProgress';
+
+interface Props {
+    open: boolean;
+    earliest: string;
+    onClose: () => void;
+    onEndings: (endings: readonly Ending[]) => void;
+    returnFocus: () => void;
+    mayWrite: boolean;
+    itemOf: (of: { id: string; account: string }) => Item | undefined;
+    now: number;
+}
+
+/** Than `defenderundo` looks by itself. */
+const FURTHER_BACK = new Set(['-90d', '0']);
+
+export function History(props: Props) {
+    return (
+        <Modal
+            open={props.open}
+            onRequestClose={props.onClose}
+            returnFocus={props.returnFocus}
+            style={{ width: 'min(1040px, 94vw)' }}
+        >
+            {props.open && <Ledger {...props} />}
+        </Modal>
+    );
+}
+
+function Ledger(props: Props) {
+    const say = strings.history;
+    const [batches, setBatches] = useState<Batch[] | null>(null);
+    const [error, setError] = useState<unknown>(null);
+    const [asked, setAsked] = useState<Batch | null>(null);
+    const [progress, setProgress] = useState<[number, number] | null>(null);
+    const [endings, setEndings] = useState<readonly Ending[] | null>(null);
+    const stop = useRef(new AbortController());
+
+    useEffect(() => {
+        const course = new AbortController();
+        stop.current = course;
+        run(LEDGER_SEARCH, { earliest: props.earliest, signal: course.signal }).then(
+            ({ rows }) => setBatches(batchesIn(rows.map((row) => ({ raw: one(row, '_raw'), authentic: one(row, 'authentic') || 'unknown' })))),
+            (reason: unknown) => {
+                if (!course.signal.aborted) setError(reason);
+            },
+        );
+        return () => stop.current.abort();
+    }, [props.earliest]);
+
+    const undo = async (batch: Batch): Promise<void> => {
+        stop.current = new AbortController();
+        setError(null);
+        setProgress([0, 1]);
+        try {
+            const course = {
+                signal: stop.current.signal,
+                onProgress: (done: number, of: number) => setProgress([done, of]),
+            };
+            // At least as far back as what is shown here; a short list may hold what was begun before it.
+            const earliest = FURTHER_BACK.has(props.earliest) ? props.earliest : '';
+            // Whose batch it is was shown and confirmed.
+            const found = await takeBack([batch.id], course, { earliest, confirmed: true });
+            setEndings(found);
+            const all = found.length >= batch.changed && found.every(({ outcome }) => outcome === 'updated' || outcome === 'unchanged');
+            if (all) {
+                setBatches(
+                    (before) => before?.map((one) => (one.id === batch.id ? { ...one, undoneBy: '…' } : one)) ?? null,
+                );
+            }
+            props.onEndings(found);
+        } catch (reason) {
+            setError(reason);
+        }
+        setProgress(null);
+    };
+
+    const back = (): void => {
+        setAsked(null);
+        setEndings(null);
+        setError(null);
+    };
+    return (
+        <>
+            <Modal.Header
+                title={asked === null ? say.title : strings.act.undoTitle}
+                subtitle={asked === null ? say.text : undefined}
+                hideCloseButton={progress !== null}
+            />
+            <Modal.Body>
+                <Sheet data-test="history">
+                    {error !== null && (
+                        <Notice type="error" title={asked === null ? say.failed : strings.act.failed}>
+                            {told(error)}
+                        </Notice>
+                    )}
+                    {asked === null && batches === null && error === null && <WaitSpinner size="medium" />}
+                    {asked === null && batches?.length === 0 && <p>{say.empty}</p>}
+                    {asked === null && batches !== null && batches.length > 0 && (
+                        <Table aria-label={say.title} tableStyle={{ tableLayout: 'fixed', width: '100%' }}>
+                            <Table.Head>
+                                <Table.HeadCell width={110}>{say.columns.time}</Table.HeadCell>
+                                <Table.HeadCell width={140}>{say.columns.actor}</Table.HeadCell>
+                                <Table.HeadCell width="auto">{say.columns.what}</Table.HeadCell>
+                                <Table.HeadCell width={200}>{say.columns.outcomes}</Table.HeadCell>
+                                <Table.HeadCell width={130}>{say.columns.undo}</Table.HeadCell>
+                            </Table.Head>
+                            <Table.Body>
+                                {batches.map((batch) => (
+                                    <Table.Row key={batch.id} data-test="batch-row" data-batch={batch.id}>
+                                        <Table.Cell>
+                                            <When at={batch.time} now={props.now} />
+                                        </Table.Cell>
+                                        <Table.Cell>{[batch.actor, ...batch.others].join(', ')}</Table.Cell>
+                                        <Table.Cell>
+                                            <What batch={batch} itemOf={props.itemOf} />
+                                        </Table.Cell>
+                                        <Table.Cell>
+                                            <Row $gap={4}>
+                                                {[...batch.outcomes].map(([outcome, count]) => (
+                                                    <OutcomeTag key={outcome} outcome={outcome} count={count} />
+                                                ))}
+                                            </Row>
+                                            {[...batch.strange].map(([word, count]) => (
+                                                <Small as="div" key={word} data-test="strange">
+                                                    {say.strange(word, count)}
+                                                </Small>
+                                            ))}
+                                        </Table.Cell>
+                                        <Table.Cell>
+                                            {batch.undoneBy !== null && <Tag>{say.undone}</Tag>}
+                                            {props.mayWrite && isUndoable(batch) && (
+                                                <Button label={strings.act.undo} onClick={() => setAsked(batch)} />
+                                            )}
+                                        </Table.Cell>
+                                    </Table.Row>
+                                ))}
+                            </Table.Body>
+                        </Table>
+                    )}
+                    {asked !== null && progress === null && endings === null && (
+                        <>
+                            <p>{strings.act.undoAsk(asked.changed)}</p>
+                            <p>{say.askedBy([asked.actor, ...asked.others].join(', '))}</p>
+                            <What batch={asked} itemOf={props.itemOf} />
+                        </>
+                    )}
+                    {progress !== null && <Waiting phase="undoing" progress={progress} />}
+                    {endings !== null && <Outcomes endings={endings} itemOf={props.itemOf} />}
+                </Sheet>
+            </Modal.Body>
+            <Modal.Footer>
+                {asked !== null && progress === null && <Button label={strings.act.back} onClick={back} />}
+                {asked !== null && progress === null && endings === null && (
+                    <Focused>
+                        {(ref) => (
+                            <Button
+                                appearance="primary"
+                                elementRef={ref}
+                                label={strings.act.undoGo}
+                                onClick={() => void undo(asked)}
+                            />
+                        )}
+                    </Focused>
+                )}
+                {progress === null && (asked === null || endings !== null) && (
+                    <Button appearance="primary" label={strings.act.close} onClick={props.onClose} />
+                )}
+            </Modal.Footer>
+        </>
+    );
+}
+
+/** Which objects, and what was asked of them. */
+function What({ batch, itemOf }: { batch: Batch; itemOf: Props['itemOf'] }) {
+    const [first] = batch.targets;
+    const title = first === undefined ? undefined : itemOf({ id: first, account: batch.account })?.title;
+    const which = batch.targets.length === 1 ? (title ?? first) : strings.named[batch.subject](batch.targets.length);
+    const asked = batch.requested.map(([field, value]) => `${strings.fields[field] ?? field}: ${worded(field, value)}`);
+    return (
+        <div style={{ overflowWrap: 'anywhere' }}>
+            <Strong>{which}</Strong>
+            <Small as="div">{batch.undoes === null ? asked.join(' · ') : strings.history.isUndo(batch.undoes)}</Small>
+        </div>
+    );
+}

@@ -1,0 +1,63 @@
+// What a link into the page asks for. A workflow action or a drill-down names
+// an alert or incident, or which of the open ones to show, with or without
+// Splunk's `form.` in front; it may open and pre-fill, never carry out. The page
+// writes the same, so that a reload or a colleague sees what is in sight.
+
+import { OPEN_ONES, type Narrowing } from './queue';
+import { triage as strings } from '../strings';
+import { SEVERITIES, STATUSES, type Subject } from './vocabulary';
+
+export interface Asked {
+    subject: Subject;
+    id: string | null;
+    narrowing: Narrowing;
+    earliest: string;
+}
+
+/** Of the last update, where nothing else is asked. */
+export const EARLIEST = '-7d';
+const ID = /^[A-Za-z0-9\-_.:~=+@|]{1,128}$/u;
+const WORDS_MAX = 200;
+
+export function asked(query: string): Asked {
+    const given = new URLSearchParams(query);
+    const said = (name: string): string => (given.get(`form.${name}`) ?? given.get(name) ?? '').trim();
+    const known = <T extends string>(words: Iterable<T>, name: string): T | undefined =>
+        [...words].find((word) => word.toLowerCase() === said(name).toLowerCase());
+    const named = (name: string): string | null => (ID.test(said(name)) ? said(name) : null);
+    const [alert, incident] = [named('alert_id'), named('incident_id')];
+    const subject = alert === null && (incident !== null || known(['incident'], 'subject')) ? 'incident' : 'alert';
+    return {
+        subject,
+        id: alert ?? incident,
+        narrowing: {
+            status: known([...STATUSES[subject], 'all'], 'status') ?? OPEN_ONES.status,
+            severity: known(SEVERITIES, 'severity') ?? '',
+            product: known(Object.keys(strings.products), 'product') ?? '',
+            owner: OWNERS.get(known(OWNERS.keys(), 'owner') ?? '') ?? OPEN_ONES.owner,
+            words: said('words').slice(0, WORDS_MAX),
+        },
+        earliest: known(Object.keys(strings.filters.times), 'updated') ?? EARLIEST,
+    };
+}
+
+/** As the overview says it. */
+const OWNERS = new Map<string, Narrowing['owner']>([['nobody', 'none'], ['me', 'me']]);
+const OURS = ['alert_id', 'incident_id', 'subject', 'status', 'severity', 'product', 'owner', 'words', 'updated'];
+
+/** The same query with this object and what is shown named in it. */
+export function naming(query: string, { subject, id, narrowing, earliest }: Asked): string {
+    const given = new URLSearchParams(query);
+    for (const name of OURS) {
+        given.delete(name);
+        given.delete(`form.${name}`);
+    }
+    if (id !== null) given.set(`form.${subject}_id`, id);
+    else if (subject === 'incident') given.set('form.subject', subject);
+    const owner = [...OWNERS].find(([, means]) => means === narrowing.owner)?.[0] ?? '';
+    const shown = { ...narrowing, owner, status: narrowing.status === OPEN_ONES.status ? '' : narrowing.status };
+    for (const [name, value] of Object.entries(shown)) if (value !== '') given.set(`form.${name}`, value);
+    if (earliest !== EARLIEST) given.set('form.updated', earliest);
+    const text = given.toString();
+    return text === '' ? '' : `?${text}`;
+}

@@ -1,0 +1,54 @@
+// How many of each severity the list holds; a click narrows to one, another takes that back.
+import variables from '@splunk/themes/variables';
+import styled from 'styled-components';
+import type { Item } from '../model/item';
+import { Row, Severity, Strong } from '../styles';
+import { counted } from '../model/queue';
+import { triage as strings } from '../strings';
+
+const Count = styled.button<{ $chosen: boolean }>`
+    align-items: center;
+    background: ${({ $chosen }) => ($chosen ? variables.interactiveColorOverlayActive : variables.backgroundColorSection)};
+    border: 1px solid ${({ $chosen }) => ($chosen ? variables.focusColor : variables.borderColorWeak)};
+    border-radius: 4px;
+    color: ${variables.contentColorDefault};
+    cursor: pointer;
+    display: flex;
+    font: inherit;
+    gap: 8px;
+    max-width: 320px;
+    min-width: 0;
+    padding: 4px 10px;
+    &:hover {
+        background: ${variables.interactiveColorOverlayHover};
+    }
+    &:focus-visible {
+        outline: 2px solid ${variables.focusColor};
+        outline-offset: 1px;
+    }
+`;
+
+interface Props {
+    items: readonly Item[];
+    chosen: string;
+    onChoose: (severity: string) => void;
+}
+
+export function Counts({ items, chosen, onChoose }: Props) {
+    return (
+        <Row style={{ marginBottom: 10 }} role="group" aria-label={strings.filters.severity}>
+            {[...counted(items)].map(([severity, count]) => (
+                <Count
+                    key={severity}
+                    type="button"
+                    $chosen={severity === chosen}
+                    aria-pressed={severity === chosen}
+                    onClick={() => onChoose(severity === chosen ? '' : severity)}
+                >
+                    <Severity severity={severity} />
+                    <Strong>{count.toLocaleString('en')}</Strong>
+                </Count>
+            ))}
+        </Row>
+    );
+}

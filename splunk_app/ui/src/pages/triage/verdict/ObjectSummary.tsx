@@ -1,0 +1,39 @@
+// Beside the form: what it is about, as it stands now.
+import variables from '@splunk/themes/variables';
+import styled from 'styled-components';
+import type { Item } from '../model/item';
+import { Clipped, Row, Severity, Small, StatusTag, Strong } from '../styles';
+import { triage as strings } from '../strings';
+
+const Beside = styled.aside`
+    border-left: 1px solid ${variables.borderColorWeak};
+    padding-left: 16px;
+`;
+
+/** How many are named beside the form; the rest is counted. */
+const NAMED = 8;
+
+export function About({ items }: { items: readonly Item[] }) {
+    return (
+        <Beside>
+            <Small as="div">{strings.named[items[0]?.subject ?? 'alert'](items.length)}</Small>
+            {items.slice(0, NAMED).map((item) => (
+                <div key={item.key} style={{ marginTop: 8 }}>
+                    <Clipped title={item.title}>
+                        <Strong>{item.title}</Strong>
+                    </Clipped>
+                    <Row $gap={6}>
+                        <Severity severity={item.severity} />
+                        <StatusTag status={item.status} />
+                        {item.owner !== null && <Clipped title={item.owner}>{item.owner}</Clipped>}
+                    </Row>
+                </div>
+            ))}
+            {items.length > NAMED && (
+                <Small as="div" style={{ marginTop: 8 }}>
+                    {strings.verdict.andMore(items.length - NAMED)}
+                </Small>
+            )}
+        </Beside>
+    );
+}

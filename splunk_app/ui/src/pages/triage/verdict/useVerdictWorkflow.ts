@@ -1,0 +1,171 @@
+// From a decision to its outcomes, phase by phase: asked, examined, planned, written, taken back.
+// What fails leads back to where it was begun, and nothing that was typed is lost.
+import { useEffect, useRef, useState } from 'react';
+import { carryOut, takeBack } from './carryOut';
+import type { Item } from '../model/item';
+import { batchesOf, mayPass, placeOf, type Ending } from '../model/outcome';
+import { rowsOf } from '../model/commands';
+import type { Intent } from './useVerdictDialog';
+import type { Ways } from './useAccountRouting';
+import { faults, isEmpty, parameters, type Faults, type Verdict } from '../model/verdict';
+import type { Subject } from '../model/vocabulary';
+
+export type Phase = 'form' | 'examining' | 'plan' | 'writing' | 'done' | 'asking' | 'undoing' | 'undone';
+
+export interface Course {
+    subject: Subject;
+    items: readonly Item[];
+    verdict: Verdict;
+    setVerdict: (verdict: Verdict) => void;
+    phase: Phase;
+    /** Something is under way; nothing else can be begun. */
+    busy: boolean;
+    progress: [number, number];
+    /** Whether the form was handed in as it should not be. */
+    tried: boolean;
+    wrong: Faults;
+    empty: boolean;
+    tooMany: boolean;
+    error: unknown;
+    endings: readonly Ending[];
+    /** Whether somebody stopped it on its way. */
+    stopped: boolean;
+    itemOf: (ending: Ending) => Item | undefined;
+    /** How many a write would change. */
+    planned: number;
+    /** Those for which the very same may go better next time. */
+    passing: number;
+    /** The batches an undo takes back, and how many objects they wrote to. */
+    undoable: string[];
+    taken: number;
+    examine: () => void;
+    write: () => void;
+    again: () => void;
+    overrule: (ending: Ending) => void;
+    undo: () => void;
+    goTo: (phase: 'form' | 'done' | 'asking') => void;
+    stop: () => void;
+}
+
+interface Hearers {
+    onEndings: (endings: readonly Ending[]) => void;
+    onOwner: (principal: string) => void;
+}
+
+const NOTHING_OVERRULED: ReadonlySet<string> = new Set();
+
+export function useCourse({ items, verdict: first }: Intent, ways: Ways, maxTargets: number, hearers: Hearers): Course {
+    const subject = items[0]?.subject ?? 'alert';
+    const [verdict, setVerdict] = useState(first);
+    const [phase, setPhase] = useState<Phase>('form');
+    const [tried, setTried] = useState(false);
+    const [error, setError] = useState<unknown>(null);
+    const [endings, setEndings] = useState<readonly Ending[]>([]);
+    const [written, setWritten] = useState<readonly Ending[]>([]);
+    const [progress, setProgress] = useState<[number, number]>([0, 0]);
+    const [overruled, setOverruled] = useState(NOTHING_OVERRULED);
+    const [stopped, setStopped] = useState(false);
+    const stop = useRef(new AbortController());
+    useEffect(() => () => stop.current.abort(), []);
+    const changing = phase === 'writing' || phase === 'undoing';
+    useEffect(() => {
+        if (!changing) return undefined;
+        // What has begun goes on in Splunk, but what has not would never begin, and nobody would see how it ends.
+        const stay = (event: BeforeUnloadEvent): void => event.preventDefault();
+        window.addEventListener('beforeunload', stay);
+        return () => window.removeEventListener('beforeunload', stay);
+    }, [changing]);
+
+    const placed = new Map(items.map((item) => [placeOf({ account: ways.of(item), id: item.id }), item]));
+    const itemOf = (ending: Ending): Item | undefined => placed.get(placeOf(ending));
+    const itemsOf = (these: readonly Ending[]): Item[] => these.flatMap((ending) => itemOf(ending) ?? []);
+    const planned = endings.filter((ending) => ending.outcome === 'planned');
+    const passing = endings.filter(mayPass);
+    const wrong = faults(verdict, subject);
+    const empty = isEmpty(verdict, subject);
+    const tooMany = items.length > maxTargets;
+    const undoable = batchesOf(written);
+
+    const begin = (into: Phase): { signal: AbortSignal; onProgress: (done: number, of: number) => void } => {
+        stop.current = new AbortController();
+        setError(null);
+        setStopped(false);
+        setPhase(into);
+        return { signal: stop.current.signal, onProgress: (done, of) => setProgress([done, of]) };
+    };
+
+    const carry = async (these: readonly Item[], dryRun: boolean, over = overruled): Promise<void> => {
+        const from = phase;
+        const course = begin(dryRun ? 'examining' : 'writing');
+        try {
+            const rows = rowsOf(these, parameters(verdict, subject), ways.of, over);
+            const found = await carryOut(rows, subject, dryRun, course);
+            const again = new Set(found.map(placeOf));
+            setEndings((before) => [...before.filter((ending) => !again.has(placeOf(ending))), ...found]);
+            if (!dryRun) {
+                setWritten((before) => [...before, ...found]);
+                hearers.onEndings(found);
+            }
+            setStopped(course.signal.aborted);
+            setPhase(dryRun ? 'plan' : 'done');
+        } catch (reason) {
+            if (!course.signal.aborted) setError(reason);
+            setPhase(from);
+        }
+    };
+
+    const undo = async (): Promise<void> => {
+        const course = begin('undoing');
+        try {
+            const found = await takeBack(undoable, course);
+            setEndings(found);
+            hearers.onEndings(found);
+            setPhase('undone');
+        } catch (reason) {
+            setError(reason);
+            setPhase('done');
+        }
+    };
+
+    return {
+        subject,
+        items,
+        verdict,
+        setVerdict,
+        phase,
+        busy: phase === 'examining' || phase === 'writing' || phase === 'undoing',
+        progress,
+        tried,
+        wrong,
+        empty,
+        tooMany,
+        error,
+        endings,
+        stopped,
+        itemOf,
+        planned: planned.length,
+        passing: passing.length,
+        undoable,
+        taken: written.filter((ending) => ending.outcome === 'updated').length,
+        examine: () => {
+            setTried(true);
+            if (Object.keys(wrong).length > 0 || empty || ways.unchosen || tooMany) return;
+            if (verdict.ownerChoice === 'me') hearers.onOwner(verdict.owner.trim());
+            setEndings([]);
+            setOverruled(NOTHING_OVERRULED);
+            void carry(items, true, NOTHING_OVERRULED);
+        },
+        write: () => void carry(itemsOf(planned), false),
+        again: () => void carry(itemsOf(passing), false),
+        overrule: (ending) => {
+            const item = itemOf(ending);
+            if (item === undefined) return;
+            const over = new Set([...overruled, item.key]);
+            setOverruled(over);
+            void carry([item], phase === 'plan', over);
+        },
+        undo: () => void undo(),
+        goTo: setPhase,
+        stop: () => stop.current.abort(),
+    };
+}
