@@ -1,15 +1,18 @@
-//! Where the documents lead: every link, heading and path they name is there.
+//! Where the documents lead: every link, heading and path they name is there, every page is led to, and what the
+//! executable and the pages call by name in `docs/` is there too.
 
 use anyhow::{Context, Result};
 use regex::Regex;
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+/// Documents outside `docs/`, which is read whole.
 const DOCUMENTS: &[&str] = &[
     "README.md",
     "ARCHITECTURE.md",
     "CHANGELOG.md",
+    "SECURITY.md",
     "benches/README.md",
     "fuzz/README.md",
     "splunk_app/README.md",
@@ -19,20 +22,109 @@ const DOCUMENTS: &[&str] = &[
 ];
 
 /// Folders of the tree: a path in back quotes that begins with one of them is meant to be there.
-const FOLDERS: &str = r"(?:src|tests|xtask|default|benches|fuzz|splunk_app|\.ci)";
+const FOLDERS: &str = r"(?:src|tests|xtask|default|docs|benches|fuzz|splunk_app|\.ci)";
+
+/// Where messages, confs and pages are written that send a reader to a page of `docs/`.
+const SENDERS: &[&str] = &[
+    "src",
+    "default",
+    "README",
+    "splunk_app/README.md",
+    "splunk_app/lookups",
+    "splunk_app/ui/src",
+];
 
 pub fn problems(root: &Path) -> Result<Vec<String>> {
+    let pages = pages(root)?;
     let mut problems = Vec::new();
-    for document in DOCUMENTS {
+    for document in DOCUMENTS
+        .iter()
+        .copied()
+        .chain(pages.iter().map(String::as_str))
+    {
         let path = root.join(document);
-        let text =
-            fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let text = read(&path)?;
         let folder = path.parent().unwrap_or(root);
         for target in missing(&text, folder, root)? {
             problems.push(format!("{document} leads to {target}, which is not there"));
         }
     }
+    for page in &pages {
+        problems.extend(unreached(page, root)?);
+    }
+    for sender in SENDERS {
+        for path in files(&root.join(sender))? {
+            for target in missing_pages(&String::from_utf8_lossy(&fs::read(&path)?), root)? {
+                let path = path.strip_prefix(root).unwrap_or(&path).display();
+                problems.push(format!("{path} leads to {target}, which is not there"));
+            }
+        }
+    }
     Ok(problems)
+}
+
+/// Every page under `docs/`, as a path from the root.
+fn pages(root: &Path) -> Result<Vec<String>> {
+    let mut pages: Vec<String> = files(&root.join("docs"))?
+        .iter()
+        .filter_map(|path| path.strip_prefix(root).ok()?.to_str().map(str::to_owned))
+        .filter(|path| path.ends_with(".md"))
+        .collect();
+    pages.sort();
+    Ok(pages)
+}
+
+/// A page for users stands in README.md and says where to go next; a design page stands in ARCHITECTURE.md.
+fn unreached(page: &str, root: &Path) -> Result<Vec<String>> {
+    let is_design = page.starts_with("docs/design/");
+    let index = if is_design {
+        "ARCHITECTURE.md"
+    } else {
+        "README.md"
+    };
+    let mut problems = Vec::new();
+    if !read(&root.join(index))?.contains(&format!("]({page}")) {
+        problems.push(format!("{index} does not lead to {page}"));
+    }
+    if !is_design && !ends_with_next(&read(&root.join(page))?) {
+        problems.push(format!(
+            "{page} must end with a paragraph `Next: …` that leads on"
+        ));
+    }
+    Ok(problems)
+}
+
+fn ends_with_next(text: &str) -> bool {
+    text.trim_end()
+        .rsplit("\n\n")
+        .next()
+        .is_some_and(|last| last.starts_with("Next: ") && last.contains("]("))
+}
+
+/// Pages and headings of `docs/` that `text`, which is no document, names and nobody has.
+fn missing_pages(text: &str, root: &Path) -> Result<Vec<String>> {
+    let page = Regex::new(r"\bdocs/[\w/-]+\.md(?:#[\w-]+)?")?;
+    Ok(page
+        .find_iter(text)
+        .map(|found| found.as_str())
+        .filter(|target| !is_there(target, "", root))
+        .map(str::to_owned)
+        .collect())
+}
+
+fn files(path: &Path) -> Result<Vec<PathBuf>> {
+    if path.is_file() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let mut all = Vec::new();
+    for entry in fs::read_dir(path).with_context(|| format!("cannot list {}", path.display()))? {
+        all.extend(files(&entry?.path())?);
+    }
+    Ok(all)
+}
+
+fn read(path: &Path) -> Result<String> {
+    fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
 /// What `text`, a document in `folder`, names and nobody has.
@@ -45,16 +137,7 @@ fn missing(text: &str, folder: &Path, root: &Path) -> Result<Vec<String>> {
         if target.starts_with("https://") {
             continue;
         }
-        let (file, heading) = target.split_once('#').unwrap_or((target, ""));
-        let there = match file {
-            "" => heading.is_empty() || headings(text).contains(heading),
-            file => match fs::read(folder.join(file)) {
-                Err(_) => false,
-                Ok(_) if heading.is_empty() => true,
-                Ok(other) => headings(&String::from_utf8_lossy(&other)).contains(heading),
-            },
-        };
-        if !there {
+        if !is_there(target, text, folder) {
             missing.push(target.to_owned());
         }
     }
@@ -64,6 +147,17 @@ fn missing(text: &str, folder: &Path, root: &Path) -> Result<Vec<String>> {
         }
     }
     Ok(missing)
+}
+
+/// Whether a link out of `text`, a document in `folder`, leads to a file and, where it names one, to a heading.
+fn is_there(target: &str, text: &str, folder: &Path) -> bool {
+    let (file, heading) = target.split_once('#').unwrap_or((target, ""));
+    match file {
+        "" => heading.is_empty() || headings(text).contains(heading),
+        file => fs::read(folder.join(file)).is_ok_and(|other| {
+            heading.is_empty() || headings(&String::from_utf8_lossy(&other)).contains(heading)
+        }),
+    }
 }
 
 /// Headings as addresses: lower case, without punctuation, blanks as hyphens.
@@ -100,5 +194,23 @@ mod tests {
                 "src/gone.rs"
             ]
         );
+    }
+    #[test]
+    fn a_page_that_a_message_names_and_nobody_has_is_found() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let text = r#"say("docs/install.md"); say("see docs/install.md#remove, docs/gone.md or docs/install.md#gone")"#;
+        assert_eq!(
+            missing_pages(text, &root).unwrap(),
+            ["docs/gone.md", "docs/install.md#gone"]
+        );
+    }
+
+    #[test]
+    fn a_page_without_a_way_on_is_found() {
+        assert!(ends_with_next(
+            "# A\n\nText.\n\nNext: [b](b.md),\nor [c](c.md).\n"
+        ));
+        assert!(!ends_with_next("# A\n\nNext: [b](b.md).\n\nText.\n"));
+        assert!(!ends_with_next("# A\n\nNext: nothing.\n"));
     }
 }

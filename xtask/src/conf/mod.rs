@@ -8,6 +8,8 @@ mod knowledge;
 mod links;
 mod names;
 mod read;
+mod settings;
+mod sizes;
 
 use crate::workspace::{NAME, Workspace};
 use anyhow::{Context, Result, bail};
@@ -212,6 +214,8 @@ fn problems(root: &Path, version: &str) -> Result<Vec<String>> {
     problems.extend(names::problems(&app, root)?);
     problems.extend(read::problems(&app, root)?);
     problems.extend(links::problems(root)?);
+    problems.extend(settings::problems(&app, root)?);
+    problems.extend(sizes::problems(root)?);
     problems.extend(manifest(root, version)?);
     Ok(problems)
 }
