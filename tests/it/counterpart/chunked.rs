@@ -2,7 +2,7 @@
 //! of the answers. Written from the protocol's description in Splunk's SDK.
 
 use super::process::{self, Reading, Run, Running};
-use super::splunkd::Splunkd;
+use super::splunkd::{SESSION_KEY, Splunkd};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -40,6 +40,17 @@ pub struct Search<'a> {
     pub key: &'a str,
     pub preview: bool,
     pub most_rows: usize,
+}
+
+/// A command that an administrator's search runs over whole results.
+pub fn search<'a>(command: &'a str, args: &'a [&'a str]) -> Search<'a> {
+    Search {
+        command,
+        args,
+        key: SESSION_KEY,
+        preview: false,
+        most_rows: 50_000,
+    }
 }
 
 fn chunk(metadata: &Value, body: &str) -> String {
@@ -117,4 +128,16 @@ fn rows(body: &[u8]) -> Vec<BTreeMap<String, String>> {
     let mut reader = csv::Reader::from_reader(body);
     let read = reader.deserialize::<BTreeMap<String, String>>();
     read.map(Result::unwrap).collect()
+}
+
+/// One field of every row.
+pub fn column<'a>(answers: &'a [Answer], name: &str) -> Vec<&'a str> {
+    let rows = answers.iter().flat_map(|answer| &answer.rows);
+    rows.map(|row| row[name].as_str()).collect()
+}
+
+/// All messages, a line each.
+pub fn messages(answers: &[Answer]) -> String {
+    let messages = answers.iter().flat_map(Answer::messages);
+    messages.collect::<Vec<_>>().join("\n")
 }

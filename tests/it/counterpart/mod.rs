@@ -3,12 +3,14 @@
 pub mod chunked;
 pub mod endpoint;
 pub mod https;
+pub mod index;
 pub mod instants;
 pub mod kvstore;
 pub mod objects;
 pub mod odata;
 pub mod process;
 pub mod proxy;
+pub mod queue;
 pub mod results;
 pub mod signin;
 pub mod splunkd;

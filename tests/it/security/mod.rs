@@ -1,0 +1,6 @@
+//! Nothing leaves its place: secrets, rights, files, foreign text.
+
+mod injection;
+mod private_files;
+mod secrets;
+mod without_secrets;

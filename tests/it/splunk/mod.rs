@@ -1,0 +1,13 @@
+//! What splunkd starts and asks, protocol by protocol.
+
+mod alert_action_forms;
+mod bad_conf;
+mod file_size_limit;
+mod log_files;
+mod modular_input;
+mod odd_splunkd;
+mod rest_endpoint;
+mod search_commands;
+mod selftest;
+#[cfg(unix)]
+mod upgrade;
