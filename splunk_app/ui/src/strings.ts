@@ -1,8 +1,6 @@
 // Every English word the pages show, in one place, so that another language is another file like this one.
 // Sentences with values in them are functions: word order differs between languages.
 
-import { triage } from './pages/triage/strings';
-
 const count = (number: number, one: string, many: string) => `${number} ${number === 1 ? one : many}`;
 
 export const strings = {
@@ -470,6 +468,4 @@ export const strings = {
             cloud: 'On Splunk Cloud, inputs run on the search heads (Victoria experience) or belong on the IDM (Classic experience). Where there are several search heads, Splunk may move an input between them: give it checkpoint = kvstore, or read from a heavy forwarder of your own.',
         },
     },
-
-    triage,
 };

@@ -2,7 +2,7 @@
 
 import { config, root } from './splunk/web';
 
-export interface Theme {
+interface Theme {
     family: 'enterprise' | 'prisma';
     colorScheme: 'light' | 'dark';
     density: 'compact' | 'comfortable';
@@ -15,7 +15,7 @@ declare global {
     }
 }
 
-export function themeOf(name: string | undefined): Theme {
+function themeOf(name: string | undefined): Theme {
     return {
         family: name?.startsWith('prisma') ? 'prisma' : 'enterprise',
         colorScheme: /dark/i.test(name ?? '') ? 'dark' : 'light',
@@ -58,7 +58,7 @@ function load(source: string): Promise<void> {
 }
 
 /** By perceived brightness; a background that lets through what is below it says nothing. */
-export function isDark(colour: string): boolean {
+function isDark(colour: string): boolean {
     const parts = colour.match(/[\d.]+/g)?.map(Number);
     if (parts === undefined || parts.length < 3 || parts[3] === 0) return false;
     const [red = 255, green = 255, blue = 255] = parts;

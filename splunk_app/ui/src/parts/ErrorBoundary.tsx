@@ -3,14 +3,14 @@
 import { Component, type ReactNode } from 'react';
 import Button from '@splunk/react-ui/Button';
 import Message from '@splunk/react-ui/Message';
-import { told } from '../splunk/failure';
+import { errorMessage } from '../splunk/failure';
 import { strings } from '../strings';
 
 interface State {
     error?: unknown;
 }
 
-export class Boundary extends Component<{ children: ReactNode }, State> {
+export class ErrorBoundary extends Component<{ children: ReactNode }, State> {
     override state: State = {};
 
     static getDerivedStateFromError(error: unknown): State {
@@ -24,7 +24,7 @@ export class Boundary extends Component<{ children: ReactNode }, State> {
             <Message type="error" appearance="fill">
                 <Message.Title>{words.title}</Message.Title>
                 <p>{words.text}</p>
-                <pre style={{ whiteSpace: 'pre-wrap' }}>{told(this.state.error)}</pre>
+                <pre style={{ whiteSpace: 'pre-wrap' }}>{errorMessage(this.state.error)}</pre>
                 <Button onClick={() => window.location.reload()}>{words.reload}</Button>
             </Message>
         );

@@ -2,14 +2,14 @@
 
 import Button from '@splunk/react-ui/Button';
 import Message from '@splunk/react-ui/Message';
-import { told } from '../splunk/failure';
+import { errorMessage } from '../splunk/failure';
 import { strings } from '../strings';
 
 export function Failed({ error, again, title }: { error: unknown; again?: () => void; title?: string }) {
     return (
         <Message type="error" appearance="fill">
             {title !== undefined && <Message.Title>{title}</Message.Title>}
-            <div role="alert">{told(error)}</div>
+            <div role="alert">{errorMessage(error)}</div>
             {again !== undefined && (
                 <div style={{ marginTop: 8 }}>
                     <Button onClick={again}>{strings.failure.tryAgain}</Button>

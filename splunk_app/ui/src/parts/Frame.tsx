@@ -6,7 +6,7 @@ import SplunkThemeProvider from '@splunk/themes/SplunkThemeProvider';
 import variables from '@splunk/themes/variables';
 import styled, { createGlobalStyle } from 'styled-components';
 import { themeOfPage, themeOfUser } from '../theme';
-import { Boundary } from './ErrorBoundary';
+import { ErrorBoundary } from './ErrorBoundary';
 
 export const ROOT = 'defender-bridge-root';
 
@@ -49,7 +49,7 @@ export function Frame({ children }: { children: ReactNode }) {
         <SplunkThemeProvider {...theme}>
             <Dashboard />
             <Page data-theme={theme.colorScheme}>
-                <Boundary>{children}</Boundary>
+                <ErrorBoundary>{children}</ErrorBoundary>
             </Page>
         </SplunkThemeProvider>
     );

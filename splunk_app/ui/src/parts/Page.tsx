@@ -37,11 +37,12 @@ export function PageHead({ title, description, children }: { title: string; desc
 }
 
 /** Things beside one another. */
-export const Row = styled.div`
+export const Row = styled.div<{ $gap?: number; $wrap?: boolean }>`
     display: flex;
-    flex-wrap: wrap;
+    flex-wrap: ${({ $wrap }) => ($wrap === false ? 'nowrap' : 'wrap')};
     align-items: center;
-    gap: 8px;
+    gap: ${({ $gap }) => $gap ?? 8}px;
+    min-width: 0;
 `;
 
 export const Card = styled.section`

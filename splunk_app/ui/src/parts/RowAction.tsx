@@ -12,6 +12,6 @@ interface Props {
     onClick: () => void;
 }
 
-export function Act({ what, to, appearance = 'subtle', disabled, onClick }: Props) {
+export function RowAction({ what, to, appearance = 'subtle', disabled, onClick }: Props) {
     return <Button appearance={appearance} label={what} aria-label={strings.action.of(what, to)} disabled={disabled} onClick={onClick} />;
 }

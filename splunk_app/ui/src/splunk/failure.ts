@@ -2,7 +2,7 @@
 
 import { strings } from '../strings';
 
-export type Kind =
+type Kind =
     /** Nobody answered. */
     | 'network'
     /** The session is over. */
@@ -90,6 +90,6 @@ function plain(text: string): string {
 }
 
 /** Anything that was thrown, as a sentence. */
-export function told(error: unknown): string {
+export function errorMessage(error: unknown): string {
     return error instanceof Error ? error.message : String(error);
 }

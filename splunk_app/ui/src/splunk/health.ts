@@ -29,7 +29,7 @@ export interface Health {
 }
 
 /** How far back is looked; older runs say little about now. */
-export const LOOKED_AT = '-24h';
+const LOOKED_AT = '-24h';
 /** How long a server counts as one the input runs on. */
 const OF_LATE = '-4h';
 

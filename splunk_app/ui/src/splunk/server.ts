@@ -2,7 +2,7 @@
 
 import { call, truth } from './client';
 
-export type Place =
+type Place =
     /** One Splunk for everything. */
     | 'standalone'
     | 'forwarder'

@@ -8,16 +8,16 @@ import { Focused } from '../../parts/Focused';
 import { FormDialog, WIDTH } from '../../parts/FormDialog';
 import { Notice } from '../../parts/Page';
 import { useDraft } from '../../parts/useDraft';
-import { told } from '../../splunk/failure';
+import { errorMessage } from '../../splunk/failure';
 import type { Verdict } from '../../splunk/check';
 import { strings } from '../../strings';
 import { account, draft as drafted, settings, wrong as wrongOf, type Account, type Draft } from './account';
 import { AccountForm } from './AccountForm';
 import { Check } from './Check';
 import { FirstInputs } from './FirstInputs';
-import { save, type Kept } from './saveAccount';
+import { save, type SaveResult } from './saveAccount';
 
-export type Step = 'form' | 'check' | 'inputs';
+type Step = 'form' | 'check' | 'inputs';
 
 export interface Opened {
     step: Step;
@@ -58,7 +58,7 @@ function Steps({ opened, names, isUsed, mayEdit, mayAddInputs, saving, onSaving,
     const [step, setStep] = useState(opened.step);
     const { draft, setDraft, wrong, refuse, refusals, change } = useDraft(opened.draft);
     const [before, setBefore] = useState(opened.before);
-    const [kept, setKept] = useState<Kept>();
+    const [kept, setKept] = useState<SaveResult>();
     const [round, setRound] = useState(0);
     const [verdict, setVerdict] = useState<Verdict>();
     const [checked, setChecked] = useState(false);
@@ -157,9 +157,9 @@ function Steps({ opened, names, isUsed, mayEdit, mayAddInputs, saving, onSaving,
 }
 
 /** Which half is missing, and why. */
-function failed(kept: Kept | undefined): { title: string; error: unknown } | undefined {
+function failed(kept: SaveResult | undefined): { title: string; error: unknown } | undefined {
     const words = strings.accounts.saved;
     if (kept?.done === 'nothing') return { title: words.nothing, error: kept.error };
-    if (kept?.done === 'settings') return { title: words.half, error: `${told(kept.error)} ${words.halfText}` };
+    if (kept?.done === 'settings') return { title: words.half, error: `${errorMessage(kept.error)} ${words.halfText}` };
     return undefined;
 }

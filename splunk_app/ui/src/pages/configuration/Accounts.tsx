@@ -6,7 +6,7 @@ import Chip from '@splunk/react-ui/Chip';
 import Message from '@splunk/react-ui/Message';
 import Table from '@splunk/react-ui/Table';
 import Plus from '@splunk/react-icons/Plus';
-import { Act } from '../../parts/RowAction';
+import { RowAction } from '../../parts/RowAction';
 import { DeleteDialog } from '../../parts/DeleteDialog';
 import { Failed } from '../../parts/Failed';
 import { Bar, Empty, Loading, LookOnly, Muted, Notice, OneLine, Row } from '../../parts/Page';
@@ -107,17 +107,17 @@ export function Accounts({ session }: { session: Session }) {
                                         <Credential of={one} now={now} />
                                     </Table.Cell>
                                     <Table.Cell>
-                                        <Row style={{ flexWrap: 'nowrap' }}>
-                                            <Act what={words.test} to={one.name} appearance="secondary" onClick={() => open({ step: 'check', draft: draft(one), before: one })} />
+                                        <Row $wrap={false}>
+                                            <RowAction what={words.test} to={one.name} appearance="secondary" onClick={() => open({ step: 'check', draft: draft(one), before: one })} />
                                             {mayEdit && (
                                                 <>
-                                                    <Act what={strings.action.edit} to={one.name} onClick={() => open({ step: 'form', draft: draft(one), before: one })} />
-                                                    <Act
+                                                    <RowAction what={strings.action.edit} to={one.name} onClick={() => open({ step: 'form', draft: draft(one), before: one })} />
+                                                    <RowAction
                                                         what={strings.action.clone}
                                                         to={one.name}
                                                         onClick={() => open({ step: 'form', draft: cloned(one, accounts.map(({ name }) => name)) })}
                                                     />
-                                                    <Act
+                                                    <RowAction
                                                         what={strings.action.delete}
                                                         to={one.name}
                                                         onClick={() => {

@@ -12,7 +12,7 @@ import { ChoiceField, SuggestField } from '../../parts/Field';
 import { Row } from '../../parts/Page';
 import { useFirstField } from '../../parts/useFirstField';
 import { useLoaded } from '../../parts/useLoaded';
-import { SplunkFailure, told } from '../../splunk/failure';
+import { SplunkFailure, errorMessage } from '../../splunk/failure';
 import * as inputs from '../../splunk/inputs';
 import { indexes, info } from '../../splunk/server';
 import { page } from '../../splunk/web';
@@ -29,7 +29,7 @@ const Line = styled.div`
     gap: 8px;
 `;
 
-interface Row_ {
+interface WizardRow {
     feed: (typeof FEEDS)[number];
     wanted: boolean;
     name: string;
@@ -46,13 +46,13 @@ interface Props {
 }
 
 export function FirstInputs({ account, working, onWorking, onCreated, onClose }: Props) {
-    const [rows, setRows] = useState<Row_[]>(() => FEEDS.map((feed) => ({ feed, wanted: true, name: `${account}_${feed}`, interval: feed === 'alerts' ? '60' : '300' })));
+    const [rows, setRows] = useState<WizardRow[]>(() => FEEDS.map((feed) => ({ feed, wanted: true, name: `${account}_${feed}`, interval: feed === 'alerts' ? '60' : '300' })));
     const [index, setIndex] = useState('main');
     const [start, setStart] = useState('-7d');
     const around = useFirstField<HTMLDivElement>();
     const known = useLoaded((signal) => indexes(signal).catch(() => []));
     const server = useLoaded((signal) => info(signal).catch(() => undefined));
-    const change = (feed: string, part: Partial<Row_>) => setRows((now) => now.map((row) => (row.feed === feed ? { ...row, ...part } : row)));
+    const change = (feed: string, part: Partial<WizardRow>) => setRows((now) => now.map((row) => (row.feed === feed ? { ...row, ...part } : row)));
 
     const open = rows.filter((row) => row.wanted && row.state !== 'created');
     const created = rows.filter((row) => row.state === 'created');
@@ -67,7 +67,7 @@ export function FirstInputs({ account, working, onWorking, onCreated, onClose }:
                 some = true;
             } catch (error) {
                 const exists = error instanceof SplunkFailure && error.kind === 'exists';
-                change(row.feed, { state: { wrong: exists ? words.exists : told(error) } });
+                change(row.feed, { state: { wrong: exists ? words.exists : errorMessage(error) } });
             }
         }
         onWorking(false);

@@ -7,15 +7,14 @@ import { strings } from '../../strings';
 
 export const CONF = 'defender_bridge_account';
 /** Days before its end from which a credential is warned about; the executable's own number. */
-export const WARN_DAYS = 30;
+const WARN_DAYS = 30;
 
 export const AUTHS = ['secret', 'certificate', 'managed_identity', 'workload_identity'] as const;
 export const CLOUDS = ['commercial', 'gcc', 'gcc_high', 'dod', 'custom'] as const;
 export const URLS = ['login_url', 'graph_url', 'mde_url', 'xdr_url'] as const;
 
-export type Auth = (typeof AUTHS)[number];
+type Auth = (typeof AUTHS)[number];
 export type Cloud = (typeof CLOUDS)[number];
-export type UrlKey = (typeof URLS)[number];
 
 export interface Account {
     name: string;
@@ -170,7 +169,7 @@ function isBase(text: string): boolean {
 }
 
 /** Its beginning in UTC, in milliseconds. */
-export function dayOf(text: string): number | undefined {
+function dayOf(text: string): number | undefined {
     if (!/^\d{4}-\d\d-\d\d$/.test(text)) return undefined;
     const time = Date.parse(`${text}T00:00:00Z`);
     return Number.isNaN(time) || !new Date(time).toISOString().startsWith(text) ? undefined : time;

@@ -1,7 +1,7 @@
 // The proxy's settings and its password: checked as the executable reads them, saved in two stores.
 
 import * as conf from '../../splunk/conf';
-import { told } from '../../splunk/failure';
+import { errorMessage } from '../../splunk/failure';
 import * as passwords from '../../splunk/passwords';
 import { strings } from '../../strings';
 
@@ -52,6 +52,6 @@ export async function saveProxy(draft: ProxyDraft, before: string): Promise<void
         if (draft.password !== '') await passwords.put('proxy', draft.password);
         else if (username === '' && before !== '') await passwords.forget('proxy');
     } catch (error) {
-        throw new HalfSaved(told(error));
+        throw new HalfSaved(errorMessage(error));
     }
 }

@@ -5,7 +5,7 @@ import * as passwords from '../../splunk/passwords';
 import { CONF, needsSecret, secretOf, settings, type Account, type Draft } from './account';
 
 /** How far it came. */
-export type Kept =
+export type SaveResult =
     | { done: 'all' }
     /** Everything but the note that a credential was stored. */
     | { done: 'all_but_note' }
@@ -14,7 +14,7 @@ export type Kept =
     | { done: 'settings'; error: unknown };
 
 /** Settings first, so that no secret lies about that nothing names. */
-export async function save(draft: Draft, before: Account | undefined, now: Date): Promise<Kept> {
+export async function save(draft: Draft, before: Account | undefined, now: Date): Promise<SaveResult> {
     const name = draft.name.trim();
     try {
         if (before === undefined) await conf.create(CONF, name, settings(draft));
@@ -46,10 +46,10 @@ export async function save(draft: Draft, before: Account | undefined, now: Date)
     return { done: 'all' };
 }
 
-export type Removed = { done: 'all' } | { done: 'nothing' | 'secret'; error: unknown };
+type RemoveResult = { done: 'all' } | { done: 'nothing' | 'secret'; error: unknown };
 
 /** The secret first: settings without one say so, a secret without settings says nothing. */
-export async function remove(name: string): Promise<Removed> {
+export async function remove(name: string): Promise<RemoveResult> {
     try {
         await passwords.forget(name);
     } catch (error) {

@@ -10,7 +10,7 @@ import { FormDialog, WIDTH } from '../../parts/FormDialog';
 import { Section } from '../../parts/Section';
 import { useDraft } from '../../parts/useDraft';
 import { useLoaded } from '../../parts/useLoaded';
-import { SplunkFailure, told } from '../../splunk/failure';
+import { SplunkFailure, errorMessage } from '../../splunk/failure';
 import * as inputs from '../../splunk/inputs';
 import { indexes, type Server } from '../../splunk/server';
 import { strings } from '../../strings';
@@ -76,7 +76,7 @@ function Form({ opened, accounts, names, server, saving, onSaving, onSaved, onCl
                 if (field === undefined) setError(refused);
                 else {
                     if (field === 'overlap' || field === 'settle' || field === 'checkpoint') setAdvanced(true);
-                    refuse({ [field]: told(refused).replace(new RegExp(`^${field}: `), '') });
+                    refuse({ [field]: errorMessage(refused).replace(new RegExp(`^${field}: `), '') });
                 }
             }
         } finally {

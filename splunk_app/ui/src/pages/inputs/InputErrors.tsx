@@ -23,7 +23,7 @@ interface Props {
     onEdit: ((input: Input) => void) | undefined;
 }
 
-export function Failing({ inputs, now, onEdit }: Props) {
+export function InputErrors({ inputs, now, onEdit }: Props) {
     const [all, setAll] = useState(false);
     const shown = all ? inputs : inputs.slice(0, SHOWN);
     return (
@@ -33,7 +33,7 @@ export function Failing({ inputs, now, onEdit }: Props) {
                     <Message type="error" appearance="fill">
                         <Message.Title>{words.title(input.name, relative(health.begun, now))}</Message.Title>
                         <div>{health.error}</div>
-                        <Row style={{ marginTop: 8, gap: 16 }}>
+                        <Row $gap={16} style={{ marginTop: 8 }}>
                             {onEdit !== undefined && (
                                 <Button appearance="secondary" label={words.edit} aria-label={strings.action.of(words.edit, input.name)} onClick={() => onEdit(input)} />
                             )}

@@ -3,7 +3,7 @@
 import Switch from '@splunk/react-ui/Switch';
 import Table from '@splunk/react-ui/Table';
 import Heading from '@splunk/react-ui/Heading';
-import { Act } from '../../parts/RowAction';
+import { RowAction } from '../../parts/RowAction';
 import { Bar, Muted, OneLine, Row } from '../../parts/Page';
 import type { Health } from '../../splunk/health';
 import type { Input } from '../../splunk/inputs';
@@ -94,10 +94,10 @@ export function InputTable({ inputs, health, now, mayEdit, switching, linked, on
                             </Table.Cell>
                             {mayEdit ? (
                                 <Table.Cell>
-                                    <Row style={{ flexWrap: 'nowrap', gap: 0 }}>
-                                        <Act what={strings.action.edit} to={input.name} onClick={() => onEdit(input)} />
-                                        <Act what={strings.action.clone} to={input.name} onClick={() => onClone(input)} />
-                                        <Act what={strings.action.delete} to={input.name} onClick={() => onDelete(input)} />
+                                    <Row $gap={0} $wrap={false}>
+                                        <RowAction what={strings.action.edit} to={input.name} onClick={() => onEdit(input)} />
+                                        <RowAction what={strings.action.clone} to={input.name} onClick={() => onClone(input)} />
+                                        <RowAction what={strings.action.delete} to={input.name} onClick={() => onDelete(input)} />
                                     </Row>
                                 </Table.Cell>
                             ) : null}

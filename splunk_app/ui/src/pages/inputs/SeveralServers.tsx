@@ -7,7 +7,7 @@ import { strings } from '../../strings';
 
 const words = strings.inputs.several;
 
-export function Several({ health }: { health: Health[] }) {
+export function SeveralServers({ health }: { health: Health[] }) {
     return (
         <>
             {health

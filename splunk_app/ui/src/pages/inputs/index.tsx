@@ -20,10 +20,10 @@ import { current, setsUpInputs } from '../../splunk/session';
 import { page } from '../../splunk/web';
 import { strings } from '../../strings';
 import { InputDialog, type Opened } from './InputDialog';
-import { Failing, LOG } from './InputErrors';
+import { InputErrors, LOG } from './InputErrors';
 import { Elsewhere, InputTable } from './InputTable';
 import { cloned, draft } from './input';
-import { Several } from './SeveralServers';
+import { SeveralServers } from './SeveralServers';
 import { WhereToRun } from './WhereToRun';
 
 const words = strings.inputs;
@@ -153,8 +153,8 @@ export function Inputs() {
                     <Message type="info">{words.healthElsewhere}</Message>
                 </Notice>
             )}
-            <Failing inputs={failing} now={now} onEdit={mayEdit ? (input) => open({ draft: draft(input), saved: true }) : undefined} />
-            <Several health={health.value ?? []} />
+            <InputErrors inputs={failing} now={now} onEdit={mayEdit ? (input) => open({ draft: draft(input), saved: true }) : undefined} />
+            <SeveralServers health={health.value ?? []} />
             {list.length === 0 && mayEdit && accounts.value?.length === 0 && (
                 <Empty title={words.noAccount.title} text={words.noAccount.text}>
                     <Button appearance="primary" to={page('configuration')} label={words.noAccount.go} />
@@ -183,7 +183,7 @@ export function Inputs() {
                             setRemoving(input);
                         }}
                     />
-                    <Row style={{ marginTop: 12, gap: 16 }}>
+                    <Row $gap={16} style={{ marginTop: 12 }}>
                         <Link to={page('health')}>{words.health}</Link>
                         <Link to={LOG} openInNewContext>
                             {words.log}

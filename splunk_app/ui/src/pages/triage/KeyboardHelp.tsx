@@ -2,7 +2,7 @@
 import Modal from '@splunk/react-ui/Modal';
 import variables from '@splunk/themes/variables';
 import styled from 'styled-components';
-import { Sheet } from './styles';
+import { Sheet } from './parts/styles';
 import { triage as strings } from './strings';
 
 const Keys = styled.dl`

@@ -5,37 +5,37 @@ import Message from '@splunk/react-ui/Message';
 import TabBar from '@splunk/react-ui/TabBar';
 import WaitSpinner from '@splunk/react-ui/WaitSpinner';
 import { setsUpAccounts, triages } from '../../splunk/session';
-import { told } from '../../splunk/failure';
-import { ActDialog } from './verdict/VerdictDialog';
+import { errorMessage } from '../../splunk/failure';
+import { VerdictDialog } from './verdict/VerdictDialog';
 import { Accounts } from './model/account';
 import { asked, naming } from './model/address';
 import { BulkBar } from './queue/BulkBar';
-import { Counts } from './queue/SeverityCounts';
+import { SeverityCounts } from './queue/SeverityCounts';
 import { Details } from './details/Details';
 import { Filters } from './queue/Filters';
-import { Head } from './queue/QueueHeader';
+import { QueueHeader } from './queue/QueueHeader';
 import { History } from './history/History';
 import type { Item } from './model/item';
 import { KeyboardHelp } from './KeyboardHelp';
 import { portalLink } from './model/link';
-import { Row } from './styles';
-import { Nothing } from './queue/EmptyQueue';
-import { Notice } from './Notice';
-import type { Ending } from './model/outcome';
-import { Pages } from './queue/Paginator';
+import { Row } from '../../parts/Page';
+import { EmptyQueue } from './queue/EmptyQueue';
+import { Notice } from './parts/Notice';
+import type { Outcome } from './model/outcome';
+import { Paginator } from './queue/Paginator';
 import { EVERYTHING, MOST, narrowed, OPEN_ONES } from './model/queue';
 import { QueueTable } from './queue/QueueTable';
 import { strings as every } from '../../strings';
 import { triage as strings } from './strings';
-import { useIntent } from './verdict/useVerdictDialog';
-import { useKeys } from './useKeys';
+import { useVerdictDialog } from './verdict/useVerdictDialog';
+import { useKeys } from '../../parts/useKeys';
 import { useLink } from './queue/useLink';
 import { useList } from './queue/useList';
 import { useObjects } from './queue/useObjects';
 import { useQueue } from './queue/useQueue';
 import { useSelection } from './queue/useSelection';
-import { useSetting } from './useSession';
-import { useSteady } from './useStableCallback';
+import { useSession } from './useSession';
+import { useStableCallback } from '../../parts/useStableCallback';
 import type { Subject } from './model/vocabulary';
 
 const NOWHERE = new Accounts([], []);
@@ -55,16 +55,16 @@ export function Triage() {
     const incidents = useQueue('incident', earliest, subject === 'incident' || there);
     const queue = subject === 'alert' ? alerts : incidents;
     const answered = queue.at !== null || queue.error !== null || queue.cancelled;
-    const setting = useSetting(answered);
-    useEffect(() => setThere((before) => before || setting.accounts !== null), [setting.accounts]);
-    const accounts = setting.accounts ?? NOWHERE;
-    const mayWrite = setting.session !== null && triages(setting.session);
+    const session = useSession(answered);
+    useEffect(() => setThere((before) => before || session.accounts !== null), [session.accounts]);
+    const accounts = session.accounts ?? NOWHERE;
+    const mayWrite = session.user !== null && triages(session.user);
 
     const objects = useObjects(alerts.items, incidents.items, accounts);
     const all = subject === 'alert' ? objects.alerts : objects.incidents;
-    const list = useList(all, setting.mine, arrival.narrowing);
+    const list = useList(all, session.mine, arrival.narrowing);
     const selection = useSelection(all);
-    const { intent, decide, resolve, takeOn, close } = useIntent(mayWrite, setting.mine[0]);
+    const { opening, decide, resolve, assignToMe, close } = useVerdictDialog(mayWrite, session.mine[0]);
     const shown = open === null ? null : objects.current(open);
     const products = useMemo(() => [...new Set(all.flatMap((item) => item.product ?? []))].sort(), [all]);
 
@@ -127,10 +127,10 @@ export function Triage() {
         const one = shown ?? list.at;
         return one === undefined ? selection.items : [one];
     };
-    const ended = (endings: readonly Ending[]): void => {
-        objects.learnFrom(endings);
+    const ended = (outcomes: readonly Outcome[]): void => {
+        objects.learnFrom(outcomes);
         selection.drop(
-            endings.flatMap((ending) => (ending.outcome === 'updated' ? (objects.named(ending) ?? []) : [])),
+            outcomes.flatMap((outcome) => (outcome.outcome === 'updated' ? (objects.named(outcome) ?? []) : [])),
         );
     };
 
@@ -141,12 +141,12 @@ export function Triage() {
     const portal = (item: Item): string =>
         portalLink(item.portal, item.subject, item.id, item.tenant, accounts.named(account(item) ?? '')?.cloud);
 
-    const sortBy = useSteady(list.sortBy);
-    const toggle = useSteady((item: Item) => selection.toggle([item]));
-    const togglePage = useSteady(() => selection.toggle(list.rows));
-    const focus = useSteady((item: Item) => setCursor(item.key));
+    const sortBy = useStableCallback(list.sortBy);
+    const toggle = useStableCallback((item: Item) => selection.toggle([item]));
+    const togglePage = useStableCallback(() => selection.toggle(list.rows));
+    const focus = useStableCallback((item: Item) => setCursor(item.key));
 
-    const dialog = intent !== null || history || help;
+    const dialog = opening !== null || history || help;
     useKeys(
         {
             j: () => step(1),
@@ -158,7 +158,7 @@ export function Triage() {
             a: () => mayWrite && selection.toggle(list.found),
             r: () => resolve(acting()),
             v: () => decide(acting()),
-            m: () => takeOn(acting()),
+            m: () => assignToMe(acting()),
             p: () => {
                 const [one] = acting();
                 if (one !== undefined) window.open(portal(one), '_blank', 'noopener');
@@ -174,11 +174,11 @@ export function Triage() {
         !dialog,
     );
 
-    const nothingSetUp = all.length === 0 && setting.accounts !== null && accounts.names().length === 0;
+    const nothingSetUp = all.length === 0 && session.accounts !== null && accounts.names().length === 0;
     const pageIsSelected = list.rows.every((item) => selection.keys.has(item.key));
     return (
         <div data-test="triage">
-            <Head
+            <QueueHeader
                 queue={queue}
                 now={now}
                 headingRef={heading}
@@ -207,20 +207,20 @@ export function Triage() {
                 />
             </div>
 
-            {setting.session !== null && !mayWrite && (
+            {session.user !== null && !mayWrite && (
                 <Message type="info" style={{ marginBottom: 10 }}>
                     <strong>{strings.page.capability.title}</strong> {strings.page.capability.text}
                 </Message>
             )}
-            {setting.error !== null && (
+            {session.error !== null && (
                 <Notice type="error" title={strings.page.noSession}>
-                    {told(setting.error)} <Button label={every.failure.tryAgain} onClick={setting.again} />
+                    {errorMessage(session.error)} <Button label={every.failure.tryAgain} onClick={session.again} />
                 </Notice>
             )}
             {linked.missing !== null && <Missing {...linked.missing} />}
             {queue.error !== null && (
                 <Notice type="error" title={strings.empty.failed}>
-                    {told(queue.error)} <Button label={strings.page.refresh} onClick={queue.refresh} />
+                    {errorMessage(queue.error)} <Button label={strings.page.refresh} onClick={queue.refresh} />
                 </Notice>
             )}
             {queue.cancelled && <Notice type="info">{strings.page.cancelled}</Notice>}
@@ -228,8 +228,8 @@ export function Triage() {
 
             {list.found.length > 0 && (
                 <>
-                    <Counts
-                        items={narrowed(all, { ...narrowing, severity: '' }, setting.mine)}
+                    <SeverityCounts
+                        items={narrowed(all, { ...narrowing, severity: '' }, session.mine)}
                         chosen={narrowing.severity}
                         onChoose={(severity) => narrow({ ...narrowing, severity })}
                     />
@@ -248,7 +248,7 @@ export function Triage() {
                         alertsOf={objects.alertsOf}
                         now={now}
                     />
-                    <Pages list={list} />
+                    <Paginator list={list} />
                 </>
             )}
             {list.found.length === 0 && queue.at === null && queue.state !== null && (
@@ -256,11 +256,11 @@ export function Triage() {
                     <WaitSpinner size="large" />
                 </Row>
             )}
-            {list.found.length === 0 && queue.at !== null && queue.error === null && setting.accounts !== null && (
-                <Nothing
+            {list.found.length === 0 && queue.at !== null && queue.error === null && session.accounts !== null && (
+                <EmptyQueue
                     subject={subject}
                     setUp={!nothingSetUp}
-                    administers={setting.session !== null && setsUpAccounts(setting.session)}
+                    administers={session.user !== null && setsUpAccounts(session.user)}
                     loaded={all.length}
                     onClear={() => narrow(EVERYTHING)}
                 />
@@ -274,7 +274,7 @@ export function Triage() {
                     onAll={() => selection.take(list.found)}
                     onResolve={() => resolve(selection.items)}
                     onDecide={() => decide(selection.items)}
-                    onTakeOn={() => takeOn(selection.items)}
+                    onAssignToMe={() => assignToMe(selection.items)}
                     onClear={selection.clear}
                 />
             )}
@@ -299,21 +299,21 @@ export function Triage() {
                 incidentOf={objects.incidentOf}
                 now={now}
             />
-            <ActDialog
-                intent={intent}
+            <VerdictDialog
+                opening={opening}
                 accounts={accounts}
-                mine={setting.mine}
-                maxTargets={setting.maxTargets}
+                mine={session.mine}
+                maxTargets={session.maxTargets}
                 onClose={close}
-                onEndings={ended}
-                onOwner={setting.remember}
+                onOutcomes={ended}
+                onOwner={session.remember}
                 returnFocus={comeBack}
             />
             <History
                 open={history}
                 earliest={earliest}
                 onClose={() => setHistory(false)}
-                onEndings={ended}
+                onOutcomes={ended}
                 returnFocus={comeBack}
                 mayWrite={mayWrite}
                 itemOf={objects.named}
@@ -328,7 +328,7 @@ export function Triage() {
 function Missing({ id, error }: { id: string; error?: unknown }) {
     const say = strings.empty;
     if (error === undefined) return <Notice type="warning" title={say.missing(id)}>{say.missingHelp}</Notice>;
-    return <Notice type="error" title={say.notSought(id)}>{told(error)}</Notice>;
+    return <Notice type="error" title={say.notSought(id)}>{errorMessage(error)}</Notice>;
 }
 
 function tabLabel(subject: Subject, items: readonly Item[], at: number | null): string {

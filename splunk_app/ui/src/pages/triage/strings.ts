@@ -124,7 +124,7 @@ export const triage = {
         selected: (count: number) => `${count.toLocaleString('en')} selected`,
         resolve: 'Resolve',
         decide: 'Set verdict',
-        takeOn: 'Assign to me',
+        assignToMe: 'Assign to me',
         clear: 'Clear selection',
         outside: (count: number) => `${many(count, 'of them is', 'of them are')} hidden by the filters`,
     },

@@ -1,4 +1,4 @@
-// What the page knows beside the queue: who looks, through which accounts can be written, and how much at once.
+// What the page knows beside the queue: who the user is, through which accounts the user may write, and how many objects at once.
 import { useEffect, useState } from 'react';
 import { list } from '../../splunk/conf';
 import { one, run } from '../../splunk/search';
@@ -7,9 +7,9 @@ import { truth } from '../../splunk/client';
 import { Accounts, healthOf, HEALTH_SEARCH, type Account } from './model/account';
 import { isPrincipal, principals } from './model/verdict';
 
-export interface Setting {
-    session: Session | null;
-    /** Why there is no session; without one nothing may be written. */
+interface SessionState {
+    user: Session | null;
+    /** Why the user is not known; nothing may be written then. */
     error: unknown;
     again: () => void;
     accounts: Accounts | null;
@@ -23,8 +23,8 @@ export interface Setting {
 const MAX_TARGETS = 1000;
 
 /** Inputs are asked about only once the queue is there: a user may run few searches at once. */
-export function useSetting(queueIsThere: boolean): Setting {
-    const [session, setSession] = useState<Session | null>(null);
+export function useSession(queueIsThere: boolean): SessionState {
+    const [user, setUser] = useState<Session | null>(null);
     const [error, setError] = useState<unknown>(null);
     const [round, setRound] = useState(0);
     const [configured, setConfigured] = useState<Account[] | null>(null);
@@ -42,7 +42,7 @@ export function useSetting(queueIsThere: boolean): Setting {
         setError(null);
         void current(stop.signal).then(
             unless((found) => {
-                setSession(found);
+                setUser(found);
                 setMine(principals([window.localStorage.getItem(REMEMBERED), found.email, found.user]));
             }),
             unless(setError),
@@ -80,7 +80,7 @@ export function useSetting(queueIsThere: boolean): Setting {
         setMine((before) => [principal, ...before.filter((name) => name !== principal)]);
     };
     const again = () => setRound((count) => count + 1);
-    return { session, error, again, accounts, maxTargets, mine, remember };
+    return { user, error, again, accounts, maxTargets, mine, remember };
 }
 
 /** Splunk's user names are seldom those of Entra ID, so the one that was once typed is kept in this browser. */

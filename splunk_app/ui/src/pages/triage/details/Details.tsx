@@ -11,7 +11,7 @@ import ChevronUp from '@splunk/react-icons/ChevronUp';
 import Cross from '@splunk/react-icons/Cross';
 import variables from '@splunk/themes/variables';
 import styled from 'styled-components';
-import { told } from '../../../splunk/failure';
+import { errorMessage } from '../../../splunk/failure';
 import { searchPage } from '../../../splunk/web';
 import { EvidenceList } from './EvidenceList';
 import { Facts } from './Facts';
@@ -19,10 +19,14 @@ import type { Item } from '../model/item';
 import { revisionsOf } from '../model/queue';
 import { ask, type Live } from './live';
 import { techniqueLink } from '../model/link';
-import { Row, Severity, Sheet, Small, StatusTag, Strong, Tag, When, worded } from '../styles';
+import { Row } from '../../../parts/Page';
+import { Severity, StatusTag, Tag } from '../parts/Tags';
+import { When } from '../parts/When';
+import { worded } from '../model/wording';
+import { Sheet, Small, Strong } from '../parts/styles';
 import { ProcessTree } from './ProcessTree';
 import { triage as strings } from '../strings';
-import { OF_THE_PAGE } from '../useKeys';
+import { OF_THE_PAGE } from '../../../parts/useKeys';
 
 interface Props {
     item: Item | null;
@@ -175,17 +179,17 @@ function Panel(props: Props & { item: Item }) {
                         )}
                     </Section>
                 )}
-                {item.remarks.length > 0 && (
+                {item.comments.length > 0 && (
                     <Section title={say.comments}>
-                        {item.remarks.map((remark, place) => (
+                        {item.comments.map((comment, place) => (
                             <div key={place} style={{ marginBottom: 8 }}>
                                 <Row>
-                                    <Strong>{remark.by ?? strings.unset}</Strong>
+                                    <Strong>{comment.by ?? strings.unset}</Strong>
                                     <Small>
-                                        <When at={remark.at} now={now} />
+                                        <When at={comment.at} now={now} />
                                     </Small>
                                 </Row>
-                                <Prose>{remark.text}</Prose>
+                                <Prose>{comment.text}</Prose>
                             </div>
                         ))}
                     </Section>
@@ -339,7 +343,7 @@ function Comparison({ item, account, onLive }: Props & { item: Item }) {
             {'error' in asked && (
                 <Message type="error" appearance="fill" style={{ marginTop: 8 }}>
                     <Message.Title>{say.unreadable}</Message.Title>
-                    {told(asked.error)}
+                    {errorMessage(asked.error)}
                 </Message>
             )}
         </div>

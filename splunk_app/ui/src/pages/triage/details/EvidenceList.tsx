@@ -5,7 +5,9 @@ import CollapsiblePanel from '@splunk/react-ui/CollapsiblePanel';
 import styled from 'styled-components';
 import { EVIDENCE_KINDS, type Evidence } from '../model/evidence';
 import { Facts } from './Facts';
-import { Row, Strong, Tag } from '../styles';
+import { Row } from '../../../parts/Page';
+import { Tag } from '../parts/Tags';
+import { Strong } from '../parts/styles';
 import { triage as strings } from '../strings';
 
 const Entry = styled.div`

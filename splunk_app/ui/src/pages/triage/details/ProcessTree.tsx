@@ -1,7 +1,8 @@
 // Who started whom, as a tree that reads from top to bottom.
 import variables from '@splunk/themes/variables';
 import styled from 'styled-components';
-import { Mono, Row, Small, Strong } from '../styles';
+import { Row } from '../../../parts/Page';
+import { Mono, Small, Strong } from '../parts/styles';
 import { Marks } from './EvidenceList';
 import { processTree, type TreeNode } from '../model/processTree';
 import type { Evidence } from '../model/evidence';

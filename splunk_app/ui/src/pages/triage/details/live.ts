@@ -20,7 +20,7 @@ export async function ask(item: Item, account: string, signal: AbortSignal): Pro
     return liveOf(item, row);
 }
 
-export function liveOf(item: Item, row: ResultRow): Live {
+function liveOf(item: Item, row: ResultRow): Live {
     const said = (name: string): string => one(row, `defender_live_${name}`);
     const state = {
         status: said('status'),

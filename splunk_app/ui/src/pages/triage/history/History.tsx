@@ -4,24 +4,28 @@ import Button from '@splunk/react-ui/Button';
 import Modal from '@splunk/react-ui/Modal';
 import Table from '@splunk/react-ui/Table';
 import WaitSpinner from '@splunk/react-ui/WaitSpinner';
-import { told } from '../../../splunk/failure';
+import { errorMessage } from '../../../splunk/failure';
 import { one, run } from '../../../splunk/search';
 import { Focused } from '../../../parts/Focused';
 import { batchesIn, isUndoable, LEDGER_SEARCH, type Batch } from '../model/batch';
 import { takeBack } from '../verdict/carryOut';
 import type { Item } from '../model/item';
-import { OutcomeTag, Row, Sheet, Small, Strong, Tag, When, worded } from '../styles';
-import { Notice } from '../Notice';
-import type { Ending } from '../model/outcome';
+import { Row } from '../../../parts/Page';
+import { OutcomeTag, Tag } from '../parts/Tags';
+import { When } from '../parts/When';
+import { worded } from '../model/wording';
+import { Sheet, Small, Strong } from '../parts/styles';
+import { Notice } from '../parts/Notice';
+import type { Outcome } from '../model/outcome';
 import { Outcomes } from '../verdict/Outcomes';
 import { triage as strings } from '../strings';
-import { Waiting } from '../verdict/WriteProgress';
+import { WriteProgress } from '../verdict/WriteProgress';
 
 interface Props {
     open: boolean;
     earliest: string;
     onClose: () => void;
-    onEndings: (endings: readonly Ending[]) => void;
+    onOutcomes: (outcomes: readonly Outcome[]) => void;
     returnFocus: () => void;
     mayWrite: boolean;
     itemOf: (of: { id: string; account: string }) => Item | undefined;
@@ -50,16 +54,16 @@ function Ledger(props: Props) {
     const [error, setError] = useState<unknown>(null);
     const [asked, setAsked] = useState<Batch | null>(null);
     const [progress, setProgress] = useState<[number, number] | null>(null);
-    const [endings, setEndings] = useState<readonly Ending[] | null>(null);
+    const [outcomes, setOutcomes] = useState<readonly Outcome[] | null>(null);
     const stop = useRef(new AbortController());
 
     useEffect(() => {
-        const course = new AbortController();
-        stop.current = course;
-        run(LEDGER_SEARCH, { earliest: props.earliest, signal: course.signal }).then(
+        const control = new AbortController();
+        stop.current = control;
+        run(LEDGER_SEARCH, { earliest: props.earliest, signal: control.signal }).then(
             ({ rows }) => setBatches(batchesIn(rows.map((row) => ({ raw: one(row, '_raw'), authentic: one(row, 'authentic') || 'unknown' })))),
             (reason: unknown) => {
-                if (!course.signal.aborted) setError(reason);
+                if (!control.signal.aborted) setError(reason);
             },
         );
         return () => stop.current.abort();
@@ -70,22 +74,22 @@ function Ledger(props: Props) {
         setError(null);
         setProgress([0, 1]);
         try {
-            const course = {
+            const control = {
                 signal: stop.current.signal,
                 onProgress: (done: number, of: number) => setProgress([done, of]),
             };
             // At least as far back as what is shown here; a short list may hold what was begun before it.
             const earliest = FURTHER_BACK.has(props.earliest) ? props.earliest : '';
             // Whose batch it is was shown and confirmed.
-            const found = await takeBack([batch.id], course, { earliest, confirmed: true });
-            setEndings(found);
+            const found = await takeBack([batch.id], control, { earliest, confirmed: true });
+            setOutcomes(found);
             const all = found.length >= batch.changed && found.every(({ outcome }) => outcome === 'updated' || outcome === 'unchanged');
             if (all) {
                 setBatches(
                     (before) => before?.map((one) => (one.id === batch.id ? { ...one, undoneBy: '…' } : one)) ?? null,
                 );
             }
-            props.onEndings(found);
+            props.onOutcomes(found);
         } catch (reason) {
             setError(reason);
         }
@@ -94,7 +98,7 @@ function Ledger(props: Props) {
 
     const back = (): void => {
         setAsked(null);
-        setEndings(null);
+        setOutcomes(null);
         setError(null);
     };
     return (
@@ -108,7 +112,7 @@ function Ledger(props: Props) {
                 <Sheet data-test="history">
                     {error !== null && (
                         <Notice type="error" title={asked === null ? say.failed : strings.act.failed}>
-                            {told(error)}
+                            {errorMessage(error)}
                         </Notice>
                     )}
                     {asked === null && batches === null && error === null && <WaitSpinner size="medium" />}
@@ -155,20 +159,20 @@ function Ledger(props: Props) {
                             </Table.Body>
                         </Table>
                     )}
-                    {asked !== null && progress === null && endings === null && (
+                    {asked !== null && progress === null && outcomes === null && (
                         <>
                             <p>{strings.act.undoAsk(asked.changed)}</p>
                             <p>{say.askedBy([asked.actor, ...asked.others].join(', '))}</p>
                             <What batch={asked} itemOf={props.itemOf} />
                         </>
                     )}
-                    {progress !== null && <Waiting phase="undoing" progress={progress} />}
-                    {endings !== null && <Outcomes endings={endings} itemOf={props.itemOf} />}
+                    {progress !== null && <WriteProgress phase="undoing" progress={progress} />}
+                    {outcomes !== null && <Outcomes outcomes={outcomes} itemOf={props.itemOf} />}
                 </Sheet>
             </Modal.Body>
             <Modal.Footer>
                 {asked !== null && progress === null && <Button label={strings.act.back} onClick={back} />}
-                {asked !== null && progress === null && endings === null && (
+                {asked !== null && progress === null && outcomes === null && (
                     <Focused>
                         {(ref) => (
                             <Button
@@ -180,7 +184,7 @@ function Ledger(props: Props) {
                         )}
                     </Focused>
                 )}
-                {progress === null && (asked === null || endings !== null) && (
+                {progress === null && (asked === null || outcomes !== null) && (
                     <Button appearance="primary" label={strings.act.close} onClick={props.onClose} />
                 )}
             </Modal.Footer>

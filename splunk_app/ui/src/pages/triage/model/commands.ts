@@ -13,7 +13,7 @@ import { option, rows as made } from '../../../splunk/spl';
 export type Row = Record<string, string>;
 
 /** Through which account each object is written. */
-export type AccountOf = (item: Item) => string;
+type AccountOf = (item: Item) => string;
 
 /** Searches longer than that are slow to parse, and some proxies refuse them. */
 const ROWS = 200;
@@ -29,7 +29,7 @@ export function rowsOf(
     return items.map((item) => ({
         id: item.id,
         // Without the last update a row overrules whatever it did not see.
-        ...(overrule.has(item.key) ? {} : { lastUpdateDateTime: item.updated, ...item.said }),
+        ...(overrule.has(item.key) ? {} : { lastUpdateDateTime: item.updated, ...item.snapshot }),
         defender_account: accountOf(item),
         defender_api: item.api,
         ...asked,

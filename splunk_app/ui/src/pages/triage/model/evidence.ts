@@ -18,9 +18,9 @@ export const EVIDENCE_KINDS = [
     'session',
     'other',
 ] as const;
-export type EvidenceKind = (typeof EVIDENCE_KINDS)[number];
+type EvidenceKind = (typeof EVIDENCE_KINDS)[number];
 
-export interface Fact {
+interface Fact {
     name: string;
     value: string;
 }

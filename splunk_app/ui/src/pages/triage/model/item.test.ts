@@ -25,7 +25,7 @@ describe('what Microsoft prints becomes one model', () => {
             status: 'new',
             classification: null,
             owner: null,
-            said: { status: 'new', classification: 'unknown', determination: 'unknown', assignedTo: 'null' },
+            snapshot: { status: 'new', classification: 'unknown', determination: 'unknown', assignedTo: 'null' },
             product: 'microsoftDefenderForEndpoint',
             updated: '2021-05-02T14:19:01.3266667Z',
             devices: ['tempDns'],
@@ -47,7 +47,7 @@ describe('what Microsoft prints becomes one model', () => {
             product: 'microsoftDefenderForEndpoint',
             devices: ['temp123.middleeast.corp.microsoft.com'],
             users: ['temp123'],
-            remarks: [{ text: 'test comment for docs', by: 'secop123@contoso.com' }],
+            comments: [{ text: 'test comment for docs', by: 'secop123@contoso.com' }],
             tenant: 'a839b112-1253-6432-9bf6-94542403f21c',
             api: 'mde',
         });
@@ -202,7 +202,7 @@ test('a state Defender has just shown stands until an event is newer, and the ne
         status: 'resolved',
         updated: '2026-01-02T00:00:00Z',
         owner: null,
-        said: { status: 'resolved', assignedTo: 'null' },
+        snapshot: { status: 'resolved', assignedTo: 'null' },
     });
     expect(withState(item, { ...state, updated: '2025-12-31T00:00:00Z' })).toBe(item);
 });

@@ -7,9 +7,9 @@ import { distinct, object, objects, parsed, text, texts, type JsonObject } from 
 import { spelled, type Subject } from './vocabulary';
 
 /** The API an object came through; its verdict goes back the same way. */
-export type Api = 'graph' | 'mde' | 'xdr';
+type Api = 'graph' | 'mde' | 'xdr';
 
-export interface Remark {
+export interface Comment {
     text: string;
     by: string | null;
     at: string | null;
@@ -30,7 +30,7 @@ export interface Item {
     determination: string | null;
     owner: string | null;
     /** The last three as the event says them, by which a conflict is noticed. */
-    said: { status: string; classification: string; determination: string; assignedTo: string };
+    snapshot: { status: string; classification: string; determination: string; assignedTo: string };
     product: string | null;
     category: string | null;
     threat: string | null;
@@ -43,7 +43,7 @@ export interface Item {
     users: string[];
     techniques: string[];
     evidence: Evidence[];
-    remarks: Remark[];
+    comments: Comment[];
     tags: string[];
     tenant: string | null;
     portal: string | null;
@@ -85,7 +85,7 @@ export function itemOf(event: Event, subject: Subject): Item | null {
         classification: spelled(text(json, 'classification')),
         determination: spelled(text(json, 'determination')),
         owner: spelled(text(json, 'assignedTo')),
-        said: {
+        snapshot: {
             status: text(json, 'status') ?? 'null',
             classification: text(json, 'classification') ?? 'null',
             determination: text(json, 'determination') ?? 'null',
@@ -103,7 +103,7 @@ export function itemOf(event: Event, subject: Subject): Item | null {
         users: distinct([...usersOf(evidence), ...(evidence.length === 0 ? [text(related, 'userName')] : [])]),
         techniques: distinct([json, ...nested].flatMap((one) => texts(one, 'mitreTechniques'))),
         evidence,
-        remarks: remarksOf(json),
+        comments: commentsOf(json),
         tags: distinct([...texts(json, 'customTags'), ...texts(json, 'tags')]),
         tenant,
         portal: text(json, ...(subject === 'alert' ? ['alertWebUrl'] : ['incidentWebUrl', 'incidentUri'])),
@@ -142,14 +142,14 @@ function productOf(json: JsonObject, nested: JsonObject[]): string | null {
     return named.length === 1 ? (named[0] ?? null) : null;
 }
 
-function remarksOf(json: JsonObject): Remark[] {
-    return objects(json.comments).flatMap((remark) => {
-        const said = text(remark, 'comment');
+function commentsOf(json: JsonObject): Comment[] {
+    return objects(json.comments).flatMap((comment) => {
+        const said = text(comment, 'comment');
         if (said === null) return [];
         return {
             text: said,
-            by: text(remark, 'createdByDisplayName', 'createdBy'),
-            at: text(remark, 'createdDateTime', 'createdTime'),
+            by: text(comment, 'createdByDisplayName', 'createdBy'),
+            at: text(comment, 'createdDateTime', 'createdTime'),
         };
     });
 }
@@ -167,7 +167,7 @@ export function withState(item: Item, state: Record<string, string> | undefined)
         classification: spelled(state.classification ?? null),
         determination: spelled(state.determination ?? null),
         owner: spelled(owner),
-        said: {
+        snapshot: {
             status: state.status || 'null',
             classification: state.classification || 'null',
             determination: state.determination || 'null',

@@ -17,7 +17,7 @@ export const OUTCOMES = [
     'planned',
     'unchanged',
 ] as const;
-export type OutcomeName = (typeof OUTCOMES)[number];
+type OutcomeName = (typeof OUTCOMES)[number];
 
 const WELL = new Set<string>(['updated', 'planned', 'unchanged']);
 /** Trying the very same again may help. */
@@ -29,7 +29,7 @@ export interface Change {
     after: string;
 }
 
-export interface Ending {
+export interface Outcome {
     id: string;
     /** Through which it went; empty where nothing says so. */
     account: string;
@@ -46,7 +46,7 @@ export interface Ending {
     after: Record<string, string> | null;
 }
 
-export function endingOf(row: ResultRow): Ending {
+export function outcomeOf(row: ResultRow): Outcome {
     const said = cell(row, 'defender_outcome');
     const outcome = OUTCOMES.find((known) => known === said) ?? 'failed';
     const verified = cell(row, 'defender_verified');
@@ -69,13 +69,13 @@ export function endingOf(row: ResultRow): Ending {
     };
 }
 
-/** What an ending is about: ids are unique within a tenant only, and incidents are numbered from one. */
+/** What an outcome is about: ids are unique within a tenant only, and incidents are numbered from one. */
 export function placeOf({ account, id }: { account: string; id: string }): string {
     return `${account}/${id}`;
 }
 
 /** A row that no search came back with: begun or not, as far as is known. */
-export function missing(id: string, account: string, why: string, begun: boolean): Ending {
+export function missing(id: string, account: string, why: string, begun: boolean): Outcome {
     return {
         id,
         account,
@@ -118,29 +118,29 @@ function wish(row: ResultRow): Record<string, string> {
     };
 }
 
-export function isWell(ending: Ending): boolean {
-    return WELL.has(ending.outcome);
+export function isWell(outcome: Outcome): boolean {
+    return WELL.has(outcome.outcome);
 }
 
-export function mayPass(ending: Ending): boolean {
-    return PASSING.has(ending.outcome);
+export function mayPass(outcome: Outcome): boolean {
+    return PASSING.has(outcome.outcome);
 }
 
 /** How many ended how, the worst first. */
-export function tally(endings: readonly Ending[]): [OutcomeName, number][] {
-    return OUTCOMES.flatMap((outcome) => {
-        const count = endings.filter((ending) => ending.outcome === outcome).length;
-        return count === 0 ? [] : [[outcome, count] as [OutcomeName, number]];
+export function tally(outcomes: readonly Outcome[]): [OutcomeName, number][] {
+    return OUTCOMES.flatMap((name) => {
+        const count = outcomes.filter(({ outcome }) => outcome === name).length;
+        return count === 0 ? [] : [[name, count] as [OutcomeName, number]];
     });
 }
 
 /** The worst first, so that nobody has to look for them. */
-export function worstFirst(endings: readonly Ending[]): Ending[] {
-    return [...endings].sort((one, other) => OUTCOMES.indexOf(one.outcome) - OUTCOMES.indexOf(other.outcome));
+export function worstFirst(outcomes: readonly Outcome[]): Outcome[] {
+    return [...outcomes].sort((one, other) => OUTCOMES.indexOf(one.outcome) - OUTCOMES.indexOf(other.outcome));
 }
 
 /** The batches that an undo takes back. */
-export function batchesOf(endings: readonly Ending[]): string[] {
-    const written = endings.filter((ending) => ending.outcome === 'updated' && ending.batch);
-    return [...new Set(written.map((ending) => ending.batch))];
+export function batchesOf(outcomes: readonly Outcome[]): string[] {
+    const written = outcomes.filter((outcome) => outcome.outcome === 'updated' && outcome.batch);
+    return [...new Set(written.map((outcome) => outcome.batch))];
 }

@@ -4,10 +4,10 @@ import { asked, EARLIEST, naming, type Asked } from './address';
 import { batchesIn, isUndoable, type Batch } from './batch';
 import { itemOf } from './item';
 import { OPEN_ONES } from './queue';
-import { batchesOf, endingOf, mayPass, OUTCOMES, tally, worstFirst } from './outcome';
+import { batchesOf, outcomeOf, mayPass, OUTCOMES, tally, worstFirst } from './outcome';
 import { portions, rowsOf, undoSearch, updateSearch } from './commands';
 import { triage as strings } from '../strings';
-import { answered, faults, isEmpty, NOTHING, parameters } from './verdict';
+import { answered, faults, isEmpty, UNCHANGED_VERDICT, parameters } from './verdict';
 
 const item = itemOf(
     {
@@ -26,14 +26,14 @@ const item = itemOf(
 
 describe('the form', () => {
     test('asks for nothing until something is said', () => {
-        expect(parameters(NOTHING, 'alert')).toEqual({});
-        expect(isEmpty({ ...NOTHING, comment: '  \n' }, 'alert')).toBe(true);
-        expect(isEmpty({ ...NOTHING, tagsAdd: 'vip' }, 'alert')).toBe(true);
-        expect(parameters({ ...NOTHING, tagsAdd: 'vip, vip ,phish' }, 'incident')).toEqual({ tags_add: 'vip,phish' });
+        expect(parameters(UNCHANGED_VERDICT, 'alert')).toEqual({});
+        expect(isEmpty({ ...UNCHANGED_VERDICT, comment: '  \n' }, 'alert')).toBe(true);
+        expect(isEmpty({ ...UNCHANGED_VERDICT, tagsAdd: 'vip' }, 'alert')).toBe(true);
+        expect(parameters({ ...UNCHANGED_VERDICT, tagsAdd: 'vip, vip ,phish' }, 'incident')).toEqual({ tags_add: 'vip,phish' });
     });
 
     test('a determination goes only with its classification', () => {
-        const malware = answered(answered(NOTHING, 'classification', 'truePositive'), 'determination', 'malware');
+        const malware = answered(answered(UNCHANGED_VERDICT, 'classification', 'truePositive'), 'determination', 'malware');
         expect(malware.determination).toBe('malware');
         expect(answered(malware, 'classification', 'falsePositive').determination).toBe('');
         expect(answered(malware, 'classification', '').determination).toBe('');
@@ -42,7 +42,7 @@ describe('the form', () => {
     });
 
     test('refuses what the executable would refuse', () => {
-        const wrong = (fields: object) => Object.keys(faults({ ...NOTHING, ...fields }, 'incident'));
+        const wrong = (fields: object) => Object.keys(faults({ ...UNCHANGED_VERDICT, ...fields }, 'incident'));
         expect(wrong({ ownerChoice: 'other', owner: 'bob' })).toEqual(['owner']);
         expect(wrong({ ownerChoice: 'me', owner: '' })).toEqual(['owner']);
         expect(wrong({ ownerChoice: 'none', owner: 'bob' })).toEqual([]);
@@ -106,20 +106,20 @@ describe('what is sent', () => {
 
 describe('outcomes', () => {
     test('each of the ten has a name, and each that is not well says what to do', () => {
-        for (const outcome of OUTCOMES) {
-            const ending = endingOf({ id: 'a', defender_outcome: outcome, defender_verified: '1' });
-            expect(strings.outcome.names[outcome]).toBeTruthy();
-            expect(ending.advice === '').toBe(['updated', 'unchanged', 'planned'].includes(outcome));
+        for (const name of OUTCOMES) {
+            const outcome = outcomeOf({ id: 'a', defender_outcome: name, defender_verified: '1' });
+            expect(strings.outcome.names[name]).toBeTruthy();
+            expect(outcome.advice === '').toBe(['updated', 'unchanged', 'planned'].includes(name));
         }
     });
 
     test('a row without an outcome is not taken for well', () => {
-        expect(endingOf({ id: 'a' })).toMatchObject({ outcome: 'failed', message: strings.outcome.unsaid });
+        expect(outcomeOf({ id: 'a' })).toMatchObject({ outcome: 'failed', message: strings.outcome.unsaid });
     });
 
     test('a plan shows what was asked, an update what Defender shows', () => {
         const before = '{"status":"new","classification":"unknown","assigned_to":"kim@contoso.com","tags":["a","b"]}';
-        const planned = endingOf({
+        const planned = outcomeOf({
             id: 'a',
             defender_outcome: 'planned',
             defender_changed: 'status,classification,assigned_to,tags,comment',
@@ -138,7 +138,7 @@ describe('outcomes', () => {
             { field: 'tags', before: 'a, b', after: '+ c − a' },
             { field: 'comment', before: '', after: 'dup' },
         ]);
-        const updated = endingOf({
+        const updated = outcomeOf({
             id: 'a',
             defender_outcome: 'updated',
             defender_changed: 'status',
@@ -154,18 +154,18 @@ describe('outcomes', () => {
     });
 
     test('the worst stand first, and only what may pass is tried again', () => {
-        const endings = ['updated', 'conflict', 'throttled', 'forbidden'].map((outcome, at) =>
-            endingOf({ id: `${at}`, defender_outcome: outcome, defender_batch: 'b1' }),
+        const outcomes = ['updated', 'conflict', 'throttled', 'forbidden'].map((outcome, at) =>
+            outcomeOf({ id: `${at}`, defender_outcome: outcome, defender_batch: 'b1' }),
         );
-        expect(worstFirst(endings).map(({ outcome }) => outcome)).toEqual([
+        expect(worstFirst(outcomes).map(({ outcome }) => outcome)).toEqual([
             'forbidden',
             'conflict',
             'throttled',
             'updated',
         ]);
-        expect(tally(endings)[0]).toEqual(['forbidden', 1]);
-        expect(endings.filter(mayPass).map(({ outcome }) => outcome)).toEqual(['throttled']);
-        expect(batchesOf(endings)).toEqual(['b1']);
+        expect(tally(outcomes)[0]).toEqual(['forbidden', 1]);
+        expect(outcomes.filter(mayPass).map(({ outcome }) => outcome)).toEqual(['throttled']);
+        expect(batchesOf(outcomes)).toEqual(['b1']);
     });
 });
 

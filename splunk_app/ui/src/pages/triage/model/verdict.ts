@@ -2,7 +2,7 @@
 // The same rules the executable has, so that a form says at once what a search
 // would say after seconds; the executable decides again.
 import { triage as strings } from '../strings';
-import { determinationsOf, spelled, type Subject } from './vocabulary';
+import { determinationsOf, type Subject } from './vocabulary';
 
 export const UNCHANGED = '';
 export const COMMENT_MAX = 4000;
@@ -23,7 +23,7 @@ export interface Verdict {
     tagsRemove: string;
 }
 
-export const NOTHING: Verdict = {
+export const UNCHANGED_VERDICT: Verdict = {
     status: UNCHANGED,
     classification: UNCHANGED,
     determination: UNCHANGED,
@@ -105,9 +105,4 @@ function ownerOf(verdict: Verdict): string {
 function tags(text: string): string[] {
     const each = text.split(/[,\n]/u).map((tag) => tag.trim());
     return [...new Set(each.filter(Boolean))];
-}
-
-/** The verdict that is one key away: resolved, nothing said about why. */
-export function resolving(): Verdict {
-    return { ...NOTHING, status: spelled('resolved') ?? 'resolved' };
 }

@@ -2,7 +2,8 @@
 import Button from '@splunk/react-ui/Button';
 import variables from '@splunk/themes/variables';
 import styled from 'styled-components';
-import { Row, Small, Strong } from '../styles';
+import { Row } from '../../../parts/Page';
+import { Small, Strong } from '../parts/styles';
 import { triage as strings } from '../strings';
 
 const Bar = styled.div`
@@ -25,7 +26,7 @@ interface Props {
     onAll: () => void;
     onResolve: () => void;
     onDecide: () => void;
-    onTakeOn: () => void;
+    onAssignToMe: () => void;
     onClear: () => void;
 }
 
@@ -41,7 +42,7 @@ export function BulkBar(props: Props) {
                 </Row>
                 <Row>
                     <Button appearance="subtle" label={say.clear} onClick={props.onClear} />
-                    <Button label={say.takeOn} onClick={props.onTakeOn} />
+                    <Button label={say.assignToMe} onClick={props.onAssignToMe} />
                     <Button label={say.resolve} onClick={props.onResolve} />
                     <Button appearance="primary" label={say.decide} onClick={props.onDecide} />
                 </Row>

@@ -14,7 +14,7 @@ interface Props {
     onClear: () => void;
 }
 
-export function Nothing({ subject, setUp, administers, loaded, onClear }: Props) {
+export function EmptyQueue({ subject, setUp, administers, loaded, onClear }: Props) {
     const say = strings.empty;
     if (!setUp) {
         return (

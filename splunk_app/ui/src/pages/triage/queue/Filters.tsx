@@ -4,7 +4,7 @@ import Button from '@splunk/react-ui/Button';
 import Magnifier from '@splunk/react-icons/Magnifier';
 import Select from '@splunk/react-ui/Select';
 import Text from '@splunk/react-ui/Text';
-import { Row } from '../styles';
+import { Row } from '../../../parts/Page';
 import type { Narrowing } from '../model/queue';
 import { triage as strings } from '../strings';
 import { SEVERITIES, STATUSES, type Subject } from '../model/vocabulary';

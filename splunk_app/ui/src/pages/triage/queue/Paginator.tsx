@@ -2,11 +2,12 @@
 import Button from '@splunk/react-ui/Button';
 import ChevronLeft from '@splunk/react-icons/ChevronLeft';
 import ChevronRight from '@splunk/react-icons/ChevronRight';
-import { Row, Small } from '../styles';
+import { Row } from '../../../parts/Page';
+import { Small } from '../parts/styles';
 import { triage as strings } from '../strings';
 import type { List } from './useList';
 
-export function Pages({ list: { first, rows, found, page, pages, turn } }: { list: List }) {
+export function Paginator({ list: { first, rows, found, page, pages, turn } }: { list: List }) {
     const say = strings.table;
     return (
         <Row style={{ justifyContent: 'space-between', marginTop: 8 }}>

@@ -4,7 +4,8 @@ import Button from '@splunk/react-ui/Button';
 import Heading from '@splunk/react-ui/Heading';
 import WaitSpinner from '@splunk/react-ui/WaitSpinner';
 import { ago } from '../model/instant';
-import { Row, Small } from '../styles';
+import { Row } from '../../../parts/Page';
+import { Small } from '../parts/styles';
 import { triage as strings } from '../strings';
 import type { Queue } from './useQueue';
 
@@ -17,7 +18,7 @@ interface Props {
     onHelp: () => void;
 }
 
-export function Head({ queue, now, headingRef, onHistory, onHelp }: Props) {
+export function QueueHeader({ queue, now, headingRef, onHistory, onHelp }: Props) {
     const say = strings.page;
     return (
         <Row style={{ justifyContent: 'space-between', marginBottom: 4 }}>

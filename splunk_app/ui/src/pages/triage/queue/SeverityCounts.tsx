@@ -2,7 +2,9 @@
 import variables from '@splunk/themes/variables';
 import styled from 'styled-components';
 import type { Item } from '../model/item';
-import { Row, Severity, Strong } from '../styles';
+import { Row } from '../../../parts/Page';
+import { Severity } from '../parts/Tags';
+import { Strong } from '../parts/styles';
 import { counted } from '../model/queue';
 import { triage as strings } from '../strings';
 
@@ -34,7 +36,7 @@ interface Props {
     onChoose: (severity: string) => void;
 }
 
-export function Counts({ items, chosen, onChoose }: Props) {
+export function SeverityCounts({ items, chosen, onChoose }: Props) {
     return (
         <Row style={{ marginBottom: 10 }} role="group" aria-label={strings.filters.severity}>
             {[...counted(items)].map(([severity, count]) => (

@@ -4,7 +4,7 @@ import type { Item } from '../model/item';
 import { findOne, type Queue } from './useQueue';
 import type { Subject } from '../model/vocabulary';
 
-export interface Linked {
+interface Linked {
     /** What was asked for and is nowhere, or could not be looked for. */
     missing: { id: string; error?: unknown } | null;
     /** What was asked for and is not in sight, yet or at all. */

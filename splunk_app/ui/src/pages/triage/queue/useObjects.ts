@@ -3,7 +3,7 @@
 import { useCallback, useMemo, useState } from 'react';
 import type { Accounts } from '../model/account';
 import { withState, type Item } from '../model/item';
-import type { Ending } from '../model/outcome';
+import type { Outcome } from '../model/outcome';
 import { byIncident, concerning, incidentKey } from '../model/queue';
 
 type State = Record<string, string>;
@@ -18,7 +18,7 @@ export interface Objects {
     /** Ids are unique within a tenant only: the account tells which one is meant. */
     named: (of: { id: string; account: string }) => Item | undefined;
     learn: (item: Item, state: State) => void;
-    learnFrom: (endings: readonly Ending[]) => void;
+    learnFrom: (outcomes: readonly Outcome[]) => void;
 }
 
 const NONE: readonly Item[] = [];
@@ -48,12 +48,12 @@ export function useObjects(loadedAlerts: readonly Item[], loadedIncidents: reado
             incidents.find((one) => one.id === alert.incidentId && one.tenant === alert.tenant) ?? null,
         named,
         learn: (item, state) => setStates((before) => new Map(before).set(placeOf(item), state)),
-        learnFrom: (endings) =>
+        learnFrom: (outcomes) =>
             setStates((before) => {
                 const next = new Map(before);
-                for (const ending of endings) {
-                    const item = named(ending);
-                    if (ending.after !== null && item !== undefined) next.set(placeOf(item), ending.after);
+                for (const outcome of outcomes) {
+                    const item = named(outcome);
+                    if (outcome.after !== null && item !== undefined) next.set(placeOf(item), outcome.after);
                 }
                 return next;
             }),

@@ -29,24 +29,24 @@ export function useQueue(subject: Subject, earliest: string, enabled: boolean): 
 
     useEffect(() => {
         if (!enabled) return undefined;
-        const course = new AbortController();
-        stop.current = course;
+        const control = new AbortController();
+        stop.current = control;
         setState('queued');
         setError(null);
         setCancelled(false);
-        found(subject, earliest, course.signal, setState).then(
+        found(subject, earliest, control.signal, setState).then(
             (items) => {
-                if (course.signal.aborted) return;
+                if (control.signal.aborted) return;
                 setAnswer({ items, at: Date.now() });
                 setState(null);
             },
             (reason: unknown) => {
-                if (course.signal.aborted) return;
+                if (control.signal.aborted) return;
                 setError(reason);
                 setState(null);
             },
         );
-        return () => course.abort();
+        return () => control.abort();
     }, [subject, earliest, enabled, round]);
 
     const refresh = useCallback(() => setRound((count) => count + 1), []);

@@ -2,7 +2,7 @@
 import { useState } from 'react';
 import type { Item } from '../model/item';
 
-export interface Selection {
+interface Selection {
     keys: ReadonlySet<string>;
     items: readonly Item[];
     /** Selects them all, or, where all of them are selected, none. */

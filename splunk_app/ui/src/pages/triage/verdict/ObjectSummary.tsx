@@ -2,7 +2,9 @@
 import variables from '@splunk/themes/variables';
 import styled from 'styled-components';
 import type { Item } from '../model/item';
-import { Clipped, Row, Severity, Small, StatusTag, Strong } from '../styles';
+import { Row } from '../../../parts/Page';
+import { Severity, StatusTag } from '../parts/Tags';
+import { Clipped, Small, Strong } from '../parts/styles';
 import { triage as strings } from '../strings';
 
 const Beside = styled.aside`
@@ -13,7 +15,7 @@ const Beside = styled.aside`
 /** How many are named beside the form; the rest is counted. */
 const NAMED = 8;
 
-export function About({ items }: { items: readonly Item[] }) {
+export function ObjectSummary({ items }: { items: readonly Item[] }) {
     return (
         <Beside>
             <Small as="div">{strings.named[items[0]?.subject ?? 'alert'](items.length)}</Small>

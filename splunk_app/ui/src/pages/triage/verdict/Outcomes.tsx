@@ -3,24 +3,27 @@ import Button from '@splunk/react-ui/Button';
 import Table from '@splunk/react-ui/Table';
 import styled from 'styled-components';
 import type { Item } from '../model/item';
-import { Clipped, Mono, OutcomeTag, Row, Small, Strong, Whole, worded } from '../styles';
-import { isWell, tally, worstFirst, type Change, type Ending } from '../model/outcome';
+import { Row } from '../../../parts/Page';
+import { OutcomeTag } from '../parts/Tags';
+import { worded } from '../model/wording';
+import { Clipped, Mono, Small, Strong, Whole } from '../parts/styles';
+import { isWell, tally, worstFirst, type Change, type Outcome } from '../model/outcome';
 import { triage as strings } from '../strings';
 
 interface Props {
-    endings: readonly Ending[];
+    outcomes: readonly Outcome[];
     /** What is not in the queue is shown by its id alone. */
-    itemOf: (ending: Ending) => Item | undefined;
-    onOverrule?: ((ending: Ending) => void) | undefined;
+    itemOf: (outcome: Outcome) => Item | undefined;
+    onOverrule?: ((outcome: Outcome) => void) | undefined;
 }
 
-export function Outcomes({ endings, itemOf, onOverrule }: Props) {
+export function Outcomes({ outcomes, itemOf, onOverrule }: Props) {
     const say = strings.act;
-    const telling = endings.some((ending) => !isWell(ending) || ending.advice !== '' || ending.stays !== '');
+    const telling = outcomes.some((outcome) => !isWell(outcome) || outcome.advice !== '' || outcome.stays !== '');
     return (
         <>
             <Row style={{ marginBottom: 10 }} aria-live="polite" data-test="tally">
-                {tally(endings).map(([outcome, count]) => (
+                {tally(outcomes).map(([outcome, count]) => (
                     <OutcomeTag key={outcome} outcome={outcome} count={count} />
                 ))}
             </Row>
@@ -33,31 +36,31 @@ export function Outcomes({ endings, itemOf, onOverrule }: Props) {
                         {telling && <Table.HeadCell width="auto">{say.columns.message}</Table.HeadCell>}
                     </Table.Head>
                     <Table.Body>
-                        {worstFirst(endings).map((ending, place) => (
+                        {worstFirst(outcomes).map((outcome, place) => (
                             <Table.Row
-                                key={`${ending.id} ${place}`}
+                                key={`${outcome.id} ${place}`}
                                 data-test="outcome-row"
-                                data-outcome={ending.outcome}
+                                data-outcome={outcome.outcome}
                             >
                                 <Table.Cell>
                                     <Whole>
-                                        <Clipped title={itemOf(ending)?.title}>
-                                            <Strong>{itemOf(ending)?.title ?? ending.id}</Strong>
+                                        <Clipped title={itemOf(outcome)?.title}>
+                                            <Strong>{itemOf(outcome)?.title ?? outcome.id}</Strong>
                                         </Clipped>
-                                        <Clipped title={ending.id}>
-                                            <Small>{ending.id}</Small>
+                                        <Clipped title={outcome.id}>
+                                            <Small>{outcome.id}</Small>
                                         </Clipped>
                                     </Whole>
                                 </Table.Cell>
                                 <Table.Cell>
-                                    <OutcomeTag outcome={ending.outcome} />
+                                    <OutcomeTag outcome={outcome.outcome} />
                                 </Table.Cell>
                                 <Table.Cell>
-                                    <Changes changes={ending.changes} />
+                                    <Changes changes={outcome.changes} />
                                 </Table.Cell>
                                 {telling && (
                                     <Table.Cell>
-                                        <Telling ending={ending} onOverrule={onOverrule} />
+                                        <Telling outcome={outcome} onOverrule={onOverrule} />
                                     </Table.Cell>
                                 )}
                             </Table.Row>
@@ -102,20 +105,20 @@ function Changes({ changes }: { changes: readonly Change[] }) {
 }
 
 /** What is well needs no words: its change stands beside it. */
-function Telling({ ending, onOverrule }: { ending: Ending; onOverrule: ((ending: Ending) => void) | undefined }) {
+function Telling({ outcome, onOverrule }: { outcome: Outcome; onOverrule: ((outcome: Outcome) => void) | undefined }) {
     const say = strings.act;
-    if (isWell(ending) && ending.advice === '' && ending.stays === '') return null;
+    if (isWell(outcome) && outcome.advice === '' && outcome.stays === '') return null;
     return (
         <Whole>
-            {!isWell(ending) && <div>{ending.message}</div>}
-            {ending.advice !== '' && <Strong as="div">{ending.advice}</Strong>}
-            {ending.stays !== '' && <div>{say.stays(ending.stays)}</div>}
-            {ending.outcome === 'conflict' && onOverrule !== undefined && (
-                <Button label={say.overrule} title={say.overruleHelp} onClick={() => onOverrule(ending)} />
+            {!isWell(outcome) && <div>{outcome.message}</div>}
+            {outcome.advice !== '' && <Strong as="div">{outcome.advice}</Strong>}
+            {outcome.stays !== '' && <div>{say.stays(outcome.stays)}</div>}
+            {outcome.outcome === 'conflict' && onOverrule !== undefined && (
+                <Button label={say.overrule} title={say.overruleHelp} onClick={() => onOverrule(outcome)} />
             )}
-            {!isWell(ending) && ending.requestId !== '' && (
+            {!isWell(outcome) && outcome.requestId !== '' && (
                 <Small as="div">
-                    {say.request} <Mono>{ending.requestId}</Mono>
+                    {say.request} <Mono>{outcome.requestId}</Mono>
                 </Small>
             )}
         </Whole>

@@ -1,51 +1,51 @@
-// The ways on and back from each phase; the one most take has the focus when the phase begins.
+// The routing on and back from each phase; the one most take has the focus when the phase begins.
 import Button from '@splunk/react-ui/Button';
 import { Focused } from '../../../parts/Focused';
 import { triage as strings } from '../strings';
-import type { Course } from './useVerdictWorkflow';
+import type { VerdictWorkflow } from './useVerdictWorkflow';
 
 interface Props {
-    course: Course;
+    workflow: VerdictWorkflow;
     onCancel: () => void;
     onDone: () => void;
 }
 
-export function ActButtons({ course, onCancel, onDone }: Props) {
+export function VerdictButtons({ workflow, onCancel, onDone }: Props) {
     const say = strings.act;
-    const { planned, passing } = course;
-    switch (course.phase) {
+    const { planned, passing } = workflow;
+    switch (workflow.phase) {
         case 'form':
             return (
                 <>
                     <Button label={strings.verdict.cancel} onClick={onCancel} />
-                    <Button appearance="primary" label={strings.verdict.examine} onClick={course.examine} />
+                    <Button appearance="primary" label={strings.verdict.examine} onClick={workflow.examine} />
                 </>
             );
         case 'examining':
         case 'writing':
-            return <Button label={say.stop} onClick={course.stop} />;
+            return <Button label={say.stop} onClick={workflow.stop} />;
         case 'plan': {
-            const what = strings.named[course.subject](planned).replace(/^\S+ /u, '');
+            const what = strings.named[workflow.subject](planned).replace(/^\S+ /u, '');
             return (
                 <>
-                    <Button label={say.back} onClick={() => course.goTo('form')} />
-                    {planned > 0 && <Primary label={say.write(planned, what)} onClick={course.write} />}
+                    <Button label={say.back} onClick={() => workflow.goTo('form')} />
+                    {planned > 0 && <Primary label={say.write(planned, what)} onClick={workflow.write} />}
                 </>
             );
         }
         case 'done':
             return (
                 <>
-                    {passing > 0 && <Button label={say.again(passing)} onClick={course.again} />}
-                    {course.undoable.length > 0 && <Button label={say.undo} onClick={() => course.goTo('asking')} />}
+                    {passing > 0 && <Button label={say.again(passing)} onClick={workflow.again} />}
+                    {workflow.undoable.length > 0 && <Button label={say.undo} onClick={() => workflow.goTo('asking')} />}
                     <Primary label={say.close} onClick={onDone} />
                 </>
             );
         case 'asking':
             return (
                 <>
-                    <Button label={say.back} onClick={() => course.goTo('done')} />
-                    <Primary label={say.undoGo} onClick={course.undo} />
+                    <Button label={say.back} onClick={() => workflow.goTo('done')} />
+                    <Primary label={say.undoGo} onClick={workflow.undo} />
                 </>
             );
         case 'undone':

@@ -1,113 +1,113 @@
 // What is decided about one or many, in one dialog: asked, previewed, written, and taken back where it was wrong.
 import { useRef } from 'react';
 import Modal from '@splunk/react-ui/Modal';
-import { told } from '../../../splunk/failure';
+import { errorMessage } from '../../../splunk/failure';
 import type { Accounts } from '../model/account';
-import { ActButtons } from './VerdictButtons';
-import { ActForm } from './VerdictForm';
-import { Clipped, Sheet, Small } from '../styles';
-import { Notice } from '../Notice';
-import type { Ending } from '../model/outcome';
+import { VerdictButtons } from './VerdictButtons';
+import { VerdictForm } from './VerdictForm';
+import { Clipped, Sheet, Small } from '../parts/styles';
+import { Notice } from '../parts/Notice';
+import type { Outcome } from '../model/outcome';
 import { Outcomes } from './Outcomes';
 import { triage as strings } from '../strings';
-import { useCourse, type Course, type Phase } from './useVerdictWorkflow';
-import type { Intent } from './useVerdictDialog';
-import { useWays } from './useAccountRouting';
+import { useVerdictWorkflow, type VerdictWorkflow, type Phase } from './useVerdictWorkflow';
+import type { Opening } from './useVerdictDialog';
+import { useAccountRouting } from './useAccountRouting';
 import type { Verdict } from '../model/verdict';
-import { Waiting } from './WriteProgress';
+import { WriteProgress } from './WriteProgress';
 
 interface Props {
-    intent: Intent | null;
+    opening: Opening | null;
     accounts: Accounts;
     mine: readonly string[];
     maxTargets: number;
     /** Closed with the form as it stands, or with nothing left to keep. */
     onClose: (draft: Verdict | null) => void;
-    onEndings: (endings: readonly Ending[]) => void;
+    onOutcomes: (outcomes: readonly Outcome[]) => void;
     onOwner: (principal: string) => void;
     returnFocus: () => void;
 }
 
-export function ActDialog(props: Props) {
-    const last = useRef<Intent | null>(null);
-    if (props.intent !== null) last.current = props.intent;
+export function VerdictDialog(props: Props) {
+    const last = useRef<Opening | null>(null);
+    if (props.opening !== null) last.current = props.opening;
     const close = useRef<() => void>(() => undefined);
     return (
         <Modal
-            open={props.intent !== null}
+            open={props.opening !== null}
             onRequestClose={() => close.current()}
             returnFocus={props.returnFocus}
             style={{ width: 'min(1040px, 94vw)' }}
         >
             {last.current !== null && (
-                <Inside {...props} intent={last.current} key={last.current.number} closing={close} />
+                <Inside {...props} opening={last.current} key={last.current.number} closing={close} />
             )}
         </Modal>
     );
 }
 
-function Inside(props: Props & { intent: Intent; closing: { current: () => void } }) {
-    const { intent, accounts, maxTargets, onClose } = props;
-    const ways = useWays(intent.items, accounts);
-    const course = useCourse(intent, ways, maxTargets, props);
-    const { phase } = course;
+function Inside(props: Props & { opening: Opening; closing: { current: () => void } }) {
+    const { opening, accounts, maxTargets, onClose } = props;
+    const routing = useAccountRouting(opening.items, accounts);
+    const workflow = useVerdictWorkflow(opening, routing, maxTargets, props);
+    const { phase } = workflow;
     props.closing.current = () => {
-        if (!course.busy) onClose(phase === 'form' || phase === 'plan' ? course.verdict : null);
+        if (!workflow.busy) onClose(phase === 'form' || phase === 'plan' ? workflow.verdict : null);
     };
-    const [only] = intent.items.length === 1 ? intent.items : [];
+    const [only] = opening.items.length === 1 ? opening.items : [];
     return (
         <>
             <Modal.Header
-                title={titles(phase, strings.named[course.subject](intent.items.length))}
+                title={titles(phase, strings.named[workflow.subject](opening.items.length))}
                 subtitle={only === undefined ? undefined : <Clipped title={only.title}>{only.title}</Clipped>}
-                hideCloseButton={course.busy}
+                hideCloseButton={workflow.busy}
             />
             <Modal.Body>
                 <Sheet data-test={`act-${phase}`}>
-                    {course.error !== null && (
+                    {workflow.error !== null && (
                         <Notice type="error" title={strings.act.failed}>
-                            {told(course.error)}
+                            {errorMessage(workflow.error)}
                         </Notice>
                     )}
-                    {phase === 'form' && <ActForm course={course} ways={ways} mine={props.mine} maxTargets={maxTargets} />}
-                    {course.busy && <Waiting phase={phase} progress={course.progress} />}
-                    {phase === 'plan' && <Plan course={course} />}
-                    {(phase === 'done' || phase === 'undone') && <Done course={course} />}
-                    {phase === 'asking' && <p>{strings.act.undoAsk(course.taken)}</p>}
+                    {phase === 'form' && <VerdictForm workflow={workflow} routing={routing} mine={props.mine} maxTargets={maxTargets} />}
+                    {workflow.busy && <WriteProgress phase={phase} progress={workflow.progress} />}
+                    {phase === 'plan' && <Plan workflow={workflow} />}
+                    {(phase === 'done' || phase === 'undone') && <Done workflow={workflow} />}
+                    {phase === 'asking' && <p>{strings.act.undoAsk(workflow.taken)}</p>}
                 </Sheet>
             </Modal.Body>
             <Modal.Footer>
-                <ActButtons key={phase} course={course} onCancel={() => props.closing.current()} onDone={() => onClose(null)} />
+                <VerdictButtons key={phase} workflow={workflow} onCancel={() => props.closing.current()} onDone={() => onClose(null)} />
             </Modal.Footer>
         </>
     );
 }
 
-function Plan({ course }: { course: Course }) {
+function Plan({ workflow }: { workflow: VerdictWorkflow }) {
     const say = strings.act;
     return (
         <>
-            <Notice type={course.planned > 0 ? 'info' : 'warning'}>
-                {course.planned > 0 ? say.planText : say.planNothing}
+            <Notice type={workflow.planned > 0 ? 'info' : 'warning'}>
+                {workflow.planned > 0 ? say.planText : say.planNothing}
             </Notice>
-            <Outcomes endings={course.endings} itemOf={course.itemOf} onOverrule={course.overrule} />
+            <Outcomes outcomes={workflow.outcomes} itemOf={workflow.itemOf} onOverrule={workflow.overrule} />
         </>
     );
 }
 
-function Done({ course }: { course: Course }) {
+function Done({ workflow }: { workflow: VerdictWorkflow }) {
     const say = strings.act;
     return (
         <>
-            {course.stopped && <Notice type="warning">{say.stopped}</Notice>}
+            {workflow.stopped && <Notice type="warning">{say.stopped}</Notice>}
             <Outcomes
-                endings={course.endings}
-                itemOf={course.itemOf}
-                onOverrule={course.phase === 'done' ? course.overrule : undefined}
+                outcomes={workflow.outcomes}
+                itemOf={workflow.itemOf}
+                onOverrule={workflow.phase === 'done' ? workflow.overrule : undefined}
             />
-            {course.undoable.length > 0 && (
+            {workflow.undoable.length > 0 && (
                 <Small as="div" style={{ marginTop: 8 }}>
-                    {say.batch} {course.undoable.join(', ')}
+                    {say.batch} {workflow.undoable.join(', ')}
                 </Small>
             )}
         </>

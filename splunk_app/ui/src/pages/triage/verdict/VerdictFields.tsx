@@ -28,7 +28,7 @@ interface Props {
     onAccount: (tenant: string, account: string) => void;
 }
 
-export function VerdictForm({ subject, verdict, onVerdict, faults, mine, accounts, onAccount }: Props) {
+export function VerdictFields({ subject, verdict, onVerdict, faults, mine, accounts, onAccount }: Props) {
     const say = strings.verdict;
     const set = (field: VerdictField) => (value: string) => onVerdict(answered(verdict, field, value));
     const choose = (choice: OwnerChoice): void =>

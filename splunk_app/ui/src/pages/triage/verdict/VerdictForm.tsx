@@ -2,12 +2,12 @@
 import type { KeyboardEvent } from 'react';
 import styled from 'styled-components';
 import { useFirstField } from '../../../parts/useFirstField';
-import { About } from './ObjectSummary';
-import { Notice } from '../Notice';
+import { ObjectSummary } from './ObjectSummary';
+import { Notice } from '../parts/Notice';
 import { triage as strings } from '../strings';
-import type { Course } from './useVerdictWorkflow';
-import type { Ways } from './useAccountRouting';
-import { VerdictForm } from './VerdictFields';
+import type { VerdictWorkflow } from './useVerdictWorkflow';
+import type { AccountRouting } from './useAccountRouting';
+import { VerdictFields } from './VerdictFields';
 
 const Sides = styled.div`
     align-items: start;
@@ -20,15 +20,15 @@ const Sides = styled.div`
 `;
 
 interface Props {
-    course: Course;
-    ways: Ways;
+    workflow: VerdictWorkflow;
+    routing: AccountRouting;
     mine: readonly string[];
     maxTargets: number;
 }
 
-export function ActForm({ course, ways, mine, maxTargets }: Props) {
+export function VerdictForm({ workflow, routing, mine, maxTargets }: Props) {
     const say = strings.verdict;
-    const { subject, items, verdict, tried } = course;
+    const { subject, items, verdict, tried } = workflow;
     const around = useFirstField<HTMLDivElement>();
     /** Enter goes on, as in every form; where it has a meaning of its own, together with Ctrl. */
     const press = (event: KeyboardEvent): void => {
@@ -36,34 +36,34 @@ export function ActForm({ course, ways, mine, maxTargets }: Props) {
         const goesOn = target instanceof HTMLInputElement || target.getAttribute('role') === 'radio';
         if (event.key !== 'Enter' || !(goesOn || event.ctrlKey || event.metaKey)) return;
         event.preventDefault();
-        course.examine();
+        workflow.examine();
     };
     return (
         <div ref={around} onKeyDown={press}>
-            {tried && course.empty && <Notice type="error">{say.nothing}</Notice>}
-            {course.tooMany && <Notice type="error">{say.tooMany(items.length, maxTargets)}</Notice>}
-            {ways.nowhere && <Notice type="error">{say.noAccount}</Notice>}
-            {ways.readOnly.map((name) => (
+            {tried && workflow.empty && <Notice type="error">{say.nothing}</Notice>}
+            {workflow.tooMany && <Notice type="error">{say.tooMany(items.length, maxTargets)}</Notice>}
+            {routing.nowhere && <Notice type="error">{say.noAccount}</Notice>}
+            {routing.readOnly.map((name) => (
                 <Notice key={name} type="warning">
                     {say.readOnly(name)}
                 </Notice>
             ))}
             <Sides>
                 <div>
-                    <VerdictForm
+                    <VerdictFields
                         subject={subject}
                         verdict={verdict}
-                        onVerdict={course.setVerdict}
-                        faults={tried ? course.wrong : {}}
+                        onVerdict={workflow.setVerdict}
+                        faults={tried ? workflow.wrong : {}}
                         mine={mine}
-                        accounts={ways.toChoose.map((one) => ({
+                        accounts={routing.toChoose.map((one) => ({
                             ...one,
                             fault: tried && one.chosen === '' ? say.faults.account : undefined,
                         }))}
-                        onAccount={ways.choose}
+                        onAccount={routing.choose}
                     />
                 </div>
-                <About items={items} />
+                <ObjectSummary items={items} />
             </Sides>
         </div>
     );

@@ -1,9 +1,10 @@
 // What is going on while nothing can be done, how far it is, and how long it may last.
 import Progress from '@splunk/react-ui/Progress';
-import { Row, Small } from '../styles';
+import { Row } from '../../../parts/Page';
+import { Small } from '../parts/styles';
 import { triage as strings } from '../strings';
 
-export function Waiting({ phase, progress: [done, of] }: { phase: string; progress: [number, number] }) {
+export function WriteProgress({ phase, progress: [done, of] }: { phase: string; progress: [number, number] }) {
     const say = strings.act;
     const text = phase === 'examining' ? say.examining : phase === 'undoing' ? say.undoing : say.writing;
     return (

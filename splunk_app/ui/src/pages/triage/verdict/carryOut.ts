@@ -1,13 +1,13 @@
 // Carries rows out, one search after the other, and says how far it is. Whatever breaks off in
 // between, every row ends with something that can be told: what was begun, what was not.
 import { all, one, run, SearchFailure, type ResultRow } from '../../../splunk/search';
-import { told } from '../../../splunk/failure';
-import { endingOf, missing, placeOf, type Ending } from '../model/outcome';
+import { errorMessage } from '../../../splunk/failure';
+import { outcomeOf, missing, placeOf, type Outcome } from '../model/outcome';
 import { portions, undoSearch, updateSearch, type Row, type Undoing } from '../model/commands';
 import { triage as strings } from '../strings';
 import type { Subject } from '../model/vocabulary';
 
-export interface Course {
+export interface Control {
     signal: AbortSignal;
     onProgress: (done: number, of: number) => void;
 }
@@ -17,42 +17,42 @@ export async function carryOut(
     rows: readonly Row[],
     subject: Subject,
     dryRun: boolean,
-    course: Course,
-): Promise<Ending[]> {
-    const endings: Ending[] = [];
+    control: Control,
+): Promise<Outcome[]> {
+    const outcomes: Outcome[] = [];
     const all = portions(rows);
     for (const [place, portion] of all.entries()) {
-        course.onProgress(endings.length, rows.length);
+        control.onProgress(outcomes.length, rows.length);
         let begun = false;
         try {
             const { rows: found } = await run(updateSearch(portion, subject, dryRun), {
-                signal: course.signal,
+                signal: control.signal,
                 onBegun: () => (begun = true),
             });
             if (dryRun && portion.some((row) => isGarbled(row, found))) throw new Error(strings.act.garbled);
-            endings.push(...endingsOf(portion, found));
+            outcomes.push(...outcomesOf(portion, found));
         } catch (error) {
-            const stopped = course.signal.aborted;
+            const stopped = control.signal.aborted;
             // A search that failed has said so itself; one that was lost on the way may have written.
             const lost = begun && !(error instanceof SearchFailure);
             if (dryRun || (place === 0 && !stopped && !lost)) throw error;
-            const why = stopped ? strings.act.stoppedRow : told(error);
-            endings.push(...portion.map((row) => without(row, why, stopped || begun)));
+            const why = stopped ? strings.act.stoppedRow : errorMessage(error);
+            outcomes.push(...portion.map((row) => without(row, why, stopped || begun)));
             const rest = all.slice(place + 1).flat();
-            endings.push(...rest.map((row) => without(row, why, false)));
+            outcomes.push(...rest.map((row) => without(row, why, false)));
             break;
         }
     }
-    course.onProgress(rows.length, rows.length);
-    return endings;
+    control.onProgress(rows.length, rows.length);
+    return outcomes;
 }
 
 /** Rows come back with their ids, but nothing says they all do. */
-function endingsOf(portion: readonly Row[], found: readonly ResultRow[]): Ending[] {
-    const endings = new Map(found.map(endingOf).map((ending) => [placeOf(ending), ending]));
+function outcomesOf(portion: readonly Row[], found: readonly ResultRow[]): Outcome[] {
+    const outcomes = new Map(found.map(outcomeOf).map((outcome) => [placeOf(outcome), outcome]));
     return portion.map(
         (row) =>
-            endings.get(placeOf({ account: row.defender_account ?? '', id: row.id ?? '' })) ??
+            outcomes.get(placeOf({ account: row.defender_account ?? '', id: row.id ?? '' })) ??
             without(row, strings.outcome.unsaid, true),
     );
 }
@@ -65,24 +65,24 @@ function isGarbled(row: Row, found: readonly ResultRow[]): boolean {
     return back !== undefined && typed.some(([name, value]) => plain(all(back, name).join(' ')) !== plain(value));
 }
 
-function without(row: Row, why: string, begun: boolean): Ending {
+function without(row: Row, why: string, begun: boolean): Outcome {
     return missing(row.id ?? '', row.defender_account ?? '', why, begun);
 }
 
 /** Takes batches back, the newest first. */
-export async function takeBack(batches: readonly string[], course: Course, how: Undoing = {}): Promise<Ending[]> {
-    const endings: Ending[] = [];
+export async function takeBack(batches: readonly string[], control: Control, how: Undoing = {}): Promise<Outcome[]> {
+    const outcomes: Outcome[] = [];
     for (const [place, batch] of [...batches].reverse().entries()) {
-        course.onProgress(place, batches.length);
+        control.onProgress(place, batches.length);
         try {
-            const { rows } = await run(undoSearch(batch, how), { signal: course.signal });
-            endings.push(...rows.map(endingOf));
+            const { rows } = await run(undoSearch(batch, how), { signal: control.signal });
+            outcomes.push(...rows.map(outcomeOf));
         } catch (error) {
-            if (endings.length === 0) throw error;
-            endings.push(missing(batch, '', told(error), true));
+            if (outcomes.length === 0) throw error;
+            outcomes.push(missing(batch, '', errorMessage(error), true));
             break;
         }
     }
-    course.onProgress(batches.length, batches.length);
-    return endings;
+    control.onProgress(batches.length, batches.length);
+    return outcomes;
 }

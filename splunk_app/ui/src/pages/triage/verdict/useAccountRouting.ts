@@ -3,9 +3,9 @@ import { useMemo, useState } from 'react';
 import type { Accounts } from '../model/account';
 import type { Item } from '../model/item';
 
-export interface Ways {
+export interface AccountRouting {
     /** The account of an object; empty while it must be chosen first. */
-    of: (item: Item) => string;
+    accountOf: (item: Item) => string;
     /** Tenants that several accounts fit. */
     toChoose: { tenant: string; choices: readonly string[]; chosen: string }[];
     choose: (tenant: string, account: string) => void;
@@ -16,24 +16,24 @@ export interface Ways {
     readOnly: string[];
 }
 
-export function useWays(items: readonly Item[], accounts: Accounts): Ways {
+export function useAccountRouting(items: readonly Item[], accounts: Accounts): AccountRouting {
     const [chosen, setChosen] = useState<Record<string, string>>({});
-    const ways = useMemo(
+    const choicesByTenant = useMemo(
         () => new Map(items.map((item) => [item.tenant ?? '', accounts.of(item.tenant)])),
         [items, accounts],
     );
-    const of = (item: Item): string => {
-        const choices = ways.get(item.tenant ?? '') ?? [];
+    const accountOf = (item: Item): string => {
+        const choices = choicesByTenant.get(item.tenant ?? '') ?? [];
         return choices.length === 1 ? (choices[0] ?? '') : (chosen[item.tenant ?? ''] ?? '');
     };
     return {
-        of,
-        toChoose: [...ways]
+        accountOf,
+        toChoose: [...choicesByTenant]
             .filter(([, choices]) => choices.length > 1)
             .map(([tenant, choices]) => ({ tenant, choices, chosen: chosen[tenant] ?? '' })),
         choose: (tenant, account) => setChosen((before) => ({ ...before, [tenant]: account })),
-        nowhere: [...ways.values()].some((choices) => choices.length === 0),
-        unchosen: items.some((item) => of(item) === ''),
-        readOnly: [...new Set(items.map(of))].filter((name) => accounts.named(name)?.readOnly),
+        nowhere: [...choicesByTenant.values()].some((choices) => choices.length === 0),
+        unchosen: items.some((item) => accountOf(item) === ''),
+        readOnly: [...new Set(items.map(accountOf))].filter((name) => accounts.named(name)?.readOnly),
     };
 }

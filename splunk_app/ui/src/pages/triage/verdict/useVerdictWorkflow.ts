@@ -3,16 +3,16 @@
 import { useEffect, useRef, useState } from 'react';
 import { carryOut, takeBack } from './carryOut';
 import type { Item } from '../model/item';
-import { batchesOf, mayPass, placeOf, type Ending } from '../model/outcome';
+import { batchesOf, mayPass, placeOf, type Outcome } from '../model/outcome';
 import { rowsOf } from '../model/commands';
-import type { Intent } from './useVerdictDialog';
-import type { Ways } from './useAccountRouting';
+import type { Opening } from './useVerdictDialog';
+import type { AccountRouting } from './useAccountRouting';
 import { faults, isEmpty, parameters, type Faults, type Verdict } from '../model/verdict';
 import type { Subject } from '../model/vocabulary';
 
 export type Phase = 'form' | 'examining' | 'plan' | 'writing' | 'done' | 'asking' | 'undoing' | 'undone';
 
-export interface Course {
+export interface VerdictWorkflow {
     subject: Subject;
     items: readonly Item[];
     verdict: Verdict;
@@ -27,10 +27,10 @@ export interface Course {
     empty: boolean;
     tooMany: boolean;
     error: unknown;
-    endings: readonly Ending[];
+    outcomes: readonly Outcome[];
     /** Whether somebody stopped it on its way. */
     stopped: boolean;
-    itemOf: (ending: Ending) => Item | undefined;
+    itemOf: (outcome: Outcome) => Item | undefined;
     /** How many a write would change. */
     planned: number;
     /** Those for which the very same may go better next time. */
@@ -41,27 +41,27 @@ export interface Course {
     examine: () => void;
     write: () => void;
     again: () => void;
-    overrule: (ending: Ending) => void;
+    overrule: (outcome: Outcome) => void;
     undo: () => void;
     goTo: (phase: 'form' | 'done' | 'asking') => void;
     stop: () => void;
 }
 
-interface Hearers {
-    onEndings: (endings: readonly Ending[]) => void;
+interface Listeners {
+    onOutcomes: (outcomes: readonly Outcome[]) => void;
     onOwner: (principal: string) => void;
 }
 
 const NOTHING_OVERRULED: ReadonlySet<string> = new Set();
 
-export function useCourse({ items, verdict: first }: Intent, ways: Ways, maxTargets: number, hearers: Hearers): Course {
+export function useVerdictWorkflow({ items, verdict: first }: Opening, routing: AccountRouting, maxTargets: number, listeners: Listeners): VerdictWorkflow {
     const subject = items[0]?.subject ?? 'alert';
     const [verdict, setVerdict] = useState(first);
     const [phase, setPhase] = useState<Phase>('form');
     const [tried, setTried] = useState(false);
     const [error, setError] = useState<unknown>(null);
-    const [endings, setEndings] = useState<readonly Ending[]>([]);
-    const [written, setWritten] = useState<readonly Ending[]>([]);
+    const [outcomes, setOutcomes] = useState<readonly Outcome[]>([]);
+    const [written, setWritten] = useState<readonly Outcome[]>([]);
     const [progress, setProgress] = useState<[number, number]>([0, 0]);
     const [overruled, setOverruled] = useState(NOTHING_OVERRULED);
     const [stopped, setStopped] = useState(false);
@@ -76,11 +76,11 @@ export function useCourse({ items, verdict: first }: Intent, ways: Ways, maxTarg
         return () => window.removeEventListener('beforeunload', stay);
     }, [changing]);
 
-    const placed = new Map(items.map((item) => [placeOf({ account: ways.of(item), id: item.id }), item]));
-    const itemOf = (ending: Ending): Item | undefined => placed.get(placeOf(ending));
-    const itemsOf = (these: readonly Ending[]): Item[] => these.flatMap((ending) => itemOf(ending) ?? []);
-    const planned = endings.filter((ending) => ending.outcome === 'planned');
-    const passing = endings.filter(mayPass);
+    const placed = new Map(items.map((item) => [placeOf({ account: routing.accountOf(item), id: item.id }), item]));
+    const itemOf = (outcome: Outcome): Item | undefined => placed.get(placeOf(outcome));
+    const itemsOf = (these: readonly Outcome[]): Item[] => these.flatMap((outcome) => itemOf(outcome) ?? []);
+    const planned = outcomes.filter((outcome) => outcome.outcome === 'planned');
+    const passing = outcomes.filter(mayPass);
     const wrong = faults(verdict, subject);
     const empty = isEmpty(verdict, subject);
     const tooMany = items.length > maxTargets;
@@ -96,30 +96,30 @@ export function useCourse({ items, verdict: first }: Intent, ways: Ways, maxTarg
 
     const carry = async (these: readonly Item[], dryRun: boolean, over = overruled): Promise<void> => {
         const from = phase;
-        const course = begin(dryRun ? 'examining' : 'writing');
+        const control = begin(dryRun ? 'examining' : 'writing');
         try {
-            const rows = rowsOf(these, parameters(verdict, subject), ways.of, over);
-            const found = await carryOut(rows, subject, dryRun, course);
+            const rows = rowsOf(these, parameters(verdict, subject), routing.accountOf, over);
+            const found = await carryOut(rows, subject, dryRun, control);
             const again = new Set(found.map(placeOf));
-            setEndings((before) => [...before.filter((ending) => !again.has(placeOf(ending))), ...found]);
+            setOutcomes((before) => [...before.filter((outcome) => !again.has(placeOf(outcome))), ...found]);
             if (!dryRun) {
                 setWritten((before) => [...before, ...found]);
-                hearers.onEndings(found);
+                listeners.onOutcomes(found);
             }
-            setStopped(course.signal.aborted);
+            setStopped(control.signal.aborted);
             setPhase(dryRun ? 'plan' : 'done');
         } catch (reason) {
-            if (!course.signal.aborted) setError(reason);
+            if (!control.signal.aborted) setError(reason);
             setPhase(from);
         }
     };
 
     const undo = async (): Promise<void> => {
-        const course = begin('undoing');
+        const control = begin('undoing');
         try {
-            const found = await takeBack(undoable, course);
-            setEndings(found);
-            hearers.onEndings(found);
+            const found = await takeBack(undoable, control);
+            setOutcomes(found);
+            listeners.onOutcomes(found);
             setPhase('undone');
         } catch (reason) {
             setError(reason);
@@ -140,25 +140,25 @@ export function useCourse({ items, verdict: first }: Intent, ways: Ways, maxTarg
         empty,
         tooMany,
         error,
-        endings,
+        outcomes,
         stopped,
         itemOf,
         planned: planned.length,
         passing: passing.length,
         undoable,
-        taken: written.filter((ending) => ending.outcome === 'updated').length,
+        taken: written.filter((outcome) => outcome.outcome === 'updated').length,
         examine: () => {
             setTried(true);
-            if (Object.keys(wrong).length > 0 || empty || ways.unchosen || tooMany) return;
-            if (verdict.ownerChoice === 'me') hearers.onOwner(verdict.owner.trim());
-            setEndings([]);
+            if (Object.keys(wrong).length > 0 || empty || routing.unchosen || tooMany) return;
+            if (verdict.ownerChoice === 'me') listeners.onOwner(verdict.owner.trim());
+            setOutcomes([]);
             setOverruled(NOTHING_OVERRULED);
             void carry(items, true, NOTHING_OVERRULED);
         },
         write: () => void carry(itemsOf(planned), false),
         again: () => void carry(itemsOf(passing), false),
-        overrule: (ending) => {
-            const item = itemOf(ending);
+        overrule: (outcome) => {
+            const item = itemOf(outcome);
             if (item === undefined) return;
             const over = new Set([...overruled, item.key]);
             setOverruled(over);

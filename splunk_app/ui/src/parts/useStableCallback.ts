@@ -2,7 +2,7 @@
 // be drawn again for it.
 import { useCallback, useRef } from 'react';
 
-export function useSteady<A extends unknown[], R>(does: (...given: A) => R): (...given: A) => R {
+export function useStableCallback<A extends unknown[], R>(does: (...given: A) => R): (...given: A) => R {
     const newest = useRef(does);
     newest.current = does;
     return useCallback((...given: A) => newest.current(...given), []);

@@ -1,72 +1,10 @@
-// Small things that look the same wherever they stand on this page.
+// Severity, status and outcome of an object, told by colour and word alike.
 import type { ReactNode } from 'react';
 import variables from '@splunk/themes/variables';
 import styled from 'styled-components';
-import { ago, exactly } from './model/instant';
-import { triage as strings } from './strings';
-
-/** Layers of the toolkit stand outside the page, so they bring font and colour along. */
-export const Sheet = styled.div`
-    color: ${variables.contentColorDefault};
-    font-family: ${variables.sansFontFamily};
-    font-size: ${variables.fontSize};
-    line-height: ${variables.lineHeight};
-    *,
-    *::before,
-    *::after {
-        box-sizing: border-box;
-    }
-`;
-
-export const Strong = styled.span`
-    color: ${variables.contentColorActive};
-    font-weight: ${variables.fontWeightSemiBold};
-`;
-
-export const Small = styled.span`
-    color: ${variables.contentColorDefault};
-    font-size: ${variables.fontSizeSmall};
-`;
-
-export const Mono = styled.span`
-    font-family: ${variables.monoFontFamily};
-    font-size: ${variables.fontSizeSmall};
-    overflow-wrap: anywhere;
-    white-space: pre-wrap;
-`;
-
-export const Row = styled.div<{ $gap?: number; $wrap?: boolean }>`
-    align-items: center;
-    display: flex;
-    flex-wrap: ${({ $wrap }) => ($wrap === false ? 'nowrap' : 'wrap')};
-    gap: ${({ $gap }) => $gap ?? 8}px;
-    min-width: 0;
-`;
-
-/** Text of any length that leaves room for what stands beside it. */
-export const Clipped = styled.span`
-    display: block;
-    overflow: hidden;
-    text-overflow: ellipsis;
-    white-space: nowrap;
-`;
-
-/** A table's cell lays its children out side by side; this is the one child. */
-export const Whole = styled.div`
-    min-width: 0;
-    overflow-wrap: anywhere;
-    width: 100%;
-`;
-
-/** For screen readers alone. */
-export const Unseen = styled.span`
-    clip-path: inset(50%);
-    height: 1px;
-    overflow: hidden;
-    position: absolute;
-    white-space: nowrap;
-    width: 1px;
-`;
+import { Row } from '../../../parts/Page';
+import { triage as strings } from '../strings';
+import { Clipped } from './styles';
 
 const SEVERITY = {
     critical: variables.severityColorEmergency,
@@ -159,25 +97,4 @@ export function OutcomeTag({ outcome, count }: { outcome: string; count?: number
             {count === undefined ? name : `${count} ${name.toLowerCase()}`}
         </Tag>
     );
-}
-
-/** How long ago, and exactly when on hover. */
-export function When({ at, now }: { at: string | null; now: number }) {
-    if (at === null) return <span>{strings.unset}</span>;
-    return (
-        <time dateTime={at} title={exactly(at)}>
-            {ago(at, now)}
-        </time>
-    );
-}
-
-/** A word of the vocabulary as people read it, in whichever field it stands. */
-export function worded(field: string, value: string): string {
-    if (value === '') return field === 'assigned_to' ? strings.drawer.nobody : strings.unset;
-    const words: Record<string, Record<string, string>> = {
-        status: strings.statuses,
-        classification: strings.classifications,
-        determination: strings.determinations,
-    };
-    return words[field]?.[value] ?? value;
 }
