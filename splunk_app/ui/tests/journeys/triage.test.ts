@@ -226,6 +226,29 @@ describe('an analyst who may triage and reads no secret', () => {
         await triage.page.getByText('Nothing matches these filters').waitFor();
     });
 
+    test('is heard at the first key after a dialog, before the browser draws again', async () => {
+        const { triage } = at;
+        const keyboard = triage.page.keyboard;
+        await triage.rows.nth(7).focus();
+        await keyboard.press('r');
+        await triage.press('Preview changes');
+        await triage.press('Write to 1 alert');
+        await triage.phase('done').waitFor();
+        await triage.dialog.getByRole('button', { name: 'Done' }).evaluate(async (done: HTMLElement) => {
+            done.click();
+            await Promise.resolve();
+            document.activeElement?.dispatchEvent(new KeyboardEvent('keydown', { key: 'u', bubbles: true }));
+        });
+        await triage.page.locator('[data-test=history]').waitFor();
+        // A browser that never draws again is the slowest there is.
+        await triage.page.evaluate('window.requestAnimationFrame = () => 0');
+        await keyboard.press('Escape');
+        await keyboard.press('j');
+        expect(await triage.focus()).toBe('queue-row');
+        const current = await triage.page.locator('tr[data-current=true]').getAttribute('data-key');
+        expect(await triage.page.evaluate(`document.activeElement?.getAttribute('data-key')`)).toBe(current);
+    });
+
     test('narrows by severity with one click and sorts with another', async () => {
         const { triage } = at;
         const counts = triage.page.getByRole('group', { name: 'Severity' });

@@ -12,7 +12,7 @@ export interface Live {
 }
 
 /** An error carries Defender's own words. */
-export async function ask(item: Item, account: string, signal: AbortSignal): Promise<Live> {
+export async function readLive(item: Item, account: string, signal: AbortSignal): Promise<Live> {
     const { rows } = await run(liveSearch([item], account), { signal });
     const row = rows[0] ?? {};
     const updated = one(row, 'defender_live_last_update');

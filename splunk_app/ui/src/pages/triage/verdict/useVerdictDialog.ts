@@ -10,7 +10,7 @@ export interface Opening {
     verdict: Verdict;
 }
 
-interface VerdictDialogState {
+export interface VerdictDialogState {
     /** `null` while the dialog is closed. */
     opening: Opening | null;
     decide: (items: readonly Item[], preset?: Partial<Verdict>) => void;
