@@ -3,13 +3,13 @@
 //! fuzzer's targets and the run over `seeds/` call the same functions.
 
 use defender_bridge::ingest::{Checkpoint, Page};
-use defender_bridge::splunk::alert::Payload;
-use defender_bridge::splunk::chunked::{Asked, Questions, Table};
-use defender_bridge::splunk::persist::{self, Reply};
-use defender_bridge::splunk::results::Results;
+use defender_bridge::splunk::alert_action::payload::Payload;
+use defender_bridge::splunk::search_command::{Asked, Questions, Table};
+use defender_bridge::splunk::rest_handler::{self as rest_handler, Reply};
+use defender_bridge::splunk::alert_action::results::Results;
 use defender_bridge::splunk::spool::Spool;
-use defender_bridge::splunk::{input, validation};
-use defender_bridge::{defender, splunk};
+use defender_bridge::splunk::modular_input::{input, validation};
+use defender_bridge::{microsoft, splunk};
 use std::io::Cursor;
 
 #[cfg(test)]
@@ -39,7 +39,7 @@ pub const TARGETS: [(&str, Target); 13] = [
 /// the order in which they are handed on.
 pub fn list_answer(body: &[u8]) -> bool {
     let mut found = false;
-    for page in defender::fuzz::list_answer(body) {
+    for page in microsoft::fuzz::list_answer(body) {
         found |= !page.objects.is_empty();
         let mut end = 0;
         for object in &page.objects {
@@ -87,7 +87,7 @@ fn is_json(read: serde_json::Result<()>) -> bool {
 
 /// A message goes into a line of a log and must not begin another.
 pub fn error_body(body: &[u8]) -> bool {
-    let (code, message, request_id) = defender::fuzz::error_body(&String::from_utf8_lossy(body));
+    let (code, message, request_id) = microsoft::fuzz::error_body(&String::from_utf8_lossy(body));
     let named = !code.is_empty();
     for text in [Some(code), Some(message), request_id]
         .into_iter()
@@ -99,14 +99,14 @@ pub fn error_body(body: &[u8]) -> bool {
 }
 
 pub fn batch_answer(body: &[u8]) -> bool {
-    let parts = defender::fuzz::batch_answer(body);
+    let parts = microsoft::fuzz::batch_answer(body);
     assert!(parts <= body.len());
     parts > 0
 }
 
 pub fn state(body: &[u8]) -> bool {
-    let one = defender::fuzz::state(body);
-    let states = defender::fuzz::states(body);
+    let one = microsoft::fuzz::state(body);
+    let states = microsoft::fuzz::states(body);
     assert!(states.len() <= body.len());
     one.is_some() && !states.is_empty()
 }
@@ -223,7 +223,7 @@ pub fn chunked(stdin: &[u8]) -> bool {
 pub fn persist(stdin: &[u8]) -> bool {
     let mut out = Vec::new();
     let (mut answers, mut read) = (0, 0);
-    let _ended = persist::serve(Cursor::new(stdin), &mut out, |request| {
+    let _ended = rest_handler::serve(Cursor::new(stdin), &mut out, |request| {
         answers += 1;
         read += usize::from(request.is_ok());
         match request {

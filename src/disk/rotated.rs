@@ -69,9 +69,9 @@ impl Rotated {
             Some(file) => Ok(file),
             none => {
                 if let Some(folder) = self.path.parent() {
-                    super::folder(folder)?;
+                    crate::disk::folder(folder)?;
                 }
-                Ok(none.insert(super::append(&self.path)?))
+                Ok(none.insert(crate::disk::append(&self.path)?))
             }
         }
     }
@@ -257,7 +257,7 @@ mod tests {
         let mut log = small(&path, 6, 1);
         log.patience = Duration::ZERO;
         log.write("first\n").unwrap();
-        let other = super::super::append(&path).unwrap();
+        let other = crate::disk::append(&path).unwrap();
         other.lock().unwrap();
         let error = log.write("second\n").unwrap_err().to_string();
         assert!(error.contains("locked"), "{error}");

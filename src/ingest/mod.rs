@@ -6,19 +6,14 @@
 //! Microsoft's URLs: pages come through [`Source`], events leave through
 //! [`Sink`], its memory is kept by a [`Store`], and the time is passed in.
 
-mod checkpoint;
+mod batch;
 mod instant;
-mod page;
-mod pull;
-mod seen;
-#[cfg(test)]
-mod tests;
-mod walk;
+mod poll;
 
-pub use checkpoint::{Checkpoint, CheckpointError};
+pub use batch::{Kind, Object, Page, Poison, Raw};
 pub use instant::{Instant, InstantError};
-pub use page::{Kind, Object, Page, Poison, Raw};
-pub use pull::{Bounds, Poll, PullError, Tally, pull};
+pub use poll::checkpoint::{Checkpoint, CheckpointError};
+pub use poll::{Bounds, Poll, PullError, Tally, pull};
 
 use std::future::Future;
 use std::io;

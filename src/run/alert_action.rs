@@ -2,14 +2,16 @@
 //! Enterprise Security: the rows' verdicts go to Defender, each outcome to the
 //! index and to the response-action log.
 
-use super::course::Course;
-use super::told::Told;
-use super::triage::{self, Cell, DEADLINE, Job, JobError, Kind, LEAST_ROWS, cells};
-use super::way::{self, Way};
-use super::{account, exit, home, log, runtime};
-use crate::splunk::alert::Payload;
-use crate::splunk::modular_action::{ModularActionLog, RowId};
-use crate::splunk::results;
+use crate::bridge::account;
+use crate::bridge::verdict::deadline::Course;
+use crate::bridge::verdict::dispatch::Way;
+use crate::bridge::verdict::job::{Cell, DEADLINE, Job, JobError, Kind, LEAST_ROWS, cells};
+use crate::bridge::verdict::row_result::Told;
+use crate::bridge::verdict::{dispatch, job};
+use crate::host::{exit, log, paths, runtime};
+use crate::splunk::alert_action::payload::Payload;
+use crate::splunk::alert_action::response_log::{ModularActionLog, RowId};
+use crate::splunk::alert_action::results;
 use crate::triage::{Exit, Outcome, PARAMETERS, Summary};
 use anyhow::bail;
 use std::collections::{BTreeMap, HashSet};
@@ -63,7 +65,7 @@ async fn act(action: &str, course: &Course) -> anyhow::Result<Summary> {
         alert_user: payload.user.clone().or(payload.owner.clone()),
         ..Job::new(action, subject, parameters(&payload), Vec::new())
     };
-    let caller = way::caller(&splunkd, &job).await?;
+    let caller = dispatch::caller(&splunkd, &job).await?;
     let user = caller.user.clone();
     let way = Way::of(splunkd.clone(), caller).await;
     let most = way.as_ref().map_or(LEAST_ROWS, Way::most_rows);
@@ -83,7 +85,7 @@ async fn act(action: &str, course: &Course) -> anyhow::Result<Summary> {
             Err(error.into())
         }
         (Err(error), _) => {
-            way::not_found(&splunkd, &job, &user, &error).await;
+            dispatch::not_found(&splunkd, &job, &user, &error).await;
             Err(error.into())
         }
     };
@@ -142,7 +144,7 @@ fn rows(payload: &Payload, most: usize) -> Result<Vec<results::Row>, JobError> {
 fn batch(action: &str, payload: &Payload) -> String {
     let sid = payload.sid.as_deref().filter(|sid| !sid.is_empty());
     let row = payload.row_id().unwrap_or_default();
-    triage::batch(sid.map(|sid| format!("{action}\n{sid}\n{row}")))
+    job::batch(sid.map(|sid| format!("{action}\n{sid}\n{row}")))
 }
 
 /// The response-action log of this run, where there is one.
@@ -155,7 +157,7 @@ struct Responses {
 
 impl Responses {
     fn open(action: &str, payload: &Payload, rows: &[results::Row]) -> Self {
-        let log = home::splunk().map(|home| ModularActionLog::open(&home, action, payload));
+        let log = paths::splunk().map(|home| ModularActionLog::open(&home, action, payload));
         let log = match log.transpose() {
             Ok(log) => log,
             Err(error) => {

@@ -1,49 +1,14 @@
-//! The ways of being started, one file each. This room wires the others
-//! together and is the only one that reports: rooms return errors, here they
-//! become one line and an exit code.
+//! The ways of being started, one file each. This room is the only one that
+//! reports: rooms return errors, here they become one line and an exit code.
 
-mod account;
 mod alert_action;
-mod bench;
-mod by_hand;
-mod check;
 mod cli;
-mod copy;
-mod course;
-#[cfg(feature = "sandbox")]
-mod demo;
-mod desks;
-mod endpoint;
-mod examination;
-mod exit;
-mod feeding;
-mod fetch;
-mod health;
-mod home;
-mod hunting;
-mod input;
-mod judge;
-mod ledger;
-mod live;
-mod log;
 mod modular_input;
-mod outline;
-mod permission;
-mod reading;
 mod rest;
-mod runtime;
-#[cfg(feature = "sandbox")]
-mod sandbox;
 mod search_command;
-mod selftest;
-mod signature;
-mod stop;
-mod told;
-mod triage;
-mod turn;
 mod validation;
-mod way;
 
+use crate::host::{copy, paths, stop};
 use std::ffi::OsString;
 use std::process::ExitCode;
 
@@ -66,7 +31,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     stop::outlive_file_limits().ok();
     // Whatever words come with it.
     let rest = rest::is_named_by_environment() || words.as_slice() == ["rest"];
-    let input = words.is_empty() && !home::stdin_is_a_person();
+    let input = words.is_empty() && !paths::stdin_is_a_person();
     let lives_long = matches!(
         words.first(),
         Some(&("alert-action" | "search-command" | "--validate-arguments"))

@@ -1,14 +1,17 @@
 //! Started by splunkd as a modular input: the scheme, and one poll of every
 //! stanza on stdin.
 
-use super::feeding::{Ownership, Prepared, prepare, unfed};
-use super::health::{Begun, Health};
-use super::stop::Stop;
-use super::{account, exit, home, ledger, log, runtime};
-use crate::ingest::{self, Bounds, Poll, Tally};
-use crate::splunk::events::EventStream;
-use crate::splunk::input::Stanza;
-use crate::splunk::{input, scheme};
+use crate::bridge::account;
+use crate::bridge::input::health::{Begun, Health};
+use crate::bridge::input::prepare::{Ownership, Prepared, prepare, unfed};
+use crate::bridge::verdict::ledger;
+use crate::host::stop::Stop;
+use crate::host::{exit, log, paths, runtime};
+use crate::ingest;
+use crate::ingest::{Bounds, Poll, Tally};
+use crate::splunk::modular_input::events::EventStream;
+use crate::splunk::modular_input::input::Stanza;
+use crate::splunk::modular_input::{input, scheme};
 use anyhow::anyhow;
 use std::fs::File;
 use std::io::{self, Write};
@@ -18,7 +21,7 @@ use tokio::sync::watch;
 
 /// `--scheme`.
 pub fn introduce() -> ExitCode {
-    let written = home::stdout().and_then(|mut out| out.write_all(scheme::scheme().as_bytes()));
+    let written = paths::stdout().and_then(|mut out| out.write_all(scheme::scheme().as_bytes()));
     match written {
         Ok(()) => exit::WELL,
         Err(_) => exit::own_fault(),
@@ -148,7 +151,7 @@ async fn poll_stanza(
             stream.restamp(&stamp);
             stream
         }
-        None => EventStream::open(home::stdout()?, &stamp)?,
+        None => EventStream::open(paths::stdout()?, &stamp)?,
     };
     let (mut sink, health, error) = match prepared {
         Err(error) => {

@@ -1,14 +1,14 @@
 //! Started by splunkd to judge an input before it is saved: first what the
 //! parameters say, then a token and one real read of the feed.
 
-use super::account;
-use super::input::{Input, Kept};
-use super::{exit, home, log, runtime};
-use crate::defender::{Client, FeedSource};
+use crate::bridge::account;
+use crate::bridge::input::settings::{Input, Kept};
+use crate::host::{exit, log, paths, runtime};
 use crate::ingest::{Ask, Instant, Source};
-use crate::splunk::input::Stanza;
-use crate::splunk::kv_checkpoint;
-use crate::splunk::validation::{self, Definition};
+use crate::microsoft::{Client, FeedSource};
+use crate::splunk::modular_input::input::Stanza;
+use crate::splunk::modular_input::validation::Definition;
+use crate::splunk::modular_input::{checkpoint_kvstore, validation};
 use anyhow::anyhow;
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -26,7 +26,7 @@ pub fn run() -> ExitCode {
     let reason = format!("{reason:#}");
     tracing::error!("{reason}");
     let document = validation::rejection(&reason);
-    match home::stdout().and_then(|mut out| out.write_all(document.as_bytes())) {
+    match paths::stdout().and_then(|mut out| out.write_all(document.as_bytes())) {
         Ok(()) => exit::refused(),
         Err(_) => exit::own_fault(),
     }
@@ -66,7 +66,7 @@ async fn try_feed(definition: Definition, input: Input, now: Instant) -> anyhow:
     let settings = account::settings(&splunkd).await?;
     let account = account::account(&splunkd, &settings, &input.account).await?;
     if input.checkpoint == Kept::KvStore {
-        let there = kv_checkpoint::is_there(&splunkd).await;
+        let there = checkpoint_kvstore::is_there(&splunkd).await;
         there.map_err(|error| anyhow!("checkpoint: {error}"))?;
     }
     let client = Client::new(&account, input.feed.family(), None)?.patience(PATIENCE);

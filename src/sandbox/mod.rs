@@ -5,66 +5,44 @@
 //! error documents included, and shares no code with `defender` or any other
 //! room. It must never know who its client is.
 
-mod access;
-mod answer;
-mod census;
-mod comment;
-mod filter;
-mod graph;
-mod hunting;
-mod identity;
-mod instant;
-mod json;
-mod kql;
-mod list;
-mod load;
-mod mde;
-mod past;
-mod query;
-mod quota;
-mod record;
-mod serve;
-mod sign_in;
+pub mod api;
 pub mod splunkd;
-mod store;
 mod story;
-mod tls;
-mod vocabulary;
-mod write;
-mod xdr;
-
+pub mod tenant;
 #[cfg(test)]
 mod tests;
 
-use std::collections::VecDeque;
-use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use crate::sandbox::api::{graph, hunting, identity, mde, serve, sign_in, tls, xdr};
+use crate::sandbox::tenant::{json, load};
 
 use axum::Router;
 use axum::extract::{OriginalUri, Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
+use std::collections::VecDeque;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
 
-use access::{Caller, Issuer, Permission};
-use answer::{Call, Refusal, Reply};
-pub use census::{Census, Record, Remark};
-use instant::Ticks;
-pub use load::LoadError;
-use past::Delay;
-use quota::{Counter, Quotas};
-use record::Body;
-use sign_in::{App, Certificate, Credential, Trust};
-use store::Store;
+use api::access::{Caller, Issuer, Permission};
+use api::answer::{Call, Refusal, Reply};
+use api::quota::{Counter, Quotas};
+use api::sign_in::{App, Certificate, Credential, Trust};
+pub use api::tls::TlsError;
 pub use story::Moved;
 use story::Teller;
 use story::evidence::{Evidence, Item};
-pub use tls::TlsError;
+use tenant::instant::Ticks;
+pub use tenant::inventory::{Census, Record, Remark};
+pub use tenant::load::LoadError;
+use tenant::record::Body;
+use tenant::store::Store;
+use tenant::visibility_delay::Delay;
 
 const TENANT_ID: &str = "11111111-2222-4333-8444-555555555555";
 const TENANT_DOMAIN: &str = "contoso.onmicrosoft.com";

@@ -1,7 +1,7 @@
 //! This room's readers of foreign bytes, opened for `fuzz/` alone.
 
-use crate::splunk::encoding::Utf8Reader;
-use crate::splunk::xml;
+use crate::splunk::modular_input::encoding::Utf8Reader;
+use crate::splunk::modular_input::xml;
 use std::io::{self, Read};
 
 /// What splunkd wrote, as UTF-8.

@@ -7,29 +7,15 @@
 //! It must never know how Defender is spoken to: objects come as text through
 //! [`crate::ingest`], rows leave as text for [`crate::triage`].
 
-pub mod alert;
-pub mod checkpoint;
-pub mod chunked;
-pub mod conf;
-mod document;
-mod encoding;
-pub mod events;
+pub mod alert_action;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzz;
-pub mod input;
-pub mod kv_checkpoint;
-pub mod modular_action;
-pub mod persist;
-pub mod results;
-pub mod scheme;
+pub mod modular_input;
+pub mod rest_handler;
+pub mod search_command;
 pub mod sourcetype;
 pub mod splunkd;
 pub mod spool;
-pub mod validation;
-mod xml;
 
-pub use document::DocumentError;
-
-/// The one name: app id, scheme and executable.
-pub const NAME: &str = "defender_bridge";
+pub use modular_input::document::DocumentError;

@@ -1,9 +1,9 @@
 //! What was chosen once for all rows: the fields of an alert action's form,
 //! the `name=value` of a command, the flags of the command line.
 
-use crate::triage::parameter::{self, ParameterError, Rules};
+use crate::triage::parameter::{ParameterError, Rules};
 use crate::triage::vocabulary::{Classification, Determination, Status, quoted};
-use crate::triage::{Api, Owner, Subject};
+use crate::triage::{Api, Owner, Subject, parameter};
 use std::collections::BTreeSet;
 
 /// The parameters' names, the same at every way in.

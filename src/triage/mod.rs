@@ -12,14 +12,9 @@
 //! ```
 
 mod apply;
-mod book;
-mod cascade;
-mod decision;
+mod diff;
 mod form;
-mod gap;
-mod hand;
 mod marker;
-mod merged;
 mod outcome;
 mod parameter;
 mod plan;
@@ -27,16 +22,15 @@ mod printed;
 mod reconcile;
 mod request;
 mod row;
-mod seen;
-mod sent;
+mod row_snapshot;
 #[cfg(test)]
 mod tests;
 mod undo;
 pub mod vocabulary;
 
-pub use cascade::Wake;
+pub use apply::incident_effects::Wake;
+pub use diff::Field;
 pub use form::{Form, FormError, PARAMETERS, UNDOES};
-pub use gap::Field;
 pub use outcome::{Entry, Exit, Outcome, Summary, Via};
 pub use parameter::{COMMENT_MAX, ParameterError, batch, flag, is_id};
 pub use printed::{is_format, printed};
@@ -45,7 +39,7 @@ pub use row::Row;
 pub use undo::{ENTRIES, Restoration, Undo};
 
 use crate::triage::apply::Round;
-use crate::triage::book::Book;
+use crate::triage::apply::recorder::Book;
 use crate::triage::plan::Plan;
 use crate::triage::vocabulary::{Classification, Determination, Status};
 use futures::future::join_all;

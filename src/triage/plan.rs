@@ -1,11 +1,11 @@
 //! From rows to distinct targets: the same wish for the same target is carried
 //! out once, contradicting wishes not at all.
 
+use crate::triage::diff::between;
 use crate::triage::form::Form;
-use crate::triage::gap::between;
 use crate::triage::request::{Invalid, Request};
 use crate::triage::row::Row;
-use crate::triage::seen::Seen;
+use crate::triage::row_snapshot::Seen;
 use crate::triage::{Api, Change, Subject, Target};
 use std::collections::{BTreeSet, HashMap};
 

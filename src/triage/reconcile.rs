@@ -9,13 +9,13 @@
 //! Only what a row shows is compared: a table cannot tell an empty field from
 //! one that was left out.
 
+use crate::triage::diff::{Field, gap, story};
 use crate::triage::form::{Form, FormError, same_tag};
-use crate::triage::gap::{Field, gap, story};
 use crate::triage::marker::{Marker, said};
 use crate::triage::printed::word;
 use crate::triage::request::{Invalid, Request};
 use crate::triage::row::Row;
-use crate::triage::seen::Seen;
+use crate::triage::row_snapshot::Seen;
 use crate::triage::{Api, Change, Owner, State, Subject};
 use jiff::{SignedDuration, Timestamp};
 use std::cmp::Ordering;

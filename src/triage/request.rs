@@ -13,11 +13,11 @@
 //! targets is touched.
 
 use crate::triage::form::{Form, Setting, apart};
-use crate::triage::parameter::{self, ParameterError, Rules};
+use crate::triage::parameter::{ParameterError, Rules};
 use crate::triage::row::Row;
-use crate::triage::seen::Seen;
+use crate::triage::row_snapshot::Seen;
 use crate::triage::vocabulary::{Classification, Determination, NONE, quoted};
-use crate::triage::{Api, Change, Owner, Subject, Target};
+use crate::triage::{Api, Change, Owner, Subject, Target, parameter};
 
 /// A row that can be carried out.
 #[derive(Debug, Clone, PartialEq, Eq)]

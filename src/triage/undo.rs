@@ -9,8 +9,8 @@
 //!
 //! [`UNDOES`]: crate::triage::UNDOES
 
+use crate::triage::diff::Field;
 use crate::triage::form::same_tag;
-use crate::triage::gap::Field;
 use crate::triage::vocabulary::{Classification, Determination, NONE, Status, quoted, said};
 use crate::triage::{Api, Outcome, State, Subject};
 use jiff::Timestamp;

@@ -2,8 +2,8 @@
 //! minutes, or whose installed executable was replaced, goes; splunkd starts
 //! another with the next request.
 
-use crate::run::copy;
-use crate::splunk::persist::Incoming;
+use crate::host::copy;
+use crate::splunk::rest_handler::Incoming;
 use std::io::{self, BufRead, Read};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};

@@ -4,10 +4,10 @@
 //! secret is told, only whether there is one.
 
 use super::{Asked, Refusal};
-use crate::run::account::ACCOUNTS;
-use crate::run::permission::Right;
-use crate::run::{copy, home};
-use crate::splunk::persist::{Reply, Request};
+use crate::bridge::account::ACCOUNTS;
+use crate::bridge::permission::Right;
+use crate::host::{copy, paths};
+use crate::splunk::rest_handler::{Reply, Request};
 use crate::splunk::splunkd::SplunkdError;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -88,7 +88,7 @@ impl Process {
             "cwd": std::env::current_dir().ok().map(|folder| shown(&folder.to_string_lossy())),
             "exe": executable.as_deref().map(|path| shown(&path.to_string_lossy())),
             "inode": executable.as_deref().and_then(inode),
-            "installed": home::installed().map(|path| shown(&path.to_string_lossy())),
+            "installed": paths::installed().map(|path| shown(&path.to_string_lossy())),
             "in_place": copy::in_place(),
             "started_at": self.started.to_string(),
             "requests_served": self.served,

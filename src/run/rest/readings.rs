@@ -1,17 +1,18 @@
 //! `POST live`, `POST hunt`, `POST check`: what Defender says, read with splunkd's
 //! own session key for a caller who never sees the secret.
 
-use super::trace::Trace;
 use super::{Asked, Refusal, UNFIT};
-use crate::defender::hunting::{Found, HuntError};
-use crate::run::account::{self, ACCOUNTS};
-use crate::run::examination::{self, Named, Points};
-use crate::run::hunting::{Hunted, Query};
-use crate::run::judge;
-use crate::run::live;
-use crate::run::permission::Right;
-use crate::run::signature::{self, KeyError};
-use crate::splunk::persist::Reply;
+use crate::bridge::account::ACCOUNTS;
+use crate::bridge::check::{Named, Points};
+use crate::bridge::lookup::hunt::{Hunted, Query};
+use crate::bridge::lookup::live;
+use crate::bridge::permission::Right;
+use crate::bridge::signature::KeyError;
+use crate::bridge::verdict::authenticity;
+use crate::bridge::{account, check, signature};
+use crate::microsoft::defender::hunting::{Found, HuntError};
+use crate::run::rest::trace::Trace;
+use crate::splunk::rest_handler::Reply;
 use crate::splunk::splunkd::SplunkdError;
 
 /// Graph takes 150 calls a minute: more would not be read before the caller's patience ends.
@@ -89,7 +90,7 @@ pub async fn check(asked: Asked) -> Result<Reply, Refusal> {
 async fn checked(asked: &Asked, named: &Named, trace: &mut Trace) -> Result<Reply, Refusal> {
     let settings = account::settings(&asked.system).await?;
     asked.known(&named.account).await?;
-    let points = examination::account(&asked.system, &settings, &named.account).await;
+    let points = check::account(&asked.system, &settings, &named.account).await;
     trace.rows = Some(points.len());
     Ok(Reply::well(&Points { points }))
 }
@@ -97,7 +98,7 @@ async fn checked(asked: &Asked, named: &Named, trace: &mut Trace) -> Result<Repl
 /// Whether entries of the ledger are this app's own, for one who may not read the key.
 pub async fn ledger(asked: Asked) -> Result<Reply, Refusal> {
     asked.caller(Right::ReadThrough).await?;
-    let question: judge::Question = asked.read("question")?;
+    let question: authenticity::Question = asked.read("question")?;
     let key = match signature::known(&asked.system).await {
         Ok(key) => Some(key),
         Err(KeyError::None) => None,
@@ -109,7 +110,7 @@ pub async fn ledger(asked: Asked) -> Result<Reply, Refusal> {
         // Nothing was ever signed here.
         None => signature::without_key(entry),
     });
-    Ok(Reply::well(&judge::Answer {
+    Ok(Reply::well(&authenticity::Answer {
         authentic: judged.collect(),
     }))
 }

@@ -451,7 +451,7 @@ async fn a_splunkd_that_is_not_ready_is_told_as_such_since_nothing_was_begun() {
     ] {
         for key in [BUSY, CROWDED] {
             let request = splunkd.request(key, errand, body).unwrap();
-            let mut asked = super::Asked::by(request).ok().unwrap();
+            let mut asked = crate::run::rest::Asked::by(request).ok().unwrap();
             // Nobody waits for the half minute splunkd is given.
             asked.own = hurried(&splunkd.uri, key);
             let refused = asked.caller(Right::Write).await.err().unwrap();

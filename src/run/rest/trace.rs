@@ -1,7 +1,7 @@
 //! Reading with splunkd's own key leaves a trace: one line for each, whoever the
 //! caller and whatever came of it, at every level of the log.
 
-use crate::run::log;
+use crate::host::log;
 use sha2::{Digest as _, Sha256};
 use std::fmt::{Arguments, Write as _};
 

@@ -2,14 +2,14 @@
 //! to the index at once and all of them to the caller.
 
 use super::{Asked, Refusal};
-use crate::run::bench::{Bench, Order};
-use crate::run::course::Course;
-use crate::run::ledger::Delivery;
-use crate::run::outline::Outline;
-use crate::run::permission::Right;
-use crate::run::signature;
-use crate::run::triage::{Job, JobError};
-use crate::splunk::persist::Reply;
+use crate::bridge::permission::Right;
+use crate::bridge::signature;
+use crate::bridge::verdict::deadline::Course;
+use crate::bridge::verdict::executor::{Bench, Order};
+use crate::bridge::verdict::job::{Job, JobError};
+use crate::bridge::verdict::job_size::Outline;
+use crate::bridge::verdict::ledger::Delivery;
+use crate::splunk::rest_handler::Reply;
 use crate::triage::{Entry, Ledger, Outcome, Summary, Via, Wake};
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
@@ -194,7 +194,7 @@ impl Ledger for Answered {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::run::triage::Kind;
+    use crate::bridge::verdict::job::Kind;
     use crate::splunk::splunkd::{Splunkd, Tls};
     use crate::triage::State;
 

@@ -1,12 +1,12 @@
 //! `| defendercheck account=<name>`: one row for each point that was looked at.
 
-use super::arguments::Arguments;
-use super::talk::{Halt, Talk};
-use crate::run::account;
-use crate::run::examination::{self, Named, Point, Points};
-use crate::run::permission::Right;
-use crate::run::reading::Reading;
-use crate::splunk::chunked::{Invocation, Values};
+use crate::bridge::check::{Named, Point, Points};
+use crate::bridge::lookup::Reading;
+use crate::bridge::permission::Right;
+use crate::bridge::{account, check};
+use crate::run::search_command::arguments::Arguments;
+use crate::run::search_command::session::{Halt, Talk};
+use crate::splunk::search_command::{Invocation, Values};
 use crate::splunk::splunkd::Errand;
 use std::io::Write;
 
@@ -40,9 +40,9 @@ impl Wish {
         talk: &mut Talk<W>,
     ) -> Result<(), Halt> {
         talk.next().await?;
-        let splunkd = super::splunkd(call)?;
+        let splunkd = crate::run::search_command::splunkd(call)?;
         let opening = async {
-            let points = examination::splunkd(&splunkd).await;
+            let points = check::splunkd(&splunkd).await;
             let names = match &self.account {
                 Some(name) => vec![name.clone()],
                 None => splunkd.conf_names(account::ACCOUNTS).await?,
@@ -84,7 +84,7 @@ async fn of_account(reading: &anyhow::Result<Reading>, name: &str) -> Vec<Point>
         .await
     {
         Ok(Some(answer)) => answer.points,
-        Ok(None) => examination::account(&reading.splunkd, &reading.settings, name).await,
+        Ok(None) => check::account(&reading.splunkd, &reading.settings, name).await,
         Err(error) => failed(&error),
     }
 }

@@ -4,14 +4,14 @@
 //! Its columns begin with `defender_live_`: a row's `defender_status` is what
 //! somebody wants set, and a later `defenderupdate` would obey it.
 
-use super::arguments::Arguments;
-use super::talk::{Halt, Talk};
-use crate::defender::FamilyDesk;
-use crate::run::live::{self, Answer, Live, Question};
-use crate::run::permission::Right;
-use crate::run::reading::Reading;
-use crate::splunk::chunked::{Invocation, Level, Message, Table, Values};
-use crate::splunk::results::Row;
+use crate::bridge::lookup::live::{Answer, Live, Question};
+use crate::bridge::lookup::{Reading, live};
+use crate::bridge::permission::Right;
+use crate::microsoft::FamilyDesk;
+use crate::run::search_command::arguments::Arguments;
+use crate::run::search_command::session::{Halt, Talk};
+use crate::splunk::alert_action::results::Row;
+use crate::splunk::search_command::{Invocation, Level, Message, Table, Values};
 use crate::splunk::splunkd::Errand;
 use crate::triage::{Api, Outcome, Subject};
 use anyhow::bail;
@@ -240,7 +240,7 @@ pub fn subject(word: Option<&str>) -> anyhow::Result<Subject> {
 
 async fn open(call: &Invocation) -> anyhow::Result<Reader> {
     Ok(Reader {
-        reading: super::reading(Right::Read, call).await?,
+        reading: crate::run::search_command::reading(Right::Read, call).await?,
         desk: OnceCell::new(),
     })
 }

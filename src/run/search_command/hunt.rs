@@ -1,12 +1,14 @@
 //! `| defenderhunt account=<name> query="<KQL>" timespan=P7D`: the rows of an
 //! advanced hunting query.
 
-use super::arguments::Arguments;
-use super::talk::{Halt, Talk};
-use crate::defender::hunting::{Answered, Column, Found, Holds, Hunt, MOST_DAYS, MOST_ROWS};
-use crate::run::hunting::{Hunted, Query};
-use crate::run::permission::Right;
-use crate::splunk::chunked::{Invocation, Level, Message, Values};
+use crate::bridge::lookup::hunt::{Hunted, Query};
+use crate::bridge::permission::Right;
+use crate::microsoft::defender::hunting::{
+    Answered, Column, Found, Holds, Hunt, MOST_DAYS, MOST_ROWS,
+};
+use crate::run::search_command::arguments::Arguments;
+use crate::run::search_command::session::{Halt, Talk};
+use crate::splunk::search_command::{Invocation, Level, Message, Values};
 use crate::splunk::splunkd::Errand;
 use std::io::Write;
 
@@ -57,7 +59,7 @@ impl Wish {
     }
 
     async fn ask(&self, call: &Invocation) -> anyhow::Result<Answered> {
-        let reading = super::reading(Right::Hunt, call).await?;
+        let reading = crate::run::search_command::reading(Right::Hunt, call).await?;
         let hunted = reading.by_endpoint::<Hunted>(Errand::Hunt, &self.query.account, &self.query);
         if let Some(hunted) = hunted.await? {
             return Ok(hunted.answered());

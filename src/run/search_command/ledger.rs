@@ -1,10 +1,10 @@
 //! `... | defenderledger`: says of each event of the ledger whether this app
 //! wrote it, just so. Reads only.
 
-use super::talk::{Halt, Talk};
-use crate::run::judge::Judge;
-use crate::run::permission::Caller;
-use crate::splunk::chunked::{Invocation, Level, Message, Table};
+use crate::bridge::permission::Caller;
+use crate::bridge::verdict::authenticity::Judge;
+use crate::run::search_command::session::{Halt, Talk};
+use crate::splunk::search_command::{Invocation, Level, Message, Table};
 use anyhow::bail;
 use std::io::Write;
 
@@ -64,7 +64,7 @@ impl Wish {
 }
 
 async fn judge(call: &Invocation) -> anyhow::Result<Judge> {
-    let splunkd = super::splunkd(call)?;
+    let splunkd = crate::run::search_command::splunkd(call)?;
     let caller = Caller::of(&splunkd).await?;
     Ok(Judge::of(splunkd, &caller).await)
 }

@@ -2,10 +2,11 @@
 //! against what Defender says now: who is ahead, and what puts it right. Reads
 //! only.
 
-use super::get::{self, Lookup};
-use super::talk::{Halt, Talk};
-use crate::splunk::chunked::{Invocation, Level, Message, Table, Values};
-use crate::splunk::results;
+use super::get;
+use crate::run::search_command::get::Lookup;
+use crate::run::search_command::session::{Halt, Talk};
+use crate::splunk::alert_action::results;
+use crate::splunk::search_command::{Invocation, Level, Message, Table, Values};
 use crate::triage::{Outcome, Reconciler, Row};
 use std::collections::BTreeMap;
 use std::io::Write;

@@ -1,11 +1,11 @@
 //! `| defenderselftest`: one row for each contract that only this splunkd can tell.
 
-use super::arguments::Arguments;
-use super::talk::{Halt, Talk};
-use crate::run::account;
-use crate::run::permission::{Caller, Right};
-use crate::run::selftest::{LARGEST, SelfTest};
-use crate::splunk::chunked::{Invocation, Values};
+use crate::bridge::account;
+use crate::bridge::permission::{Caller, Right};
+use crate::bridge::selftest::{LARGEST, SelfTest};
+use crate::run::search_command::arguments::Arguments;
+use crate::run::search_command::session::{Halt, Talk};
+use crate::splunk::search_command::{Invocation, Values};
 use anyhow::anyhow;
 use secrecy::ExposeSecret;
 use std::io::Write;

@@ -1,5 +1,5 @@
 use super::*;
-use crate::splunk::chunked::Table;
+use crate::splunk::search_command::Table;
 use std::io;
 use std::sync::{Arc, Mutex};
 

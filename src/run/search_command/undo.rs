@@ -1,20 +1,21 @@
 //! `| defenderundo batch=<id>`: takes back what a batch of verdicts changed and
 //! nobody has touched since, by what the ledger says of it; one row per target.
 
-use super::arguments::Arguments;
-use super::talk::{Halt, Talk};
-use crate::run::course::Course;
-use crate::run::judge::Judge;
-use crate::run::ledger;
-use crate::run::permission::Caller;
-use crate::run::signature::Authentic;
-use crate::run::told::Told;
-use crate::run::triage::{Cell, Job, Kind};
-use crate::run::way::Way;
-use crate::splunk::chunked::{Invocation, Level, Message, Values};
+use crate::bridge::permission::Caller;
+use crate::bridge::signature::Authentic;
+use crate::bridge::verdict::authenticity::Judge;
+use crate::bridge::verdict::deadline::Course;
+use crate::bridge::verdict::dispatch::Way;
+use crate::bridge::verdict::job::{Cell, Job, Kind};
+use crate::bridge::verdict::ledger;
+use crate::bridge::verdict::row_result::Told;
+use crate::run::search_command::arguments::Arguments;
+use crate::run::search_command::session::{Halt, Talk};
+use crate::splunk::search_command::{Invocation, Level, Message, Values};
+use crate::splunk::sourcetype;
 use crate::splunk::splunkd::{Events, MOST_EVENTS, Search};
-use crate::splunk::{NAME, sourcetype};
-use crate::triage::{self, ENTRIES, Form, Outcome, Restoration, Subject, Summary, UNDOES, Undo};
+use crate::triage::{ENTRIES, Form, Outcome, Restoration, Subject, Summary, UNDOES, Undo};
+use crate::{NAME, triage};
 use anyhow::{anyhow, bail};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
@@ -155,7 +156,7 @@ impl Wish {
         }
         let course = Course::of(DEADLINE).until(talk.gone());
         // Where no search tells runs apart, it is another one each time it is asked for.
-        let batch = super::batch(COMMAND, call);
+        let batch = crate::run::search_command::batch(COMMAND, call);
         let job = self.job(call, &batch, &open);
         let (total, told) = undo(job, &mut open, &course).await?;
         tracing::info!("batch {}: {total}", self.batch);
@@ -171,7 +172,7 @@ impl Wish {
 
     /// Everything that is read before anything is written.
     async fn open(&self, call: &Invocation) -> anyhow::Result<Open> {
-        let splunkd = super::splunkd(call)?;
+        let splunkd = crate::run::search_command::splunkd(call)?;
         let caller = Caller::who_may_write(&splunkd).await?;
         // Before the search: what is handed over meanwhile is found there.
         let waiting = ledger::waiting(&self.batch);
@@ -420,7 +421,7 @@ fn cells(
         each(&|told| Some(told.message.clone())),
         restoration.stays.clone(),
     ];
-    columns.extend(super::evidence(each));
+    columns.extend(crate::run::search_command::evidence(each));
     columns.push(vec![batch.to_owned()]);
     columns
 }

@@ -1,14 +1,15 @@
 //! `... | defenderupdate account=<name> status=resolved`: the rows' verdicts go
 //! to Defender, and each row goes on with how it ended.
 
-use super::arguments::Arguments;
-use super::get::subject;
-use super::talk::{Halt, Talk};
-use crate::run::course::Course;
-use crate::run::told::Told;
-use crate::run::triage::{Cell, Job, JobError, cells as row_cells};
-use crate::run::way::{self, Way};
-use crate::splunk::chunked::{Invocation, Level, Message, Table, Values};
+use crate::bridge::verdict::deadline::Course;
+use crate::bridge::verdict::dispatch;
+use crate::bridge::verdict::dispatch::Way;
+use crate::bridge::verdict::job::{Cell, Job, JobError, cells as row_cells};
+use crate::bridge::verdict::row_result::Told;
+use crate::run::search_command::arguments::Arguments;
+use crate::run::search_command::get::subject;
+use crate::run::search_command::session::{Halt, Talk};
+use crate::splunk::search_command::{Invocation, Level, Message, Table, Values};
 use crate::triage::{Form, Outcome, PARAMETERS, Subject, Summary};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
@@ -132,14 +133,14 @@ impl Wish {
 
     /// Where there is none, one event says so.
     async fn way(&self, call: &Invocation) -> anyhow::Result<Way> {
-        let splunkd = super::splunkd(call)?;
+        let splunkd = crate::run::search_command::splunkd(call)?;
         let job = self.job(call, Vec::new());
-        let caller = way::caller(&splunkd, &job).await?;
+        let caller = dispatch::caller(&splunkd, &job).await?;
         let user = caller.user.clone();
         match Way::of(splunkd.clone(), caller).await {
             Ok(way) => Ok(way),
             Err(error) => {
-                way::not_found(&splunkd, &job, &user, &error).await;
+                dispatch::not_found(&splunkd, &job, &user, &error).await;
                 Err(error.into())
             }
         }
@@ -149,7 +150,7 @@ impl Wish {
         let form = self.parameters.iter();
         let form = form.map(|(name, value)| (name.to_owned(), Cell::from(value)));
         Job {
-            batch: Some(super::batch(COMMAND, call)),
+            batch: Some(crate::run::search_command::batch(COMMAND, call)),
             sid: call.sid.clone(),
             ..Job::new(COMMAND, self.subject.into(), form.collect(), rows)
         }
@@ -181,7 +182,7 @@ fn columns(outcome: Outcome, told: &[Told], batch: &str) -> Vec<Values> {
         each(&|told| Some(told.message.clone())),
         each(&|told| told.target.clone()),
     ];
-    columns.extend(super::evidence(each));
+    columns.extend(crate::run::search_command::evidence(each));
     columns.push(vec![batch.to_owned()]);
     columns
 }

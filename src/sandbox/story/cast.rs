@@ -1,13 +1,12 @@
 //! Who and what a story is about: an organisation shared by all stories, and
 //! the people, machines and artefacts of one story, the same in every alert.
 
-use std::sync::Arc;
-
 use rand::rngs::StdRng;
 use rand::{Rng, RngExt};
+use std::sync::Arc;
 
-use super::evidence::{Device, File, Message, Process, User};
-use crate::sandbox::instant::Ticks;
+use crate::sandbox::story::evidence::{Device, File, Message, Process, User};
+use crate::sandbox::tenant::instant::Ticks;
 
 const FIRST: &[&str] = &[
     "Amelie",

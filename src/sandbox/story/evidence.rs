@@ -1,11 +1,10 @@
 //! What an alert points at: devices, accounts, processes, files, mails, …,
 //! each rendered with the fields its type has in Graph, MDE and XDR.
 
+use crate::sandbox::tenant::instant::Ticks;
+use crate::sandbox::tenant::json::Json;
+use crate::sandbox::tenant::vocabulary::capitalised;
 use std::sync::Arc;
-
-use crate::sandbox::instant::Ticks;
-use crate::sandbox::json::Json;
-use crate::sandbox::vocabulary::capitalised;
 
 #[derive(Debug)]
 pub(in crate::sandbox) struct Device {

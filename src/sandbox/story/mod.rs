@@ -4,11 +4,11 @@
 //! A story becomes one incident and up to a dozen alerts. Whatever has not
 //! happened yet stays with the teller, who goes on when asked to.
 
-pub(super) mod cast;
-pub(super) mod evidence;
-pub(super) mod scene;
-mod teller;
-pub(super) mod trace;
+pub mod cast;
+pub mod evidence;
+mod generator;
+pub mod scene;
+pub mod trace;
 
-pub use teller::Moved;
-pub(super) use teller::Teller;
+pub use generator::Moved;
+pub(super) use generator::Teller;

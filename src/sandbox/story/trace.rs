@@ -1,6 +1,6 @@
 //! Evidence as hunting's table `AlertEvidence` knows it: one flat row an item.
 
-use super::evidence::{Device, File, Item, User};
+use crate::sandbox::story::evidence::{Device, File, Item, User};
 
 /// What an item is known by in hunting's table of evidence.
 #[derive(Debug, Default)]

@@ -1,11 +1,10 @@
-use std::time::Duration;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use rcgen::{CertificateParams, KeyPair, PKCS_RSA_SHA256, RsaKeySize};
 use serde_json::{Value, json};
 use sha2::Digest as _;
+use std::time::Duration;
 
 use super::*;
 use crate::sandbox::Federation;
@@ -188,7 +187,7 @@ async fn a_token_opens_its_own_api_within_its_permissions_and_its_life() {
     );
     assert!(error(&body).1.contains("expired"));
 
-    let tenant = super::tenant(stories(3)).await;
+    let tenant = crate::sandbox::tests::tenant(stories(3)).await;
     let graph = Visitor::of(&tenant, GRAPH).await;
     let (status, body) = graph.get("/api/alerts").await;
     assert_eq!((status.as_u16(), error(&body).0), (401, "Unauthorized"));
@@ -223,7 +222,7 @@ async fn a_token_opens_its_own_api_within_its_permissions_and_its_life() {
         assert!(error(&body).1.contains(role), "{body}");
     }
     // A token of another tenant's key.
-    let stranger = super::tenant(stories(0)).await;
+    let stranger = crate::sandbox::tests::tenant(stories(0)).await;
     let foreign = Visitor {
         token: Visitor::of(&stranger, GRAPH).await.token,
         ..graph
@@ -271,7 +270,7 @@ async fn an_assertion_is_taken_for_its_certificate_audience_and_time() {
     .await;
     let (id, now) = (
         tenant.certificate_client_id(),
-        crate::sandbox::access::seconds(),
+        crate::sandbox::api::access::seconds(),
     );
     let audience = format!("{}/{}/oauth2/v2.0/token", tenant.url(), tenant.tenant_id());
     let claims = json!({"aud": audience, "iss": id, "sub": id, "jti": "1", "nbf": now, "iat": now, "exp": now + 600});
@@ -337,7 +336,7 @@ async fn a_federated_token_is_taken_for_its_issuer_audience_and_subject() {
         ..stories(0)
     })
     .await;
-    let now = crate::sandbox::access::seconds();
+    let now = crate::sandbox::api::access::seconds();
     let claims = json!({"iss": "https://issuer.example.com", "sub": "system:serviceaccount:splunk:bridge", "aud": ["api://AzureADTokenExchange"], "exp": now + 600});
     for (name, value, number) in [
         ("jti", json!("1"), 0),

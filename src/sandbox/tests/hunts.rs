@@ -1,6 +1,5 @@
-use serde_json::json;
-
 use super::*;
+use serde_json::json;
 
 const PATH: &str = "/v1.0/security/runHuntingQuery";
 

@@ -1,6 +1,5 @@
-use std::collections::BTreeSet;
-
 use serde_json::json;
+use std::collections::BTreeSet;
 
 use super::*;
 use crate::sandbox::{Family, OrderBy};

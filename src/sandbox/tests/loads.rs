@@ -1,7 +1,6 @@
-use std::collections::BTreeSet;
-
 use serde_json::json;
 use serde_json::value::RawValue;
+use std::collections::BTreeSet;
 
 use super::*;
 

@@ -8,10 +8,9 @@ mod stories;
 mod visibility;
 mod writes;
 
-use std::path::PathBuf;
-
 use reqwest::{Certificate, Client, Method, StatusCode};
 use serde_json::{Value, json};
+use std::path::PathBuf;
 
 use super::{Settings, Tenant, start};
 

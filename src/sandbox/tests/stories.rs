@@ -1,8 +1,7 @@
-use std::collections::BTreeSet;
-use std::time::Duration;
-
 use super::*;
 use crate::sandbox::Family;
+use std::collections::BTreeSet;
+use std::time::Duration;
 
 fn until() -> Option<jiff::Timestamp> {
     Some("2026-11-21T08:00:00Z".parse().unwrap())

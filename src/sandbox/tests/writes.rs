@@ -1,6 +1,5 @@
-use serde_json::json;
-
 use super::*;
+use serde_json::json;
 
 async fn first(session: &Visitor<'_>, target: &str) -> String {
     session.ids(target).await.into_iter().next().unwrap()
@@ -379,7 +378,7 @@ async fn a_batch_has_its_own_rules() {
 
     let mde = Visitor::of(&tenant, MDE).await;
     assert_eq!(batch(&mde, json!([get("a")])).await.0, 401);
-    let without = super::tenant(Settings {
+    let without = crate::sandbox::tests::tenant(Settings {
         graph_batch: false,
         ..stories(5)
     })

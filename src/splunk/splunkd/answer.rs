@@ -1,8 +1,8 @@
 //! splunkd's answers (`output_mode=json`): entries with a name and content, or
 //! messages. What never reached the handler that was asked is answered in XML.
 
-use super::super::NAME;
-use super::super::conf::boolean;
+use crate::NAME;
+use crate::splunk::splunkd::conf_file::boolean;
 use bytes::{Bytes, BytesMut};
 use reqwest::Response;
 use reqwest::header::TRANSFER_ENCODING;

@@ -3,8 +3,8 @@
 //! In a search head cluster every write goes to the KV store's captain, while
 //! each member reads its own copy: what was written may not be read there yet.
 
-use super::super::NAME;
 use super::{Call, Splunkd, SplunkdError, segment};
+use crate::NAME;
 use bytes::Bytes;
 use reqwest::Method;
 use serde::{Deserialize, Serialize};

@@ -1,9 +1,9 @@
 //! What splunkd is asked for only to see how it does things: in few rows, few
 //! bytes and little time.
 
-use super::super::NAME;
-use super::answer::Entry;
 use super::{Call, Search, Splunkd, SplunkdError, Way, segment};
+use crate::NAME;
+use crate::splunk::splunkd::answer::Entry;
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;

@@ -2,23 +2,24 @@
 //! stored secrets, who is asking, events and messages of our own.
 
 mod answer;
+pub mod conf_file;
 mod connection;
-pub mod endpoint;
 mod error;
 mod kvstore;
 mod look;
+pub mod own_endpoint;
 mod search;
 #[cfg(test)]
 mod tests;
 
 pub use connection::{Tls, Way};
-pub use endpoint::Errand;
 pub use error::SplunkdError;
 pub use kvstore::{Find, Inserted};
 pub use look::{Rows, Seen};
+pub use own_endpoint::Errand;
 pub use search::{Events, MOST_EVENTS, Search};
 
-use super::NAME;
+use crate::NAME;
 use answer::{Answer, Entry, said};
 use backon::{ExponentialBuilder, Retryable};
 use bytes::Bytes;

@@ -1,8 +1,8 @@
 //! A search of the caller's own, begun and ended in one call (`exec_mode=oneshot`).
 
-use super::super::NAME;
-use super::answer::{Message, quoted};
 use super::{Call, Splunkd, SplunkdError, segment};
+use crate::NAME;
+use crate::splunk::splunkd::answer::{Message, quoted};
 use reqwest::Method;
 use secrecy::ExposeSecret;
 use serde::Deserialize;

@@ -1,5 +1,5 @@
-use super::connection::is_this_machine;
 use super::*;
+use crate::splunk::splunkd::connection::is_this_machine;
 use axum::Router;
 use axum::body::to_bytes;
 use axum::extract::Request;

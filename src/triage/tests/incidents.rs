@@ -1,7 +1,7 @@
 //! Incidents: what they bring about in their alerts, and where merged ones lead.
 
 use super::came_back;
-use super::tenant::{Call, Happened, Pages, Temper, Tenant, row};
+use crate::triage::tests::tenant::{Call, Happened, Pages, Temper, Tenant, row};
 use crate::triage::{Field, Outcome, Row, State, Subject, Wake};
 use std::rc::Rc;
 

@@ -1,6 +1,6 @@
 //! Lists that lag behind what stands.
 
-use super::tenant::{Call, Temper, Tenant, row};
+use crate::triage::tests::tenant::{Call, Temper, Tenant, row};
 use crate::triage::{Outcome, Row, State, Subject};
 use std::rc::Rc;
 

@@ -1,7 +1,7 @@
 //! Whatever the rows ask, however Defender takes it, and wherever a run is cut.
 
 use super::outcomes;
-use super::tenant::{Call, Happened, Object, Temper, Tenant, row};
+use crate::triage::tests::tenant::{Call, Happened, Object, Temper, Tenant, row};
 use crate::triage::{Entry, Failing, Outcome, Row, State, Subject, Summary};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};

@@ -11,22 +11,22 @@ use std::path::Path;
 /// A source that takes a stanza apart, how it names a setting there, and the conf.
 const READERS: &[(&str, &str, &str)] = &[
     (
-        "src/run/account.rs",
+        "src/bridge/account.rs",
         r#"\btext\("([a-z_]+)"\)"#,
         "defender_bridge_account",
     ),
     (
-        "src/run/account.rs",
+        "src/bridge/account.rs",
         r#"(?:\bproxy\(|\.get\()"([a-z_]+)"\)"#,
         "defender_bridge_settings",
     ),
     (
-        "src/splunk/conf.rs",
+        "src/splunk/splunkd/conf_file.rs",
         r#"const KEY: &str = "([a-z_]+)""#,
         "defender_bridge_settings",
     ),
     (
-        "src/run/input.rs",
+        "src/bridge/input/settings.rs",
         r#"(?:\btext|\bduration|\.get)\("([a-z_]+)""#,
         "inputs",
     ),

@@ -1,0 +1,284 @@
+//! What stands between this machine and a working account, point by point: what
+//! was found, and what to do about it.
+
+mod access;
+mod release;
+
+use super::account;
+use crate::bridge::account::Settings;
+use crate::host::paths;
+use crate::ingest::{Ask, Instant, Source};
+use crate::microsoft::defender::hunting::PERMISSION as HUNT;
+use crate::microsoft::{Account, Client, Error, Family, Feed, FeedSource, What};
+use crate::splunk::splunkd::Splunkd;
+use serde::{Deserialize, Serialize};
+use std::fmt::Write as _;
+use std::time::Duration;
+
+/// How long one point may take.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Tokens are valid from and to an exact second: more than this breaks sign-in
+/// by certificate.
+const SKEW: i64 = 60;
+
+/// How a point turned out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    Ok,
+    /// Works, but not everything one may want does.
+    Warning,
+    Failed,
+}
+
+impl Verdict {
+    /// As written in a result.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Warning => "warning",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// One point that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Point {
+    pub point: String,
+    pub verdict: Verdict,
+    /// The permission or capability it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub permission: Option<String>,
+    /// What was found.
+    pub said: String,
+    /// What to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<String>,
+}
+
+impl Point {
+    pub fn new(point: impl Into<String>, verdict: Verdict, said: impl Into<String>) -> Self {
+        Self {
+            point: point.into(),
+            verdict,
+            permission: None,
+            said: said.into(),
+            remedy: None,
+        }
+    }
+
+    pub fn failed(point: impl Into<String>, said: impl Into<String>) -> Self {
+        Self::new(point, Verdict::Failed, said)
+    }
+
+    fn permission(self, name: &str) -> Self {
+        Self {
+            permission: Some(name.to_owned()),
+            ..self
+        }
+    }
+
+    fn remedy(self, remedy: impl Into<String>) -> Self {
+        Self {
+            remedy: Some(remedy.into()),
+            ..self
+        }
+    }
+
+    fn error(point: impl Into<String>, error: &Error) -> Self {
+        Self {
+            remedy: error.advice().map(str::to_owned),
+            ..Self::failed(point, error.to_string())
+        }
+    }
+
+    /// Finding and remedy in one sentence.
+    pub fn told(&self) -> String {
+        let mut told = self.said.clone();
+        if let Some(remedy) = &self.remedy {
+            // Writing to a string cannot fail.
+            write!(told, ": {remedy}").ok();
+        }
+        told
+    }
+}
+
+/// Whose points the endpoint is to look at.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Named {
+    pub account: String,
+}
+
+/// And what it found.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Points {
+    pub points: Vec<Point>,
+}
+
+/// Which splunkd this is, and what the owner of the session key may do.
+pub async fn splunkd(splunkd: &Splunkd) -> Vec<Point> {
+    let mut points = access::splunkd(splunkd).await;
+    points.extend(release::points(splunkd).await);
+    points
+}
+
+/// Everything that can be tried with the account of this name.
+pub async fn account(splunkd: &Splunkd, settings: &Settings, name: &str) -> Vec<Point> {
+    match account::account(splunkd, settings, name).await {
+        Ok(account) => defender(&account).await,
+        Err(error) => vec![Point::failed("account", format!("{error:#}"))],
+    }
+}
+
+/// Everything that can be tried with an account: sign-in, permissions, one call
+/// to each list, the clock.
+pub async fn defender(account: &Account) -> Vec<Point> {
+    let state = paths::state();
+    let client = match Client::new(account, Family::Graph, state.as_deref()) {
+        Ok(client) => client.patience(PATIENCE),
+        Err(error) => return vec![Point::error("account", &error)],
+    };
+    let mut points = Vec::new();
+    let granted = match client.permissions().await {
+        Err(error) => {
+            points.push(Point::error("sign-in", &error));
+            return points;
+        }
+        Ok(granted) => granted,
+    };
+    points.push(Point::new(
+        "sign-in",
+        Verdict::Ok,
+        format!("tenant {}, {}", account.tenant_id, client.base()),
+    ));
+    for (permission, what, only_for) in [
+        ("SecurityAlert.Read.All", "read alerts", None),
+        ("SecurityIncident.Read.All", "read incidents", None),
+        ("SecurityAlert.ReadWrite.All", "write alerts", VERDICTS),
+        (
+            "SecurityIncident.ReadWrite.All",
+            "write incidents",
+            VERDICTS,
+        ),
+        (
+            HUNT,
+            "hunt",
+            Some("only for the search command defenderhunt"),
+        ),
+    ] {
+        points.push(permission_point(&granted, permission, what, only_for));
+    }
+    for what in [What::Alerts, What::Incidents] {
+        points.push(list(&client, what).await);
+    }
+    points.push(clock(client.skew()));
+    points
+}
+
+const VERDICTS: Option<&str> = Some("only for sending verdicts back");
+
+fn permission_point(
+    granted: &[String],
+    permission: &str,
+    what: &str,
+    only_for: Option<&str>,
+) -> Point {
+    let broader = permission.replace(".Read.", ".ReadWrite.");
+    let has = |wanted: &str| granted.iter().any(|granted| granted == wanted);
+    let name = format!("permission to {what}");
+    let point = if has(permission) || has(&broader) {
+        Point::new(name, Verdict::Ok, permission)
+    } else {
+        let (verdict, note) = match only_for {
+            None => (Verdict::Failed, String::new()),
+            Some(why) => (Verdict::Warning, format!(" ({why})")),
+        };
+        Point::new(name, verdict, format!("the token lacks {permission}{note}")).remedy(
+            "add it to the app registration as an application permission of Microsoft Graph and \
+             grant admin consent",
+        )
+    };
+    point.permission(permission)
+}
+
+async fn list(client: &Client, what: What) -> Point {
+    let now = Instant::from(jiff::Timestamp::now()).millisecond();
+    let ask = Ask::for_a_sample(now);
+    let feed = match Feed::new(Family::Graph, what, None, &[]) {
+        Ok(feed) => feed,
+        Err(error) => return Point::failed("feed", error.to_string()),
+    };
+    let point = format!("one call to {feed}");
+    match FeedSource::new(client.clone(), feed).page(&ask).await {
+        Ok(page) if page.objects.is_empty() => Point::new(
+            point,
+            Verdict::Ok,
+            "answered; nothing was updated in the last day",
+        ),
+        Ok(_) => Point::new(point, Verdict::Ok, "answered"),
+        Err(error) => Point::failed(point, error.to_string()),
+    }
+}
+
+fn clock(skew: Option<i64>) -> Point {
+    match skew {
+        None => Point::new("clock", Verdict::Warning, "no answer told the time"),
+        Some(skew) if skew.abs() <= SKEW => {
+            Point::new("clock", Verdict::Ok, format!("{} s off", skew.abs()))
+        }
+        Some(skew) => {
+            let way = if skew > 0 { "ahead of" } else { "behind" };
+            let said = format!("this machine is {} s {way} Microsoft's", skew.abs());
+            Point::failed("clock", said).remedy(
+                "correct it (NTP), or sign-in will be refused and the newest objects read late",
+            )
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_point_says_what_was_found_and_what_to_do() {
+        let granted = ["SecurityAlert.ReadWrite.All".to_owned()];
+        let told = [
+            permission_point(&granted, "SecurityAlert.Read.All", "read alerts", None),
+            permission_point(
+                &granted,
+                "SecurityIncident.Read.All",
+                "read incidents",
+                None,
+            ),
+            permission_point(
+                &granted,
+                "SecurityIncident.ReadWrite.All",
+                "write incidents",
+                VERDICTS,
+            ),
+            clock(Some(-90)),
+            clock(Some(3)),
+            clock(None),
+        ]
+        .map(|point| {
+            format!(
+                "{} | {} | {}",
+                point.verdict.as_str(),
+                point.point,
+                point.told()
+            )
+        });
+        insta::assert_snapshot!(told.join("\n"), @r"
+        ok | permission to read alerts | SecurityAlert.Read.All
+        failed | permission to read incidents | the token lacks SecurityIncident.Read.All: add it to the app registration as an application permission of Microsoft Graph and grant admin consent
+        warning | permission to write incidents | the token lacks SecurityIncident.ReadWrite.All (only for sending verdicts back): add it to the app registration as an application permission of Microsoft Graph and grant admin consent
+        failed | clock | this machine is 90 s behind Microsoft's: correct it (NTP), or sign-in will be refused and the newest objects read late
+        ok | clock | 3 s off
+        warning | clock | no answer told the time
+        ");
+    }
+}

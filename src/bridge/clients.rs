@@ -1,0 +1,105 @@
+//! The accounts of this app as triage writes to them: each opened when the
+//! first row asks for it, and kept.
+
+use super::account;
+use crate::bridge::account::Settings;
+use crate::host::paths;
+use crate::microsoft::{Client, DeskFault, Error, Family, FamilyDesk};
+use crate::splunk::splunkd::Splunkd;
+use crate::triage::{Api, Desks};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::time::Instant;
+
+/// The accounts that one user of Splunk may use.
+pub struct Accounts {
+    splunkd: Splunkd,
+    settings: Settings,
+    opened: RefCell<HashMap<(String, Api), Client>>,
+    /// When calls have to have their answers.
+    end: Cell<Option<Instant>>,
+}
+
+impl Accounts {
+    /// `splunkd` is asked for the accounts and their secrets.
+    pub fn new(splunkd: Splunkd, settings: Settings) -> Self {
+        Self {
+            splunkd,
+            settings,
+            opened: RefCell::default(),
+            end: Cell::default(),
+        }
+    }
+
+    /// From now on calls have to have their answers by then.
+    pub fn until(&self, end: Instant) {
+        self.end.set(Some(end));
+    }
+
+    async fn client(&self, name: &str, api: Api) -> anyhow::Result<Client> {
+        let key = (name.to_owned(), api);
+        if let Some(client) = self.opened.borrow().get(&key) {
+            return Ok(client.clone());
+        }
+        let client = client(&self.splunkd, &self.settings, name, api).await?;
+        self.opened.borrow_mut().insert(key, client.clone());
+        Ok(client)
+    }
+}
+
+/// Speaks one API with an account; `splunkd` is asked for its secret.
+pub async fn client(
+    splunkd: &Splunkd,
+    settings: &Settings,
+    name: &str,
+    api: Api,
+) -> anyhow::Result<Client> {
+    let account = account::account(splunkd, settings, name).await?;
+    let family = match api {
+        Api::Graph => Family::Graph,
+        Api::Mde => Family::Mde,
+        Api::Xdr => Family::Xdr,
+    };
+    Ok(Client::new(&account, family, paths::state().as_deref())?)
+}
+
+/// Where it is kept which wordings the account's tenant takes.
+fn wordings(account: &str, api: Api) -> Option<PathBuf> {
+    let account = utf8_percent_encode(account, NON_ALPHANUMERIC);
+    Some(paths::state()?.join(format!("wordings-{account}-{api}.json")))
+}
+
+impl Desks for Accounts {
+    type Desk = FamilyDesk;
+
+    async fn open(&self, name: &str, api: Api) -> Result<FamilyDesk, DeskFault> {
+        match self.client(name, api).await {
+            Ok(client) => {
+                let client = match self.end.get() {
+                    Some(end) => client.until(end.into()),
+                    None => client,
+                };
+                let desk = FamilyDesk::new(client);
+                Ok(match wordings(name, api) {
+                    Some(file) => desk.remembering(file),
+                    None => desk,
+                })
+            }
+            Err(error) => {
+                let what = format!("{error:#}");
+                // Once here, and in the outcome of each of its rows.
+                tracing::error!("account \"{name}\" cannot be used: {what}");
+                let error = Error::Setting {
+                    account: name.to_owned(),
+                    what,
+                };
+                Err(DeskFault::Call {
+                    error: Box::new(error),
+                    advice: None,
+                })
+            }
+        }
+    }
+}

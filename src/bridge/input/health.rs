@@ -1,0 +1,170 @@
+//! The summary of one run of one stanza, for the health pages and for alerting
+//! on a feed that fails or has fallen silent.
+
+use crate::bridge::input::prepare::{Feeding, Ownership};
+use crate::ingest;
+use crate::ingest::{Checkpoint, Instant, Tally};
+use crate::splunk::modular_input::events::EventStream;
+use crate::splunk::modular_input::input::Stanza;
+use crate::splunk::sourcetype;
+use std::fs::File;
+use std::io;
+use std::time;
+
+/// When a run began.
+pub struct Begun {
+    pub at: Instant,
+    timer: time::Instant,
+}
+
+impl Begun {
+    pub fn now() -> Self {
+        Self {
+            at: Instant::from(jiff::Timestamp::now()),
+            timer: time::Instant::now(),
+        }
+    }
+}
+
+#[derive(serde::Serialize)]
+pub struct Health {
+    time: Instant,
+    stanza: String,
+    /// `ok`, `error`, or `stopped` before its end.
+    outcome: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+    /// The server it ran on: `host` may be set for the input, and the same everywhere.
+    server: String,
+    /// The server's GUID: of two servers never the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    owner: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    warning: Option<String>,
+    #[serde(flatten)]
+    fed: Option<Fed>,
+    duration_ms: u64,
+    version: &'static str,
+}
+
+/// What only a run that could begin knows.
+#[derive(serde::Serialize)]
+struct Fed {
+    account: String,
+    tenant: String,
+    /// As the account has it: an account of a forwarder is seen nowhere else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    secret_expires: Option<String>,
+    /// Where its position is kept.
+    checkpoint: &'static str,
+    feed: &'static str,
+    api: &'static str,
+    events: u64,
+    #[serde(flatten)]
+    tally: Tally,
+    calls: u64,
+    throttles: u64,
+    retries: u64,
+    tokens: u64,
+    bytes_received: u64,
+    /// Windows still waiting to be asked for again.
+    open_gaps: usize,
+    watermark: Option<Instant>,
+    /// Seconds between the newest object delivered and this run.
+    lag: Option<i64>,
+}
+
+impl Health {
+    /// Of a stanza that could not be read at all.
+    pub fn unfed(
+        stanza: &Stanza,
+        begun: &Begun,
+        error: &anyhow::Error,
+        ownership: &Ownership,
+    ) -> Self {
+        Self {
+            time: begun.at,
+            stanza: stanza.full_name(),
+            outcome: "error",
+            error: Some(format!("{error:#}")),
+            server: ownership.server.clone(),
+            owner: ownership.owner.as_ref().map(|owner| owner.guid.clone()),
+            warning: ownership.warning.clone(),
+            fed: None,
+            duration_ms: millis(begun),
+            version: env!("CARGO_PKG_VERSION"),
+        }
+    }
+
+    pub fn of(
+        stanza: &Stanza,
+        feeding: &Feeding,
+        checkpoint: &Checkpoint,
+        tally: Tally,
+        begun: &Begun,
+        error: Option<&anyhow::Error>,
+        ownership: &Ownership,
+    ) -> Self {
+        let calls = feeding.client.calls();
+        let lag = |newest: Instant| (begun.at.millis() - newest.millis()) / 1000;
+        Self {
+            time: begun.at,
+            stanza: stanza.full_name(),
+            outcome: match (error, tally.stopped) {
+                (Some(_), _) => "error",
+                (None, true) => "stopped",
+                (None, false) => "ok",
+            },
+            error: error.map(|error| format!("{error:#}")),
+            server: ownership.server.clone(),
+            owner: ownership.owner.as_ref().map(|owner| owner.guid.clone()),
+            warning: ownership.warning.clone(),
+            fed: Some(Fed {
+                account: feeding.input.account.clone(),
+                tenant: feeding.tenant.clone(),
+                secret_expires: feeding.secret_expires.clone(),
+                checkpoint: feeding.input.checkpoint.name(),
+                feed: feeding.input.feed_name(),
+                api: feeding.input.feed.family().name(),
+                events: tally.events(),
+                tally,
+                calls: calls.calls,
+                throttles: calls.throttles,
+                retries: calls.retries,
+                tokens: calls.tokens,
+                bytes_received: calls.bytes,
+                open_gaps: checkpoint.gaps.len(),
+                watermark: checkpoint.watermark,
+                lag: checkpoint.watermark.map(lag),
+            }),
+            duration_ms: millis(begun),
+            version: env!("CARGO_PKG_VERSION"),
+        }
+    }
+
+    pub fn sentence(&self) -> String {
+        let Some(fed) = &self.fed else {
+            return self.outcome.to_owned();
+        };
+        format!(
+            "{}: {} events ({} alerts, {} incidents, {} quarantined) in {} calls and {} ms",
+            self.outcome,
+            fed.events,
+            fed.tally.alerts,
+            fed.tally.incidents,
+            fed.tally.quarantined,
+            fed.calls,
+            self.duration_ms
+        )
+    }
+
+    pub fn hand_over(&self, sink: &mut EventStream<File>) -> io::Result<()> {
+        let json = serde_json::to_string(self)?;
+        sink.note(sourcetype::HEALTH, self.time, &json)?;
+        ingest::Sink::flush(sink)
+    }
+}
+
+fn millis(begun: &Begun) -> u64 {
+    u64::try_from(begun.timer.elapsed().as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,263 @@
+//! A stanza on its way to being polled: its settings, its account, its memory.
+
+use crate::NAME;
+use crate::bridge::account;
+use crate::bridge::input::settings::{Input, Kept};
+use crate::host::paths;
+use crate::ingest::{Checkpoint, Instant, Store};
+use crate::microsoft::{Client, Family, FeedSource, What};
+use crate::splunk::modular_input::checkpoint_file::{CheckpointFile, Owner, Written};
+use crate::splunk::modular_input::checkpoint_kvstore::{Found, KvCheckpoint, is_used};
+use crate::splunk::modular_input::events::{Sourcetypes, Stamp};
+use crate::splunk::modular_input::input;
+use crate::splunk::modular_input::input::Stanza;
+use crate::splunk::sourcetype;
+use crate::splunk::splunkd::Splunkd;
+use anyhow::Context;
+use std::io;
+
+/// A stanza, ready to be polled.
+pub struct Feeding {
+    pub input: Input,
+    pub tenant: String,
+    /// The day the account's secret ends, where its stanza says so.
+    pub secret_expires: Option<String>,
+    pub source: FeedSource,
+    pub client: Client,
+    splunkd: Splunkd,
+}
+
+impl Feeding {
+    async fn open(input: &input::Input, stanza: &Stanza, now: Instant) -> anyhow::Result<Self> {
+        let settings = Input::parse(stanza, now)?;
+        let splunkd = account::splunkd(
+            &input.server_uri,
+            input.session_key.clone(),
+            account::PATIENCE,
+        )?;
+        let shared = account::settings(&splunkd).await?;
+        let account::Kept {
+            account,
+            secret_expires,
+        } = account::kept(&splunkd, &shared, &settings.account).await?;
+        let state = paths::state();
+        let client = Client::new(&account, settings.feed.family(), state.as_deref())?;
+        Ok(Self {
+            tenant: account.tenant_id,
+            secret_expires,
+            source: FeedSource::new(client.clone(), settings.feed.clone()),
+            client,
+            splunkd,
+            input: settings,
+        })
+    }
+
+    pub fn stamp(&self, stanza: &Stanza) -> Stamp {
+        let alert = match (self.input.feed.family(), self.input.feed.what()) {
+            (Family::Mde, What::Alerts) => sourcetype::ENDPOINT_ALERT,
+            _ => sourcetype::ALERT,
+        };
+        Stamp {
+            stanza: stanza.full_name(),
+            source: format!("{NAME}:{}:{}", self.input.feed_name(), self.tenant),
+            index: stanza.index().map(str::to_owned),
+            host: stanza.host().map(str::to_owned),
+            sourcetypes: Sourcetypes {
+                alert: alert.to_owned(),
+                incident: sourcetype::INCIDENT.to_owned(),
+            },
+        }
+    }
+}
+
+/// Where this run's memory is kept.
+pub enum Memory {
+    File(CheckpointFile),
+    KvStore(Box<KvCheckpoint>),
+}
+
+impl Memory {
+    fn place(&self) -> String {
+        match self {
+            Self::File(file) => file.path().display().to_string(),
+            Self::KvStore(store) => store.place(),
+        }
+    }
+
+    /// Lets the next run have it, wherever that one runs.
+    pub async fn release(&mut self) {
+        if let Self::KvStore(store) = self {
+            store.release().await;
+        }
+    }
+}
+
+impl Store for Memory {
+    fn save(&mut self, text: &str) -> io::Result<()> {
+        match self {
+            Self::File(file) => file.save(text),
+            Self::KvStore(store) => store.save(text),
+        }
+    }
+}
+
+/// Whose run this is, and whose the one before was.
+#[derive(Debug)]
+pub struct Ownership {
+    /// What this server calls itself.
+    pub server: String,
+    pub owner: Option<Owner>,
+    /// Of another server, said once.
+    pub before: Option<Written>,
+    pub warning: Option<String>,
+}
+
+impl Ownership {
+    /// As long as no more is known than what splunkd told on stdin.
+    pub fn of(input: &input::Input) -> Self {
+        Self {
+            server: input.server_host.clone(),
+            owner: None,
+            before: None,
+            warning: None,
+        }
+    }
+
+    fn follows(&mut self, before: Option<Written>, kept: Kept) {
+        let (Some(owner), Some(before)) = (&self.owner, before) else {
+            return;
+        };
+        if before.by.guid == owner.guid {
+            return;
+        }
+        let Written { by, at } = &before;
+        let warning = match kept {
+            Kept::Local => format!(
+                "the checkpoint was written last by another server, {by}, at {at}; this is {owner}. \
+                 Either it was copied or moved here, or two servers share it: then disable the input \
+                 on one of them"
+            ),
+            Kept::KvStore => format!(
+                "the run before was on another server, {by}, at {at}; this is {owner} and goes on \
+                 from there. Either the input moved here, or two servers run it in turns: then \
+                 disable it on one of them"
+            ),
+        };
+        tracing::warn!("{warning}");
+        self.warning = Some(warning);
+        self.before = Some(before);
+    }
+}
+
+/// A stanza with everything its poll needs.
+pub struct Prepared {
+    pub feeding: Feeding,
+    pub memory: Memory,
+    pub checkpoint: Checkpoint,
+}
+
+/// Everything a poll needs, before the first page is asked for.
+pub async fn prepare(
+    input: &input::Input,
+    stanza: &Stanza,
+    now: Instant,
+    ownership: &mut Ownership,
+) -> anyhow::Result<Prepared> {
+    let feeding = Feeding::open(input, stanza, now).await?;
+    if let Some(notice) = feeding.input.feed.notice() {
+        tracing::warn!("{notice}");
+    }
+    let kept = feeding.input.checkpoint;
+    let file = CheckpointFile::open(&input.checkpoint_dir, &stanza.name)?;
+    let through_kvstore = kept == Kept::KvStore || is_used(&file)?;
+    match feeding.splunkd.server_info().await {
+        Ok(info) => {
+            ownership.server.clone_from(&info.server_name);
+            ownership.owner = Some(Owner {
+                guid: info.guid,
+                server: info.server_name,
+            });
+        }
+        Err(error) if through_kvstore => return Err(error.into()),
+        // A file is as good without a name in it.
+        Err(error) => tracing::debug!("{error}"),
+    }
+    let identity = format!("{} of tenant {}", feeding.input.feed, feeding.tenant);
+    let start = feeding.input.start.at(now);
+    let read = |text: Option<&str>, place: String| match text {
+        None => Ok(Checkpoint::new(&identity, start)),
+        Some(text) => {
+            Checkpoint::read(text, &identity).with_context(|| format!("checkpoint {place}"))
+        }
+    };
+    let file = file.owned_by(ownership.owner.clone());
+    let Some(owner) = ownership.owner.clone().filter(|_| through_kvstore) else {
+        let text = file.load()?;
+        let mut memory = Memory::File(file);
+        let checkpoint = read(text.as_deref(), memory.place())?;
+        ownership.follows(text.as_deref().and_then(Written::of), kept);
+        if ownership.before.is_some() {
+            // From now on it is this server's: said once.
+            memory.save(&checkpoint.text()?)?;
+        }
+        return Ok(Prepared {
+            feeding,
+            memory,
+            checkpoint,
+        });
+    };
+    let opened = KvCheckpoint::open(feeding.splunkd.clone(), file, &stanza.name, owner).await?;
+    ownership.follows(opened.before, Kept::KvStore);
+    let mut store = opened.store;
+    let file_path = store.file_path();
+    let place = match opened.found {
+        Found::File => file_path.display().to_string(),
+        _ => store.place(),
+    };
+    let checkpoint = match read(opened.text.as_deref(), place) {
+        Ok(checkpoint) => checkpoint,
+        Err(error) => {
+            store.release().await;
+            return Err(error);
+        }
+    };
+    let memory = match (kept, opened.found) {
+        (Kept::Local, _) => {
+            let file = store.leave(&checkpoint.text()?).await?;
+            tracing::info!(
+                "the position of this input was taken over from the KV store into {}",
+                file_path.display()
+            );
+            Memory::File(file)
+        }
+        (Kept::KvStore, Found::File) => {
+            store.keep(&checkpoint.text()?).await?;
+            tracing::info!(
+                "the position of this input was taken over from {} into the KV store; the file is \
+                 not used any more",
+                file_path.display()
+            );
+            Memory::KvStore(Box::new(store))
+        }
+        (Kept::KvStore, _) => Memory::KvStore(Box::new(store)),
+    };
+    Ok(Prepared {
+        feeding,
+        memory,
+        checkpoint,
+    })
+}
+
+/// For the summary of a stanza that cannot be read.
+pub fn unfed(stanza: &Stanza) -> Stamp {
+    Stamp {
+        stanza: stanza.full_name(),
+        source: NAME.to_owned(),
+        index: stanza.index().map(str::to_owned),
+        host: stanza.host().map(str::to_owned),
+        sourcetypes: Sourcetypes {
+            alert: sourcetype::ALERT.to_owned(),
+            incident: sourcetype::INCIDENT.to_owned(),
+        },
+    }
+}

@@ -1,0 +1,169 @@
+//! Which way reading goes: through the app's REST endpoint, for everybody from
+//! whom capability or ACL may hide the accounts' secrets; with the secret in this
+//! process for administrators, and where the endpoint is not served or fails:
+//! reading twice does no harm.
+
+pub mod hunt;
+pub mod live;
+
+use super::{account, own_endpoint};
+use crate::bridge::account::{ACL, SecretSeen, Settings};
+use crate::bridge::own_endpoint::{Found, REMEDY};
+use crate::bridge::permission::{Caller, Right, SECRETS};
+use crate::splunk::splunkd::{Errand, Splunkd, SplunkdError};
+use anyhow::{anyhow, bail};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// A hunting query may run for three minutes, and a throttled read for as long.
+const LONGEST: Duration = Duration::from_secs(240);
+
+/// So many processes of another version may be left over.
+const OTHERS: usize = 8;
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// What the endpoint says where Microsoft, or the account, is at fault.
+const BEYOND: u16 = 502;
+
+/// splunkd on behalf of one who may read, and this app's settings.
+pub struct Reading {
+    pub splunkd: Splunkd,
+    pub settings: Settings,
+    caller: Caller,
+    /// Whether the caller may go through the endpoint, and whether first.
+    may_go_through: bool,
+    /// Whether it is served, as far as is known.
+    served: Cell<Option<bool>>,
+    /// Accounts whose secret was asked for, and whether it can be read.
+    seen: RefCell<BTreeMap<String, bool>>,
+}
+
+impl Reading {
+    /// # Errors
+    /// If the owner of the session key lacks the right, or splunkd does not say.
+    pub async fn of(right: Right, splunkd: Splunkd) -> anyhow::Result<Self> {
+        let caller = Caller::who_may(right, &splunkd).await?;
+        let through = match right {
+            Right::Read => Right::ReadThrough,
+            Right::Check => Right::CheckThrough,
+            other => other,
+        };
+        Ok(Self {
+            settings: account::settings(&splunkd).await?,
+            may_go_through: caller.may(through),
+            served: Cell::new(None),
+            seen: RefCell::default(),
+            caller,
+            splunkd,
+        })
+    }
+
+    /// The endpoint's answer; `None` if this process is to ask itself, because
+    /// it can, or because nobody else does.
+    ///
+    /// # Errors
+    /// If the endpoint refuses, in its words, or fails and nobody else can ask.
+    pub async fn by_endpoint<T: DeserializeOwned>(
+        &self,
+        errand: Errand,
+        account: &str,
+        question: &impl Serialize,
+    ) -> anyhow::Result<Option<T>> {
+        let first = !self.caller.is_administrator();
+        if !self.may_go_through || !(first || self.hides(account).await) {
+            return Ok(None);
+        }
+        if !self.is_served(account).await? {
+            return Ok(None);
+        }
+        let body = serde_json::to_vec(question)?;
+        let mut strange = 0;
+        let failed = loop {
+            let asked = self.splunkd.have_done(errand, body.clone().into(), LONGEST);
+            match asked.await {
+                // serde's own words quote values.
+                Ok(Some(answer)) => match serde_json::from_slice(&answer) {
+                    Ok(answer) => return Ok(Some(answer)),
+                    Err(_) => {
+                        break anyhow!(
+                            "the app's REST endpoint answered with something this version does not understand: {REMEDY}"
+                        );
+                    }
+                },
+                Ok(None) => {
+                    self.not_served();
+                    return Ok(None);
+                }
+                Err(error) if error.of_another_version() && strange < OTHERS => {
+                    strange += 1;
+                    tokio::time::sleep(PAUSE).await;
+                }
+                Err(error @ SplunkdError::Refused { status: BEYOND, .. }) => break error.into(),
+                Err(error) if error.failed() => break anyhow!("{error}: {REMEDY}"),
+                Err(error) if error.busy() || error.passing() => break error.into(),
+                Err(error) => return Err(error.into()),
+            }
+        };
+        self.instead(account, failed).await
+    }
+
+    async fn is_served(&self, account: &str) -> anyhow::Result<bool> {
+        if let Some(served) = self.served.get() {
+            return Ok(served);
+        }
+        let why = match own_endpoint::look(&self.splunkd).await? {
+            Found::Served { .. } => {
+                self.served.set(Some(true));
+                return Ok(true);
+            }
+            Found::NotServed => {
+                self.not_served();
+                return Ok(false);
+            }
+            Found::Broken(why) => anyhow!(why),
+            Found::Busy(error) => error.into(),
+        };
+        self.instead::<()>(account, why).await?;
+        Ok(false)
+    }
+
+    /// This process asks, where it can.
+    async fn instead<T>(&self, account: &str, why: anyhow::Error) -> anyhow::Result<Option<T>> {
+        if !self.caller.reads_secrets() || self.hides(account).await {
+            bail!(why);
+        }
+        tracing::warn!("{why:#}; asked without it");
+        self.served.set(Some(false));
+        Ok(None)
+    }
+
+    fn not_served(&self) {
+        self.served.set(Some(false));
+        if self.caller.is_administrator() {
+            return;
+        }
+        tracing::warn!(
+            "this splunkd does not serve the app's REST endpoint, so a role of user \"{}\" needs {SECRETS} and read access to the account's secret ({ACL}); better restart Splunk, so that it serves the endpoint",
+            self.caller.user
+        );
+    }
+
+    /// Whether the secret is hidden from the caller, or not there.
+    async fn hides(&self, account: &str) -> bool {
+        let known = self.seen.borrow().get(account).copied();
+        let seen = match known {
+            Some(seen) => seen,
+            None => {
+                let seen = account::secret_seen(&self.splunkd, account).await;
+                // What else is wrong, the question itself will say.
+                let seen = !matches!(seen, Ok(SecretSeen::No | SecretSeen::Forbidden));
+                self.seen.borrow_mut().insert(account.to_owned(), seen);
+                seen
+            }
+        };
+        !seen
+    }
+}

@@ -1,0 +1,292 @@
+//! Runs of one batch take turns: of two that read at the same time what stands,
+//! neither would see the comment the other is about to write. Nor would one that
+//! begins right after another was killed: Defender may show a comment late.
+
+use crate::bridge::verdict::deadline::Course;
+use crate::bridge::verdict::job::JobError;
+use crate::disk;
+use crate::host::paths;
+use crate::triage::{Clock as _, Target};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{File, TryLockError};
+use std::io::{self, Read as _, Seek as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// How long Defender may take to show what a run wrote that was cut off: as
+/// long as the trace of a write without its answer is looked for.
+const SHOWS: Duration = Duration::from_secs(14);
+
+/// More than the longest name of a batch.
+const NOTE: u64 = 1024;
+
+/// Held while a run is at its batch. Nobody else is until it is dropped, or the
+/// process ends, however it ends.
+#[derive(Debug)]
+pub struct Turn {
+    lock: File,
+    /// What the batches of this turn have named so far.
+    counted: PathBuf,
+}
+
+/// So long a batch's targets are remembered.
+const DAY: i64 = 24 * 60 * 60;
+/// Bytes of what is remembered: far more than a day's batches of one turn name.
+const MOST_COUNTED: u64 = 16 << 20;
+
+/// The distinct targets of a batch, as hashes.
+#[derive(Default, Serialize, Deserialize)]
+struct Counted {
+    /// When it last came, in seconds since 1970.
+    at: i64,
+    targets: BTreeSet<u64>,
+}
+
+impl Turn {
+    /// Takes a free turn; whether the run before, of the same batch, was cut off.
+    fn begin(mut file: File, batch: &str, counted: PathBuf) -> io::Result<(Self, bool)> {
+        let mut note = Vec::new();
+        (&file).take(NOTE).read_to_end(&mut note)?;
+        file.rewind()?;
+        file.set_len(0)?;
+        file.write_all(batch.as_bytes())?;
+        let turn = Self {
+            lock: file,
+            counted,
+        };
+        Ok((turn, note == batch.as_bytes()))
+    }
+
+    /// Counts what the batch of this actor is to write, together with what its
+    /// earlier requests on this machine were. A batch's id can be computed, so
+    /// what others name under it is none of this actor's.
+    ///
+    /// # Errors
+    /// If that is more than `max`: it is not counted then.
+    pub fn count(
+        &self,
+        actor: &str,
+        batch: &str,
+        targets: &BTreeSet<(String, Target)>,
+        max: usize,
+    ) -> Result<(), JobError> {
+        let mut batches = self.counted().unwrap_or_else(|error| {
+            tracing::warn!("{}: {error}; counted anew", self.counted.display());
+            BTreeMap::new()
+        });
+        let now = jiff::Timestamp::now().as_second();
+        batches.retain(|_, counted| (now - DAY..=now + DAY).contains(&counted.at));
+        let counted = batches.entry(format!("{batch} {actor}")).or_default();
+        counted.at = now;
+        let before = counted.targets.len();
+        counted.targets.extend(targets.iter().map(hash));
+        let all = counted.targets.len();
+        if all > max {
+            return Err(JobError::BatchTooLarge {
+                batch: batch.to_owned(),
+                targets: all,
+                max,
+            });
+        }
+        if all > before
+            && let Err(error) = self.remember(&batches)
+        {
+            tracing::warn!(
+                "{}: {error}; the limit of targets holds for this request alone",
+                self.counted.display()
+            );
+        }
+        Ok(())
+    }
+
+    fn counted(&self) -> io::Result<BTreeMap<String, Counted>> {
+        let file = match File::open(&self.counted) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
+            file => file?,
+        };
+        let mut json = Vec::new();
+        file.take(MOST_COUNTED).read_to_end(&mut json)?;
+        Ok(serde_json::from_slice(&json)?)
+    }
+
+    fn remember(&self, batches: &BTreeMap<String, Counted>) -> io::Result<()> {
+        disk::put(&self.counted, &serde_json::to_vec(batches)?)
+    }
+
+    /// All that was written had its answer, or showed.
+    pub fn over(self) {
+        if let Err(error) = self.lock.set_len(0) {
+            tracing::debug!("the next run of this batch will wait without need: {error}");
+        }
+    }
+}
+
+fn hash((account, target): &(String, Target)) -> u64 {
+    let mut hash = Sha256::new();
+    for part in [
+        account.as_str(),
+        "\n",
+        &target.subject.to_string(),
+        "\n",
+        &target.id,
+    ] {
+        hash.update(part);
+    }
+    let hash = hash.finalize();
+    let (first, _) = hash
+        .as_slice()
+        .split_first_chunk()
+        .unwrap_or((&[0; 8], &[]));
+    u64::from_be_bytes(*first)
+}
+
+/// Waits until no other run on this machine is at the batch, and what one that
+/// was cut off may have written shows, as long as the course allows.
+pub async fn wait(batch: &str, course: &Course) -> Option<Turn> {
+    let folder = paths::state()?;
+    match held(&folder, batch, course).await {
+        Ok(turn) => turn,
+        Err(error) => {
+            tracing::warn!(
+                "{}: {error}; another run of this batch would not be noticed",
+                folder.display()
+            );
+            None
+        }
+    }
+}
+
+async fn held(folder: &Path, batch: &str, course: &Course) -> io::Result<Option<Turn>> {
+    disk::own_folder(folder)?;
+    // Files cannot be removed while others may wait for them, so batches share a
+    // few: two that meet in one take turns without need, and that is all.
+    let hash = uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, batch.as_bytes());
+    let [high, low, ..] = hash.into_bytes();
+    let slot = u16::from_be_bytes([high, low]) >> 4;
+    let file = disk::open(&folder.join(format!("turn-{slot:03x}.lock")))?;
+    while let Err(busy) = file.try_lock() {
+        match busy {
+            TryLockError::Error(error) => return Err(error),
+            TryLockError::WouldBlock if course.left().is_zero() => return Ok(None),
+            TryLockError::WouldBlock => tokio::time::sleep(PAUSE).await,
+        }
+    }
+    let counted = folder.join(format!("turn-{slot:03x}.json"));
+    let (turn, cut_off) = Turn::begin(file, batch, counted)?;
+    if cut_off {
+        tracing::info!(
+            "an earlier run of this batch was cut off: Defender gets {} s to show what it wrote",
+            SHOWS.as_secs()
+        );
+        course.sleep(SHOWS).await;
+    }
+    Ok(Some(turn))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_batch_waits_for_itself_and_for_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let now = || Course::of(Duration::ZERO);
+        let first = held(folder.path(), "batch-1", &now()).await.unwrap();
+        assert!(first.is_some());
+        let again = held(folder.path(), "batch-1", &Course::of(PAUSE))
+            .await
+            .unwrap();
+        assert!(again.is_none());
+        let other = held(folder.path(), "batch-2", &now()).await.unwrap();
+        assert!(other.is_some());
+        first.unwrap().over();
+        let again = held(folder.path(), "batch-1", &Course::of(PAUSE))
+            .await
+            .unwrap();
+        assert!(again.is_some());
+    }
+
+    #[test]
+    fn a_run_that_was_cut_off_is_known_by_its_batch() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let begin = |batch| {
+            let counted = PathBuf::from("/nowhere/turn.json");
+            Turn::begin(file.reopen().unwrap(), batch, counted).unwrap()
+        };
+        let (first, cut_off) = begin("batch-1");
+        assert!(!cut_off);
+        drop(first);
+        let (second, cut_off) = begin("batch-1");
+        assert!(cut_off);
+        second.over();
+        let (third, cut_off) = begin("batch-1");
+        assert!(!cut_off);
+        drop(third);
+        let (_, cut_off) = begin("batch-2");
+        assert!(!cut_off, "another batch");
+    }
+
+    #[tokio::test]
+    async fn a_batch_has_so_many_targets_in_all_its_requests_together() {
+        let folder = tempfile::tempdir().unwrap();
+        let targets = |ids: std::ops::Range<u32>| -> BTreeSet<(String, Target)> {
+            let target = |id: u32| Target {
+                subject: crate::triage::Subject::Alert,
+                id: id.to_string(),
+            };
+            ids.map(|id| ("contoso".to_owned(), target(id))).collect()
+        };
+        let turn = async |batch| {
+            let course = Course::of(Duration::ZERO);
+            held(folder.path(), batch, &course).await.unwrap().unwrap()
+        };
+        for ids in [0..4, 2..5, 0..5] {
+            let turn = turn("b").await;
+            assert!(turn.count("ann", "b", &targets(ids), 5).is_ok());
+            turn.over();
+        }
+        let refusing = turn("b").await;
+        let more = refusing.count("ann", "b", &targets(5..6), 5);
+        refusing.over();
+        let why = more.unwrap_err().to_string();
+        assert!(why.contains("batch \"b\" has 6 distinct targets"), "{why}");
+        // What was refused counts for nothing, and another batch for itself.
+        let counted = async |actor, batch, ids| {
+            let turn = turn(batch).await;
+            let counted = turn.count(actor, batch, &targets(ids), 5);
+            turn.over();
+            counted.is_ok()
+        };
+        assert!(counted("ann", "b", 0..5).await);
+        assert!(counted("ann", "c", 5..10).await);
+        // Nor does what somebody else names under the same id.
+        assert!(counted("mallory", "b", 20..25).await);
+        assert!(!counted("mallory", "b", 25..26).await);
+        assert!(!counted("ann", "b", 5..6).await);
+        assert!(counted("ann", "b", 0..5).await);
+    }
+
+    #[tokio::test]
+    async fn a_place_that_cannot_be_used_is_said() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let course = Course::of(PAUSE);
+        assert!(held(file.path(), "batch", &course).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn who_is_no_longer_wanted_waits_for_no_turn() {
+        let folder = tempfile::tempdir().unwrap();
+        let long = Duration::from_secs(3600);
+        let first = held(folder.path(), "batch", &Course::of(long)).await;
+        let (tell, gone) = tokio::sync::watch::channel(false);
+        let course = Course::of(long).until(gone);
+        let (again, ()) = tokio::join!(held(folder.path(), "batch", &course), async {
+            tell.send_replace(true);
+        });
+        assert!(first.unwrap().is_some() && again.unwrap().is_none());
+    }
+}

@@ -1,0 +1,508 @@
+use super::*;
+use crate::bridge::verdict::job::{Cell, Kind};
+use crate::splunk::splunkd::Tls;
+use axum::Router;
+use axum::extract::Request;
+use axum::http::StatusCode;
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex};
+
+/// A splunkd that serves the endpoint as a script says.
+#[derive(Clone, Default)]
+struct Scripted(Arc<Mutex<Script>>);
+
+#[derive(Default)]
+struct Script {
+    /// Numbers of the rows that are handed back, or the status of a refusal.
+    answers: VecDeque<Result<Vec<usize>, u16>>,
+    secrets: bool,
+    administrator: bool,
+    /// The ping's status and body, where it is not as it should be.
+    ping: Option<(u16, Value)>,
+    /// The triage's answer, where it is none of ours.
+    answer: Option<Value>,
+    /// What was recorded by this process.
+    recorded: Vec<Value>,
+    jobs: Vec<Value>,
+}
+
+impl Scripted {
+    fn new(answers: impl IntoIterator<Item = Result<Vec<usize>, u16>>) -> Self {
+        let scripted = Self::default();
+        scripted.0.lock().unwrap().answers = answers.into_iter().collect();
+        scripted
+    }
+
+    fn reading_secrets(self) -> Self {
+        self.0.lock().unwrap().secrets = true;
+        self
+    }
+
+    fn of_an_administrator(self) -> Self {
+        self.0.lock().unwrap().administrator = true;
+        self
+    }
+
+    fn pinged(self, status: u16, body: Value) -> Self {
+        self.0.lock().unwrap().ping = Some((status, body));
+        self
+    }
+
+    fn answer(&self, path: &str, body: &[u8]) -> (u16, Value) {
+        let mut script = self.0.lock().unwrap();
+        let entry = |content: Value| {
+            (
+                200,
+                json!({"entry": [{"name": "contoso", "content": content}]}),
+            )
+        };
+        match path.rsplit('/').next().unwrap() {
+            "current-context" => {
+                let mut own = vec!["defender_triage"];
+                own.extend(script.secrets.then_some("list_storage_passwords"));
+                own.extend(script.administrator.then_some("admin_all_objects"));
+                entry(json!({"username": "ann", "roles": ["soc"], "capabilities": own}))
+            }
+            // Without a tenant it cannot be used, so that nothing leaves this machine.
+            "conf-defender_bridge_account" | "contoso" => entry(json!({"auth": "secret"})),
+            "triage" => {
+                let job: Value = serde_json::from_slice(body).unwrap();
+                let numbers: Vec<usize> = serde_json::from_value(job["numbers"].clone()).unwrap();
+                script.jobs.push(job);
+                if let Some(answer) = &script.answer {
+                    return (200, answer.clone());
+                }
+                match script.answers.pop_front().unwrap_or(Ok(Vec::new())) {
+                    Err(status) => (status, json!({"messages": [{"text": "not now"}]})),
+                    Ok(back) => {
+                        let word = |row: &usize| {
+                            if back.contains(row) {
+                                "deferred"
+                            } else {
+                                "updated"
+                            }
+                        };
+                        let rows: Vec<&str> = numbers.iter().map(word).collect();
+                        let told: Vec<Value> = numbers
+                            .iter()
+                            .filter(|row| !back.contains(row))
+                            .map(|row| json!({"row": row, "outcome": "updated", "message": "done"}))
+                            .collect();
+                        (
+                            200,
+                            json!({"rows": rows, "outcomes": told, "handed_back": back}),
+                        )
+                    }
+                }
+            }
+            "ping" => script.ping.clone().unwrap_or((
+                200,
+                json!({"app": "defender_bridge", "version": own_endpoint::VERSION, "user": "ann"}),
+            )),
+            "simple" => {
+                script.recorded.push(serde_json::from_slice(body).unwrap());
+                (200, json!({"index": "main", "bytes": body.len()}))
+            }
+            path if path.contains("%3Acontoso") && script.secrets => {
+                entry(json!({"username": "contoso", "clear_password": "s3cret"}))
+            }
+            _ => (404, json!({})),
+        }
+    }
+
+    async fn way(&self) -> Way {
+        let scripted = self.clone();
+        let router = Router::new().fallback(move |request: Request| {
+            let scripted = scripted.clone();
+            async move {
+                let path = request.uri().path().to_owned();
+                let body = axum::body::to_bytes(request.into_body(), 1 << 20).await;
+                let (status, json) = scripted.answer(&path, &body.unwrap());
+                (StatusCode::from_u16(status).unwrap(), axum::Json(json))
+            }
+        });
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let uri = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        let key = "key".to_owned().into();
+        let splunkd = Splunkd::new(&uri, key, &Tls::default(), Duration::ZERO).unwrap();
+        let caller = Caller::who_may_write(&splunkd).await.unwrap();
+        Way::of(splunkd, caller).await.unwrap()
+    }
+
+    /// Of each request: the rows' numbers, and whether what is left may come back.
+    fn asked(&self) -> Vec<(Vec<u64>, bool)> {
+        let script = self.0.lock().unwrap();
+        let numbers = |job: &Value| {
+            let numbers = job["numbers"].as_array().unwrap().iter();
+            numbers.map(|number| number.as_u64().unwrap()).collect()
+        };
+        let jobs = script.jobs.iter();
+        jobs.map(|job| (numbers(job), job["hand_back"] == true))
+            .collect()
+    }
+}
+
+fn job(ids: &[&str]) -> Job {
+    let form = [("account", "contoso"), ("status", "resolved")]
+        .map(|(name, value)| (name.to_owned(), Cell::from(value)));
+    let row = |id: &&str| BTreeMap::from([("id".to_owned(), Cell::from(*id))]);
+    Job::new(
+        "queue",
+        Kind::Alert,
+        form.into(),
+        ids.iter().map(row).collect(),
+    )
+}
+
+async fn carried_out(
+    way: &mut Way,
+    ids: &[&str],
+    course: &Course,
+) -> (String, Vec<(usize, Outcome)>) {
+    let mut told = Vec::new();
+    let mut tell = |one: Told| told.push((one.row, one.outcome));
+    let summary = way.carry_out(job(ids), "ann", course, &mut tell).await;
+    told.sort_by_key(|(row, _)| *row);
+    (summary.unwrap().to_string(), told)
+}
+
+const LONG: Duration = Duration::from_secs(1000);
+
+#[tokio::test]
+async fn what_is_handed_back_goes_again_under_its_own_number() {
+    let splunkd = Scripted::new([Ok(vec![2, 4]), Ok(vec![4]), Ok(vec![])]);
+    let mut way = splunkd.way().await;
+    let course = Course::of(LONG);
+    let (summary, told) = carried_out(&mut way, &["a", "b", "c", "d"], &course).await;
+    assert_eq!(summary, "4 rows: 4 updated");
+    assert_eq!(told, [1, 2, 3, 4].map(|row| (row, Outcome::Updated)));
+    let (summary, told) = carried_out(&mut way, &["e"], &course).await;
+    assert_eq!(
+        (summary.as_str(), told),
+        ("1 row: 1 updated", vec![(5, Outcome::Updated)])
+    );
+    assert_eq!(
+        splunkd.asked(),
+        [
+            (vec![1, 2, 3, 4], true),
+            (vec![2, 4], true),
+            (vec![4], true),
+            (vec![5], true)
+        ]
+    );
+    let script = splunkd.0.lock().unwrap();
+    let batches: HashSet<&Value> = script
+        .jobs
+        .iter()
+        .take(3)
+        .map(|job| &job["batch"])
+        .collect();
+    assert_eq!(batches.len(), 1, "one call, one batch");
+}
+
+#[tokio::test]
+async fn an_endpoint_that_gets_nowhere_is_asked_for_the_end_of_it() {
+    let back = || Ok(vec![1, 2]);
+    let splunkd = Scripted::new([back(), back(), back(), Ok(vec![])]);
+    let mut way = splunkd.way().await;
+    carried_out(&mut way, &["a", "b"], &Course::of(LONG)).await;
+    let again = [true, true, true, false];
+    assert_eq!(splunkd.asked(), again.map(|again| (vec![1, 2], again)));
+}
+
+#[tokio::test]
+async fn what_is_not_begun_in_time_is_told_so() {
+    let splunkd = Scripted::new([]);
+    let mut way = splunkd.way().await;
+    let over = Course::of(Duration::ZERO);
+    let (summary, told) = carried_out(&mut way, &["a", "b"], &over).await;
+    assert_eq!(summary, "2 rows: 2 deferred");
+    assert_eq!(told, [(1, Outcome::Deferred), (2, Outcome::Deferred)]);
+    assert!(splunkd.asked().is_empty());
+}
+
+#[tokio::test]
+async fn a_busy_endpoint_leaves_rows_to_whoever_reads_secrets_and_defers_them_for_others() {
+    for status in [429, 503] {
+        let splunkd = Scripted::new([Ok(vec![2]), Err(status)]);
+        let mut way = splunkd.way().await;
+        let (summary, told) = carried_out(&mut way, &["a", "b"], &Course::of(LONG)).await;
+        assert_eq!(summary, "2 rows: 1 updated, 1 deferred");
+        assert_eq!(told, [(1, Outcome::Updated), (2, Outcome::Deferred)]);
+
+        let splunkd = Scripted::new([Err(status)]).reading_secrets();
+        let mut way = splunkd.way().await;
+        let (summary, _) = carried_out(&mut way, &["a"], &Course::of(LONG)).await;
+        // Tried in this process, where the account turns out to be none.
+        assert_eq!(summary, "1 row: 1 failed");
+    }
+}
+
+/// Before it is asked to do anything, so that nothing can have been begun.
+#[tokio::test]
+async fn an_endpoint_that_does_not_work_is_gone_round_where_that_is_possible() {
+    for (status, body) in [
+        (500, json!({"messages": [{"text": "no driver"}]})),
+        (502, json!({})),
+        (200, json!("<html>")),
+        (
+            200,
+            json!({"app": "another", "version": own_endpoint::VERSION}),
+        ),
+        (200, json!({"app": "defender_bridge", "version": "0.0.1"})),
+    ] {
+        let splunkd = Scripted::new([]).pinged(status, body.clone());
+        let mut way = splunkd.way().await;
+        let mut said = Vec::new();
+        let course = Course::of(LONG);
+        for ids in [&["a", "b"][..], &["c"]] {
+            let mut tell = |one: Told| said.push((one.outcome, one.message));
+            let summary = way.carry_out(job(ids), "ann", &course, &mut tell).await;
+            assert!(
+                summary
+                    .unwrap()
+                    .rows
+                    .iter()
+                    .all(|row| *row == Outcome::Deferred)
+            );
+        }
+        assert_eq!(said.len(), 3, "{body}");
+        for (outcome, message) in said {
+            assert_eq!(outcome, Outcome::Deferred, "{body}");
+            assert!(message.contains("restart Splunk"), "{body}: {message}");
+        }
+        assert!(splunkd.asked().is_empty(), "{body}");
+
+        let splunkd = Scripted::new([])
+            .pinged(status, body.clone())
+            .reading_secrets();
+        let mut way = splunkd.way().await;
+        let (summary, _) = carried_out(&mut way, &["a"], &course).await;
+        // Tried in this process, where the account turns out to be none.
+        assert_eq!(summary, "1 row: 1 failed", "{body}");
+        assert!(splunkd.asked().is_empty(), "{body}");
+    }
+}
+
+#[tokio::test]
+async fn a_splunkd_that_is_not_ready_to_say_defers_and_is_asked_again_for_the_next_rows() {
+    let splunkd = Scripted::new([]).pinged(503, json!({}));
+    let mut way = splunkd.way().await;
+    let course = Course::of(LONG);
+    let (summary, _) = carried_out(&mut way, &["a"], &course).await;
+    assert_eq!(summary, "1 row: 1 deferred");
+    splunkd.0.lock().unwrap().ping = None;
+    let (summary, _) = carried_out(&mut way, &["b"], &course).await;
+    assert_eq!(summary, "1 row: 1 updated");
+}
+
+#[tokio::test]
+async fn administrators_go_directly_unless_the_secret_is_hidden_from_them_too() {
+    let open = Scripted::new([]).of_an_administrator().reading_secrets();
+    let mut way = open.way().await;
+    let (summary, _) = carried_out(&mut way, &["a"], &Course::of(LONG)).await;
+    assert_eq!(summary, "1 row: 1 failed", "in this process");
+    assert!(open.asked().is_empty());
+    let hidden = Scripted::new([]).of_an_administrator();
+    let mut way = hidden.way().await;
+    let (summary, _) = carried_out(&mut way, &["a"], &Course::of(LONG)).await;
+    assert_eq!(summary, "1 row: 1 updated");
+    assert_eq!(hidden.asked().len(), 1);
+}
+
+#[tokio::test]
+async fn who_may_read_secrets_goes_through_the_endpoint_all_the_same() {
+    let splunkd = Scripted::new([]).reading_secrets();
+    let mut way = splunkd.way().await;
+    let (summary, _) = carried_out(&mut way, &["a"], &Course::of(LONG)).await;
+    assert_eq!(summary, "1 row: 1 updated");
+    assert_eq!(splunkd.asked().len(), 1);
+}
+
+#[tokio::test]
+async fn a_process_of_another_version_is_asked_until_ours_answers() {
+    let splunkd = Scripted::new([Err(409), Err(409), Ok(vec![])]);
+    let mut way = splunkd.way().await;
+    let (summary, _) = carried_out(&mut way, &["a"], &Course::of(LONG)).await;
+    assert_eq!(summary, "1 row: 1 updated");
+    assert_eq!(splunkd.asked().len(), 3);
+}
+
+#[tokio::test]
+async fn what_the_endpoint_refuses_is_refused_and_what_is_lost_is_not_tried_again() {
+    let refusing = Scripted::new([Err(403)]);
+    let mut way = refusing.way().await;
+    let course = Course::of(LONG);
+    let refused = way
+        .carry_out(job(&["a"]), "ann", &course, &mut |_| ())
+        .await;
+    assert!(refused.unwrap_err().to_string().contains("not now"));
+
+    let losing = Scripted::new([Ok(vec![2]), Err(502)]);
+    let mut way = losing.way().await;
+    let (summary, told) = carried_out(&mut way, &["a", "b"], &course).await;
+    assert_eq!(summary, "2 rows: 1 updated, 1 failed");
+    assert_eq!(told.last(), Some(&(2, Outcome::Failed)));
+    assert_eq!(losing.asked().len(), 2);
+}
+
+#[tokio::test]
+async fn too_many_targets_are_counted_over_all_parts_of_a_run() {
+    let splunkd = Scripted::new([]);
+    let mut way = splunkd.way().await;
+    let course = Course::of(LONG);
+    let limited = |ids: &[&str]| {
+        let mut job = job(ids);
+        job.form.insert("max_targets".to_owned(), "2".into());
+        job
+    };
+    let mut deaf = |_| ();
+    for ids in [&["a", "b", "a"][..], &["b"], &["a", "b"]] {
+        way.carry_out(limited(ids), "ann", &course, &mut deaf)
+            .await
+            .unwrap();
+    }
+    let refused = way
+        .carry_out(limited(&["c"]), "ann", &course, &mut deaf)
+        .await;
+    insta::assert_snapshot!(
+        refused.unwrap_err(),
+        @"the rows name 3 distinct targets, 2 are allowed: narrow the search, or raise max_targets; nothing was written from row 7 on; 2 targets of the rows before were already looked at"
+    );
+}
+
+/// Of each event this process recorded: row, target, outcome and message.
+fn recorded(splunkd: &Scripted) -> Vec<(u64, String, String, String)> {
+    let script = splunkd.0.lock().unwrap();
+    let text = |entry: &Value, name: &str| entry[name].as_str().unwrap_or_default().to_owned();
+    let of = |entry: &Value| {
+        (
+            entry["row"].as_u64().unwrap_or_default(),
+            text(entry, "target"),
+            text(entry, "outcome"),
+            text(entry, "message"),
+        )
+    };
+    script.recorded.iter().map(of).collect()
+}
+
+#[tokio::test]
+async fn rows_whose_answer_was_lost_leave_an_event_for_each_target() {
+    let rows = |count| json!({"rows": vec!["updated"; count], "outcomes": []});
+    for answer in [
+        None,
+        Some(json!("<html>")),
+        Some(json!({})),
+        Some(rows(1)),
+        Some(rows(60)),
+    ] {
+        let splunkd = Scripted::new([Err(502)]);
+        splunkd.0.lock().unwrap().answer = answer.clone();
+        let mut way = splunkd.way().await;
+        let mut job = job(&["a", "b", "no id?"]);
+        job.rows[1].insert(
+            "id".to_owned(),
+            Cell::from(["b".to_owned(), "c".to_owned()].as_slice()),
+        );
+        job.rows[1].insert("defender_dry_run".to_owned(), "1".into());
+        let mut told = Vec::new();
+        let mut tell = |one: Told| told.push((one.row, one.outcome));
+        let course = Course::of(LONG);
+        let summary = way.carry_out(job, "ann", &course, &mut tell).await;
+        assert_eq!(summary.unwrap().to_string(), "3 rows: 3 failed");
+        assert_eq!(told, [1, 2, 2, 3].map(|row| (row, Outcome::Failed)));
+        let recorded = recorded(&splunkd);
+        let places: Vec<(u64, &str)> = recorded.iter().map(|one| (one.0, &*one.1)).collect();
+        assert_eq!(
+            places,
+            [(1, "a"), (2, "b"), (2, "c"), (3, "")],
+            "{answer:?}"
+        );
+        for (_, _, outcome, message) in &recorded {
+            assert_eq!(outcome, "failed");
+            assert!(
+                message.contains("nobody knows what was carried out"),
+                "{message}"
+            );
+        }
+        let script = splunkd.0.lock().unwrap();
+        let of = |name: &str| -> Vec<Value> {
+            script
+                .recorded
+                .iter()
+                .map(|entry| entry[name].clone())
+                .collect()
+        };
+        assert_eq!(of("dry_run"), [false, true, true, false]);
+        assert_eq!(of("account")[..3], ["contoso"; 3]);
+        assert_eq!(of("batch"), vec![script.jobs[0]["batch"].clone(); 4]);
+        assert!(of("actor").iter().all(|actor| actor == "ann"));
+    }
+}
+
+#[tokio::test]
+async fn rows_deferred_for_an_endpoint_do_not_blame_the_time() {
+    let busy = Scripted::new([Err(429)]);
+    let broken = Scripted::new([]).pinged(500, json!({"messages": [{"text": "no driver"}]}));
+    for splunkd in [busy, broken] {
+        let mut way = splunkd.way().await;
+        carried_out(&mut way, &["a"], &Course::of(LONG)).await;
+        let recorded = recorded(&splunkd);
+        let (_, _, outcome, message) = &recorded[0];
+        assert_eq!(outcome, "deferred");
+        assert!(message.starts_with("not begun: "), "{message}");
+        assert!(!message.contains("time for this action"), "{message}");
+    }
+    let splunkd = Scripted::new([]);
+    let mut way = splunkd.way().await;
+    carried_out(&mut way, &["a"], &Course::of(Duration::ZERO)).await;
+    assert!(recorded(&splunkd)[0].3.contains("time for this action"));
+}
+
+#[tokio::test]
+async fn an_endpoint_that_hands_everything_back_is_asked_ever_less_often() {
+    let splunkd = Scripted::new(vec![Ok(vec![1]); 1000]);
+    let mut way = splunkd.way().await;
+    let (summary, _) = carried_out(&mut way, &["a"], &Course::of(Duration::from_secs(1))).await;
+    assert_eq!(summary, "1 row: 1 deferred");
+    // After 0.1, 0.2, 0.4 and 0.8 s at the earliest.
+    assert!(splunkd.asked().len() <= 4, "{}", splunkd.asked().len());
+}
+
+#[test]
+fn a_run_of_nobody_known_is_deferred_where_a_later_one_may_go_well() {
+    let job = Job {
+        sid: Some("scheduler__1".to_owned()),
+        search_name: Some("My alert".to_owned()),
+        ..job(&["a"])
+    };
+    let what = || "say who is asking".to_owned();
+    let refused = |status| SplunkdError::Refused {
+        what: what(),
+        status,
+        said: String::new(),
+    };
+    let not_ready = SplunkdError::NotReady {
+        what: what(),
+        said: String::new(),
+    };
+    for (error, outcome) in [
+        (not_ready, Outcome::Deferred),
+        (refused(500), Outcome::Deferred),
+        (refused(402), Outcome::Failed),
+        (SplunkdError::SessionEnded { what: what() }, Outcome::Failed),
+    ] {
+        let entry = of_nobody(&job, &error);
+        assert_eq!(entry.outcome, outcome, "{error}");
+        assert_eq!((entry.target, &*entry.actor), (None, "unknown"));
+        assert_eq!(entry.sid.as_deref(), Some("scheduler__1"));
+        assert_eq!(entry.search_name.as_deref(), Some("My alert"));
+        assert!(
+            entry.message.contains(&error.to_string()),
+            "{}",
+            entry.message
+        );
+    }
+}

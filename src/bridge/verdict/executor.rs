@@ -1,0 +1,250 @@
+//! What jobs are carried out with in this process: the accounts the caller may
+//! name, their secrets, the limits of the settings.
+
+use super::batch_lock;
+use crate::bridge::account;
+use crate::bridge::account::ACCOUNTS;
+use crate::bridge::clients::Accounts;
+use crate::bridge::signature::{Authentic, Key};
+use crate::bridge::verdict::deadline::Course;
+use crate::bridge::verdict::job::{Cell, Job, JobError, MOST_NAMELESS, most_rows};
+use crate::bridge::verdict::ledger::Delivery;
+use crate::splunk::splunkd::Splunkd;
+use crate::triage;
+use crate::triage::{Action, ENTRIES, Ledger, Restoration, Row, Summary, UNDOES, Via, Wake, named};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+const DRY_RUN: &str = "dry_run";
+
+/// For so many seconds what is carried over counts: longer than any search runs.
+const CARRIED: i64 = 2 * 60 * 60;
+
+/// What the jobs of one caller are carried out with.
+pub struct Bench {
+    accounts: BTreeSet<String>,
+    /// Most distinct targets of one call, as the settings have it.
+    max_targets: usize,
+    index: Option<String>,
+    via: Via,
+    /// None where this process may not read it.
+    key: Option<Key>,
+    desks: Accounts,
+}
+
+impl Bench {
+    /// `caller` is asked which accounts the caller may use, `splunkd` for
+    /// everything else, secrets among it.
+    pub async fn of(
+        caller: &Splunkd,
+        splunkd: &Splunkd,
+        via: Via,
+        key: Option<Key>,
+    ) -> Result<Self, JobError> {
+        let settings = account::settings(splunkd).await?;
+        let accounts = caller.conf_names(ACCOUNTS).await?;
+        Ok(Self {
+            accounts: accounts.into_iter().collect(),
+            max_targets: settings.max_targets()?,
+            index: settings.outcome_index(),
+            via,
+            key,
+            desks: Accounts::new(splunkd.clone(), settings),
+        })
+    }
+
+    /// Most rows of one run.
+    pub const fn most_rows(&self) -> usize {
+        most_rows(self.max_targets)
+    }
+
+    pub const fn via(&self) -> Via {
+        self.via
+    }
+
+    /// Takes the outcomes of these jobs.
+    pub fn delivery(&self, splunkd: &Splunkd) -> Delivery {
+        Delivery::new(splunkd, self.index.clone(), self.key.clone())
+    }
+
+    /// What a job means, on behalf of `actor`.
+    pub fn order(&self, mut job: Job, actor: &str) -> Result<Order, JobError> {
+        let most = self.most_rows();
+        if job.rows.len() > most {
+            let rows = job.rows.len();
+            return Err(JobError::TooManyRows { rows, most });
+        }
+        let undoes = job.form.get(UNDOES).and_then(|cell| cell.values().pop());
+        let entries = match undoes.filter(|batch| !batch.is_empty()) {
+            Some(batch) => restorations(&batch, &mut job, actor)?,
+            None => Vec::new(),
+        };
+        let accounts = self.accounts.clone();
+        let (action, rows) = job.into_action(actor, self.via, accounts, self.max_targets)?;
+        let (nameless, named) = named(&action.form, &rows);
+        if named > most {
+            return Err(JobError::TooMuchNamed { named, most });
+        }
+        if nameless > MOST_NAMELESS {
+            return Err(JobError::Nameless { rows: nameless });
+        }
+        Ok(Order {
+            action,
+            rows,
+            nameless,
+            named,
+            entries,
+        })
+    }
+
+    /// Writes each outcome into the ledger as it happens. `wake` is what the
+    /// run's earlier rows left behind.
+    ///
+    /// # Errors
+    /// If nothing was read, written or recorded.
+    pub async fn carry_out<L: Ledger>(
+        &self,
+        order: &Order,
+        course: &Course,
+        ledger: &mut L,
+        wake: &mut Wake,
+    ) -> Result<Summary, JobError> {
+        // Without time nothing is begun, only recorded.
+        if !course.left().is_zero() {
+            self.judge(order)?;
+        }
+        let action = Action {
+            limits: course.limits(order.action.limits.max_targets),
+            ..order.action.clone()
+        };
+        self.desks.until(course.end());
+        let (rows, desks) = (&order.rows, &self.desks);
+        // A turn that does not come in time leaves no time either: the rows are deferred.
+        let turn = batch_lock::wait(&action.batch, course).await;
+        if let Some(turn) = &turn {
+            let targets = triage::written(&action.form, rows);
+            turn.count(&action.actor, &action.batch, &targets, order.max_targets())?;
+        }
+        let ended = triage::triage(&action, rows, desks, ledger, course, wake).await;
+        let ended = ended?;
+        // What may show later gets time before the batch runs again.
+        if let Some(turn) = turn.filter(|_| !ended.doubtful) {
+            turn.over();
+        }
+        Ok(ended)
+    }
+
+    /// What is undone must stand in entries this app wrote.
+    fn judge(&self, order: &Order) -> Result<(), JobError> {
+        if order.entries.is_empty() {
+            return Ok(());
+        }
+        let Some(key) = &self.key else {
+            let why = "a role of this user cannot read the key of their signatures, and the app's REST endpoint does not stand in";
+            return Err(JobError::NoKey(why.to_owned()));
+        };
+        for (row, entry) in &order.entries {
+            let judged = key.judge(entry);
+            if judged != Authentic::True {
+                let (row, judged) = (*row, judged.as_str());
+                return Err(JobError::NotOurs { row, judged });
+            }
+        }
+        Ok(())
+    }
+
+    /// What earlier rows left behind, to be handed back by way of the caller.
+    pub fn carry_over(&self, wake: &Wake, order: &Order) -> Option<String> {
+        let key = self.key.as_ref().filter(|_| !wake.is_empty())?;
+        let carried = Carried {
+            actor: order.action.actor.clone(),
+            batch: order.action.batch.clone(),
+            until: jiff::Timestamp::now().as_second() + CARRIED,
+            wake: wake.clone(),
+        };
+        Some(key.seal(&serde_json::to_string(&carried).ok()?))
+    }
+
+    /// What was handed back so, about the same batch and to the same user.
+    ///
+    /// # Errors
+    /// If it was not.
+    pub fn carried_over(&self, text: &str, order: &Order) -> Result<Wake, JobError> {
+        let Some(key) = &self.key else {
+            return Ok(Wake::default());
+        };
+        let text = key.unseal(text).ok_or(JobError::CarryOver)?;
+        let carried: Carried = serde_json::from_str(&text).map_err(|_| JobError::CarryOver)?;
+        let action = &order.action;
+        if (&carried.actor, &carried.batch) != (&action.actor, &action.batch) {
+            return Err(JobError::CarryOver);
+        }
+        Ok(match carried.until < jiff::Timestamp::now().as_second() {
+            true => Wake::default(),
+            false => carried.wake,
+        })
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Carried {
+    actor: String,
+    batch: String,
+    until: i64,
+    wake: Wake,
+}
+
+/// Puts in the place of an undo's rows what their entries come to, whatever else
+/// the rows say but a comment. Returns the entries, each with its row. What
+/// somebody else asked for is only rehearsed, unless the form says otherwise.
+fn restorations(batch: &str, job: &mut Job, actor: &str) -> Result<Vec<(usize, String)>, JobError> {
+    let mut all = Vec::new();
+    let mut anothers = false;
+    for (place, row) in job.rows.iter_mut().enumerate() {
+        let number = job.numbers.get(place).copied().unwrap_or(place + 1);
+        let values = |name: &str| row.get(name).map(Cell::values).unwrap_or_default();
+        let entries = values(ENTRIES);
+        let comment = values("defender_comment").pop();
+        let restoration = Restoration::of(batch, entries.iter().map(String::as_str));
+        let restoration = restoration.ok_or_else(|| JobError::NoEntries {
+            row: number,
+            batch: batch
+                .chars()
+                .take(64)
+                .flat_map(char::escape_debug)
+                .collect(),
+        })?;
+        anothers |= restoration.actors.iter().any(|other| other != actor);
+        let fields = restoration.fields(comment.as_deref()).into_iter();
+        *row = fields
+            .map(|(name, values)| (name, Cell::from(&*values)))
+            .collect::<BTreeMap<_, _>>();
+        all.extend(entries.into_iter().map(|entry| (number, entry)));
+    }
+    let said = job.form.get(DRY_RUN).map(Cell::values).unwrap_or_default();
+    if anothers && said.iter().all(|word| word.trim().is_empty()) {
+        job.form.insert(DRY_RUN.to_owned(), Cell::from("true"));
+    }
+    Ok(all)
+}
+
+/// A job that was understood.
+#[derive(Debug)]
+pub struct Order {
+    pub action: Action,
+    pub rows: Vec<Row>,
+    /// How many rows name no target.
+    pub nameless: usize,
+    /// How many targets the others name, one that is named twice counted twice.
+    pub named: usize,
+    /// What an undo's rows come from, each with its row's number.
+    entries: Vec<(usize, String)>,
+}
+
+impl Order {
+    /// Most distinct targets it may have.
+    pub fn max_targets(&self) -> usize {
+        let asked = self.action.form.max_targets().unwrap_or(usize::MAX);
+        self.action.limits.max_targets.min(asked)
+    }
+}

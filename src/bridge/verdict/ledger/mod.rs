@@ -1,0 +1,289 @@
+//! Where outcomes go: to splunkd as they happen, else to the spool, from which
+//! the next run of any alert action, of the REST endpoint or of an input on
+//! this machine hands them over.
+
+#[cfg(test)]
+mod tests;
+
+use crate::NAME;
+use crate::bridge::signature::Key;
+use crate::host::paths;
+use crate::ingest::{Instant, Sink};
+use crate::splunk::modular_input::events::{EventStream, Stamp};
+use crate::splunk::sourcetype;
+use crate::splunk::splunkd::{Addressing, Splunkd, SplunkdError};
+use crate::splunk::spool::{Due, Spool, SpoolError};
+use crate::triage::Entry;
+use serde::Deserialize;
+use std::fs::File;
+use std::io;
+use std::path::PathBuf;
+use std::time;
+use tokio::sync::{OnceCell, watch};
+
+/// What earlier runs left must not keep this one from its own rows.
+const CATCHING_UP: time::Duration = time::Duration::from_secs(20);
+
+/// splunkd kills an action after its `maxtime`: a slow index must not use it up.
+const PATIENCE: time::Duration = time::Duration::from_secs(60);
+
+/// Characters of an outcome in the log.
+const SHOWN: usize = 2_000;
+
+/// Takes the outcomes of one run.
+pub struct Delivery {
+    splunkd: Splunkd,
+    /// None: splunkd's default.
+    index: Option<String>,
+    /// This Splunk's own name, once it was asked for.
+    host: OnceCell<Option<String>>,
+    /// None: outcomes go unsigned.
+    key: Option<Key>,
+    spool: Option<Spool>,
+    /// splunkd did not take one: the others of this run do not wait for it again.
+    refused: bool,
+    /// How many the spool did not take either.
+    lost: usize,
+    /// Time spent on handing over, as far as patience counts it.
+    spent: time::Duration,
+}
+
+impl Delivery {
+    pub fn new(splunkd: &Splunkd, index: Option<String>, key: Option<Key>) -> Self {
+        Self::with(splunkd, folder(), index, key)
+    }
+
+    fn with(
+        splunkd: &Splunkd,
+        folder: Option<PathBuf>,
+        index: Option<String>,
+        key: Option<Key>,
+    ) -> Self {
+        Self {
+            splunkd: splunkd.clone(),
+            index,
+            host: OnceCell::new(),
+            key,
+            spool: folder.map(Spool::new),
+            refused: false,
+            lost: 0,
+            spent: time::Duration::ZERO,
+        }
+    }
+
+    /// Hands over what earlier runs kept, as far as splunkd takes it.
+    pub async fn catch_up(&self) {
+        let Some(spool) = &self.spool else { return };
+        let begun = time::Instant::now();
+        let mut sent = 0_usize;
+        let mut kept = 0_usize;
+        let mut taken = true;
+        for mut due in open(spool) {
+            while taken && begun.elapsed() < CATCHING_UP {
+                let Some(json) = due.next() else { break };
+                if let Err(error) = self.send(json).await {
+                    tracing::debug!("outcomes of earlier runs still wait: {error}");
+                    taken = false;
+                } else if let Err(error) = due.strike_out() {
+                    tracing::error!("{error}");
+                    taken = false;
+                } else {
+                    sent += 1;
+                }
+            }
+            kept += due.left();
+            end(due);
+        }
+        said(sent, kept);
+    }
+
+    async fn send(&self, json: &str) -> Result<(), SplunkdError> {
+        // An event without a host would be of splunkd's address.
+        let host = self.host.get_or_init(async || {
+            let info = self.splunkd.server_info().await.ok();
+            info.map(|info| info.server_name)
+                .filter(|name| !name.is_empty())
+        });
+        let addressing = Addressing {
+            index: self.index.as_deref(),
+            sourcetype: sourcetype::TRIAGE,
+            source: &source(json),
+            host: host.await.as_deref(),
+        };
+        self.splunkd
+            .receive(addressing, json.to_owned().into())
+            .await
+    }
+
+    /// More rows of the same run: they have as much time as those before.
+    pub fn take_heart(&mut self) {
+        self.spent = time::Duration::ZERO;
+    }
+
+    /// Keeps one outcome for a later run, without asking splunkd first.
+    pub async fn keep(&mut self, entry: &Entry) {
+        self.refused = true;
+        self.deliver(entry).await;
+    }
+
+    /// Hands one outcome over, or keeps it.
+    pub async fn deliver(&mut self, entry: &Entry) {
+        let json = match serde_json::to_string(entry) {
+            Ok(json) => json,
+            Err(error) => return tracing::error!("row {}: {error}", entry.row),
+        };
+        let json = match &self.key {
+            Some(key) => key.sign(&json),
+            None => json,
+        };
+        if !self.refused && self.spent <= PATIENCE {
+            let begun = time::Instant::now();
+            let sent = self.send(&json).await;
+            self.spent += begun.elapsed();
+            if self.spent > PATIENCE {
+                tracing::warn!(
+                    "splunkd takes outcomes slowly: the others are kept for a later run"
+                );
+            }
+            match sent {
+                Ok(()) => return,
+                Err(error) => {
+                    self.refused = true;
+                    tracing::warn!(
+                        "outcomes cannot be indexed now ({error}); they are kept, and a later run \
+                         of an alert action or input of this app hands them over"
+                    );
+                }
+            }
+        }
+        let why = match &mut self.spool {
+            Some(spool) => match spool.keep(&json) {
+                Ok(()) => return,
+                Err(error) => error.to_string(),
+            },
+            None => "SPLUNK_HOME is not set, so there is no place to keep them".to_owned(),
+        };
+        // Once: a log that grows with every outcome would fill the disk next.
+        if self.lost == 0 {
+            let shown: String = json.chars().take(SHOWN).collect();
+            tracing::error!(
+                "outcomes can be neither indexed nor kept ({why}); the first that is lost: {shown}"
+            );
+        }
+        self.lost += 1;
+    }
+}
+
+impl Drop for Delivery {
+    fn drop(&mut self) {
+        if self.lost > 0 {
+            tracing::error!(
+                "{} outcomes of this run were neither indexed nor kept",
+                self.lost
+            );
+        }
+    }
+}
+
+/// What an event needs to know of the entry it is.
+#[derive(Deserialize)]
+struct Kept {
+    time: jiff::Timestamp,
+    action: String,
+}
+
+fn source(json: &str) -> String {
+    match serde_json::from_str::<Kept>(json) {
+        Ok(kept) => format!("{NAME}:{}", kept.action),
+        Err(_) => NAME.to_owned(),
+    }
+}
+
+fn folder() -> Option<PathBuf> {
+    paths::splunk()?;
+    Some(paths::state()?.join("spool"))
+}
+
+/// Whether any outcome waits to be handed over.
+pub fn is_waiting() -> bool {
+    let spool = folder().map(Spool::new);
+    spool.is_some_and(|spool| spool.waiting().is_ok_and(|all| !all.is_empty()))
+}
+
+/// Outcomes with this text in them that still wait to be handed over.
+pub fn waiting(text: &str) -> Vec<String> {
+    let Some(spool) = folder().map(Spool::new) else {
+        return Vec::new();
+    };
+    let mut waiting = spool.waiting().unwrap_or_else(|error| {
+        tracing::warn!("outcomes that still wait cannot be looked at: {error}");
+        Vec::new()
+    });
+    waiting.retain(|json| json.contains(text));
+    waiting
+}
+
+/// Hands what earlier runs kept to the events of an input.
+///
+/// # Errors
+/// If stdout takes no more.
+pub async fn hand_over(
+    stream: EventStream<File>,
+    stamp: Stamp,
+    stop: watch::Receiver<bool>,
+) -> io::Result<EventStream<File>> {
+    let Some(spool) = folder().map(Spool::new) else {
+        return Ok(stream);
+    };
+    // A full pipe blocks the thread that writes, and must not block signals.
+    tokio::task::spawn_blocking(move || write_all(&spool, stream, stamp, &stop))
+        .await
+        .map_err(io::Error::other)?
+}
+
+fn write_all(
+    spool: &Spool,
+    mut stream: EventStream<File>,
+    mut stamp: Stamp,
+    stop: &watch::Receiver<bool>,
+) -> io::Result<EventStream<File>> {
+    let mut sent = 0;
+    let mut kept = 0;
+    for mut due in open(spool) {
+        while let Some(json) = due.next()
+            && !*stop.borrow()
+        {
+            let time = serde_json::from_str::<Kept>(json).map(|kept| kept.time);
+            stamp.source = source(json);
+            stream.restamp(&stamp);
+            let time = time.unwrap_or_else(|_| jiff::Timestamp::now());
+            stream.note(sourcetype::TRIAGE, Instant::from(time), json)?;
+            Sink::flush(&mut stream)?;
+            due.strike_out().map_err(io::Error::other)?;
+            sent += 1;
+        }
+        kept += due.left();
+        end(due);
+    }
+    said(sent, kept);
+    Ok(stream)
+}
+
+fn open(spool: &Spool) -> Vec<Due> {
+    spool.due().unwrap_or_else(|error: SpoolError| {
+        tracing::warn!("outcomes of earlier runs cannot be handed over: {error}");
+        Vec::new()
+    })
+}
+
+fn end(due: Due) {
+    if let Err(error) = due.finish() {
+        tracing::error!("{error}");
+    }
+}
+
+fn said(sent: usize, kept: usize) {
+    if sent > 0 || kept > 0 {
+        tracing::info!("outcomes of earlier runs: {sent} handed over, {kept} still wait");
+    }
+}

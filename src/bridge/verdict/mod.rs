@@ -1,0 +1,11 @@
+//! An analyst's verdict on its way out: from a job and its rows to outcomes in the ledger.
+
+pub mod authenticity;
+pub mod batch_lock;
+pub mod deadline;
+pub mod dispatch;
+pub mod executor;
+pub mod job;
+pub mod job_size;
+pub mod ledger;
+pub mod row_result;

@@ -1,0 +1,802 @@
+//! The loop of the way in: ask, drop what is known, deliver, remember.
+//!
+//! While one page is being delivered the next one downloads, no more than that:
+//! memory does not grow with the backlog, and a reader that is slow slows the
+//! downloads. What is remembered is saved only after the sink has flushed, so a
+//! process killed at any instant loses nothing and repeats at most that page.
+
+pub mod checkpoint;
+pub mod seen;
+#[cfg(test)]
+mod tests;
+pub mod walk;
+
+use super::{Ask, Event, Fault, Instant, Kind, Limits, Page, Sink, Source, Store};
+use crate::ingest::poll::checkpoint::{Checkpoint, Gap, Looked, Ordering};
+use crate::ingest::poll::seen::Key;
+use crate::ingest::poll::walk::{Known, Listing, Route, Walk, earlier, most_skip, page_length};
+use std::io;
+use std::ops::Range;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+/// When a poll takes place, and how much of the past it reads again.
+#[derive(Debug, Clone, Copy)]
+pub struct Poll {
+    pub now: Instant,
+    /// How far behind `now` it stops: the newest objects are still settling.
+    pub settle: Duration,
+    /// How far before the watermark it begins: objects become visible late.
+    pub overlap: Duration,
+}
+
+/// What ends a poll before it is through; the next one goes on from there.
+#[derive(Debug, Clone)]
+pub struct Bounds {
+    /// Turns true when the process is asked to stop.
+    pub stop: watch::Receiver<bool>,
+    /// Turns true when the poll has lasted long enough.
+    pub time_is_up: watch::Receiver<bool>,
+    /// Questions it may ask.
+    pub questions: u64,
+}
+
+impl Bounds {
+    /// Only a stop signal ends the poll.
+    pub fn none(stop: watch::Receiver<bool>) -> Self {
+        // A channel whose sender is gone never turns true.
+        let (_, time_is_up) = watch::channel(false);
+        Self {
+            stop,
+            time_is_up,
+            questions: u64::MAX,
+        }
+    }
+}
+
+/// Questions in a poll that may end in silence.
+const MOST_STALLS: u32 = 3;
+
+/// The watermark waits so long for answers that are not partial, and while so few
+/// objects have to be kept in mind.
+const PARTIAL_PATIENCE: Duration = Duration::from_secs(6 * 3600);
+const PARTIAL_OBJECTS: usize = 20_000;
+
+/// Further ahead than this, no clock is merely set a little wrong.
+const AHEAD: Duration = Duration::from_secs(60);
+
+/// What one poll did.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Tally {
+    pub pages: u64,
+    /// Objects listed, those known already included.
+    pub listed: u64,
+    /// Events delivered, by what they are.
+    pub alerts: u64,
+    pub incidents: u64,
+    pub quarantined: u64,
+    /// Bytes delivered.
+    pub bytes: u64,
+    /// Windows that would not come.
+    pub gaps: u64,
+    /// Answers the service called partial.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub partial: u64,
+    /// Ended early because the process is asked to stop.
+    pub stopped: bool,
+    /// Which bound ended the poll before it was through: `calls` or `minutes`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bound: Option<&'static str>,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+impl Tally {
+    pub fn events(&self) -> u64 {
+        self.alerts + self.incidents + self.quarantined
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum PullError<E: Fault> {
+    #[error("{0}")]
+    Source(E),
+    #[error(
+        "events cannot be handed over ({0}); nothing is lost, the next run goes on from the last checkpoint"
+    )]
+    Sink(#[source] io::Error),
+    #[error(
+        "the checkpoint cannot be written ({0}); free or repair the disk it lies on. The run stops, since events read on would be read again"
+    )]
+    Store(#[source] io::Error),
+    #[error(
+        "the service does not apply `$filter`, and lists more than its pages and `$skip` reach: \
+         what is behind cannot be read"
+    )]
+    Unfiltered,
+    #[error(
+        "more windows of time cannot be listed than one poll gives up; the next one goes on from here"
+    )]
+    Hopeless,
+    #[error("delivering stopped unexpectedly: {0}")]
+    Died(String),
+    #[error(
+        "the checkpoint is ahead of this machine's clock ({watermark}, while it is {now}): either \
+         the clock is set back, and reading goes on once it is right, or the checkpoint was \
+         written while the clock was wrong: delete it to read again from `start`"
+    )]
+    Ahead { watermark: Instant, now: Instant },
+    #[error(
+        "nothing new came within the {0} of one poll, and it is not through; the next one tries again. \
+         Look at the warnings before this line: the service, a proxy or the network may hold answers back"
+    )]
+    Bound(&'static str),
+}
+
+/// Where events go and where memory is kept: handed to the delivering thread and back.
+struct Hands<K, T> {
+    sink: K,
+    store: T,
+}
+
+type Delivered<K, T, E> = (Hands<K, T>, Result<(), PullError<E>>);
+
+/// Everything one page leaves to do.
+struct Outgoing {
+    page: Page,
+    /// Index of the object, and of the alert nested in it.
+    objects: Vec<(usize, Option<usize>)>,
+    poison: Vec<usize>,
+    checkpoint: String,
+    now: Instant,
+}
+
+/// One poll: everything up to `poll.now - settle` that `checkpoint` does not
+/// know yet goes to `sink`, and what is then known to `store`.
+///
+/// Returns sink and store with the outcome; `tally` counts also what was
+/// delivered before an error. A bound ends the poll after the page under way.
+pub async fn pull<S, K, T>(
+    source: &S,
+    sink: K,
+    store: T,
+    checkpoint: &mut Checkpoint,
+    poll: Poll,
+    bounds: Bounds,
+    tally: &mut Tally,
+) -> (Option<(K, T)>, Result<(), PullError<S::Error>>)
+where
+    S: Source,
+    S::Error: Send + 'static,
+    K: Sink + Send + 'static,
+    T: Store + Send + 'static,
+{
+    let mut delivery = Delivery {
+        hands: Some(Hands { sink, store }),
+        delivering: None,
+        saved: fingerprint(&checkpoint.text().unwrap_or_default()),
+    };
+    let outcome = walk_through(source, &mut delivery, checkpoint, poll, bounds, tally).await;
+    let last = delivery.settle().await;
+    let hands = delivery.hands.take().map(|hands| (hands.sink, hands.store));
+    (hands, outcome.and(last))
+}
+
+/// Hands the pages over, one at a time, in the background.
+struct Delivery<K, T, E: Fault> {
+    hands: Option<Hands<K, T>>,
+    delivering: Option<JoinHandle<Delivered<K, T, E>>>,
+    /// Of the checkpoint last handed to the store.
+    saved: u128,
+}
+
+impl<K, T, E> Delivery<K, T, E>
+where
+    K: Sink + Send + 'static,
+    T: Store + Send + 'static,
+    E: Fault + Send + 'static,
+{
+    /// Waits until the page before is out and remembered.
+    async fn settle(&mut self) -> Result<(), PullError<E>> {
+        let Some(job) = self.delivering.take() else {
+            return Ok(());
+        };
+        match job.await {
+            Ok((hands, outcome)) => {
+                self.hands = Some(hands);
+                outcome
+            }
+            Err(died) => Err(PullError::Died(died.to_string())),
+        }
+    }
+
+    fn deliver(&mut self, outgoing: Outgoing) {
+        let Some(mut hands) = self.hands.take() else {
+            return;
+        };
+        let checkpoint = fingerprint(&outgoing.checkpoint);
+        let unchanged = std::mem::replace(&mut self.saved, checkpoint) == checkpoint;
+        self.delivering = Some(tokio::task::spawn_blocking(move || {
+            let outcome = outgoing.hand_over(&mut hands, unchanged);
+            (hands, outcome)
+        }));
+    }
+}
+
+impl Outgoing {
+    fn hand_over<K: Sink, T: Store, E: Fault>(
+        &self,
+        hands: &mut Hands<K, T>,
+        unchanged: bool,
+    ) -> Result<(), PullError<E>> {
+        self.events(&mut hands.sink).map_err(PullError::Sink)?;
+        if unchanged {
+            return Ok(());
+        }
+        hands.store.save(&self.checkpoint).map_err(PullError::Store)
+    }
+
+    fn events<K: Sink>(&self, sink: &mut K) -> io::Result<()> {
+        for (index, nested) in &self.objects {
+            let outer = self.page.objects.get(*index);
+            let object = match nested {
+                None => outer,
+                Some(inner) => outer.and_then(|object| object.nested.get(*inner)),
+            };
+            if let Some(object) = object {
+                sink.event(&Event {
+                    kind: object.kind,
+                    time: object.updated,
+                    raw: self.page.text(&object.raw),
+                    why: None,
+                })?;
+            }
+        }
+        for index in &self.poison {
+            if let Some(poison) = self.page.poison.get(*index) {
+                sink.event(&Event {
+                    kind: Kind::Quarantined,
+                    time: self.now,
+                    raw: [
+                        self.page.body.get(poison.span.clone()).unwrap_or_default(),
+                        "",
+                    ],
+                    why: Some(&poison.why),
+                })?;
+            }
+        }
+        sink.flush()
+    }
+}
+
+async fn walk_through<S, K, T>(
+    source: &S,
+    delivery: &mut Delivery<K, T, S::Error>,
+    checkpoint: &mut Checkpoint,
+    poll: Poll,
+    mut bounds: Bounds,
+    tally: &mut Tally,
+) -> Result<(), PullError<S::Error>>
+where
+    S: Source,
+    S::Error: Send + 'static,
+    K: Sink + Send + 'static,
+    T: Store + Send + 'static,
+{
+    let end = poll.now.minus(poll.settle);
+    if let Some(watermark) = checkpoint.watermark
+        && watermark > poll.now.plus(AHEAD)
+    {
+        let now = poll.now;
+        return Err(PullError::Ahead { watermark, now });
+    }
+    checkpoint.habits.age(poll.now);
+    let due: Vec<Gap> = checkpoint
+        .gaps
+        .iter()
+        .filter(|gap| gap.next_try <= poll.now)
+        .cloned()
+        .collect();
+    let from = first_instant(checkpoint, poll.overlap);
+    let limits = source.limits();
+    let route = route(checkpoint, from, &limits);
+    checkpoint.habits.doubt = false;
+    let newest_known = checkpoint.watermark;
+    let mut walk = Walk::new(limits, poll.now, end, route, &checkpoint.gaps, &due);
+    let mut strays = false;
+    let (mut questions, mut stalls) = (0, 0);
+    while let Some(ask) = walk.ask(&mut checkpoint.habits) {
+        if questions >= bounds.questions {
+            return reached("calls", delivery, tally).await;
+        }
+        questions += 1;
+        tracing::debug!("asking for {} to {}, {} objects", ask.from, ask.to, ask.top);
+        let answer = tokio::select! {
+            biased;
+            answer = source.page(&ask) => answer,
+            Ok(_) = bounds.stop.wait_for(|stop| *stop) => {
+                tally.stopped = true;
+                return Ok(());
+            }
+            Ok(_) = bounds.time_is_up.wait_for(|up| *up) => {
+                return reached("minutes", delivery, tally).await;
+            }
+        };
+        delivery.settle().await?;
+        let page = match answer {
+            Ok(page) => page,
+            Err(error) => {
+                let why = error.to_string();
+                stalls += u32::from(error.is_stall());
+                let taken = walk.missed(error.verdict(), why, &mut checkpoint.habits);
+                if taken.is_err() || stalls >= MOST_STALLS {
+                    return Err(PullError::Source(error));
+                }
+                tracing::warn!("{error}; asking for less");
+                continue;
+            }
+        };
+        tally.pages += 1;
+        if !strays && strayed(&ask, &page) {
+            strays = true;
+            tracing::warn!(
+                "the service lists objects last updated outside {} to {}, the window it was asked \
+                 for: it seems not to apply `$filter`, and each poll may cost many calls",
+                ask.from,
+                ask.to
+            );
+        }
+        let listing = Listing::of(&page, from, checkpoint);
+        if !walk.delivers() {
+            walk.took(&listing, &mut checkpoint.habits);
+            continue;
+        }
+        if page.partial.is_some() {
+            tally.partial += 1;
+            checkpoint.partial_since.get_or_insert(poll.now);
+        }
+        learn_size(&page, ask.top, checkpoint);
+        let (objects, poison) = choose(&page, &listing, from, &walk, checkpoint, tally);
+        walk.took(&listing, &mut checkpoint.habits);
+        if strays && walk.gives_up() {
+            return Err(PullError::Unfiltered);
+        }
+        advance(&mut walk, checkpoint, poll, end, tally);
+        checkpoint.finished = walk.is_over();
+        let text = checkpoint
+            .text()
+            .map_err(|error| PullError::Store(error.into()))?;
+        delivery.deliver(Outgoing {
+            page,
+            objects,
+            poison,
+            checkpoint: text,
+            now: poll.now,
+        });
+        if walk.is_hopeless() {
+            return Err(PullError::Hopeless);
+        }
+    }
+    delivery.settle().await?;
+    if walk.miscounted && tally.events() == 0 {
+        checkpoint.habits.miscounts = true;
+    }
+    if let (Some(counted), Some(newest)) = (walk.counted, newest_known) {
+        // What came late was not counted before.
+        checkpoint.looked.counted = Some(((from, newest.next()), counted));
+    }
+    judge_partial(&mut walk, checkpoint, poll);
+    close_gaps(&mut walk, checkpoint, &due, poll, end, tally);
+    checkpoint.finished = true;
+    let text = checkpoint
+        .text()
+        .map_err(|error| PullError::Store(error.into()))?;
+    if fingerprint(&text) != delivery.saved {
+        delivery.deliver(Outgoing {
+            page: Page::default(),
+            objects: Vec::new(),
+            poison: Vec::new(),
+            checkpoint: text,
+            now: poll.now,
+        });
+    }
+    Ok(())
+}
+
+/// A poll that is not through; the next one goes on from the last checkpoint.
+async fn reached<K, T, E>(
+    bound: &'static str,
+    delivery: &mut Delivery<K, T, E>,
+    tally: &mut Tally,
+) -> Result<(), PullError<E>>
+where
+    K: Sink + Send + 'static,
+    T: Store + Send + 'static,
+    E: Fault + Send + 'static,
+{
+    delivery.settle().await?;
+    tally.bound = Some(bound);
+    if tally.events() == 0 {
+        return Err(PullError::Bound(bound));
+    }
+    tracing::warn!(
+        "the poll has used up the {bound} of one poll and ends here; the next one goes on from its checkpoint"
+    );
+    Ok(())
+}
+
+/// What to ask: all of the window, or, where earlier polls know it, no more than
+/// shows whether anything has been added.
+fn route(checkpoint: &mut Checkpoint, from: Instant, limits: &Limits) -> Route {
+    let habits = &mut checkpoint.habits;
+    // However the service compares, what carries the first instant is not left out.
+    let begin = earlier(from);
+    let (Some(newest), None) = (checkpoint.watermark, checkpoint.partial_since) else {
+        return Route::All { from: begin };
+    };
+    let known = checkpoint.seen.current(from, newest.next());
+    let count = u32::try_from(known.len()).unwrap_or(u32::MAX);
+    let length = page_length(limits, habits).min(habits.cut_at.unwrap_or(u32::MAX));
+    if count >= length {
+        let newest = match checkpoint.finished {
+            true => newest.next(),
+            false => newest,
+        };
+        let (mut numbers, mut pages) = (Vec::new(), Vec::new());
+        if checkpoint.finished {
+            looks(
+                checkpoint,
+                from,
+                newest,
+                &known,
+                limits,
+                &mut numbers,
+                &mut pages,
+            );
+        }
+        let whole = (from, newest);
+        let counted = checkpoint.looked.counted;
+        let counted = counted.filter(|(window, _)| *window == whole);
+        checkpoint.looked.counted = counted;
+        return Route::Burst {
+            newest,
+            known,
+            numbers,
+            pages,
+            counted: counted.map(|(_, count)| count),
+        };
+    }
+    habits.miscounts = false;
+    checkpoint.looked = Looked::default();
+    let idle = Route::Idle {
+        from: begin,
+        known: Known {
+            from,
+            newest,
+            count,
+        },
+    };
+    match (checkpoint.finished, habits.doubt) {
+        (false, _) => Route::All { from: begin },
+        (true, false) => idle,
+        (true, true) if habits.order == Ordering::Honoured => Route::Newer {
+            newest: newest.next(),
+            from,
+            known: match checkpoint.gaps.is_empty() {
+                true => count,
+                false => 0,
+            },
+        },
+        (true, true) if count > 0 && count <= most_skip(limits, habits) => {
+            Route::Number { from, known: count }
+        }
+        // Neither order nor number shows what a cut page hides.
+        (true, true) if habits.skip == Some(0) => idle,
+        (true, true) => Route::All { from: begin },
+    }
+}
+
+/// Looks a poll takes at a burst within the overlap, beside what is newest.
+const LOOKS: usize = 2;
+
+/// Bytes of a look at a page: it is read for what changed without a new last update.
+const LOOK_BYTES: u64 = 500_000;
+
+/// Windows to look at: by number where the service tells numbers, so that whatever
+/// was added late shows within a few polls, and by page, turn by turn.
+fn looks(
+    checkpoint: &mut Checkpoint,
+    from: Instant,
+    to: Instant,
+    known: &[Instant],
+    limits: &Limits,
+    numbers: &mut Vec<Range<Instant>>,
+    pages: &mut Vec<Range<Instant>>,
+) {
+    let habits = &checkpoint.habits;
+    let skip = usize::try_from(most_skip(limits, habits)).unwrap_or(usize::MAX);
+    let looked = &mut checkpoint.looked;
+    if habits.miscounts {
+        // Neither tells anything here.
+    } else if known.len() <= skip || (limits.counts && habits.counts) {
+        numbers.push(from..to);
+    } else if skip > 0 {
+        // A round in some five polls.
+        let most = if known.len() > 5 * skip { LOOKS } else { 1 };
+        for _ in 0..most {
+            numbers.push(turn(&mut looked.numbers, from..to, known, skip));
+        }
+    }
+    let bytes = habits.object_bytes.unwrap_or(1).max(1);
+    let objects = usize::try_from(LOOK_BYTES / bytes)
+        .unwrap_or(usize::MAX)
+        .max(1);
+    let length = page_length(limits, habits).min(habits.cut_at.unwrap_or(u32::MAX));
+    let most = usize::try_from(length).unwrap_or(1);
+    for _ in numbers.len()..LOOKS {
+        // One less than a page, so that one more shows.
+        let objects = objects.min(most.saturating_sub(1)).max(1);
+        pages.push(turn(&mut looked.pages, from..to, known, objects));
+    }
+}
+
+/// The next window with at most so many known objects, one instant at least.
+fn turn(
+    looked: &mut Option<Instant>,
+    whole: Range<Instant>,
+    known: &[Instant],
+    objects: usize,
+) -> Range<Instant> {
+    let from = looked
+        .filter(|at| whole.contains(at))
+        .unwrap_or(whole.start);
+    let first = known.partition_point(|updated| *updated < from);
+    let to = match known.get(first.saturating_add(objects)) {
+        Some(next) if *next > from && known.get(first) != Some(next) => *next,
+        Some(next) => next.next().min(whole.end),
+        None => whole.end,
+    };
+    *looked = Some(to);
+    from..to
+}
+
+/// While answers are partial the watermark waits, but not for ever.
+fn judge_partial(walk: &mut Walk, checkpoint: &mut Checkpoint, poll: Poll) {
+    if !walk.is_partial() {
+        checkpoint.partial_since = None;
+        return;
+    }
+    let Some(since) = checkpoint.partial_since else {
+        return;
+    };
+    let many = checkpoint.seen.len() > PARTIAL_OBJECTS;
+    if many || since.plus(PARTIAL_PATIENCE) <= poll.now {
+        tracing::error!(
+            "answers have been partial since {since}: what the service did not list of the time \
+             before {} may be missing; compare with the Defender portal",
+            poll.now
+        );
+        walk.release();
+        checkpoint.partial_since = None;
+    }
+}
+
+/// Whether a page goes beyond its window by more than the rounding of instants explains.
+fn strayed(ask: &Ask, page: &Page) -> bool {
+    const ROUNDING: Duration = Duration::from_secs(1);
+    let allowed = ask.from.minus(ROUNDING)..ask.to.plus(ROUNDING);
+    let mut objects = page.objects.iter();
+    objects.any(|object| !allowed.contains(&object.updated))
+}
+
+fn fingerprint(text: &str) -> u128 {
+    xxhash_rust::xxh3::xxh3_128(text.as_bytes())
+}
+
+fn first_instant(checkpoint: &Checkpoint, overlap: Duration) -> Instant {
+    match checkpoint.watermark {
+        None => checkpoint.start,
+        Some(watermark) => watermark.minus(overlap).max(checkpoint.seen_since),
+    }
+}
+
+impl Listing {
+    /// `from` is where the poll began: a service that rounds instants lists
+    /// objects before it too, which are none of this poll's business.
+    fn of(page: &Page, from: Instant, checkpoint: &Checkpoint) -> Self {
+        let key = |object| Key::of(object, page);
+        let objects = page.objects.iter();
+        let sights: Vec<(Instant, Key)> = objects
+            .clone()
+            .map(|object| (object.updated, key(object)))
+            .collect();
+        let nested: Vec<Vec<Key>> = objects
+            .map(|object| object.nested.iter().map(key).collect())
+            .collect();
+        let poison: Vec<Key> = page
+            .poison
+            .iter()
+            .map(|element| page.body.get(element.span.clone()).unwrap_or_default())
+            .map(Key::of_text)
+            .collect();
+        let mut kept = nested.iter().flatten().chain(&poison);
+        let all_known = kept.all(|key| checkpoint.kept.has(*key))
+            && sights
+                .iter()
+                .all(|(updated, key)| *updated < from || checkpoint.seen.has(*updated, *key));
+        Self {
+            count: u32::try_from(sights.len() + poison.len()).unwrap_or(u32::MAX),
+            more: page.more,
+            total: page.count,
+            partial: page.partial.is_some(),
+            all_known,
+            sights,
+            nested,
+            poison,
+        }
+    }
+}
+
+/// A moving average, so that page sizes follow the objects.
+fn learn_size(page: &Page, top: u32, checkpoint: &mut Checkpoint) {
+    let objects = u64::try_from(page.objects.len()).unwrap_or(u64::MAX);
+    let bytes = u64::try_from(page.body.len()).unwrap_or(u64::MAX);
+    // An idle page says nothing about a full one.
+    let is_full = objects >= u64::from(top.min(5));
+    if !is_full && checkpoint.habits.object_bytes.is_some() && bytes < 1_000_000 {
+        return;
+    }
+    if let Some(now) = bytes.checked_div(objects) {
+        let before = checkpoint.habits.object_bytes.unwrap_or(now);
+        // Quick to believe that objects have grown, slow that they shrank.
+        let average = if now > before {
+            now
+        } else {
+            (3 * before + now) / 4
+        };
+        checkpoint.habits.object_bytes = Some(average.max(1));
+    }
+}
+
+type Chosen = (Vec<(usize, Option<usize>)>, Vec<usize>);
+
+/// What of a page is new; remembers it.
+fn choose(
+    page: &Page,
+    listing: &Listing,
+    from: Instant,
+    walk: &Walk,
+    checkpoint: &mut Checkpoint,
+    tally: &mut Tally,
+) -> Chosen {
+    let old_gap = walk.in_old_gap();
+    let mut objects = Vec::new();
+    let count = |kind: Kind, pieces: [&str; 2], tally: &mut Tally| {
+        match kind {
+            Kind::Alert => tally.alerts += 1,
+            Kind::Incident => tally.incidents += 1,
+            Kind::Quarantined => tally.quarantined += 1,
+        }
+        let bytes = pieces.iter().map(|piece| piece.len()).sum::<usize>();
+        tally.bytes += u64::try_from(bytes).unwrap_or(u64::MAX);
+    };
+    let listed = page
+        .objects
+        .iter()
+        .zip(&listing.sights)
+        .zip(&listing.nested);
+    for (index, ((object, (updated, key)), nested)) in listed.enumerate() {
+        tally.listed += 1;
+        let known = (!old_gap && *updated < from.max(checkpoint.seen_since))
+            || checkpoint.seen.has(*updated, *key)
+            // A gap may lie further back than the seen set reaches.
+            || (old_gap && (walk.met(*key) || !checkpoint.kept.add(*key)));
+        if !known {
+            if *updated >= checkpoint.seen_since {
+                checkpoint.seen.add(*updated, *key);
+            }
+            let in_gap = |gap: &Gap| (gap.from..gap.to).contains(updated);
+            if checkpoint.gaps.iter().any(in_gap) {
+                checkpoint.kept.add(*key);
+            }
+            count(object.kind, page.text(&object.raw), tally);
+            objects.push((index, None));
+        }
+        // An alert may change while its incident does not.
+        for (inner, (alert, key)) in object.nested.iter().zip(nested).enumerate() {
+            if checkpoint.kept.add(*key) {
+                count(alert.kind, page.text(&alert.raw), tally);
+                objects.push((index, Some(inner)));
+            }
+        }
+    }
+    let mut poison = Vec::new();
+    for (index, (element, key)) in page.poison.iter().zip(&listing.poison).enumerate() {
+        if checkpoint.kept.add(*key) {
+            tracing::warn!("an element was quarantined: {}", element.why);
+            let text = page.body.get(element.span.clone()).unwrap_or_default();
+            count(Kind::Quarantined, [text, ""], tally);
+            poison.push(index);
+        }
+    }
+    (objects, poison)
+}
+
+/// Moves the watermark over what is drained.
+fn advance(
+    walk: &mut Walk,
+    checkpoint: &mut Checkpoint,
+    poll: Poll,
+    end: Instant,
+    tally: &mut Tally,
+) {
+    for gap in walk.take_gaps() {
+        tally.gaps += 1;
+        tracing::error!(
+            "objects last updated from {} to {} cannot be listed: {}. The walk goes on without \
+             them and asks again later",
+            gap.from,
+            gap.to,
+            gap.why
+        );
+        // What shares the gap's window was delivered; the gap is asked for again.
+        for key in checkpoint.seen.between(gap.from, gap.to) {
+            checkpoint.kept.add(key);
+        }
+        checkpoint.gaps.push(gap);
+    }
+    // An object dated later than the poll's end must not blind the next ones.
+    let last = end.before();
+    let drained = walk.frontier().map_or(last, |frontier| frontier.min(last));
+    let newest = checkpoint.seen.newest_until(drained);
+    checkpoint.watermark = checkpoint.watermark.max(newest);
+    if let Some(watermark) = checkpoint.watermark {
+        checkpoint.seen_since = checkpoint.seen_since.max(watermark.minus(poll.overlap));
+        checkpoint.seen.forget_before(checkpoint.seen_since);
+    }
+}
+
+/// Gaps that came are forgotten; the others wait longer, and not for ever.
+fn close_gaps(
+    walk: &mut Walk,
+    checkpoint: &mut Checkpoint,
+    due: &[Gap],
+    poll: Poll,
+    end: Instant,
+    tally: &mut Tally,
+) {
+    advance(walk, checkpoint, poll, end, tally);
+    checkpoint.gaps.retain_mut(|gap| {
+        if !due.contains(gap) {
+            return true;
+        }
+        if walk.closed(gap) {
+            tracing::info!(
+                "objects last updated from {} to {} came after all",
+                gap.from,
+                gap.to
+            );
+            return false;
+        }
+        gap.put_off(poll.now);
+        let given_up = gap.tries >= Gap::MOST_TRIES;
+        if given_up {
+            tracing::error!(
+                "objects last updated from {} to {} are given up after {} tries: {}. Look at them \
+                 in the Defender portal",
+                gap.from,
+                gap.to,
+                gap.tries,
+                gap.why
+            );
+        }
+        !given_up
+    });
+}

@@ -1,0 +1,336 @@
+//! Where alerts and incidents of one account are read and written: what is
+//! known about it, how one is read; and why that may fail.
+
+#[cfg(test)]
+mod tests;
+
+use crate::microsoft::account::cloud::Family;
+use crate::microsoft::client::{Answer, Client};
+use crate::microsoft::defender::list::collection;
+use crate::microsoft::defender::list::collection::{Collection, What};
+use crate::microsoft::defender::update::state::standing;
+use crate::microsoft::defender::update::tenant_limits::{Learnt, Term, Together};
+use crate::microsoft::http::error::{Error, line};
+use crate::triage::{DeskError, Failing, State, Subject, Target};
+use futures::StreamExt;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Reads and writes through one family, several at once where it offers a call
+/// for that: Graph `$batch`, Defender for Endpoint a list by ids and `batchUpdate`.
+#[derive(Debug)]
+pub struct FamilyDesk {
+    client: Client,
+    learnt: Mutex<Learnt>,
+    settle: Duration,
+    /// When a comment was last sent, by target and marker, whatever was answered.
+    commented: Mutex<HashMap<(Target, String), Instant>>,
+    /// Single reads left to prove that a comment is absent of which a list says so.
+    pub(in crate::microsoft) single_reads: AtomicUsize,
+}
+
+/// Why an alert or incident was not read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum DeskFault {
+    #[error("{error}{}", advice.as_deref().map(|advice| format!("; {advice}")).unwrap_or_default())]
+    Call {
+        error: Box<Error>,
+        advice: Option<String>,
+    },
+    #[error("`{id}` is no id: {why}")]
+    Id { id: String, why: &'static str },
+    /// The API has no such object or no such field.
+    #[error("{0}")]
+    Unoffered(&'static str),
+    #[error("the answer about {id} cannot be read: {}", line(&error.to_string()))]
+    Unreadable {
+        id: String,
+        error: serde_json::Error,
+        request_id: Option<String>,
+    },
+    /// The fields stand, the comment does not.
+    #[error("the fields were written, the comment was not: {0}")]
+    CommentMissing(Box<DeskFault>),
+    /// Nobody can say whether the comment stands.
+    #[error(
+        "the comment may have been written or not, so it was not sent again (the same batch run again finds it by its marker): {0}"
+    )]
+    CommentUnknown(Box<DeskFault>),
+    /// It was sent, and could not be looked for.
+    #[error("no answer said whether it was written, and it could not be read back in time")]
+    Unseen,
+}
+
+/// A longer id than Defender gives out is another column of a search.
+const LONGEST_ID: usize = 256;
+
+/// A minute's quota of Defender for Endpoint, the only one with such lists.
+const SINGLE_READS: usize = 100;
+
+/// Calls in flight at once; the call budget sets the pace.
+pub(in crate::microsoft) const IN_FLIGHT: usize = 4;
+
+impl FamilyDesk {
+    /// The desk of the client's family.
+    pub fn new(client: Client) -> Self {
+        Self {
+            client: client.unyielding(),
+            learnt: Mutex::default(),
+            settle: Duration::from_secs(2),
+            commented: Mutex::default(),
+            single_reads: AtomicUsize::new(SINGLE_READS),
+        }
+    }
+
+    /// How long a write without an answer gets before its trace is first looked
+    /// for (default: 2 seconds).
+    pub fn settle(self, settle: Duration) -> Self {
+        Self { settle, ..self }
+    }
+
+    /// Keeps the wordings this tenant takes in a file, one for each account and
+    /// API, and begins with those an earlier run found out.
+    pub fn remembering(self, file: PathBuf) -> Self {
+        Self {
+            learnt: Mutex::new(Learnt::kept_in(file)),
+            ..self
+        }
+    }
+
+    pub(in crate::microsoft) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// How long a write without an answer gets before its trace is first looked for.
+    pub(in crate::microsoft) fn first_wait(&self) -> Duration {
+        self.settle
+    }
+
+    /// Remembers that a comment was sent, unless it certainly did not arrive.
+    pub(in crate::microsoft) fn sent(
+        &self,
+        target: &Target,
+        marker: &str,
+        answer: Result<(), &Error>,
+    ) {
+        if !answer.is_err_and(Error::untouched) {
+            let key = (target.clone(), marker.to_owned());
+            self.commented().insert(key, Instant::now());
+        }
+    }
+
+    /// When a comment was last sent there.
+    pub(in crate::microsoft) fn last_sent(&self, target: &Target, marker: &str) -> Option<Instant> {
+        let key = (target.clone(), marker.to_owned());
+        self.commented().get(&key).copied()
+    }
+
+    fn commented(&self) -> MutexGuard<'_, HashMap<(Target, String), Instant>> {
+        self.commented
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn learnt(&self) -> MutexGuard<'_, Learnt> {
+        self.learnt.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The place of the wording last taken; the first where nothing is known.
+    pub(in crate::microsoft) fn wording(&self, term: Term) -> usize {
+        self.learnt().wording(term)
+    }
+
+    pub(in crate::microsoft) fn learn(&self, taken: &[(Term, usize)]) {
+        self.learnt().learn(taken);
+    }
+
+    /// How many go into one call; 1 where there is no such call.
+    pub(in crate::microsoft) fn at_once(&self, call: Together) -> usize {
+        self.learnt().at_once(call)
+    }
+
+    /// Remembers that no more than `most` go into one call.
+    pub(in crate::microsoft) fn limit(&self, call: Together, most: usize) {
+        self.learnt().limit(call, most);
+    }
+
+    /// The target's collection, and its path in it.
+    pub(in crate::microsoft) fn place(
+        &self,
+        target: &Target,
+    ) -> Result<(&'static Collection, String), DeskFault> {
+        let what = match target.subject {
+            Subject::Alert => What::Alerts,
+            Subject::Incident => What::Incidents,
+        };
+        let family = self.client.family();
+        let collection = collection(family, what).ok_or(DeskFault::Unoffered(match family {
+            Family::Xdr => "the Defender XDR API cannot write alerts: use `api = graph`",
+            _ => "the Defender for Endpoint API has no incidents: use `api = graph`",
+        }))?;
+        let id = segment(&target.id)?;
+        Ok((collection, format!("{}/{id}", collection.path)))
+    }
+}
+
+impl FamilyDesk {
+    /// One call.
+    pub(in crate::microsoft) async fn read_one(&self, target: &Target) -> Result<State, DeskFault> {
+        let (collection, path) = self.place(target)?;
+        let answer = self
+            .client
+            .get(&path)
+            .await
+            .map_err(|error| DeskFault::call(error, collection, collection.read))?;
+        self.state_of(target, answer)
+    }
+
+    /// One call for each.
+    pub(in crate::microsoft) async fn read_singly(
+        &self,
+        targets: &[Target],
+    ) -> Vec<Result<State, DeskFault>> {
+        futures::stream::iter(targets)
+            .map(|target| self.read_one(target))
+            .buffered(IN_FLIGHT)
+            .collect()
+            .await
+    }
+
+    /// The state in the answer to a GET by id.
+    pub(in crate::microsoft) fn state_of(
+        &self,
+        target: &Target,
+        answer: Answer,
+    ) -> Result<State, DeskFault> {
+        let mut state = standing(&answer.body).map_err(|error| DeskFault::Unreadable {
+            id: target.id.clone(),
+            error,
+            request_id: answer.request_id,
+        })?;
+        // Nothing, a nought and itself are no other incident.
+        state.merged_into = state
+            .merged_into
+            .filter(|into| !matches!(into.as_str(), "" | "0") && *into != target.id);
+        Ok(state)
+    }
+}
+
+impl DeskFault {
+    /// Whether the service gave the same reason in the same words.
+    pub(in crate::microsoft) fn same_as(&self, other: &Error) -> bool {
+        let said = |error: &Error| match error {
+            Error::Service { code, message, .. } => Some((code.clone(), message.clone())),
+            _ => None,
+        };
+        match self {
+            Self::Call { error, .. } => said(error).is_some() && said(error) == said(other),
+            _ => false,
+        }
+    }
+
+    pub(in crate::microsoft) fn call(
+        error: Error,
+        collection: &Collection,
+        permission: &str,
+    ) -> Self {
+        let Collection { api, ending, .. } = collection;
+        let advice = match (&error, *ending) {
+            (Error::Service { status: 403, .. }, _) => Some(format!(
+                "grant the app the application permission {permission} of \"{api}\" with admin consent"
+            )),
+            (Error::Service { status: 410, .. }, Some(ending)) => Some(ending.to_owned()),
+            // An object that is missing is named by the service; an API that is gone is not.
+            (
+                Error::Service {
+                    status: 404, code, ..
+                },
+                Some(ending),
+            ) if code.is_empty() => Some(ending.to_owned()),
+            _ => error.advice().map(str::to_owned),
+        };
+        Self::Call {
+            error: Box::new(error),
+            advice,
+        }
+    }
+}
+
+impl DeskError for DeskFault {
+    fn failing(&self) -> Failing {
+        match self {
+            DeskFault::Id { .. } | DeskFault::Unoffered(_) => Failing::Invalid,
+            DeskFault::Unreadable { .. } | DeskFault::CommentUnknown(_) | DeskFault::Unseen => {
+                Failing::Failed
+            }
+            DeskFault::CommentMissing(fault) => match fault.failing() {
+                // Half of it stands: it was found, it was no invalid change, and it
+                // cannot simply be decided anew.
+                Failing::Overtaken | Failing::NotFound | Failing::Invalid => Failing::Failed,
+                failing => failing,
+            },
+            DeskFault::Call { error, .. } => match (error.as_ref(), error.status()) {
+                (Error::ReadOnly { .. }, _) => Failing::Forbidden,
+                (Error::Throttled { .. }, _) | (_, Some(429)) => Failing::Throttled,
+                (Error::SignIn { .. }, Some(400..=499)) => Failing::Forbidden,
+                (Error::Service { .. }, Some(400)) => Failing::Invalid,
+                (Error::Service { .. }, Some(401 | 403)) => Failing::Forbidden,
+                (Error::Service { .. }, Some(404)) => Failing::NotFound,
+                (Error::Service { .. }, Some(409 | 412 | 423)) => Failing::Overtaken,
+                _ => Failing::Failed,
+            },
+        }
+    }
+
+    fn uncertain(&self) -> bool {
+        match self {
+            DeskFault::Call { error, .. } => error.uncertain(),
+            DeskFault::CommentUnknown(_) | DeskFault::Unseen => true,
+            DeskFault::CommentMissing(fault) => fault.uncertain(),
+            DeskFault::Unreadable { .. } | DeskFault::Id { .. } | DeskFault::Unoffered(_) => false,
+        }
+    }
+
+    fn request_id(&self) -> Option<&str> {
+        match self {
+            DeskFault::Call { error, .. } => error.request_id(),
+            DeskFault::Unreadable { request_id, .. } => request_id.as_deref(),
+            DeskFault::CommentMissing(fault) | DeskFault::CommentUnknown(fault) => {
+                fault.request_id()
+            }
+            DeskFault::Id { .. } | DeskFault::Unoffered(_) | DeskFault::Unseen => None,
+        }
+    }
+}
+
+/// All but the unreserved characters of RFC 3986.
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
+/// An id as one segment of a path.
+fn segment(id: &str) -> Result<String, DeskFault> {
+    let why = if id.is_empty() {
+        "it is empty"
+    } else if id.len() > LONGEST_ID {
+        "it is longer than 256 bytes"
+    } else if id.chars().any(char::is_control) {
+        "it holds a control character"
+    } else if matches!(id, "." | "..") {
+        // A URL would take it for a step, however it is encoded.
+        "it means another place"
+    } else {
+        return Ok(utf8_percent_encode(id, SEGMENT).to_string());
+    };
+    Err(DeskFault::Id {
+        id: id.chars().take(40).flat_map(char::escape_debug).collect(),
+        why,
+    })
+}

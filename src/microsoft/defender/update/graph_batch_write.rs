@@ -1,0 +1,238 @@
+//! One change to many alerts or incidents of Graph through `$batch`: first
+//! everybody's fields, then the comments of those whose fields stand. Comments of
+//! which nobody said that they stand are looked for when all have been sent.
+
+use crate::microsoft::defender::update::client::{DeskFault, FamilyDesk, IN_FLIGHT};
+use crate::microsoft::defender::update::graph_batch;
+use crate::microsoft::defender::update::graph_batch::Part;
+use crate::microsoft::defender::update::patch::{
+    COMMENT_TRIES, Errand, Wording, comment_document, look, replaces_tags,
+};
+use crate::microsoft::defender::update::sent_comments::After;
+use crate::microsoft::defender::update::tenant_limits::Together;
+use crate::triage::{Change, Desk, DeskError, Failing, Receipt, State, Subject, Target};
+use futures::StreamExt;
+use reqwest::Method;
+use serde_json::Value;
+use std::collections::VecDeque;
+use std::iter::repeat_with;
+
+/// One result per target, in their order.
+pub(in crate::microsoft) async fn write_all(
+    desk: &FamilyDesk,
+    targets: &[Target],
+    change: &Change,
+    marker: &str,
+) -> Vec<Result<Receipt, DeskFault>> {
+    let mut lots: Vec<Way<'_>> = futures::stream::iter(targets.chunks(graph_batch::MOST))
+        .map(|lot| write_lot(desk, lot, change, marker))
+        .buffered(IN_FLIGHT)
+        .collect()
+        .await;
+    if let Some(comment) = &change.comment {
+        for tries in 1..=COMMENT_TRIES {
+            let mut due: Vec<&mut Errand<'_>> = errands(&mut lots)
+                .filter(|errand| errand.is_due())
+                .collect();
+            futures::stream::iter(due.chunks_mut(graph_batch::MOST))
+                .for_each_concurrent(IN_FLIGHT, |some| say(desk, some, comment))
+                .await;
+            let last = tries == COMMENT_TRIES;
+            look(desk, errands(&mut lots), last, After::Loss).await;
+        }
+    }
+    let mut results = Vec::with_capacity(targets.len());
+    for lot in lots {
+        match lot {
+            Way::Singly(all) => results.extend(all),
+            Way::Together(lot) => results.extend(lot.close().await),
+        }
+    }
+    results
+}
+
+/// How some of them are written.
+enum Way<'a> {
+    Together(Lot<'a>),
+    Singly(Vec<Result<Receipt, DeskFault>>),
+}
+
+/// Those whose fields stand, or that have none.
+fn errands<'l, 'a: 'l>(lots: &'l mut [Way<'a>]) -> impl Iterator<Item = &'l mut Errand<'a>> {
+    let parcels = lots.iter_mut().flat_map(|lot| match lot {
+        Way::Together(lot) => lot.parcels.as_mut_slice(),
+        Way::Singly(_) => &mut [],
+    });
+    let errand = |parcel: &'l mut Parcel<'a>| match parcel.fault {
+        None => Some(&mut parcel.errand),
+        Some(_) => None,
+    };
+    parcels.flatten().filter_map(errand)
+}
+
+/// Their fields.
+async fn write_lot<'a>(
+    desk: &'a FamilyDesk,
+    targets: &'a [Target],
+    change: &Change,
+    marker: &'a str,
+) -> Way<'a> {
+    if targets.len() >= 2 && desk.at_once(Together::Batch) >= 2 {
+        let mut lot = Lot::open(desk, targets, change, marker).await;
+        if lot.patch(change.comment.is_some()).await.is_some() {
+            return Way::Together(lot);
+        }
+        desk.limit(Together::Batch, 1);
+    }
+    Way::Singly(desk.write_singly(targets, change, marker).await)
+}
+
+/// Sends each the comment once.
+async fn say(desk: &FamilyDesk, errands: &mut [&mut Errand<'_>], comment: &str) {
+    let part = |errand: &&mut Errand<'_>| Part {
+        method: Method::POST,
+        path: errand.comments(),
+        body: Some(comment_document(&errand.signed(comment))),
+    };
+    let parts: Vec<Part> = errands.iter().map(part).collect();
+    match graph_batch::send(desk.client(), &parts).await {
+        Some(answers) => {
+            for (errand, answer) in errands.iter_mut().zip(answers) {
+                errand.said(answer);
+            }
+        }
+        // It took the fields a moment ago.
+        None => {
+            for errand in errands {
+                errand.say(comment).await;
+            }
+        }
+    }
+}
+
+/// A handful of targets on their way together.
+struct Lot<'a> {
+    desk: &'a FamilyDesk,
+    parcels: Vec<Result<Parcel<'a>, DeskFault>>,
+}
+
+struct Parcel<'a> {
+    errand: Errand<'a>,
+    /// Not tried yet, the likeliest first.
+    wordings: VecDeque<Wording>,
+    /// The first refusal, and in the end why it failed.
+    fault: Option<DeskFault>,
+    /// Whether its fields are still to be written.
+    open: bool,
+}
+
+impl<'a> Lot<'a> {
+    async fn open(
+        desk: &'a FamilyDesk,
+        targets: &'a [Target],
+        change: &Change,
+        marker: &'a str,
+    ) -> Self {
+        // Alerts have no tags to read.
+        let incidents = targets.iter().all(|t| t.subject == Subject::Incident);
+        let tagged = replaces_tags(change) && incidents;
+        let states = match tagged {
+            true => desk.read_many(targets).await,
+            false => Vec::new(),
+        };
+        let states = states.into_iter().map(Some).chain(repeat_with(|| None));
+        let parcel = |(target, state): (&'a Target, Option<Result<State, DeskFault>>)| {
+            let mut errand = Errand::new(desk, target, marker)?;
+            let mut tags = Vec::new();
+            if let Some(state) = state {
+                tags = state?.tags;
+                errand.count(1);
+            }
+            let wordings = errand.wordings(change, tags)?;
+            Ok(Parcel {
+                errand,
+                wordings: wordings.into(),
+                fault: None,
+                open: true,
+            })
+        };
+        Self {
+            desk,
+            parcels: targets.iter().zip(states).map(parcel).collect(),
+        }
+    }
+
+    /// Writes the fields, in another wording where one is refused; whose stand owes
+    /// the comment, where there is one. `None` where there is no `$batch`, so that
+    /// nothing was written.
+    async fn patch(&mut self, comments: bool) -> Option<()> {
+        let desk = self.desk;
+        loop {
+            let mut sent = Vec::new();
+            let mut parts = Vec::new();
+            let parcels = self.parcels.iter_mut().flatten();
+            for parcel in parcels.filter(|parcel| parcel.open) {
+                match parcel.wordings.pop_front() {
+                    Some(wording) if wording.fields.is_empty() => parcel.written(false, comments),
+                    Some(Wording { fields, terms }) => {
+                        parts.push(Part {
+                            method: Method::PATCH,
+                            path: parcel.errand.path().to_owned(),
+                            body: Some(Value::from(fields)),
+                        });
+                        sent.push((parcel, terms));
+                    }
+                    None => parcel.open = false,
+                }
+            }
+            if parts.is_empty() {
+                return Some(());
+            }
+            let answers = graph_batch::send(desk.client(), &parts).await?;
+            for ((parcel, terms), answer) in sent.into_iter().zip(answers) {
+                match parcel.errand.note(answer) {
+                    Ok(()) => {
+                        desk.learn(&terms);
+                        parcel.written(true, comments);
+                    }
+                    Err(fault) if fault.failing() == Failing::Invalid => {
+                        parcel.fault.get_or_insert(fault);
+                    }
+                    Err(fault) => {
+                        parcel.fault = Some(fault);
+                        parcel.open = false;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn close(self) -> Vec<Result<Receipt, DeskFault>> {
+        let mut results = Vec::with_capacity(self.parcels.len());
+        for parcel in self.parcels {
+            results.push(match parcel {
+                Ok(Parcel {
+                    errand,
+                    fault: None,
+                    ..
+                }) => errand.close().await,
+                Ok(Parcel {
+                    fault: Some(fault), ..
+                })
+                | Err(fault) => Err(fault),
+            });
+        }
+        results
+    }
+}
+
+impl Parcel<'_> {
+    /// Its fields stand.
+    fn written(&mut self, patched: bool, comments: bool) {
+        self.open = false;
+        self.fault = None;
+        if comments {
+            self.errand.owes(patched);
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! This room's readers of foreign bytes, opened for `fuzz/` alone.
+
+use crate::ingest::Page;
+use crate::microsoft::Family;
+use crate::microsoft::client::{Answer, Said};
+use crate::microsoft::defender::list::collection;
+use crate::microsoft::defender::list::collection::What;
+use crate::microsoft::defender::update::{graph_batch, mde_list_by_id, state};
+use crate::microsoft::http::lenient::lenient;
+use crate::microsoft::slice::slice;
+use crate::triage::State;
+
+/// A list answer taken apart, as each list of each API would.
+pub fn list_answer(body: &[u8]) -> Vec<Page> {
+    let lists = [Family::Graph, Family::Mde, Family::Xdr]
+        .into_iter()
+        .flat_map(|family| [What::Alerts, What::Incidents].map(|what| collection(family, what)));
+    let shapes = lists.flatten().map(|collection| &collection.shape);
+    shapes
+        .filter_map(|shape| slice(body.to_vec(), shape).ok())
+        .map(|listing| listing.page)
+        .collect()
+}
+
+/// Code, message and request id of an error answer.
+pub fn error_body(body: &str) -> (String, String, Option<String>) {
+    let said = Said::read(body);
+    (said.code, said.message, said.request_id)
+}
+
+/// How many parts the answer to a `$batch` has.
+pub fn batch_answer(body: &[u8]) -> usize {
+    let answer = Answer::default();
+    graph_batch::said(&lenient(body), &answer).map_or(0, |parts| parts.len())
+}
+
+/// The state in an answer about one object.
+pub fn state(body: &[u8]) -> Option<State> {
+    state::standing(body).ok()
+}
+
+/// The states in a list of Defender for Endpoint, by id.
+pub fn states(body: &[u8]) -> Vec<(String, State)> {
+    mde_list_by_id::elements(body).into_iter().collect()
+}

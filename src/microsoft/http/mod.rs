@@ -1,0 +1,11 @@
+//! HTTP towards Microsoft, below any one API: transport, bodies, the budget of calls, waits and errors.
+
+pub mod advice;
+pub mod body;
+pub mod call_budget;
+pub mod echo;
+pub mod error;
+pub mod lenient;
+pub mod retry_after;
+pub mod transport;
+pub mod usage;

@@ -1,0 +1,82 @@
+//! What a client has done, and how far the two clocks stand apart.
+
+use crate::microsoft::http::retry_after;
+use reqwest::header::HeaderMap;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// What a client has done so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Calls {
+    /// API calls sent, retries included.
+    pub calls: u64,
+    /// Answers that said "too many".
+    pub throttles: u64,
+    /// API calls and sign-ins sent again.
+    pub retries: u64,
+    /// Decoded bytes received from the API.
+    pub bytes: u64,
+    /// Tokens fetched.
+    pub tokens: u64,
+}
+
+#[derive(Debug)]
+pub(crate) struct Meter {
+    pub(crate) calls: AtomicU64,
+    pub(crate) throttles: AtomicU64,
+    pub(crate) retries: AtomicU64,
+    pub(crate) bytes: AtomicU64,
+    pub(crate) tokens: AtomicU64,
+    skew: AtomicI64,
+}
+
+/// No answer has told the time yet.
+const UNKNOWN: i64 = i64::MIN;
+
+impl Meter {
+    pub(crate) fn new() -> Meter {
+        Meter {
+            calls: AtomicU64::new(0),
+            throttles: AtomicU64::new(0),
+            retries: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
+            tokens: AtomicU64::new(0),
+            skew: AtomicI64::new(UNKNOWN),
+        }
+    }
+
+    pub(crate) fn read(&self) -> Calls {
+        let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Calls {
+            calls: of(&self.calls),
+            throttles: of(&self.throttles),
+            retries: of(&self.retries),
+            bytes: of(&self.bytes),
+            tokens: of(&self.tokens),
+        }
+    }
+
+    /// Seconds by which this host is ahead of the last answer's `Date`.
+    pub(crate) fn skew(&self) -> Option<i64> {
+        match self.skew.load(Ordering::Relaxed) {
+            UNKNOWN => None,
+            seconds => Some(seconds),
+        }
+    }
+
+    pub(crate) fn note_clock(&self, headers: &HeaderMap, now: SystemTime) {
+        let second = |time: SystemTime| {
+            let since = time.duration_since(UNIX_EPOCH).ok()?;
+            i64::try_from(since.as_secs()).ok()
+        };
+        let there = retry_after::answered_at(headers).and_then(second);
+        if let (Some(here), Some(there)) = (second(now), there) {
+            self.skew.store(here - there, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Adds one.
+pub(crate) fn count(counter: &AtomicU64) {
+    counter.fetch_add(1, Ordering::Relaxed);
+}

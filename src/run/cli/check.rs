@@ -1,0 +1,101 @@
+//! `check`: what stands between this machine and a working feed, point by
+//! point, each with what to do about it.
+
+use crate::bridge::check::{PATIENCE, Point, Verdict};
+use crate::bridge::{account, check};
+use crate::host::{exit, runtime};
+use crate::run::cli::account_arguments::AccountArguments;
+use clap::Args;
+use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table, presets};
+use secrecy::SecretString;
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Looks at sign-in, permissions, one call to each list of Microsoft Graph, and the clock.\n\
+                  Exits with 1 if a point FAILED; a missing permission to write or to hunt is a note."
+)]
+pub struct Arguments {
+    /// splunkd's management address, to test it too
+    #[arg(long, value_name = "URL", requires = "session_key_file")]
+    splunkd: Option<String>,
+    /// File with a session key of splunkd
+    #[arg(long, value_name = "FILE")]
+    session_key_file: Option<PathBuf>,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+    // Last: its heading would take in whatever follows.
+    #[command(flatten)]
+    account: AccountArguments,
+}
+
+pub fn run(arguments: Arguments) -> ExitCode {
+    let json = arguments.json;
+    let runtime = match runtime::start() {
+        Ok(runtime) => runtime,
+        Err(code) => return code,
+    };
+    let points = runtime.block_on(examine(arguments));
+    let shown = show(&points, json);
+    match (
+        shown,
+        points.iter().all(|point| point.verdict != Verdict::Failed),
+    ) {
+        (Ok(()), true) => exit::WELL,
+        (Ok(()), false) => exit::refused(),
+        (Err(_), _) => exit::own_fault(),
+    }
+}
+
+fn show(points: &[Point], json: bool) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    if json {
+        serde_json::to_writer_pretty(&mut out, points)?;
+        return writeln!(out);
+    }
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY.to_owned());
+    table.set_content_arrangement(ContentArrangement::Dynamic);
+    if !out.is_terminal() {
+        table.set_width(100);
+    }
+    for point in points {
+        let (mark, colour) = match point.verdict {
+            Verdict::Ok => ("ok", Color::Green),
+            Verdict::Warning => ("note", Color::Yellow),
+            Verdict::Failed => ("FAILED", Color::Red),
+        };
+        table.add_row([
+            Cell::new(mark).fg(colour).add_attribute(Attribute::Bold),
+            Cell::new(&point.point),
+            Cell::new(point.told()),
+        ]);
+    }
+    writeln!(out, "{table}")
+}
+
+async fn examine(arguments: Arguments) -> Vec<Point> {
+    let mut points = Vec::new();
+    if let (Some(uri), Some(file)) = (&arguments.splunkd, &arguments.session_key_file) {
+        points.extend(splunkd(uri, file).await);
+    }
+    match arguments.account.account() {
+        Err(error) => points.push(Point::failed("account", format!("{error:#}"))),
+        Ok(account) => points.extend(check::defender(&account).await),
+    }
+    points
+}
+
+async fn splunkd(uri: &str, file: &PathBuf) -> Vec<Point> {
+    let opened = || {
+        let key = SecretString::from(std::fs::read_to_string(file)?.trim().to_owned());
+        account::splunkd(uri, key, PATIENCE)
+    };
+    match opened() {
+        Err(error) => vec![Point::failed("splunkd", format!("{error:#}"))],
+        Ok(splunkd) => check::splunkd(&splunkd).await,
+    }
+}

@@ -1,0 +1,214 @@
+//! The two sides this executable stands between, and this executable itself,
+//! started as splunkd starts it.
+
+use crate::sandbox::splunkd::{Known, Splunkd};
+use crate::sandbox::{Tenant, splunkd};
+use crate::splunk::sourcetype;
+use crate::{NAME, disk};
+use anyhow::{Context, anyhow, bail};
+use serde::Deserialize;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::process::Stdio;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::process::Command;
+
+const ACCOUNT: &str = "contoso";
+const ACTION: &str = "defender_bridge_update_alert";
+const UNDO: &str = "defenderundo";
+
+/// The two sides this executable stands between.
+pub struct Stage<'t> {
+    folder: &'t Path,
+    splunkd: Splunkd,
+}
+
+impl<'t> Stage<'t> {
+    pub async fn set(tenant: &Tenant, folder: &'t Path) -> anyhow::Result<Self> {
+        let ca_file = folder.join("ca.pem");
+        disk::put(&ca_file, tenant.ca_pem().as_bytes())?;
+        let url = tenant.url().to_owned();
+        let settings = [
+            ("tenant_id", tenant.tenant_id().to_owned()),
+            ("client_id", tenant.client_id().to_owned()),
+            ("auth", "secret".to_owned()),
+            ("cloud", "custom".to_owned()),
+            ("login_url", url.clone()),
+            ("graph_url", url.clone()),
+            ("mde_url", url.clone()),
+            ("xdr_url", url),
+            ("ca_file", ca_file.display().to_string()),
+        ];
+        let known = Known {
+            account: ACCOUNT.to_owned(),
+            settings: settings
+                .into_iter()
+                .map(|(key, value)| (key.to_owned(), value))
+                .collect(),
+            secret: tenant.client_secret().to_owned(),
+        };
+        Ok(Self {
+            folder,
+            splunkd: splunkd::start(known).await?,
+        })
+    }
+
+    /// One run of the modular input.
+    pub async fn poll(&self, feed: &str) -> anyhow::Result<Vec<Seen>> {
+        let document = format!(
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<input>\n\
+             <server_host>demo</server_host>\n<server_uri>{}</server_uri>\n\
+             <session_key>{}</session_key>\n<checkpoint_dir>{}</checkpoint_dir>\n\
+             <configuration><stanza name=\"{NAME}://{feed}\" app=\"{NAME}\">\n\
+             <param name=\"account\">{ACCOUNT}</param>\n<param name=\"feed\">{feed}</param>\n\
+             <param name=\"start\">-30d</param>\n<param name=\"settle\">0s</param>\n\
+             </stanza></configuration>\n</input>\n",
+            self.splunkd.uri(),
+            self.splunkd.session_key(),
+            self.folder.join("checkpoints").display()
+        );
+        let out = self.start(&[], document.into_bytes(), &[0]).await?;
+        let stream: Stream = quick_xml::de::from_str(&out).context("the event stream")?;
+        Ok(stream
+            .events
+            .into_iter()
+            .filter(|event| event.sourcetype != sourcetype::HEALTH)
+            .collect())
+    }
+
+    /// One run of the alert action over all these alerts.
+    pub async fn close(&self, alerts: &BTreeSet<String>) -> anyhow::Result<Batch> {
+        let results = self.folder.join("results.csv.gz");
+        let file = disk::create_new(&results)?;
+        let packed = flate2::write::GzEncoder::new(file, flate2::Compression::fast());
+        let mut rows = csv::Writer::from_writer(packed);
+        rows.write_record(["_time", "id", "__mv_id"])?;
+        for id in alerts {
+            rows.write_record(["1700000000", id, ""])?;
+        }
+        rows.into_inner()
+            .map_err(|error| anyhow!("{}", error.error()))?
+            .finish()?;
+        let payload = serde_json::json!({
+            "app": "search",
+            "owner": "analyst",
+            "server_host": "demo",
+            "server_uri": self.splunkd.uri(),
+            "session_key": self.splunkd.session_key(),
+            "sid": "scheduler__analyst__search__demo",
+            "search_name": "Close an attack story",
+            "results_file": results,
+            "configuration": {
+                "account": ACCOUNT,
+                "status": "resolved",
+                "classification": "truePositive",
+                "determination": "multiStagedAttack",
+                "comment": "closed by the demo",
+            },
+        });
+        self.start(
+            &["alert-action", ACTION, "--execute"],
+            payload.to_string().into_bytes(),
+            &[0, 2],
+        )
+        .await?;
+        self.batch(ACTION)
+    }
+
+    /// One search with the command that takes a batch back.
+    pub async fn undo(&self, batch: &Batch) -> anyhow::Result<Batch> {
+        let getinfo = serde_json::json!({
+            "action": "getinfo",
+            "preview": false,
+            "searchinfo": {
+                "args": [format!("batch={}", batch.id)],
+                "sid": "1700000000.1",
+                "username": "analyst",
+                "session_key": self.splunkd.session_key(),
+                "splunkd_uri": self.splunkd.uri(),
+            },
+        });
+        let execute = serde_json::json!({"action": "execute", "finished": true});
+        let mut questions = String::new();
+        for metadata in [getinfo.to_string(), execute.to_string()] {
+            questions += &format!("chunked 1.0,{},0\n{metadata}", metadata.len());
+        }
+        let words = ["search-command", UNDO];
+        self.start(&words, questions.into_bytes(), &[0]).await?;
+        self.batch(UNDO)
+    }
+
+    /// What the outcomes splunkd took say of the one batch of this action.
+    fn batch(&self, action: &str) -> anyhow::Result<Batch> {
+        let mut batch = Batch::default();
+        for event in self.splunkd.received() {
+            if event.sourcetype != sourcetype::TRIAGE {
+                continue;
+            }
+            let entry: Outcome = serde_json::from_str(&event.body)?;
+            if entry.action == action {
+                batch.id = entry.batch;
+                *batch.outcomes.entry(entry.outcome).or_default() += 1;
+            }
+        }
+        Ok(batch)
+    }
+
+    /// Starts this executable with what splunkd would write to its stdin.
+    async fn start(&self, words: &[&str], stdin: Vec<u8>, well: &[i32]) -> anyhow::Result<String> {
+        let executable = std::env::current_exe()?;
+        let mut child = Command::new(executable)
+            .args(words)
+            .env("SPLUNK_HOME", self.folder)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()?;
+        let (Some(mut into), Some(mut out), Some(mut said)) =
+            (child.stdin.take(), child.stdout.take(), child.stderr.take())
+        else {
+            bail!("the child process has no pipes");
+        };
+        into.write_all(&stdin).await?;
+        // An alert action reads to the end; an input stops at its end tag anyway.
+        drop(into);
+        let (mut events, mut words) = (String::new(), String::new());
+        tokio::try_join!(
+            out.read_to_string(&mut events),
+            said.read_to_string(&mut words)
+        )?;
+        let status = child.wait().await?;
+        if !status.code().is_some_and(|code| well.contains(&code)) {
+            bail!("a child process ended with {status}:\n{words}");
+        }
+        Ok(events)
+    }
+}
+
+#[derive(Deserialize)]
+struct Stream {
+    #[serde(rename = "event", default)]
+    events: Vec<Seen>,
+}
+
+/// An event as it reached Splunk.
+#[derive(Deserialize)]
+pub struct Seen {
+    pub sourcetype: String,
+    pub data: String,
+}
+
+/// One call of an action or command, as its outcomes tell it.
+#[derive(Default)]
+pub struct Batch {
+    pub id: String,
+    pub outcomes: BTreeMap<String, usize>,
+}
+
+#[derive(Deserialize)]
+struct Outcome {
+    action: String,
+    batch: String,
+    outcome: String,
+}

@@ -1,0 +1,209 @@
+//! `fetch`: a feed as one JSON object per line on stdout.
+
+use crate::bridge::input::settings::{Start, span};
+use crate::host::stop::Stop;
+use crate::host::{exit, paths, runtime};
+use crate::ingest;
+use crate::ingest::{Checkpoint, Event, Instant, Kind, Poll, Sink, Store, Tally};
+use crate::microsoft::{Client, Family, Feed, FeedSource, What};
+use crate::run::cli::account_arguments::AccountArguments;
+use crate::splunk::modular_input::checkpoint_file::CheckpointFile;
+use anyhow::{Context, anyhow};
+use clap::{Args, ValueEnum};
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// What to read
+    #[arg(long, value_enum, default_value_t = FeedName::Alerts)]
+    feed: FeedName,
+    /// Through which of Microsoft's APIs: mde for alerts only, xdr for incidents only
+    #[arg(long, value_enum, default_value_t = ApiName::Graph)]
+    api: ApiName,
+    /// Where to begin: an instant (2026-11-01T00:00:00Z), a day (2026-11-01, UTC) or an age (-7d)
+    #[arg(
+        long,
+        value_name = "START",
+        default_value = "-7d",
+        allow_hyphen_values = true
+    )]
+    start: String,
+    /// How far behind now to stop (such as 60s)
+    #[arg(long, value_name = "SPAN", default_value = "0s")]
+    settle: String,
+    /// Only this severity and above: informational, low, medium or high; not with --api xdr
+    #[arg(long, value_name = "SEVERITY")]
+    min_severity: Option<String>,
+    /// Only alerts of these services, comma separated, such as microsoftDefenderForEndpoint;
+    /// Graph alerts only
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    service_sources: Vec<String>,
+    /// Remember in this folder what was read; the next call goes on from there
+    #[arg(long, value_name = "FOLDER")]
+    remember: Option<PathBuf>,
+    /// Print the summary as JSON on stderr
+    #[arg(long)]
+    json: bool,
+    // Last: its heading would take in whatever follows.
+    #[command(flatten)]
+    account: AccountArguments,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum FeedName {
+    Alerts,
+    Incidents,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum ApiName {
+    Graph,
+    Mde,
+    Xdr,
+}
+
+pub fn run(arguments: Arguments) -> ExitCode {
+    let json = arguments.json;
+    match fetch(arguments) {
+        Ok(tally) => {
+            summarise(&tally, json);
+            exit::WELL
+        }
+        Err(error) => {
+            tracing::error!("{error:#}");
+            exit::refused()
+        }
+    }
+}
+
+fn summarise(tally: &Tally, json: bool) {
+    if json && let Ok(text) = serde_json::to_string(tally) {
+        let written = writeln!(io::stderr(), "{text}");
+        drop(written);
+    } else {
+        tracing::info!(
+            "{} alerts, {} incidents, {} quarantined in {} pages",
+            tally.alerts,
+            tally.incidents,
+            tally.quarantined,
+            tally.pages
+        );
+    }
+}
+
+fn fetch(arguments: Arguments) -> anyhow::Result<Tally> {
+    let now = Instant::from(jiff::Timestamp::now()).millisecond();
+    let family = match arguments.api {
+        ApiName::Graph => Family::Graph,
+        ApiName::Mde => Family::Mde,
+        ApiName::Xdr => Family::Xdr,
+    };
+    let what = match arguments.feed {
+        FeedName::Alerts => What::Alerts,
+        FeedName::Incidents => What::Incidents,
+    };
+    let feed = Feed::new(
+        family,
+        what,
+        arguments.min_severity.as_deref(),
+        &arguments.service_sources,
+    )?;
+    let start = Start::parse(&arguments.start, now).map_err(|why| anyhow!("--start: {why}"))?;
+    let settle = span(&arguments.settle).map_err(|why| anyhow!("--settle: {why}"))?;
+    let account = arguments.account.account()?;
+    let identity = format!("{feed} of tenant {}", account.tenant_id);
+    let memory = match &arguments.remember {
+        None => Memory::None,
+        Some(folder) => Memory::File(CheckpointFile::open(folder, &identity)?),
+    };
+    let mut checkpoint = match memory.load()? {
+        Some(text) => Checkpoint::read(&text, &identity).context("the remembered state")?,
+        None => Checkpoint::new(&identity, start.at(now)),
+    };
+    let client = Client::new(&account, family, paths::state().as_deref())?;
+    let runtime = runtime::new()?;
+    let mut tally = Tally::default();
+    let poll = Poll {
+        now,
+        settle,
+        overlap: std::time::Duration::from_secs(900),
+    };
+    let outcome = runtime.block_on(async {
+        let stop = Stop::listen();
+        let source = FeedSource::new(client, feed);
+        let lines = Lines(BufWriter::with_capacity(64 * 1024, paths::stdout()?));
+        let pulled = ingest::pull(
+            &source,
+            lines,
+            memory,
+            &mut checkpoint,
+            poll,
+            ingest::Bounds::none(stop.asked()),
+            &mut tally,
+        );
+        match stop.within(pulled).await {
+            Some((_, outcome)) => outcome.map_err(|error| anyhow!(error)),
+            None => Ok(()),
+        }
+    });
+    runtime.shutdown_background();
+    outcome.map(|()| tally)
+}
+
+/// Whether anything is remembered from one call to the next.
+enum Memory {
+    None,
+    File(CheckpointFile),
+}
+
+impl Memory {
+    fn load(&self) -> io::Result<Option<String>> {
+        match self {
+            Self::None => Ok(None),
+            Self::File(file) => file.load(),
+        }
+    }
+}
+
+impl Store for Memory {
+    fn save(&mut self, text: &str) -> io::Result<()> {
+        match self {
+            Self::None => Ok(()),
+            Self::File(file) => file.save(text),
+        }
+    }
+}
+
+/// One object a line. A line end inside a JSON document is white space between
+/// two tokens, so a blank takes its place.
+struct Lines(BufWriter<File>);
+
+impl Sink for Lines {
+    fn event(&mut self, event: &Event<'_>) -> io::Result<()> {
+        if event.kind == Kind::Quarantined {
+            tracing::warn!(
+                "an element was left out: {}",
+                event.why.unwrap_or("no reason given")
+            );
+            return Ok(());
+        }
+        for piece in event.raw {
+            let mut rest = piece.as_bytes();
+            while let Some(end) = memchr::memchr2(b'\n', b'\r', rest) {
+                let (line, after) = rest.split_at(end);
+                self.0.write_all(line)?;
+                self.0.write_all(b" ")?;
+                rest = after.get(1..).unwrap_or_default();
+            }
+            self.0.write_all(rest)?;
+        }
+        self.0.write_all(b"\n")
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}

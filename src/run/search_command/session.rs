@@ -1,0 +1,223 @@
+//! The conversation with splunkd: its questions come in through a thread, so
+//! that hanging up is heard while an answer is still being worked on.
+
+use crate::host::stop::Stop;
+use crate::splunk::search_command;
+use crate::splunk::search_command::{
+    Asked, ChunkedError, Execute, Invocation, Kind, Level, Message, Questions, TableError, Values,
+};
+use anyhow::anyhow;
+use std::io::{self, BufRead, Write};
+use tokio::sync::{mpsc, watch};
+
+/// Rows of an answer are handed over before they take more room than this.
+const ANSWER: usize = 8 << 20;
+
+/// Why a command ends before its last answer.
+#[derive(Debug)]
+pub enum Halt {
+    /// Nobody wants more.
+    Gone,
+    Failed(anyhow::Error),
+}
+
+impl From<anyhow::Error> for Halt {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl From<ChunkedError> for Halt {
+    fn from(error: ChunkedError) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl From<TableError> for Halt {
+    fn from(error: TableError) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl From<io::Error> for Halt {
+    /// Writing fails for no other reason than that splunkd has closed the pipe.
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Self::Gone,
+            _ => Self::Failed(anyhow!("the answer cannot be written: {error}")),
+        }
+    }
+}
+
+/// One command's talk with splunkd.
+pub struct Talk<W> {
+    asked: mpsc::Receiver<Result<Asked, ChunkedError>>,
+    gone: watch::Receiver<bool>,
+    tell: watch::Sender<bool>,
+    /// What is wrong with the call was said in the introduction.
+    refused: bool,
+    out: W,
+}
+
+impl<W: Write> Talk<W> {
+    /// Listens from now on.
+    ///
+    /// # Errors
+    /// If there can be no thread.
+    pub fn begin(from: impl BufRead + Send + 'static, out: W) -> io::Result<Self> {
+        let (hand_over, asked) = mpsc::channel(1);
+        let (tell, gone) = watch::channel(false);
+        let hang_up = tell.clone();
+        std::thread::Builder::new()
+            .name("questions".to_owned())
+            .spawn(move || listen(Questions::new(from), &hand_over, &hang_up))?;
+        Ok(Self {
+            asked,
+            gone,
+            tell,
+            refused: false,
+            out,
+        })
+    }
+
+    /// Being asked to stop is taken for hanging up.
+    pub fn heed(&self, stop: &Stop) {
+        let tell = self.tell.clone();
+        let mut asked = stop.asked();
+        tokio::spawn(async move {
+            if asked.wait_for(|asked| *asked).await.is_ok() {
+                tell.send_replace(true);
+            }
+        });
+    }
+
+    /// Says whether splunkd still wants an answer.
+    pub fn gone(&self) -> watch::Receiver<bool> {
+        self.gone.clone()
+    }
+
+    /// The first question, which must ask what command this is.
+    pub async fn first(&mut self) -> Result<Invocation, Halt> {
+        match self.ask().await? {
+            Asked::GetInfo(call) => Ok(*call),
+            Asked::Execute(_) => {
+                Err(anyhow!("splunkd asks for rows before it says for whom").into())
+            }
+        }
+    }
+
+    /// The next chunk; [`Halt::Gone`] if there is none.
+    pub async fn next(&mut self) -> Result<Execute, Halt> {
+        match self.ask().await? {
+            Asked::Execute(execute) => Ok(execute),
+            Asked::GetInfo(_) => Err(anyhow!("splunkd asks twice what command this is").into()),
+        }
+    }
+
+    async fn ask(&mut self) -> Result<Asked, Halt> {
+        let mut gone = self.gone.clone();
+        tokio::select! {
+            biased;
+            asked = self.asked.recv() => asked.ok_or(Halt::Gone)?.map_err(Halt::from),
+            _ = gone.wait_for(|gone| *gone) => Err(Halt::Gone),
+        }
+    }
+
+    /// Reads on Defender's side, which may be left off at any moment.
+    pub async fn unless_gone<T>(&self, work: impl Future<Output = T>) -> Result<T, Halt> {
+        let mut gone = self.gone.clone();
+        tokio::select! {
+            biased;
+            done = work => Ok(done),
+            _ = gone.wait_for(|gone| *gone) => Err(Halt::Gone),
+        }
+    }
+
+    pub fn introduce(&mut self, kind: Kind, refusal: Option<&anyhow::Error>) -> io::Result<()> {
+        let refusal = refusal.map(|error| Message::new(Level::Error, format!("{error:#}")));
+        search_command::introduce(&mut self.out, kind, refusal.as_slice())?;
+        self.refused = refusal.is_some();
+        Ok(())
+    }
+
+    pub fn answer(
+        &mut self,
+        finished: bool,
+        messages: &[Message],
+        body: &[u8],
+    ) -> Result<(), Halt> {
+        Ok(search_command::answer(
+            &mut self.out,
+            finished,
+            messages,
+            body,
+        )?)
+    }
+
+    /// The last answer, where there can be no good one.
+    pub fn fail(&mut self, error: &anyhow::Error) -> io::Result<()> {
+        let message = [Message::new(Level::Error, format!("{error:#}"))];
+        let messages = if self.refused { &[][..] } else { &message };
+        search_command::answer(&mut self.out, true, messages, &[])
+    }
+
+    /// Begins the rows of a generating command, which answer this question and
+    /// as many more as they need.
+    pub fn sheet<'t>(&'t mut self, call: &Invocation, names: &'t [&'t str]) -> Sheet<'t, W> {
+        Sheet {
+            talk: self,
+            names,
+            most: call.max_rows,
+            rows: 0,
+            body: Vec::new(),
+        }
+    }
+}
+
+fn listen(
+    questions: Questions<impl BufRead>,
+    hand_over: &mpsc::Sender<Result<Asked, ChunkedError>>,
+    hang_up: &watch::Sender<bool>,
+) {
+    // Behind the last chunk the stream may end without anything being meant by it.
+    let mut last = false;
+    for asked in questions {
+        last = matches!(&asked, Ok(Asked::Execute(execute)) if execute.finished);
+        let unreadable = asked.is_err();
+        if hand_over.blocking_send(asked).is_err() || unreadable {
+            return;
+        }
+    }
+    if !last {
+        hang_up.send_replace(true);
+    }
+}
+
+/// The rows of a generating command on their way out.
+pub struct Sheet<'t, W> {
+    talk: &'t mut Talk<W>,
+    names: &'t [&'t str],
+    most: usize,
+    rows: usize,
+    body: Vec<u8>,
+}
+
+impl<W: Write> Sheet<'_, W> {
+    /// Adds a row; hands over what is there first, where it is enough.
+    pub async fn put(&mut self, cells: &[Values]) -> Result<(), Halt> {
+        if self.rows >= self.most || self.body.len() >= ANSWER {
+            self.talk.answer(false, &[], &self.body)?;
+            self.body.clear();
+            self.rows = 0;
+            self.talk.next().await?;
+        }
+        search_command::write_row(&mut self.body, self.names, cells)?;
+        self.rows += 1;
+        Ok(())
+    }
+
+    /// Hands over the rest.
+    pub fn end(self, messages: &[Message]) -> Result<(), Halt> {
+        self.talk.answer(true, messages, &self.body)
+    }
+}

@@ -1,0 +1,11 @@
+//! What splunkd hands to a modular input, what leaves on stdout, and the checkpoint it keeps.
+
+pub mod checkpoint_file;
+pub mod checkpoint_kvstore;
+pub mod document;
+pub mod encoding;
+pub mod events;
+pub mod input;
+pub mod scheme;
+pub mod validation;
+pub mod xml;

@@ -1,0 +1,124 @@
+//! Carries out what goes to one account: incidents first, then alerts, then
+//! what was asked of incidents that were merged.
+//!
+//! Resolving an incident resolves its alerts, and assigning it assigns them. So
+//! the alerts are written only when their incidents are settled, and read again
+//! then: what the incident has brought about is not written a second time.
+
+pub mod decide;
+pub mod group;
+pub mod incident_effects;
+pub mod merged;
+pub mod recorder;
+pub mod write_result;
+
+use crate::triage::apply::group::{Hand, NO_TIME, Pace, within};
+use crate::triage::apply::incident_effects::Cascade;
+use crate::triage::apply::recorder::{Book, Settled};
+use crate::triage::outcome::Outcome;
+use crate::triage::plan::{Group, Task};
+use crate::triage::{Action, Api, Clock, Desk, Desks, Ledger, Subject, Target};
+use futures::future::join_all;
+use futures::stream::{self, StreamExt as _};
+use std::collections::HashMap;
+use std::time::Duration;
+
+/// What is needed only to undo must not keep the verdicts waiting: it gets this
+/// share of the time, and where that is short and each alert costs a call, only
+/// so many are looked at.
+const SHARE: u32 = 3;
+const SHORT: Duration = Duration::from_secs(600);
+const LOOKED_AT: usize = 100;
+
+/// One action on its way to the accounts.
+pub(super) struct Round<'a, 'b, D, L, C> {
+    pub action: &'a Action,
+    pub desks: &'a D,
+    pub book: &'a Book<'b, L, C>,
+    pub clock: &'a C,
+}
+
+impl<D: Desks, L: Ledger, C: Clock> Round<'_, '_, D, L, C> {
+    /// Carries out the groups of one account; every task is settled in the book.
+    /// `cascade` is what the incidents of earlier rows left behind; what they and
+    /// these do comes back.
+    pub async fn account(&self, groups: &[&Group], mut cascade: Cascade) -> Cascade {
+        let (incidents, alerts): (Vec<&Group>, Vec<&Group>) = groups
+            .iter()
+            .partition(|group| group.subject == Subject::Incident);
+        if Cascade::would_reach(&incidents) && !alerts.is_empty() && cascade.wants_a_look() {
+            for group in &alerts {
+                self.look(group, &mut cascade).await;
+            }
+        }
+        let settled = join_all(incidents.iter().map(|group| self.group(group, None))).await;
+        for (group, settled) in incidents.iter().zip(&settled) {
+            cascade.changed(&group.tasks, settled);
+        }
+        let brought = Some(&cascade).filter(|cascade| cascade.reaches());
+        let settled = join_all(alerts.iter().map(|group| self.group(group, brought))).await;
+        settled.iter().for_each(|settled| cascade.forget(settled));
+        cascade
+    }
+
+    /// Notes how alerts stand before their incidents are changed.
+    async fn look(&self, group: &Group, cascade: &mut Cascade) {
+        let now = self.clock.elapsed();
+        let left = self.action.limits.deadline.saturating_sub(now);
+        let most = match group.api {
+            Api::Graph if left < SHORT => LOOKED_AT,
+            _ => usize::MAX,
+        };
+        let until = now + left / SHARE;
+        let tasks = group.tasks.iter().take(most);
+        let targets: Vec<Target> = tasks.map(|task| task.target.clone()).collect();
+        let opened = self.desks.open(&group.account, group.api);
+        let Some(Ok(desk)) = within(self.clock, until, opened).await else {
+            return;
+        };
+        // Whoever cannot be read now is read, or refused, when it is their turn.
+        for targets in targets.chunks(Pace::of(group.api).wave) {
+            let Some(states) = within(self.clock, until, desk.read_many(targets)).await else {
+                return;
+            };
+            for (target, state) in targets.iter().zip(states) {
+                if let Ok(state) = state {
+                    cascade.stood(&target.id, state);
+                }
+            }
+        }
+    }
+
+    /// Opens the account and carries out the tasks of one of its groups; how each
+    /// ended.
+    async fn group(&self, group: &Group, cascade: Option<&Cascade>) -> HashMap<String, Settled> {
+        let opened = self.desks.open(&group.account, group.api);
+        let settled = match within(self.clock, self.action.limits.deadline, opened).await {
+            Some(Ok(desk)) => {
+                let Self {
+                    action,
+                    book,
+                    clock,
+                    ..
+                } = self;
+                let hand = Hand::new(action, book, clock, group, &desk, cascade);
+                let pace = Pace::of(group.api);
+                stream::iter(group.tasks.chunks(pace.wave))
+                    .for_each_concurrent(pace.at_once, |wave: &[Task]| hand.wave(wave))
+                    .await;
+                // Only now is it known which of their successors is a row's target too.
+                merged::follow(&hand).await;
+                return hand.settled.take();
+            }
+            Some(Err(error)) => Settled::error(&error),
+            None => Settled::new(Outcome::Deferred, NO_TIME),
+        };
+        let mut all = HashMap::new();
+        for task in &group.tasks {
+            let (account, api) = (&group.account, group.api);
+            self.book.settle(account, api, task, settled.clone()).await;
+            all.insert(task.target.id.clone(), settled.clone());
+        }
+        all
+    }
+}
