@@ -36,6 +36,7 @@ const SENDERS: &[&str] = &[
 
 pub fn problems(root: &Path) -> Result<Vec<String>> {
     let pages = pages(root)?;
+    let source = Source::read(root)?;
     let mut problems = Vec::new();
     for document in DOCUMENTS
         .iter()
@@ -45,7 +46,9 @@ pub fn problems(root: &Path) -> Result<Vec<String>> {
         let path = root.join(document);
         let text = read(&path)?;
         let folder = path.parent().unwrap_or(root);
-        for target in missing(&text, folder, root)? {
+        let mut targets = missing(&text, folder, root)?;
+        targets.extend(source.missing(&text)?);
+        for target in targets {
             problems.push(format!("{document} leads to {target}, which is not there"));
         }
     }
@@ -149,6 +152,76 @@ fn missing(text: &str, folder: &Path, root: &Path) -> Result<Vec<String>> {
     Ok(missing)
 }
 
+/// The source as far as documents name it: files by their room or by their name alone, and tests.
+struct Source {
+    root: PathBuf,
+    /// Names of files, and of folders of tests.
+    files: BTreeSet<String>,
+    tests: String,
+}
+
+impl Source {
+    fn read(root: &Path) -> Result<Self> {
+        let mut names = BTreeSet::new();
+        let mut tests = String::new();
+        for folder in ["src", "tests", "xtask/src"] {
+            for path in files(&root.join(folder))? {
+                if path.extension().is_none_or(|extension| extension != "rs") {
+                    continue;
+                }
+                let parents = path.parent().and_then(Path::file_name);
+                let both = [path.file_name(), parents];
+                names.extend(
+                    both.into_iter()
+                        .flatten()
+                        .filter_map(|name| name.to_str().map(str::to_owned)),
+                );
+                if folder == "tests" {
+                    tests += &read(&path)?;
+                }
+            }
+        }
+        Ok(Self {
+            root: root.to_owned(),
+            files: names,
+            tests,
+        })
+    }
+
+    /// What `text` says of the source and is not so: a file in a room, a file, a test by its whole name, and which
+    /// tests a command runs.
+    fn missing(&self, text: &str) -> Result<Vec<String>> {
+        let in_room = Regex::new(r"`((\w+)/[\w./-]+)`")?;
+        let file = Regex::new(r"`(\w+\.rs)`")?;
+        let test = Regex::new(r"`([a-z]+(?:_[a-z0-9]+){5,})`")?;
+        let run = Regex::new(r"--test it (?:[a-z0-9_]+::)*([a-z0-9_]+)::")?;
+        let mut missing = Vec::new();
+        for found in in_room.captures_iter(text) {
+            let source = self.root.join("src");
+            if source.join(&found[2]).is_dir() && !source.join(&found[1]).exists() {
+                missing.push(found[1].to_owned());
+            }
+        }
+        for found in file.captures_iter(text) {
+            if !self.files.contains(&found[1]) {
+                missing.push(found[1].to_owned());
+            }
+        }
+        for found in test.captures_iter(text) {
+            if !self.tests.contains(&format!("fn {}(", &found[1])) {
+                missing.push(found[1].to_owned());
+            }
+        }
+        for found in run.captures_iter(text) {
+            if !self.files.contains(&found[1]) && !self.files.contains(&format!("{}.rs", &found[1]))
+            {
+                missing.push(found[0].to_owned());
+            }
+        }
+        Ok(missing)
+    }
+}
+
 /// Whether a link out of `text`, a document in `folder`, leads to a file and, where it names one, to a heading.
 fn is_there(target: &str, text: &str, folder: &Path) -> bool {
     let (file, heading) = target.split_once('#').unwrap_or((target, ""));
@@ -195,6 +268,24 @@ mod tests {
             ]
         );
     }
+    #[test]
+    fn a_file_a_test_and_a_run_that_the_source_lacks_are_found() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let source = Source::read(&root).unwrap();
+        let text = "`ingest/mod.rs` `ingest/gone.rs` `house.rs` `gone.rs` `var/run/splunk`\n\
+                    `no_room_uses_a_room_it_may_not_know` `no_room_uses_what_is_not_there`\n\
+                    `cargo test --test it house::` `cargo test --test it gone::`\n";
+        assert_eq!(
+            source.missing(text).unwrap(),
+            [
+                "ingest/gone.rs",
+                "gone.rs",
+                "no_room_uses_what_is_not_there",
+                "--test it gone::"
+            ]
+        );
+    }
+
     #[test]
     fn a_page_that_a_message_names_and_nobody_has_is_found() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
