@@ -302,7 +302,7 @@ impl SelfTest<'_> {
                         info.server_roles.join(", ")
                     ))
                     .expected("Splunk 10 (9.4 starts)")
-                    .what_to_do("the README says which releases this app is made for")
+                    .what_to_do("docs/install.md#releases-of-splunk of the project says which releases this app is made for")
             }
         };
         Ok(vec![first, second.expected("Splunk 10 (9.4 starts)")])
@@ -484,7 +484,7 @@ impl SelfTest<'_> {
                     let app = stanza.map_or("not told", |one| one.app());
                     Row::judged(contract, judged.iter().all(|(_, ours)| *ours))
                         .found(format!("{}; app {app}", words.join(", ")))
-                        .what_to_do("another app calculates these fields: README, Fields that differ, says what each means")
+                        .what_to_do("another app calculates these fields: docs/migrate.md#fields-that-differ of the project says what each means")
                 }
             };
             rows.push(row.expected(expected));
@@ -534,7 +534,7 @@ impl SelfTest<'_> {
             Row::judged(contract, well)
                 .found(told.join("; "))
                 .expected("each input runs on one server")
-                .what_to_do("two servers read the same: README, More than one search head"),
+                .what_to_do("two servers read the same: docs/reading.md#more-than-one-search-head of the project"),
         ])
     }
 }
