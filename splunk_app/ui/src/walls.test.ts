@@ -7,17 +7,18 @@ import { expect, test } from 'vitest';
 
 const PAGES = ['pages/configuration', 'pages/inputs', 'pages/triage'];
 const TRIAGE = (...names: string[]) => ['strings', ...names].map((name) => `pages/triage/${name}`);
-const BELOW = ['parts', 'splunk', 'strings'];
+const BELOW = ['parts', 'splunk', 'strings', 'time'];
 /** Everybody may use what lies in the same folder. Of two names the longer one counts. */
 const MAY_USE: Record<string, string[]> = {
     strings: [],
+    time: ['strings'],
     splunk: ['strings'],
     theme: ['splunk'],
-    parts: ['splunk', 'strings', 'theme'],
+    parts: ['splunk', 'strings', 'theme', 'time'],
     'pages/inputs': BELOW,
     'pages/configuration': [...BELOW, 'pages/inputs'],
     'pages/triage/strings': [],
-    'pages/triage/model': ['splunk', ...TRIAGE()],
+    'pages/triage/model': ['splunk', 'time', ...TRIAGE()],
     'pages/triage/parts': [...BELOW, ...TRIAGE('model')],
     'pages/triage/queue': [...BELOW, ...TRIAGE('model', 'parts')],
     'pages/triage/details': [...BELOW, ...TRIAGE('model', 'parts')],

@@ -5,7 +5,7 @@ import Button from '@splunk/react-ui/Button';
 import Modal from '@splunk/react-ui/Modal';
 import { strings } from '../strings';
 import { Failed } from './Failed';
-import { Notice } from './Page';
+import { MessageArea } from './Page';
 
 interface Props {
     /** Of what is to be deleted; undefined while nothing is. */
@@ -42,9 +42,9 @@ export function DeleteDialog({ name, words, remove, onClose, returnFocus, childr
                     <Modal.Header title={words.title(name)} hideCloseButton={working} />
                     <Modal.Body>
                         {failed !== undefined && (
-                            <Notice>
+                            <MessageArea>
                                 <Failed {...failed} />
-                            </Notice>
+                            </MessageArea>
                         )}
                         <p style={{ marginTop: 0 }}>{words.text}</p>
                         {children}

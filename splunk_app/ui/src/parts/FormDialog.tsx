@@ -8,7 +8,7 @@ import Modal from '@splunk/react-ui/Modal';
 import { strings } from '../strings';
 import { Failed } from './Failed';
 import { goToFirstMistake } from './Field';
-import { Notice } from './Page';
+import { MessageArea } from './Page';
 import { useFirstField } from './useFirstField';
 
 export const WIDTH = { width: 'min(680px, calc(100vw - 40px))' };
@@ -52,16 +52,16 @@ export function FormDialog({ title, wrong, refusals, failed, saving, onSubmit, o
             <Modal.Header title={title} hideCloseButton={saving} />
             <Modal.Body>
                 {Object.keys(wrong).length > 0 && (
-                    <Notice role="alert">
+                    <MessageArea role="alert">
                         <Message type="error" appearance="fill">
                             {strings.form.wrong}
                         </Message>
-                    </Notice>
+                    </MessageArea>
                 )}
                 {failed !== undefined && (
-                    <Notice tabIndex={-1} data-test="failed">
+                    <MessageArea tabIndex={-1} data-test="failed">
                         <Failed {...failed} />
-                    </Notice>
+                    </MessageArea>
                 )}
                 {children}
             </Modal.Body>

@@ -83,7 +83,7 @@ export const OneLine = styled.div`
 `;
 
 /** Space between messages and what follows them. */
-export const Notice = styled.div`
+export const MessageArea = styled.div`
     margin-bottom: 16px;
 `;
 
@@ -127,11 +127,11 @@ export function Loading() {
 /** For those who may look only. */
 export function LookOnly({ why }: { why: string }) {
     return (
-        <Notice>
+        <MessageArea>
             <Message type="info" appearance="fill">
                 <Message.Title>{strings.rights.title}</Message.Title>
                 {why}
             </Message>
-        </Notice>
+        </MessageArea>
     );
 }

@@ -13,7 +13,7 @@ export interface Health {
     outcome: 'ok' | 'stopped' | 'error';
     /** Why, where the newest run failed. */
     error: string;
-    /** When the newest run began, in seconds since 1970, and how long it took. */
+    /** When the newest run began, in milliseconds since 1970, and how long it took. */
     begun: number;
     took: number;
     /** Last update of the newest object delivered. */
@@ -55,8 +55,8 @@ export async function newest(signal?: AbortSignal): Promise<Health[]> {
             api: text('api'),
             outcome,
             error: outcome === 'error' ? text('error') : '',
-            begun: Number(text('begun')),
-            took: Number(text('took')) / 1000,
+            begun: Number(text('begun')) * 1000,
+            took: Number(text('took')),
             watermark: text('watermark'),
             events: Number(text('events') || 0),
             throttles: Number(text('throttles') || 0),

@@ -6,7 +6,7 @@ import Message from '@splunk/react-ui/Message';
 import Modal from '@splunk/react-ui/Modal';
 import { Focused } from '../../parts/Focused';
 import { FormDialog, WIDTH } from '../../parts/FormDialog';
-import { Notice } from '../../parts/Page';
+import { MessageArea } from '../../parts/Page';
 import { useDraft } from '../../parts/useDraft';
 import { errorMessage } from '../../splunk/failure';
 import type { Verdict } from '../../splunk/check';
@@ -96,9 +96,9 @@ function Steps({ opened, names, isUsed, mayEdit, mayAddInputs, saving, onSaving,
                 <Modal.Header title={words.title(name)} />
                 <Modal.Body>
                     {kept?.done === 'all_but_note' && (
-                        <Notice>
+                        <MessageArea>
                             <Message type="info">{strings.accounts.saved.note}</Message>
-                        </Notice>
+                        </MessageArea>
                     )}
                     <Check
                         account={name}

@@ -9,7 +9,7 @@ import Plus from '@splunk/react-icons/Plus';
 import { RowAction } from '../../parts/RowAction';
 import { DeleteDialog } from '../../parts/DeleteDialog';
 import { Failed } from '../../parts/Failed';
-import { Bar, Empty, Loading, LookOnly, Muted, Notice, OneLine, Row } from '../../parts/Page';
+import { Bar, Empty, Loading, LookOnly, Muted, MessageArea, OneLine, Row } from '../../parts/Page';
 import { useLoaded } from '../../parts/useLoaded';
 import { useOpener } from '../../parts/useOpener';
 import { markConfigured } from '../../splunk/app';
@@ -52,16 +52,16 @@ export function Accounts({ session }: { session: Session }) {
         <>
             {!mayEdit && <LookOnly why={strings.rights.secrets} />}
             {loaded.error !== undefined && (
-                <Notice>
+                <MessageArea>
                     <Failed error={loaded.error} again={loaded.again} title={words.failed} />
-                </Notice>
+                </MessageArea>
             )}
             {expiring.length > 0 && (
-                <Notice>
+                <MessageArea>
                     <Message type="warning" appearance="fill">
                         {words.expiring(expiring)}
                     </Message>
-                </Notice>
+                </MessageArea>
             )}
             {accounts.length === 0 && mayEdit && (
                 <Empty title={words.empty.title} text={words.empty.text}>

@@ -9,7 +9,7 @@ import WaitSpinner from '@splunk/react-ui/WaitSpinner';
 import variables from '@splunk/themes/variables';
 import styled from 'styled-components';
 import { Failed } from '../../parts/Failed';
-import { Muted, Notice, Row } from '../../parts/Page';
+import { Muted, MessageArea, Row } from '../../parts/Page';
 import { check, worst, type Point, type Verdict } from '../../splunk/check';
 import type { State } from '../../splunk/search';
 import { strings } from '../../strings';
@@ -91,11 +91,11 @@ export function Check({ account, round, onDone }: { account: string; round: numb
     const verdict = worst(found.points);
     return (
         <div>
-            <Notice role="status">
+            <MessageArea role="status">
                 <Message type={verdict === 'ok' ? 'success' : verdict === 'warning' ? 'warning' : 'error'} appearance="fill">
                     {verdict === 'ok' ? words.well : verdict === 'warning' ? words.warned : words.failed}
                 </Message>
-            </Notice>
+            </MessageArea>
             <Points>
                 {found.points.map((point) => (
                     <PointRow key={point.point} {...point} />

@@ -8,7 +8,7 @@ import WaitSpinner from '@splunk/react-ui/WaitSpinner';
 import { copy } from '../../parts/copy';
 import { Failed } from '../../parts/Failed';
 import { ROOT } from '../../parts/Frame';
-import { Bar, LookOnly, Notice, Row } from '../../parts/Page';
+import { Bar, LookOnly, MessageArea, Row } from '../../parts/Page';
 import type { State } from '../../splunk/search';
 import { markdown, selftest, type Contract } from '../../splunk/selftest';
 import type { Session } from '../../splunk/session';
@@ -71,11 +71,11 @@ export function Report({ session }: { session: Session }) {
                     </Row>
                 )}
                 {copied !== undefined && (
-                    <Notice>
+                    <MessageArea>
                         <Message type={copied ? 'success' : 'warning'} appearance="fill">
                             {copied ? words.copied : words.refused}
                         </Message>
-                    </Notice>
+                    </MessageArea>
                 )}
             </div>
             {error !== undefined && <Failed error={error} title={words.failed} />}

@@ -6,7 +6,7 @@ import Link from '@splunk/react-ui/Link';
 import Message from '@splunk/react-ui/Message';
 import { Failed } from '../../parts/Failed';
 import { ChoiceField, SwitchField, TextField } from '../../parts/Field';
-import { Card, Loading, Muted, Notice, Row } from '../../parts/Page';
+import { Card, Loading, Muted, MessageArea, Row } from '../../parts/Page';
 import { truth } from '../../splunk/client';
 import * as conf from '../../splunk/conf';
 import { searchPage } from '../../splunk/web';
@@ -88,14 +88,14 @@ function Form({ intro, tab, stanza, ready, well, beside, children }: FormProps) 
                 {children}
                 <div aria-live="polite">
                     {stanza.saved === true && (
-                        <Notice>
+                        <MessageArea>
                             <Message type="success">{words.saved}</Message>
-                        </Notice>
+                        </MessageArea>
                     )}
                     {stanza.error !== undefined && (
-                        <Notice>
+                        <MessageArea>
                             <Failed title={stanza.error instanceof HalfSaved ? words.proxy.half : words.notSaved} error={stanza.error} />
-                        </Notice>
+                        </MessageArea>
                     )}
                 </div>
                 <Row>

@@ -4,8 +4,8 @@ import { useState } from 'react';
 import Button from '@splunk/react-ui/Button';
 import Link from '@splunk/react-ui/Link';
 import Message from '@splunk/react-ui/Message';
-import { Notice, Row } from '../../parts/Page';
-import { relative } from '../../parts/time';
+import { MessageArea, Row } from '../../parts/Page';
+import { relative } from '../../time';
 import type { Health } from '../../splunk/health';
 import type { Input } from '../../splunk/inputs';
 import { searchPage } from '../../splunk/web';
@@ -29,7 +29,7 @@ export function InputErrors({ inputs, now, onEdit }: Props) {
     return (
         <>
             {shown.map(({ input, health }) => (
-                <Notice key={input.name}>
+                <MessageArea key={input.name}>
                     <Message type="error" appearance="fill">
                         <Message.Title>{words.title(input.name, relative(health.begun, now))}</Message.Title>
                         <div>{health.error}</div>
@@ -42,12 +42,12 @@ export function InputErrors({ inputs, now, onEdit }: Props) {
                             </Link>
                         </Row>
                     </Message>
-                </Notice>
+                </MessageArea>
             ))}
             {inputs.length > SHOWN && (
-                <Notice>
+                <MessageArea>
                     <Button appearance="secondary" label={all ? words.fewer : words.more(inputs.length - SHOWN)} onClick={() => setAll(!all)} />
-                </Notice>
+                </MessageArea>
             )}
         </>
     );

@@ -2,25 +2,17 @@
 
 import Chip from '@splunk/react-ui/Chip';
 import { Muted, Row } from '../../parts/Page';
-import { full, instant, relative, span } from '../../parts/time';
+import { When } from '../../parts/When';
 import type { Health } from '../../splunk/health';
 import { strings } from '../../strings';
+import { instant, span } from '../../time';
 import { pause } from './input';
 
 const words = strings.inputs;
 
 interface Props {
     health: Health | undefined;
-    /** Seconds since 1970. */
     now: number;
-}
-
-export function When({ time, now }: { time: number; now: number }) {
-    return (
-        <time dateTime={new Date(time * 1000).toISOString()} title={full(time)}>
-            {relative(time, now)}
-        </time>
-    );
 }
 
 export function LastRun({ health, now, enabled }: Props & { enabled: boolean }) {
@@ -30,7 +22,7 @@ export function LastRun({ health, now, enabled }: Props & { enabled: boolean }) 
         <div>
             <Row>
                 <Chip appearance={look[health.outcome]}>{words.outcome[health.outcome]}</Chip>
-                <When time={health.begun} now={now} />
+                <When at={health.begun} now={now} />
             </Row>
             <Muted>{words.events(health.events)}</Muted>
             {health.openGaps > 0 && <div>{words.gaps(health.openGaps)}</div>}
@@ -41,7 +33,7 @@ export function LastRun({ health, now, enabled }: Props & { enabled: boolean }) 
 
 export function Newest({ health, now }: Props) {
     const time = instant(health?.watermark ?? '');
-    return time === undefined ? <Muted>{strings.none}</Muted> : <When time={time} now={now} />;
+    return time === undefined ? <Muted>{strings.none}</Muted> : <When at={time} now={now} />;
 }
 
 export function NextRun({ health, now, interval, enabled }: Props & { interval: string; enabled: boolean }) {
@@ -51,11 +43,11 @@ export function NextRun({ health, now, interval, enabled }: Props & { interval: 
     if (health === undefined) return <div>{strings.none}</div>;
     const next = health.begun + health.took + every;
     // A run in progress leaves its summary at its end, so a little late is not late.
-    const grace = Math.max(120, every);
+    const grace = Math.max(120_000, every);
     if (next >= now) {
         return (
             <div>
-                <When time={next} now={now} />
+                <When at={next} now={now} />
             </div>
         );
     }

@@ -10,7 +10,7 @@ import type { Input } from '../../splunk/inputs';
 import { strings } from '../../strings';
 import { LastRun, Newest, NextRun } from './InputStatus';
 import { pause } from './input';
-import { span } from '../../parts/time';
+import { span } from '../../time';
 
 const words = strings.inputs;
 
@@ -34,8 +34,8 @@ function what(feed: string, api: string): string {
 }
 
 function every(interval: string): string {
-    const seconds = pause(interval);
-    return seconds === undefined ? words.cron(interval) : words.every(span(seconds));
+    const between = pause(interval);
+    return between === undefined ? words.cron(interval) : words.every(span(between));
 }
 
 function Name({ name, what: reads }: { name: string; what: string }) {

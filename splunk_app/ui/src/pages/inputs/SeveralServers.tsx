@@ -1,7 +1,7 @@
 // Inputs that more than one server ran of late: each object may come as often.
 
 import Message from '@splunk/react-ui/Message';
-import { Notice } from '../../parts/Page';
+import { MessageArea } from '../../parts/Page';
 import type { Health } from '../../splunk/health';
 import { strings } from '../../strings';
 
@@ -13,12 +13,12 @@ export function SeveralServers({ health }: { health: Health[] }) {
             {health
                 .filter(({ servers }) => servers.length > 1)
                 .map(({ name, servers, checkpoint }) => (
-                    <Notice key={name}>
+                    <MessageArea key={name}>
                         <Message type={checkpoint === 'kvstore' ? 'info' : 'warning'} appearance="fill">
                             <Message.Title>{words.title(name, servers)}</Message.Title>
                             <div>{checkpoint === 'kvstore' ? words.kvstore : words.local}</div>
                         </Message>
-                    </Notice>
+                    </MessageArea>
                 ))}
         </>
     );

@@ -1,7 +1,7 @@
 // Whether this Splunk is the one inputs should run on, told before they are created.
 
 import Message from '@splunk/react-ui/Message';
-import { Notice } from '../../parts/Page';
+import { MessageArea } from '../../parts/Page';
 import type { Server } from '../../splunk/server';
 import { strings } from '../../strings';
 
@@ -9,11 +9,11 @@ export function WhereToRun({ server }: { server: Server | undefined }) {
     const hint = hintFor(server);
     if (hint === undefined) return null;
     return (
-        <Notice>
+        <MessageArea>
             <Message type={hint.type} appearance="fill">
                 {hint.text}
             </Message>
-        </Notice>
+        </MessageArea>
     );
 }
 

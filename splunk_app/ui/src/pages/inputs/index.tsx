@@ -7,7 +7,7 @@ import Message from '@splunk/react-ui/Message';
 import Plus from '@splunk/react-icons/Plus';
 import { DeleteDialog } from '../../parts/DeleteDialog';
 import { Failed } from '../../parts/Failed';
-import { Empty, Loading, LookOnly, Notice, PageHead, Row } from '../../parts/Page';
+import { Empty, Loading, LookOnly, MessageArea, PageHead, Row } from '../../parts/Page';
 import { useLoaded } from '../../parts/useLoaded';
 import { useOpener } from '../../parts/useOpener';
 import * as conf from '../../splunk/conf';
@@ -125,7 +125,7 @@ export function Inputs() {
         );
     }
 
-    const now = Date.now() / 1000;
+    const now = Date.now();
     const going = new Map<string, Health>((health.value ?? []).map((one) => [one.name, one]));
     const failing = list.flatMap((input) => {
         const of = going.get(input.name);
@@ -139,19 +139,19 @@ export function Inputs() {
             {!mayEdit && <LookOnly why={strings.rights.inputs} />}
             {mayEdit && <WhereToRun server={server.value} />}
             {notSwitched !== undefined && (
-                <Notice>
+                <MessageArea>
                     <Failed {...notSwitched} />
-                </Notice>
+                </MessageArea>
             )}
             {health.error !== undefined && (
-                <Notice>
+                <MessageArea>
                     <Failed title={words.healthFailed} error={health.error} again={health.again} />
-                </Notice>
+                </MessageArea>
             )}
             {server.value?.place === 'forwarder' && list.length > 0 && (
-                <Notice>
+                <MessageArea>
                     <Message type="info">{words.healthElsewhere}</Message>
-                </Notice>
+                </MessageArea>
             )}
             <InputErrors inputs={failing} now={now} onEdit={mayEdit ? (input) => open({ draft: draft(input), saved: true }) : undefined} />
             <SeveralServers health={health.value ?? []} />

@@ -22,7 +22,7 @@ describe('what is typed for an input', () => {
 
     test('takes seconds and cron schedules', () => {
         expect(wrong({ ...good, interval: '*/5 * * * *' }, true, [])).toEqual({});
-        expect([pause('90'), pause('*/5 * * * *')]).toEqual([90, undefined]);
+        expect([pause('90'), pause('*/5 * * * *')]).toEqual([90_000, undefined]);
     });
 
     test('drops an API the chosen feed does not have', () => {

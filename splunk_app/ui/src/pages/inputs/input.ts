@@ -124,9 +124,9 @@ function isInterval(text: string): boolean {
     return /^\d+(\.\d+)?$/.test(text.trim()) ? Number(text) > 0 : /^\S+(\s+\S+){4}$/.test(text.trim());
 }
 
-/** Seconds between runs; undefined for a cron schedule. */
+/** Milliseconds between runs; undefined for a cron schedule. */
 export function pause(interval: string): number | undefined {
-    return /^\d+(\.\d+)?$/.test(interval.trim()) ? Number(interval) : undefined;
+    return /^\d+(\.\d+)?$/.test(interval.trim()) ? Number(interval) * 1000 : undefined;
 }
 
 /** Where the executable's refusal belongs: it begins with the parameter's name, or speaks of the account. */

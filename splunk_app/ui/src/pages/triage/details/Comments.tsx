@@ -2,7 +2,7 @@
 import { Row } from '../../../parts/Page';
 import type { Comment } from '../model/item';
 import { Small, Strong } from '../parts/styles';
-import { When } from '../parts/When';
+import { When } from '../../../parts/When';
 import { triage as strings } from '../strings';
 import { Prose, Section } from './Section';
 

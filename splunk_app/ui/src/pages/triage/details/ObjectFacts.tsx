@@ -2,7 +2,7 @@
 import type { ReactNode } from 'react';
 import type { Item } from '../model/item';
 import { worded } from '../model/wording';
-import { When } from '../parts/When';
+import { When } from '../../../parts/When';
 import { triage as strings } from '../strings';
 import { Facts } from './Facts';
 import { ObjectLink } from './ObjectLink';

@@ -6,7 +6,7 @@ import { Mono, Small, Strong } from '../parts/styles';
 import { Marks } from './EvidenceList';
 import { processTree, type TreeNode } from '../model/processTree';
 import type { Evidence } from '../model/evidence';
-import { exactly } from '../model/instant';
+import { exactly, instant } from '../../../time';
 import { triage as strings } from '../strings';
 
 const Branch = styled.ul`
@@ -63,6 +63,8 @@ export function ProcessTree({ evidence }: { evidence: readonly Evidence[] }) {
 
 function Leaf({ node }: { node: TreeNode }) {
     const { image, evidence } = node;
+    const time = instant(node.started);
+    const started = time === undefined ? node.started : exactly(time);
     const folder =
         image.path === null ? '' : `${image.path.replace(/[\\/]+$/u, '')}${image.path.includes('/') ? '/' : '\\'}`;
     return (
@@ -74,7 +76,7 @@ function Leaf({ node }: { node: TreeNode }) {
                     {evidence === null ? <Small>{strings.evidence.parentOnly}</Small> : <Marks evidence={evidence} />}
                 </Row>
                 <Small as="div">
-                    {[folder && `${folder}${image.name ?? ''}`, node.user, node.started && exactly(node.started)]
+                    {[folder && `${folder}${image.name ?? ''}`, node.user, started]
                         .filter(Boolean)
                         .join(' · ')}
                 </Small>

@@ -12,7 +12,7 @@ import { takeBack } from '../verdict/carryOut';
 import type { Item } from '../model/item';
 import { Row } from '../../../parts/Page';
 import { OutcomeTag, Tag } from '../parts/Tags';
-import { When } from '../parts/When';
+import { When } from '../../../parts/When';
 import { worded } from '../model/wording';
 import { Sheet, Small, Strong } from '../parts/styles';
 import { Notice } from '../parts/Notice';

@@ -1,5 +1,5 @@
 // Recent verdicts, read from the ledger: one line per call, newest first.
-import { compareInstants } from './instant';
+import { compareInstants } from '../../../time';
 import { parsed, object, text, texts, type JsonObject } from './json';
 import type { Subject } from './vocabulary';
 

@@ -2,7 +2,7 @@
 // stands in the event. Graph, Defender for Endpoint and Defender XDR print the
 // same things under different names; here they have one.
 import { devicesOf, evidenceOf, usersOf, type Evidence } from './evidence';
-import { compareInstants } from './instant';
+import { compareInstants } from '../../../time';
 import { distinct, object, objects, parsed, text, texts, type JsonObject } from './json';
 import { spelled, type Subject } from './vocabulary';
 

@@ -1,5 +1,5 @@
 // The queue: the newest state of each alert or incident that the index holds.
-import { compareInstants } from './instant';
+import { compareInstants } from '../../../time';
 import { distinct } from './json';
 import { itemOf, type Event, type Item } from './item';
 import { severityRank, type Subject } from './vocabulary';

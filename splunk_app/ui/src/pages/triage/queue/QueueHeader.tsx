@@ -3,7 +3,7 @@ import type { Ref } from 'react';
 import Button from '@splunk/react-ui/Button';
 import Heading from '@splunk/react-ui/Heading';
 import WaitSpinner from '@splunk/react-ui/WaitSpinner';
-import { ago } from '../model/instant';
+import { age } from '../../../time';
 import { Row } from '../../../parts/Page';
 import { Small } from '../parts/styles';
 import { triage as strings } from '../strings';
@@ -36,7 +36,7 @@ export function QueueHeader({ queue, now, headingRef, onHistory, onHelp }: Props
                     </Row>
                 )}
                 {queue.state === null && queue.at !== null && (
-                    <Small>{say.updated(ago(new Date(queue.at).toISOString(), now))}</Small>
+                    <Small>{say.updated(age(queue.at, now))}</Small>
                 )}
                 <Button label={say.refresh} onClick={queue.refresh} />
                 <Button label={say.history} onClick={onHistory} />

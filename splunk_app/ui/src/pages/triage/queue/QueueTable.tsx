@@ -6,7 +6,7 @@ import styled from 'styled-components';
 import type { Item } from '../model/item';
 import { Row } from '../../../parts/Page';
 import { Severity, StatusTag, Tag } from '../parts/Tags';
-import { When } from '../parts/When';
+import { When } from '../../../parts/When';
 import { Clipped, Small, Strong, Whole } from '../parts/styles';
 import type { Column, Order } from '../model/queue';
 import { triage as strings } from '../strings';
