@@ -134,7 +134,7 @@ test('deleting removes the secret first, and says who still reads with the accou
 
     splunk.splunkd.fault = (method, path) => (method === 'DELETE' && path.startsWith('storage/') ? refused(500, 'busy') : undefined);
     await button(page, 'Delete account').click();
-    await page.getByText('Nothing was deleted: its credential could not be removed').waitFor();
+    await page.getByText('Nothing was deleted: the credential could not be removed').waitFor();
     expect(splunk.splunkd.confs.names('defender_bridge_account')).toEqual(['contoso']);
 
     splunk.splunkd.fault = undefined;

@@ -22,7 +22,7 @@ test('the form shows what the feed needs, and the executable’s refusal where i
 
     await field(page, 'Begin with').fill('last week');
     await button(page, 'Save').click();
-    await page.getByText('Give it a name').waitFor();
+    await page.getByText('Enter a name').waitFor();
     await field(page, 'Name').fill('contoso_alerts');
     await button(page, 'Save').click();
     await page.getByText('"last week" is neither an instant').waitFor();
@@ -112,7 +112,7 @@ test('an input that two servers run is told, and where its position lies decides
     await page.getByText('contoso_alerts ran on 2 servers within 4 hours: sh1, sh2').waitFor();
     await page.getByText('so each sends everything').waitFor();
     await page.getByText('shared_alerts ran on 2 servers within 4 hours: sh1, sh3').waitFor();
-    await page.getByText('They share its position').waitFor();
+    await page.getByText('The servers share the input’s position').waitFor();
     expect(await page.getByText(/moved_alerts ran on/).count()).toBe(0);
 });
 
@@ -120,7 +120,7 @@ test('without an account it leads to one; on a search head it says where inputs 
     const at = await visit({ roles: ['search_head', 'kv_store'] });
     const { page } = at;
     await at.go('inputs');
-    await page.getByRole('heading', { name: 'First an account' }).waitFor();
+    await page.getByRole('heading', { name: 'An account comes first' }).waitFor();
     await page.getByText('Inputs belong on a heavy forwarder').waitFor();
     await page.getByRole('link', { name: 'Go to Configuration' }).click();
     await page.getByRole('heading', { name: 'No account yet' }).waitFor();
@@ -144,7 +144,7 @@ test('how inputs go may be unknown without hiding them', async () => {
     splunk.addInput('contoso_alerts', alerts);
     splunk.splunkd.fault = (method, path) => (method === 'POST' && path === 'search/jobs' ? { status: 503, body: { messages: [{ type: 'WARN', text: 'The maximum number of concurrent searches has been reached.' }] } } : undefined);
     await at.go('inputs');
-    await page.getByText('How the inputs go cannot be shown').waitFor();
+    await page.getByText('The state of the inputs cannot be shown').waitFor();
     await page.getByText('The maximum number of concurrent searches').waitFor();
     await page.getByRole('row', { name: /contoso_alerts/ }).waitFor();
 });

@@ -81,7 +81,7 @@ describe.each(['light', 'dark'] as const)('in the %s theme', (theme) => {
         const at = await visit({ theme, at: AT, events });
         const { page, splunk } = at;
         await at.go('inputs');
-        await page.getByRole('heading', { name: 'First an account' }).waitFor();
+        await page.getByRole('heading', { name: 'An account comes first' }).waitFor();
         await look(at, `inputs-empty-${theme}`);
         for (const account of ['contoso', 'fabrikam']) splunk.addAccount(account, { tenant_id: `${account}.example`, client_id: 'c' });
         splunk.addInput('contoso_alerts', { account: 'contoso', feed: 'alerts', index: 'defender' });

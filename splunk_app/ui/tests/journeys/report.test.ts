@@ -24,6 +24,6 @@ test('an administrator runs the self-test, sees every contract and has the repor
 test('who is no administrator is told what the self-test takes', async () => {
     const at = await visit({ user: 'analyst' });
     await at.go('configuration', '?tab=report');
-    await at.page.getByText('admin_all_objects, which the self-test takes').waitFor();
+    await at.page.getByText('admin_all_objects, which the self-test needs').waitFor();
     expect(await button(at.page, 'Copy report').count()).toBe(0);
 });

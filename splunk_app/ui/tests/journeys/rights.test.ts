@@ -36,7 +36,7 @@ test('a reader, to whom accounts are not shown, is not told that there are none'
     await at.go('configuration');
     await at.page.getByRole('heading', { name: 'No account that you may see' }).waitFor();
     await at.go('inputs');
-    await at.page.getByText('Ask a Splunk administrator to create it').waitFor();
+    await at.page.getByText('Ask a Splunk administrator to create one').waitFor();
 });
 
 test('a session that has ended is told, and the typed settings stay', async () => {

@@ -23,7 +23,7 @@ test('the proxy is saved, its password only in the store', async () => {
     expect(await field(page, 'User name').inputValue()).toBe('splunk');
 
     await button(page, 'Save').click();
-    await page.getByText('Saved. It holds from the next run').waitFor();
+    await page.getByText('Saved. Inputs and searches use the new settings').waitFor();
     expect(splunk.splunkd.confs.stanza('defender_bridge_settings', 'proxy')).toEqual({ url: 'http://proxy.example.com:8080', username: 'splunk', no_proxy: '.internal.example.com' });
     expect(splunk.splunkd.passwords.get('defender_bridge:proxy:')).toBe('pr0xy~secret');
     expect(await field(page, 'Password').inputValue()).toBe('');
@@ -78,7 +78,7 @@ test('a proxy whose password alone could not be kept is not told as unsaved', as
     expect(await field(page, 'Password').inputValue()).toBe('pr0xy~secret');
     splunk.splunkd.fault = undefined;
     await button(page, 'Save').click();
-    await page.getByText('Saved. It holds from the next run').waitFor();
+    await page.getByText('Saved. Inputs and searches use the new settings').waitFor();
     expect(splunk.splunkd.passwords.get('defender_bridge:proxy:')).toBe('pr0xy~secret');
     await expect.poll(() => field(page, 'Password').getAttribute('placeholder')).toBe('******');
 });

@@ -142,7 +142,7 @@ describe('an analyst who may triage and reads no secret', () => {
         await colleague(splunk, id, { status: 'resolved', comment: 'done elsewhere' });
         await row.click();
         await triage.details.getByRole('button', { name: 'Compare with Defender' }).click();
-        await triage.details.getByText('Defender says otherwise now:').waitFor();
+        await triage.details.getByText('Defender shows another state now:').waitFor();
         await triage.details.getByText(/Status: .* → Resolved/).waitFor();
     });
 
@@ -303,7 +303,7 @@ describe('who wrote can take it back', () => {
         await triage.page.locator('[data-test=outcome-row][data-outcome=updated]').waitFor();
         expect((await inDefender(splunk, [id]))[0]?.defender_live_status).toBe(before);
         await triage.press('Back');
-        await batch.getByText('Taken back').waitFor();
+        await batch.getByText('Undone').waitFor();
         expect(await batch.getByRole('button', { name: 'Undo' }).count()).toBe(0);
     });
 });

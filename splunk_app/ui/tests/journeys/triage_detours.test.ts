@@ -139,7 +139,7 @@ test('rights that could not be read are said, and asked for again', async () => 
     splunk.splunkd.fault = (_, path) => (path === 'authentication/current-context' ? refused(500, 'out of memory') : undefined);
     const triage = await Triage.open(browser(), splunk);
     await triage.rows.first().waitFor();
-    await triage.page.getByText('What you may do here could not be found out').waitFor();
+    await triage.page.getByText('Your rights could not be found out').waitFor();
     expect(await triage.page.getByRole('checkbox').count()).toBe(0);
     splunk.splunkd.fault = undefined;
     await triage.page.getByRole('button', { name: 'Try again' }).click();
