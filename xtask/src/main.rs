@@ -9,6 +9,7 @@ mod bench;
 mod conf;
 mod dependencies;
 mod executable;
+mod forms;
 mod licences;
 mod package;
 mod python;
@@ -64,6 +65,8 @@ enum Work {
     },
     /// The conf files against their specs, the form and the versions
     Conf,
+    /// Writes the forms of both alert actions anew, out of xtask/src/forms/update.html
+    Forms,
     /// Licences, banned crates, sources and security advisories of all dependencies, by deny.toml
     Dependencies,
     /// Makes the snapshot of advisories anew out of a clone of the RustSec database
@@ -133,6 +136,7 @@ impl Work {
             }
             Self::Bench(arguments) => bench::run(workspace, &arguments),
             Self::Conf => conf::check(workspace),
+            Self::Forms => forms::write(&workspace.root),
             Self::Dependencies => dependencies::check(workspace),
             Self::Advisories { database } => advisories::renew(workspace, &database),
             Self::Web => steps::web(workspace),

@@ -11,6 +11,7 @@ mod read;
 mod settings;
 mod sizes;
 
+use crate::forms;
 use crate::workspace::{NAME, Workspace};
 use anyhow::{Context, Result, bail};
 use document::{Stanza, conf, spec};
@@ -209,6 +210,7 @@ fn problems(root: &Path, version: &str) -> Result<Vec<String>> {
     problems.extend(app.transforms());
     problems.extend(app.tags());
     problems.extend(app.actions(root)?);
+    problems.extend(forms::problems(root)?);
     problems.extend(app.commands());
     problems.extend(knowledge::problems(&app, root)?);
     problems.extend(names::problems(&app, root)?);
