@@ -4,7 +4,7 @@ import { Row } from '../../parts/Page';
 import { useStableCallback } from '../../parts/useStableCallback';
 import { setsUpAccounts } from '../../splunk/session';
 import type { Item } from './model/item';
-import { EVERYTHING, narrowed } from './model/queue';
+import { NO_FILTER, filtered } from './model/queue';
 import { BulkBar } from './queue/BulkBar';
 import { EmptyQueue } from './queue/EmptyQueue';
 import { Paginator } from './queue/Paginator';
@@ -21,7 +21,7 @@ interface Props {
 
 export function QueueView({ page, verdict, now }: Props) {
     const { all, list, mayWrite, queue, selection, session } = page;
-    const { narrowing, narrow } = list;
+    const { filter, filterBy } = list;
     // Rows are drawn again only for what they show, so what they call stays the same.
     const sortBy = useStableCallback(list.sortBy);
     const toggle = useStableCallback((item: Item) => selection.toggle([item]));
@@ -34,9 +34,9 @@ export function QueueView({ page, verdict, now }: Props) {
             {list.found.length > 0 && (
                 <>
                     <SeverityCounts
-                        items={narrowed(all, { ...narrowing, severity: '' }, session.mine)}
-                        chosen={narrowing.severity}
-                        onChoose={(severity) => narrow({ ...narrowing, severity })}
+                        items={filtered(all, { ...filter, severity: '' }, session.mine)}
+                        chosen={filter.severity}
+                        onChoose={(severity) => filterBy({ ...filter, severity })}
                     />
                     <QueueTable
                         subject={page.subject}
@@ -67,7 +67,7 @@ export function QueueView({ page, verdict, now }: Props) {
                     setUp={setUp}
                     administers={session.user !== null && setsUpAccounts(session.user)}
                     loaded={all.length}
-                    onClear={() => narrow(EVERYTHING)}
+                    onClear={() => filterBy(NO_FILTER)}
                 />
             )}
 

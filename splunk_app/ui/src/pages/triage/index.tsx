@@ -7,7 +7,7 @@ import { Details } from './details/Details';
 import { History } from './history/History';
 import { KeyboardHelp } from './KeyboardHelp';
 import type { Item } from './model/item';
-import { narrowed, OPEN_ONES } from './model/queue';
+import { filtered, OPEN_FILTER } from './model/queue';
 import type { Subject } from './model/vocabulary';
 import { PageNotices } from './PageNotices';
 import { Filters } from './queue/Filters';
@@ -23,7 +23,7 @@ import { VerdictDialog } from './verdict/VerdictDialog';
 export function Triage() {
     const page = useTriage();
     const { list, mayWrite, objects, selection, session, show, shown, subject } = page;
-    const { narrowing, narrow } = list;
+    const { filter, filterBy } = list;
     const verdict = useVerdictDialog(mayWrite, session.mine[0]);
     const [history, setHistory] = useState(false);
     const [help, setHelp] = useState(false);
@@ -89,12 +89,12 @@ export function Triage() {
                     subject={subject}
                     earliest={page.earliest}
                     onEarliest={page.setEarliest}
-                    narrowing={narrowing}
-                    onNarrowing={narrow}
+                    filter={filter}
+                    onFilter={filterBy}
                     products={page.products}
                     searchRef={searchField}
-                    narrowed={JSON.stringify(narrowing) !== JSON.stringify(OPEN_ONES)}
-                    onClear={() => narrow(OPEN_ONES)}
+                    active={JSON.stringify(filter) !== JSON.stringify(OPEN_FILTER)}
+                    onClear={() => filterBy(OPEN_FILTER)}
                 />
             </div>
             <PageNotices {...page} />
@@ -145,7 +145,7 @@ export function Triage() {
 function tabLabel(subject: Subject, items: readonly Item[], at: number | null): string {
     const name = strings.subjects[subject];
     if (at === null) return name;
-    return `${name} (${narrowed(items, OPEN_ONES, []).length.toLocaleString('en')} ${strings.filters.open.toLowerCase()})`;
+    return `${name} (${filtered(items, OPEN_FILTER, []).length.toLocaleString('en')} ${strings.filters.open.toLowerCase()})`;
 }
 
 /** Ages grow while the page is open. */

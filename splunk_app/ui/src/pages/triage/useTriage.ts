@@ -2,11 +2,11 @@
 import { useCallback, useEffect, useMemo, useState } from 'react';
 import { triages } from '../../splunk/session';
 import { Accounts } from './model/account';
-import { asked, naming } from './model/address';
+import { parseAddress, formatAddress } from './model/address';
 import type { Item } from './model/item';
 import { portalLink } from './model/link';
 import type { Outcome } from './model/outcome';
-import { OPEN_ONES } from './model/queue';
+import { OPEN_FILTER } from './model/queue';
 import type { Subject } from './model/vocabulary';
 import { useLink } from './queue/useLink';
 import { useList } from './queue/useList';
@@ -20,7 +20,7 @@ const NOWHERE = new Accounts([], []);
 export type TriageState = ReturnType<typeof useTriage>;
 
 export function useTriage() {
-    const [arrival] = useState(() => asked(window.location.search));
+    const [arrival] = useState(() => parseAddress(window.location.search));
     const [subject, setSubject] = useState<Subject>(arrival.subject);
     const [earliest, setEarliest] = useState(arrival.earliest);
     const [opened, setOpened] = useState<Item | null>(null);
@@ -38,7 +38,7 @@ export function useTriage() {
 
     const objects = useObjects(alerts.items, incidents.items, accounts);
     const all = subject === 'alert' ? objects.alerts : objects.incidents;
-    const list = useList(all, session.mine, arrival.narrowing);
+    const list = useList(all, session.mine, arrival.filter);
     const selection = useSelection(all);
     const shown = opened === null ? null : objects.current(opened);
     const products = useMemo(() => [...new Set(all.flatMap((item) => item.product ?? []))].sort(), [all]);
@@ -54,7 +54,7 @@ export function useTriage() {
     const linked = useLink(arrival.subject, arrival.id, queue, answered, show);
     const choose = (next: Subject): void => {
         setSubject(next);
-        list.restart(OPEN_ONES);
+        list.restart(OPEN_FILTER);
         selection.clear();
         setOpened(null);
         linked.forget();
@@ -106,14 +106,14 @@ export function useTriage() {
         portal: (item: Item): string =>
             portalLink(item.portal, item.subject, item.id, item.tenant, accounts.named(account(item) ?? '')?.cloud),
         /** The query under which the page shows what is in sight, to be reloaded or sent to a colleague. */
-        address: naming(window.location.search, {
+        address: formatAddress(window.location.search, {
             subject: opened?.subject ?? subject,
             id: opened?.id ?? linked.unseen,
-            narrowing: list.narrowing,
+            filter: list.filter,
             earliest,
         }),
         /** The query under which the page shows one object, for another tab. */
         addressOf: (item: Item): string =>
-            naming('', { subject: item.subject, id: item.id, narrowing: OPEN_ONES, earliest }),
+            formatAddress('', { subject: item.subject, id: item.id, filter: OPEN_FILTER, earliest }),
     };
 }

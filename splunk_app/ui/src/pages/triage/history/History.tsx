@@ -8,7 +8,7 @@ import { errorMessage } from '../../../splunk/failure';
 import { one, run } from '../../../splunk/search';
 import { Focused } from '../../../parts/Focused';
 import { batchesIn, isUndoable, LEDGER_SEARCH, type Batch } from '../model/batch';
-import { takeBack } from '../verdict/carryOut';
+import { undoBatches } from '../verdict/carryOut';
 import type { Item } from '../model/item';
 import { Row } from '../../../parts/Page';
 import { OutcomeTag, Tag } from '../parts/Tags';
@@ -81,7 +81,7 @@ function Ledger(props: Props) {
             // At least as far back as what is shown here; a short list may hold what was begun before it.
             const earliest = FURTHER_BACK.has(props.earliest) ? props.earliest : '';
             // Whose batch it is was shown and confirmed.
-            const found = await takeBack([batch.id], control, { earliest, confirmed: true });
+            const found = await undoBatches([batch.id], control, { earliest, confirmed: true });
             setOutcomes(found);
             const all = found.length >= batch.changed && found.every(({ outcome }) => outcome === 'updated' || outcome === 'unchanged');
             if (all) {

@@ -3,14 +3,14 @@
 // Splunk's `form.` in front; it may open and pre-fill, never carry out. The page
 // writes the same, so that a reload or a colleague sees what is in sight.
 
-import { OPEN_ONES, type Narrowing } from './queue';
+import { OPEN_FILTER, type QueueFilter } from './queue';
 import { triage as strings } from '../strings';
 import { SEVERITIES, STATUSES, type Subject } from './vocabulary';
 
-export interface Asked {
+export interface PageAddress {
     subject: Subject;
     id: string | null;
-    narrowing: Narrowing;
+    filter: QueueFilter;
     earliest: string;
 }
 
@@ -19,7 +19,7 @@ export const EARLIEST = '-7d';
 const ID = /^[A-Za-z0-9\-_.:~=+@|]{1,128}$/u;
 const WORDS_MAX = 200;
 
-export function asked(query: string): Asked {
+export function parseAddress(query: string): PageAddress {
     const given = new URLSearchParams(query);
     const said = (name: string): string => (given.get(`form.${name}`) ?? given.get(name) ?? '').trim();
     const known = <T extends string>(words: Iterable<T>, name: string): T | undefined =>
@@ -30,11 +30,11 @@ export function asked(query: string): Asked {
     return {
         subject,
         id: alert ?? incident,
-        narrowing: {
-            status: known([...STATUSES[subject], 'all'], 'status') ?? OPEN_ONES.status,
+        filter: {
+            status: known([...STATUSES[subject], 'all'], 'status') ?? OPEN_FILTER.status,
             severity: known(SEVERITIES, 'severity') ?? '',
             product: known(Object.keys(strings.products), 'product') ?? '',
-            owner: OWNERS.get(known(OWNERS.keys(), 'owner') ?? '') ?? OPEN_ONES.owner,
+            owner: OWNERS.get(known(OWNERS.keys(), 'owner') ?? '') ?? OPEN_FILTER.owner,
             words: said('words').slice(0, WORDS_MAX),
         },
         earliest: known(Object.keys(strings.filters.times), 'updated') ?? EARLIEST,
@@ -42,11 +42,11 @@ export function asked(query: string): Asked {
 }
 
 /** As the overview says it. */
-const OWNERS = new Map<string, Narrowing['owner']>([['nobody', 'none'], ['me', 'me']]);
+const OWNERS = new Map<string, QueueFilter['owner']>([['nobody', 'none'], ['me', 'me']]);
 const OURS = ['alert_id', 'incident_id', 'subject', 'status', 'severity', 'product', 'owner', 'words', 'updated'];
 
 /** The same query with this object and what is shown named in it. */
-export function naming(query: string, { subject, id, narrowing, earliest }: Asked): string {
+export function formatAddress(query: string, { subject, id, filter, earliest }: PageAddress): string {
     const given = new URLSearchParams(query);
     for (const name of OURS) {
         given.delete(name);
@@ -54,8 +54,8 @@ export function naming(query: string, { subject, id, narrowing, earliest }: Aske
     }
     if (id !== null) given.set(`form.${subject}_id`, id);
     else if (subject === 'incident') given.set('form.subject', subject);
-    const owner = [...OWNERS].find(([, means]) => means === narrowing.owner)?.[0] ?? '';
-    const shown = { ...narrowing, owner, status: narrowing.status === OPEN_ONES.status ? '' : narrowing.status };
+    const owner = [...OWNERS].find(([, means]) => means === filter.owner)?.[0] ?? '';
+    const shown = { ...filter, owner, status: filter.status === OPEN_FILTER.status ? '' : filter.status };
     for (const [name, value] of Object.entries(shown)) if (value !== '') given.set(`form.${name}`, value);
     if (earliest !== EARLIEST) given.set('form.updated', earliest);
     const text = given.toString();

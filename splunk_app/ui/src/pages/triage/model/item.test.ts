@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { itemOf, withState, type Item } from './item';
-import { byIncident, concerning, incidentKey, narrowed, newest, OPEN_ONES, revisionsOf, sorted, EVERYTHING } from './queue';
+import { byIncident, withAffected, incidentKey, filtered, newest, OPEN_FILTER, revisionsOf, sorted, NO_FILTER } from './queue';
 
 /** Objects as Microsoft's documentation prints them. */
 const fixtures = new URL('../../../../../../src/sandbox/fixtures/', import.meta.url);
@@ -152,8 +152,8 @@ describe('the queue', () => {
             alert({ id: '3', title: 'Mimikatz on DC1' }),
         ];
         const ids = (by: object): string[] =>
-            narrowed(items, { ...EVERYTHING, ...by }, ['kim@contoso.com']).map((item) => item.id);
-        expect(ids(OPEN_ONES)).toEqual(['2', '3']);
+            filtered(items, { ...NO_FILTER, ...by }, ['kim@contoso.com']).map((item) => item.id);
+        expect(ids(OPEN_FILTER)).toEqual(['2', '3']);
         expect(ids({ status: 'resolved' })).toEqual(['1']);
         expect(ids({ severity: 'high' })).toEqual(['2']);
         expect(ids({ owner: 'me' })).toEqual(['2']);
@@ -187,7 +187,7 @@ test('an incident concerns whom its alerts concern, and nobody else’s', () => 
     const alerts = [alert({ id: 'a' }), alert({ id: 'b', incidentId: '7', evidence: [] })];
     const those = byIncident(alerts).get(incidentKey(one)) ?? [];
     expect(those.map(({ id }) => id)).toEqual(['a']);
-    expect(concerning(one, those)).toMatchObject({ devices: ['tempDns'], techniques: ['T1564.001'] });
+    expect(withAffected(one, those)).toMatchObject({ devices: ['tempDns'], techniques: ['T1564.001'] });
 });
 
 test('a state Defender has just shown stands until an event is newer, and the next verdict is judged by it', () => {

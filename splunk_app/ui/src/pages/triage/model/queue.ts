@@ -43,7 +43,7 @@ export function newest(events: readonly Event[], subject: Subject): Item[] {
     return [...items.values()];
 }
 
-export interface Narrowing {
+export interface QueueFilter {
     status: 'open' | 'all' | string;
     severity: string;
     product: string;
@@ -51,16 +51,16 @@ export interface Narrowing {
     words: string;
 }
 
-export const EVERYTHING: Narrowing = {
+export const NO_FILTER: QueueFilter = {
     status: 'all',
     severity: '',
     product: '',
     owner: 'any',
     words: '',
 };
-export const OPEN_ONES: Narrowing = { ...EVERYTHING, status: 'open' };
+export const OPEN_FILTER: QueueFilter = { ...NO_FILTER, status: 'open' };
 
-export function narrowed(items: readonly Item[], by: Narrowing, mine: readonly string[]): Item[] {
+export function filtered(items: readonly Item[], by: QueueFilter, mine: readonly string[]): Item[] {
     const words = by.words.toLowerCase().split(/\s+/u).filter(Boolean);
     return items.filter(
         (item) =>
@@ -132,7 +132,7 @@ function compare(one: Item, other: Item, by: Column): number {
 }
 
 /** How many there are of each severity, from worst to least. */
-export function counted(items: readonly Item[]): Map<string, number> {
+export function countBySeverity(items: readonly Item[]): Map<string, number> {
     const counts = new Map<string, number>();
     for (const item of items) counts.set(item.severity, (counts.get(item.severity) ?? 0) + 1);
     return new Map([...counts].sort(([one], [other]) => severityRank(one) - severityRank(other)));
@@ -155,7 +155,7 @@ export function incidentKey(item: Item): string {
 }
 
 /** Graph lists incidents without their alerts, so whom they concern is read from the alerts beside them. */
-export function concerning(incident: Item, alerts: readonly Item[]): Item {
+export function withAffected(incident: Item, alerts: readonly Item[]): Item {
     const all = (names: (item: Item) => string[]): string[] => distinct([incident, ...alerts].flatMap(names));
     return {
         ...incident,

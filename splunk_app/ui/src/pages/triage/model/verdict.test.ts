@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import { Accounts } from './account';
-import { asked, EARLIEST, naming, type Asked } from './address';
+import { parseAddress, EARLIEST, formatAddress, type PageAddress } from './address';
 import { batchesIn, isUndoable, type Batch } from './batch';
 import { itemOf } from './item';
-import { OPEN_ONES } from './queue';
+import { OPEN_FILTER } from './queue';
 import { batchesOf, outcomeOf, mayPass, OUTCOMES, tally, worstFirst } from './outcome';
 import { portions, rowsOf, undoSearch, updateSearch } from './commands';
 import { triage as strings } from '../strings';
@@ -257,43 +257,43 @@ describe('the ledger', () => {
 });
 
 describe('a link into the page', () => {
-    const nothing: Asked = { subject: 'alert', id: null, narrowing: OPEN_ONES, earliest: EARLIEST };
+    const nothing: PageAddress = { subject: 'alert', id: null, filter: OPEN_FILTER, earliest: EARLIEST };
 
     test('names one object, with or without Splunk’s own prefix', () => {
-        expect(asked('?form.alert_id=da1_-1')).toMatchObject({ subject: 'alert', id: 'da1_-1' });
-        expect(asked('?alert_id=a')).toMatchObject({ subject: 'alert', id: 'a' });
-        expect(asked('?form.incident_id=28282')).toMatchObject({ subject: 'incident', id: '28282' });
-        expect(asked('')).toEqual(nothing);
+        expect(parseAddress('?form.alert_id=da1_-1')).toMatchObject({ subject: 'alert', id: 'da1_-1' });
+        expect(parseAddress('?alert_id=a')).toMatchObject({ subject: 'alert', id: 'a' });
+        expect(parseAddress('?form.incident_id=28282')).toMatchObject({ subject: 'incident', id: '28282' });
+        expect(parseAddress('')).toEqual(nothing);
     });
 
     test('shows what a tile of the overview counted, and keeps that in the address', () => {
-        expect(asked('?form.severity=high').narrowing).toEqual({ ...OPEN_ONES, severity: 'high' });
-        expect(asked('?form.owner=nobody').narrowing).toEqual({ ...OPEN_ONES, owner: 'none' });
-        expect(asked('?form.subject=incident')).toMatchObject({ subject: 'incident', narrowing: OPEN_ONES });
-        expect(asked('?form.severity=toString&form.owner=constructor').narrowing).toEqual(OPEN_ONES);
-        const shown = { ...nothing, subject: 'incident' as const, narrowing: { ...OPEN_ONES, severity: 'low', owner: 'none' } };
-        expect(asked(naming('?form.severity=high', shown))).toEqual(shown);
+        expect(parseAddress('?form.severity=high').filter).toEqual({ ...OPEN_FILTER, severity: 'high' });
+        expect(parseAddress('?form.owner=nobody').filter).toEqual({ ...OPEN_FILTER, owner: 'none' });
+        expect(parseAddress('?form.subject=incident')).toMatchObject({ subject: 'incident', filter: OPEN_FILTER });
+        expect(parseAddress('?form.severity=toString&form.owner=constructor').filter).toEqual(OPEN_FILTER);
+        const shown = { ...nothing, subject: 'incident' as const, filter: { ...OPEN_FILTER, severity: 'low', owner: 'none' } };
+        expect(parseAddress(formatAddress('?form.severity=high', shown))).toEqual(shown);
     });
 
     test.each(['a" | delete', '../../x', '%3Cb%3E', '', 'ä'])('%s is no id and asks for nothing', (id) => {
-        expect(asked(`?alert_id=${encodeURIComponent(id)}`).id).toBeNull();
+        expect(parseAddress(`?alert_id=${encodeURIComponent(id)}`).id).toBeNull();
     });
 
     test('is kept in the address, what others put there stays', () => {
-        expect(naming('?earliest=-1d&alert_id=a', { ...nothing, subject: 'incident', id: '7' })).toBe('?earliest=-1d&form.incident_id=7');
-        expect(naming('?form.alert_id=a', nothing)).toBe('');
+        expect(formatAddress('?earliest=-1d&alert_id=a', { ...nothing, subject: 'incident', id: '7' })).toBe('?earliest=-1d&form.incident_id=7');
+        expect(formatAddress('?form.alert_id=a', nothing)).toBe('');
     });
 
     test('is the whole of what is in sight after a reload: every filter, also beside an open object', () => {
-        const narrowing = { status: 'inProgress', severity: 'high', product: 'microsoftSentinel', owner: 'me', words: 'wks-1 "x" &y' };
-        const everything: Asked = { subject: 'incident', id: '7', narrowing: { ...narrowing, status: 'active' }, earliest: '0' };
-        for (const shown of [everything, { ...nothing, narrowing }, { ...nothing, narrowing: { ...narrowing, status: 'all' } }]) {
-            expect(asked(naming('', shown))).toEqual(shown);
+        const filter = { status: 'inProgress', severity: 'high', product: 'microsoftSentinel', owner: 'me', words: 'wks-1 "x" &y' };
+        const everything: PageAddress = { subject: 'incident', id: '7', filter: { ...filter, status: 'active' }, earliest: '0' };
+        for (const shown of [everything, { ...nothing, filter }, { ...nothing, filter: { ...filter, status: 'all' } }]) {
+            expect(parseAddress(formatAddress('', shown))).toEqual(shown);
         }
     });
 
     test('asks for no filter the page does not have', () => {
-        expect(asked('?form.status=toString&form.product=__proto__&form.updated=-99y')).toEqual(nothing);
-        expect(asked(`?form.words=${'x'.repeat(5000)}`).narrowing.words).toHaveLength(200);
+        expect(parseAddress('?form.status=toString&form.product=__proto__&form.updated=-99y')).toEqual(nothing);
+        expect(parseAddress(`?form.words=${'x'.repeat(5000)}`).filter.words).toHaveLength(200);
     });
 });

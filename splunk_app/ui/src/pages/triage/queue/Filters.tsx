@@ -5,7 +5,7 @@ import Magnifier from '@splunk/react-icons/Magnifier';
 import Select from '@splunk/react-ui/Select';
 import Text from '@splunk/react-ui/Text';
 import { Row } from '../../../parts/Page';
-import type { Narrowing } from '../model/queue';
+import type { QueueFilter } from '../model/queue';
 import { triage as strings } from '../strings';
 import { SEVERITIES, STATUSES, type Subject } from '../model/vocabulary';
 
@@ -13,25 +13,25 @@ interface Props {
     subject: Subject;
     earliest: string;
     onEarliest: (earliest: string) => void;
-    narrowing: Narrowing;
-    onNarrowing: (narrowing: Narrowing) => void;
+    filter: QueueFilter;
+    onFilter: (filter: QueueFilter) => void;
     products: readonly string[];
     searchRef: Ref<HTMLInputElement>;
     /** Whether there is anything to clear. */
-    narrowed: boolean;
+    active: boolean;
     onClear: () => void;
 }
 
 export function Filters(props: Props) {
     const say = strings.filters;
-    const { narrowing, onNarrowing } = props;
-    const set = (field: keyof Narrowing) => (value: string) => onNarrowing({ ...narrowing, [field]: value });
+    const { filter, onFilter } = props;
+    const set = (field: keyof QueueFilter) => (value: string) => onFilter({ ...filter, [field]: value });
     return (
         <Row role="search" aria-label={say.label}>
             <div style={{ flex: '1 1 260px', maxWidth: 460 }}>
                 <Text
                     type="search"
-                    value={narrowing.words}
+                    value={filter.words}
                     placeholder={say.words}
                     inputRef={props.searchRef}
                     onChange={(_, { value }) => set('words')(value)}
@@ -48,7 +48,7 @@ export function Filters(props: Props) {
             />
             <Choice
                 label={say.status}
-                value={narrowing.status}
+                value={filter.status}
                 onChange={set('status')}
                 options={[
                     ['open', say.open],
@@ -58,7 +58,7 @@ export function Filters(props: Props) {
             />
             <Choice
                 label={say.severity}
-                value={narrowing.severity}
+                value={filter.severity}
                 onChange={set('severity')}
                 options={[
                     ['', say.anySeverity],
@@ -67,7 +67,7 @@ export function Filters(props: Props) {
             />
             <Choice
                 label={say.product}
-                value={narrowing.product}
+                value={filter.product}
                 onChange={set('product')}
                 options={[
                     ['', say.anyProduct],
@@ -76,7 +76,7 @@ export function Filters(props: Props) {
             />
             <Choice
                 label={say.owner}
-                value={narrowing.owner}
+                value={filter.owner}
                 onChange={set('owner')}
                 options={[
                     ['any', say.anyOwner],
@@ -84,7 +84,7 @@ export function Filters(props: Props) {
                     ['none', say.nobody],
                 ]}
             />
-            {props.narrowed && <Button appearance="subtle" label={say.clear} onClick={props.onClear} />}
+            {props.active && <Button appearance="subtle" label={say.clear} onClick={props.onClear} />}
         </Row>
     );
 }

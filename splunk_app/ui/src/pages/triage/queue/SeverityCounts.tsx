@@ -5,7 +5,7 @@ import type { Item } from '../model/item';
 import { Row } from '../../../parts/Page';
 import { Severity } from '../parts/Tags';
 import { Strong } from '../parts/styles';
-import { counted } from '../model/queue';
+import { countBySeverity } from '../model/queue';
 import { triage as strings } from '../strings';
 
 const Count = styled.button<{ $chosen: boolean }>`
@@ -39,7 +39,7 @@ interface Props {
 export function SeverityCounts({ items, chosen, onChoose }: Props) {
     return (
         <Row style={{ marginBottom: 10 }} role="group" aria-label={strings.filters.severity}>
-            {[...counted(items)].map(([severity, count]) => (
+            {[...countBySeverity(items)].map(([severity, count]) => (
                 <Count
                     key={severity}
                     type="button"

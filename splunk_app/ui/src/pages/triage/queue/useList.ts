@@ -1,14 +1,14 @@
 // The list that is looked at: what the filters leave, in which order, which page of it, and the row one is on.
 import { useDeferredValue, useMemo, useState } from 'react';
 import type { Item } from '../model/item';
-import { narrowed, sorted, type Column, type Narrowing, type Order } from '../model/queue';
+import { filtered, sorted, type Column, type QueueFilter, type Order } from '../model/queue';
 
 const PAGE = 50;
 const NEWEST: Order = { by: 'updated', descending: true };
 
 export interface List {
-    narrowing: Narrowing;
-    narrow: (narrowing: Narrowing) => void;
+    filter: QueueFilter;
+    filterBy: (filter: QueueFilter) => void;
     order: Order;
     sortBy: (column: Column) => void;
     /** All that the filters leave. */
@@ -26,28 +26,28 @@ export interface List {
     at: Item | undefined;
     /** The next row, over the edges of pages. */
     step: (by: 1 | -1) => Item | undefined;
-    restart: (narrowing: Narrowing) => void;
+    restart: (filter: QueueFilter) => void;
 }
 
-export function useList(all: readonly Item[], mine: readonly string[], arrival: Narrowing): List {
-    const [narrowing, setNarrowing] = useState<Narrowing>(arrival);
+export function useList(all: readonly Item[], mine: readonly string[], arrival: QueueFilter): List {
+    const [filter, setFilter] = useState<QueueFilter>(arrival);
     const [order, setOrder] = useState<Order>(NEWEST);
     const [wanted, setPage] = useState(1);
     const [cursor, setCursor] = useState<string | null>(null);
     // What is typed is seen at once; the list follows when there is time.
-    const by = useDeferredValue(narrowing);
-    const found = useMemo(() => sorted(narrowed(all, by, mine), order), [all, by, mine, order]);
+    const by = useDeferredValue(filter);
+    const found = useMemo(() => sorted(filtered(all, by, mine), order), [all, by, mine, order]);
     const pages = Math.max(1, Math.ceil(found.length / PAGE));
     const page = Math.min(wanted, pages);
     const first = (page - 1) * PAGE;
     const rows = useMemo(() => found.slice(first, first + PAGE), [found, first]);
-    const narrow = (next: Narrowing): void => {
-        setNarrowing(next);
+    const filterBy = (next: QueueFilter): void => {
+        setFilter(next);
         setPage(1);
     };
     return {
-        narrowing,
-        narrow,
+        filter,
+        filterBy,
         order,
         sortBy: (by) => {
             const largest = by === 'updated' || by === 'severity';
@@ -72,7 +72,7 @@ export function useList(all: readonly Item[], mine: readonly string[], arrival: 
             return next;
         },
         restart: (next) => {
-            narrow(next);
+            filterBy(next);
             setCursor(null);
         },
     };

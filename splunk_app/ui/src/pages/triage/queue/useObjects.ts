@@ -4,7 +4,7 @@ import { useCallback, useMemo, useState } from 'react';
 import type { Accounts } from '../model/account';
 import { withState, type Item } from '../model/item';
 import type { Outcome } from '../model/outcome';
-import { byIncident, concerning, incidentKey } from '../model/queue';
+import { byIncident, withAffected, incidentKey } from '../model/queue';
 
 type State = Record<string, string>;
 
@@ -29,7 +29,7 @@ export function useObjects(loadedAlerts: readonly Item[], loadedIncidents: reado
     const alerts = useMemo(() => loadedAlerts.map(told), [loadedAlerts, told]);
     const ofIncident = useMemo(() => byIncident(alerts), [alerts]);
     const incidents = useMemo(
-        () => loadedIncidents.map((item) => concerning(told(item), ofIncident.get(incidentKey(item)) ?? NONE)),
+        () => loadedIncidents.map((item) => withAffected(told(item), ofIncident.get(incidentKey(item)) ?? NONE)),
         [loadedIncidents, told, ofIncident],
     );
     const all = useMemo(() => [...incidents, ...alerts], [alerts, incidents]);

@@ -70,7 +70,7 @@ function without(row: Row, why: string, begun: boolean): Outcome {
 }
 
 /** Takes batches back, the newest first. */
-export async function takeBack(batches: readonly string[], control: Control, how: Undoing = {}): Promise<Outcome[]> {
+export async function undoBatches(batches: readonly string[], control: Control, how: Undoing = {}): Promise<Outcome[]> {
     const outcomes: Outcome[] = [];
     for (const [place, batch] of [...batches].reverse().entries()) {
         control.onProgress(place, batches.length);

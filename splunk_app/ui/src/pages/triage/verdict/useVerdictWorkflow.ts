@@ -1,7 +1,7 @@
 // From a decision to its outcomes, phase by phase: asked, examined, planned, written, taken back.
 // What fails leads back to where it was begun, and nothing that was typed is lost.
 import { useEffect, useRef, useState } from 'react';
-import { carryOut, takeBack } from './carryOut';
+import { carryOut, undoBatches } from './carryOut';
 import type { Item } from '../model/item';
 import { batchesOf, mayPass, placeOf, type Outcome } from '../model/outcome';
 import { rowsOf } from '../model/commands';
@@ -117,7 +117,7 @@ export function useVerdictWorkflow({ items, verdict: first }: Opening, routing: 
     const undo = async (): Promise<void> => {
         const control = begin('undoing');
         try {
-            const found = await takeBack(undoable, control);
+            const found = await undoBatches(undoable, control);
             setOutcomes(found);
             listeners.onOutcomes(found);
             setPhase('undone');
