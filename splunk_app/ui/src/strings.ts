@@ -55,7 +55,7 @@ export const strings = {
         ahead: (span: string) => `in ${span}`,
     },
 
-    /** Which roles what asks for, for those who lack it. */
+    /** Which capability an action needs, for those who lack it. */
     rights: {
         title: 'You can look, but not change anything here',
         secrets:

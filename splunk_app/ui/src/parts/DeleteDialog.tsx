@@ -1,4 +1,4 @@
-// Asked before something is deleted; what fails is told here, and nothing closes it half way.
+// Asks before something is deleted, and says why a deletion failed. The dialog stays open while Splunk deletes.
 
 import { useState, type ReactNode } from 'react';
 import Button from '@splunk/react-ui/Button';
@@ -8,14 +8,14 @@ import { Failed } from './Failed';
 import { MessageArea } from './Page';
 
 interface Props {
-    /** Of what is to be deleted; undefined while nothing is. */
+    /** The name of the thing to be deleted; undefined while the dialog is closed. */
     name: string | undefined;
     words: { title: (name: string) => string; text: string; button: string };
-    /** Why it could not be done, where it could not. */
+    /** Why the deletion failed, where it failed. */
     remove: (name: string) => Promise<{ title: string; error: unknown } | undefined>;
     onClose: () => void;
     returnFocus: () => void;
-    /** What should be known before. */
+    /** What the user should know before. */
     children?: ReactNode;
 }
 

@@ -1,4 +1,4 @@
-// Something did not come: why, and a way to try again.
+// A request that failed: why, and a button to try again.
 
 import Button from '@splunk/react-ui/Button';
 import Message from '@splunk/react-ui/Message';

@@ -99,7 +99,7 @@ export function ChoiceField({ options, ...field }: Common & { options: { value: 
     );
 }
 
-/** Something known, or anything else. */
+/** One of the suggestions, or any other text. */
 export function SuggestField({ options, ...field }: Common & { options: string[] }) {
     return (
         <Group {...field}>
@@ -112,7 +112,7 @@ export function SuggestField({ options, ...field }: Common & { options: string[]
     );
 }
 
-/** Any number of what there is. */
+/** Any number of the options. */
 export function SeveralField({ options, values, onChange, ...field }: Omit<Common, 'value' | 'onChange'> & { options: { value: string; label: string }[]; values: string[]; onChange: (values: string[]) => void }) {
     return (
         <Group {...field}>

@@ -1,4 +1,4 @@
-// Gives the focus on when one step follows another.
+// Moves the focus on when one step follows another.
 import { useRef, type ReactNode } from 'react';
 
 /** The next step takes the focus when its turn comes: the element that had it is gone. */

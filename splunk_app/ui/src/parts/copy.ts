@@ -22,7 +22,7 @@ function byHand(text: string): boolean {
     try {
         done = document.execCommand('copy');
     } catch {
-        // As if it had said no.
+        // The browser refused.
     }
     area.remove();
     if (focused instanceof HTMLElement) focused.focus();

@@ -5,7 +5,7 @@ export type Keys = Record<string, (event: KeyboardEvent) => void>;
 
 const TYPING = 'input, textarea, select, [contenteditable="true"], [role="listbox"], [role="menu"]';
 
-/** Set on what stands in a dialog of its own and yet belongs to the page, like the details beside the queue. */
+/** Marks the content of a dialog that belongs to the page, such as the details beside the queue. */
 export const OF_THE_PAGE = 'data-page-keys';
 
 function isElsewhere(target: Element | null): boolean {

@@ -1,11 +1,11 @@
-// What is asked of splunkd when a page opens: under way, there, or failed; and again on demand.
+// A request that a page makes when it opens: under way, answered or failed; repeated on demand.
 
 import { useCallback, useEffect, useRef, useState } from 'react';
 
 export interface Loaded<T> {
     value?: T;
     error?: unknown;
-    /** Under way; `value` may still be that of the time before. */
+    /** A request is under way; `value` may still be the answer before. */
     loading: boolean;
     again: () => void;
 }

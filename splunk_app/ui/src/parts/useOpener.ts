@@ -1,4 +1,4 @@
-// Who opens a dialog gets the focus back when it closes, or, where that is gone, what stands in for it.
+// When a dialog closes, the element that opened it gets the focus back, or a stand-in where that element is gone.
 
 import { useRef } from 'react';
 

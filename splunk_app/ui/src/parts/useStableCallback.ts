@@ -1,5 +1,5 @@
-// One function for the whole life of a component, which does what the newest does: what it is handed to need not
-// be drawn again for it.
+// One function for the whole life of a component that always calls the newest one: a component that receives it is
+// not drawn again for it.
 import { useCallback, useRef } from 'react';
 
 export function useStableCallback<A extends unknown[], R>(does: (...given: A) => R): (...given: A) => R {

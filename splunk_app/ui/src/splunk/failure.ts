@@ -1,4 +1,4 @@
-// Why splunkd did not do what it was asked, told so that a person knows what to do next.
+// Why splunkd did not carry out a request, told so that a person knows what to do next.
 
 import { strings } from '../strings';
 
@@ -11,9 +11,9 @@ type Kind =
     | 'stale'
     /** This user may not. */
     | 'forbidden'
-    /** There is no such thing. */
+    /** There is no such object. */
     | 'missing'
-    /** There is one of this name already. */
+    /** An object of this name exists already. */
     | 'exists'
     /** splunkd says what is wrong with the request. */
     | 'refused'

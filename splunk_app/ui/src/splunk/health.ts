@@ -1,4 +1,4 @@
-// How each input goes, from the summaries its runs leave in the index.
+// The state of each input, from the health events its runs leave in the index.
 
 import * as search from './search';
 import { APP } from './web';

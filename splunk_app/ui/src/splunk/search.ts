@@ -21,7 +21,7 @@ export interface Wish {
     earliest?: string;
     latest?: string;
     signal?: AbortSignal;
-    /** Splunk has taken it: from here on it may do what it is for, whatever is heard of it. */
+    /** Splunk has taken the search: from now on it may write, whether or not its answer arrives. */
     onBegun?: () => void;
     onState?: (state: State) => void;
 }
@@ -31,7 +31,7 @@ export class SearchFailure extends Error {
     override readonly name = 'SearchFailure';
 }
 
-/** How often is asked whether it is done: at once, then ever more seldom. */
+/** Pauses between two looks at a job: none at first, then ever longer ones. */
 const FIRST_PAUSE = 150;
 const LONGEST_PAUSE = 2_000;
 /** How often in a row it may go unanswered: a proxy that restarts must not cut off what is being written. */
@@ -90,7 +90,7 @@ async function ended(sid: string, wish: Wish): Promise<Said[]> {
     }
 }
 
-/** Asking changes nothing, so it is asked again where nobody answered. */
+/** A look changes nothing, so it is repeated where Splunk does not answer. */
 async function patiently(path: string, wish: Call): Promise<Answer> {
     for (let unanswered = 1; ; unanswered += 1) {
         try {

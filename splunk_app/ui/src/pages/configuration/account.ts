@@ -80,7 +80,7 @@ export function needsSecret(auth: Auth): boolean {
     return auth === 'secret' || auth === 'certificate';
 }
 
-/** What was typed of it, as the executable reads it; undefined where nothing was. */
+/** The secret that was typed, as the executable reads it; undefined where none was. */
 export function secretOf(draft: Draft): string | undefined {
     if (draft.auth === 'secret') return draft.secret.trim() || undefined;
     if (draft.auth !== 'certificate') return undefined;
@@ -129,7 +129,7 @@ export function wrong(draft: Draft, before: Account | undefined, taken: string[]
         if (needsSecret(draft.auth)) found.client_id = words.client;
     } else if (!/^[A-Za-z0-9._-]+$/.test(client)) found.client_id = words.clientForm;
 
-    // A credential of another kind is none.
+    // A credential of another kind does not count.
     const must = before === undefined || before.auth !== draft.auth;
     if (draft.auth === 'secret') {
         const secret = draft.secret.trim();

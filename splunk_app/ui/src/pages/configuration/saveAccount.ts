@@ -4,7 +4,7 @@ import * as conf from '../../splunk/conf';
 import * as passwords from '../../splunk/passwords';
 import { CONF, needsSecret, secretOf, settings, type Account, type Draft } from './account';
 
-/** How far it came. */
+/** Which of the two halves was saved. */
 export type SaveResult =
     | { done: 'all' }
     /** Everything but the note that a credential was stored. */
@@ -13,7 +13,7 @@ export type SaveResult =
     /** The settings are saved, the secret is not. */
     | { done: 'settings'; error: unknown };
 
-/** Settings first, so that no secret lies about that nothing names. */
+/** Settings first, so that no secret is stored that no settings name. */
 export async function save(draft: Draft, before: Account | undefined, now: Date): Promise<SaveResult> {
     const name = draft.name.trim();
     try {

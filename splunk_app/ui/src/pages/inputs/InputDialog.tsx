@@ -21,7 +21,7 @@ const words = strings.inputs;
 
 export interface Opened {
     draft: Draft;
-    /** Whether it is there already. */
+    /** Whether the input exists already. */
     saved: boolean;
 }
 

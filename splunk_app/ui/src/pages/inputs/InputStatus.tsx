@@ -1,4 +1,4 @@
-// How one input goes: its last run, the newest object it brought, its next run.
+// The state of one input: its last run, the newest object it brought, its next run.
 
 import Chip from '@splunk/react-ui/Chip';
 import { Muted, Row } from '../../parts/Page';

@@ -19,9 +19,9 @@ interface Props {
     health: Map<string, Health>;
     now: number;
     mayEdit: boolean;
-    /** The one being switched on or off. */
+    /** The input being enabled or disabled. */
     switching: string | undefined;
-    /** The one a link named. */
+    /** The input that a link named. */
     linked: string | undefined;
     onSwitch: (input: Input) => void;
     onEdit: (input: Input) => void;

@@ -1,4 +1,4 @@
-// The page Inputs: what is read, how it goes, and everything that can be done about it.
+// The page Inputs: what is read, the state of each input, and everything that can be done about it.
 
 import { useEffect, useRef, useState } from 'react';
 import Button from '@splunk/react-ui/Button';

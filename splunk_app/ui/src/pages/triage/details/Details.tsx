@@ -29,7 +29,7 @@ interface Props {
     onLive: (item: Item, live: Live) => void;
     returnFocus: () => void;
     mayWrite: boolean;
-    /** Through which it is read and written; `null` where that must be chosen first. */
+    /** The account that reads and writes the object; `null` where it must be chosen first. */
     account: string | null;
     /** Where an object is found on this page, for another tab. */
     address: (item: Item) => string;
@@ -56,7 +56,7 @@ const Content = styled.div`
 
 export function Details(props: Props) {
     const { item } = props;
-    // The last one stays in sight while the panel slides out.
+    // The last object stays in sight while the panel slides out.
     const last = useRef<Item | null>(null);
     if (item !== null) last.current = item;
     const shown = item ?? last.current;

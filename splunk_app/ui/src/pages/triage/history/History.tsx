@@ -1,4 +1,4 @@
-// What was written from this Splunk lately, by whom, and the way to take it back.
+// The batches that this Splunk wrote lately, who asked for them, and the way to undo them.
 import { useEffect, useRef, useState } from 'react';
 import Button from '@splunk/react-ui/Button';
 import Modal from '@splunk/react-ui/Modal';
@@ -32,7 +32,7 @@ interface Props {
     now: number;
 }
 
-/** Than `defenderundo` looks by itself. */
+/** Times that reach further back than `defenderundo` looks by itself. */
 const FURTHER_BACK = new Set(['-90d', '0']);
 
 export function History(props: Props) {
@@ -78,9 +78,9 @@ function Ledger(props: Props) {
                 signal: stop.current.signal,
                 onProgress: (done: number, of: number) => setProgress([done, of]),
             };
-            // At least as far back as what is shown here; a short list may hold what was begun before it.
+            // Undo looks at least as far back as this list; a batch in it may have begun before the list does.
             const earliest = FURTHER_BACK.has(props.earliest) ? props.earliest : '';
-            // Whose batch it is was shown and confirmed.
+            // The user saw whose batch it is, and confirmed.
             const found = await undoBatches([batch.id], control, { earliest, confirmed: true });
             setOutcomes(found);
             const all = found.length >= batch.changed && found.every(({ outcome }) => outcome === 'updated' || outcome === 'unchanged');
@@ -192,7 +192,7 @@ function Ledger(props: Props) {
     );
 }
 
-/** Which objects, and what was asked of them. */
+/** The objects of a batch, and the fields it set. */
 function What({ batch, itemOf }: { batch: Batch; itemOf: Props['itemOf'] }) {
     const [first] = batch.targets;
     const title = first === undefined ? undefined : itemOf({ id: first, account: batch.account })?.title;

@@ -23,7 +23,7 @@ export class Accounts {
         private readonly health: readonly Health[],
     ) {}
 
-    /** All that could be meant for a tenant. One: take it. More: ask. */
+    /** The accounts that fit a tenant. One is taken; of several the user chooses. */
     of(tenant: string | null): string[] {
         if (tenant === null) return this.names();
         const same = (other: string | null): boolean => other !== null && other.toLowerCase() === tenant.toLowerCase();
@@ -43,13 +43,13 @@ export class Accounts {
         return configured.length > 0 ? configured : distinct(this.health.map((one) => one.account));
     }
 
-    /** Health events outlive an account; where the accounts cannot be read, they are believed. */
+    /** Health events outlive an account. Where the role cannot read the accounts, health events decide. */
     private exists(name: string): boolean {
         return this.configured.length === 0 || this.named(name) !== null;
     }
 }
 
-/** The newest word of each input; runs that failed say account and tenant too. */
+/** The newest health event of each input; failed runs name account and tenant too. */
 export const HEALTH_SEARCH =
     '`defender_bridge_index` `defender_bridge_health` | dedup account, tenant | head 200 | fields _time, _raw';
 

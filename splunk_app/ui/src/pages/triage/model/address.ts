@@ -1,7 +1,6 @@
-// What a link into the page asks for. A workflow action or a drill-down names
-// an alert or incident, or which of the open ones to show, with or without
-// Splunk's `form.` in front; it may open and pre-fill, never carry out. The page
-// writes the same, so that a reload or a colleague sees what is in sight.
+// The query of the page's address. A workflow action or a drill-down names an alert or incident, or filters, with
+// or without Splunk's `form.` in front; an address opens and filters, and never writes. The page keeps its own
+// address, so that a reload or a colleague sees the same.
 
 import { OPEN_FILTER, type QueueFilter } from './queue';
 import { triage as strings } from '../strings';
@@ -14,7 +13,7 @@ export interface PageAddress {
     earliest: string;
 }
 
-/** Of the last update, where nothing else is asked. */
+/** The usual time of the last update. */
 export const EARLIEST = '-7d';
 const ID = /^[A-Za-z0-9\-_.:~=+@|]{1,128}$/u;
 const WORDS_MAX = 200;
@@ -41,11 +40,11 @@ export function parseAddress(query: string): PageAddress {
     };
 }
 
-/** As the overview says it. */
+/** The owner filter in the words of the dashboard Overview. */
 const OWNERS = new Map<string, QueueFilter['owner']>([['nobody', 'none'], ['me', 'me']]);
 const OURS = ['alert_id', 'incident_id', 'subject', 'status', 'severity', 'product', 'owner', 'words', 'updated'];
 
-/** The same query with this object and what is shown named in it. */
+/** The query, with this object and these filters named in it. */
 export function formatAddress(query: string, { subject, id, filter, earliest }: PageAddress): string {
     const given = new URLSearchParams(query);
     for (const name of OURS) {

@@ -13,22 +13,22 @@ export interface Batch {
     actor: string;
     action: string;
     subject: Subject;
-    /** Through which its first row went. */
+    /** The account of its first row. */
     account: string;
     targets: string[];
-    /** How many rows ended how. */
+    /** How many rows have each outcome. */
     outcomes: Map<string, number>;
-    /** What was asked, the words of the first row. */
+    /** The fields that were to be set, by its first row. */
     requested: [string, string][];
-    /** How many of its entries this app does not stand for: `false`, `unsigned`, `unknown`. */
+    /** How many of its entries this app did not sign, by what the judgement is: `false`, `unsigned`, `unknown`. */
     strange: Map<string, number>;
-    /** How many targets the entries it does stand for say it changed, itself or by their incident. */
+    /** How many targets the batch changed, itself or by their incident, by the entries this app signed. */
     changed: number;
-    /** Who else asked for rows of it. */
+    /** Other users who asked for rows of the batch. */
     others: string[];
-    /** The batch that this one took back. */
+    /** The batch that this one undid. */
     undoes: string | null;
-    /** The batch that took this one back, all of it. */
+    /** The batch that undid this one, all of it. */
     undoneBy: string | null;
 }
 
@@ -38,21 +38,21 @@ export interface Entry {
     authentic: string;
 }
 
-/** What an entry is about; what was asked of a merged incident was done to its successor. */
+/** Names the object of an entry; a verdict on a merged incident went to its successor. */
 function placeOf(entry: JsonObject): string {
     const id = text(entry, 'merged_into', 'target') ?? '';
     return JSON.stringify([text(entry, 'account'), text(entry, 'subject'), id]);
 }
 
 /**
- * Who can index events can plant entries: what a batch says of itself comes from those this app stands for, where
- * there are any, and only they make it one that can be taken back, or that took another back.
+ * Whoever can index events can plant entries. So a batch is described by the entries this app signed, where there
+ * are any; and only signed entries make a batch undoable, or undone.
  */
 export function batchesIn(entries: readonly Entry[]): Batch[] {
     const batches = new Map<string, Batch>();
     const ours = (entry: Entry): number => (entry.authentic === 'true' ? 0 : 1);
     const changed = new Map<string, Set<string>>();
-    /** Batch by batch, what is as before again, and by which batch. */
+    /** Of each batch the objects that are as before again, and the batch that undid them. */
     const restored = new Map<string, Map<string, string>>();
     for (const { raw, authentic } of [...entries].sort((one, other) => ours(one) - ours(other))) {
         const json = parsed(raw);
@@ -113,7 +113,7 @@ function of<T>(all: Map<string, T>, name: string, anew: () => T): T {
     return known;
 }
 
-/** Only what was written can be taken back; where some of it was not, again. */
+/** A batch that changed something and is not undone; a partly undone one can be undone again. */
 export function isUndoable(batch: Batch): boolean {
     return batch.changed > 0 && batch.undoneBy === null && batch.undoes === null;
 }

@@ -1,10 +1,8 @@
-// How verdicts leave the page: as searches of the user's own session, whose
-// rows are written into the search and whose command is `defenderupdate`. What
-// a person typed is a value of a row, never a piece of the search language.
+// The app's search commands with their rows. A verdict leaves the page as a search of the user's own session: the
+// rows stand in the search, and `defenderupdate` reads them. What a person typed is a value of a row, never SPL.
 //
-// A row carries what it showed, so that the executable notices when somebody
-// was faster. Many rows go in several searches one after the other: a search
-// has a length, and progress can be seen.
+// A row carries the state the page showed, so that the executable notices a change since. Many rows go in several
+// searches, one after the other: a search has a limited length, and the user sees progress.
 import type { Item } from './item';
 import { object, parsed, type Json, type JsonObject } from './json';
 import type { Subject } from './vocabulary';
@@ -28,7 +26,7 @@ export function rowsOf(
     const asked = Object.fromEntries(Object.entries(parameters).map(([name, value]) => [`defender_${name}`, value]));
     return items.map((item) => ({
         id: item.id,
-        // Without the last update a row overrules whatever it did not see.
+        // Without the last update a row overrules any change since.
         ...(overrule.has(item.key) ? {} : { lastUpdateDateTime: item.updated, ...item.snapshot }),
         defender_account: accountOf(item),
         defender_api: item.api,
@@ -36,7 +34,7 @@ export function rowsOf(
     }));
 }
 
-/** The rows in portions that each fit into one search. */
+/** The rows, in portions that fit into one search each. */
 export function portions(rows: readonly Row[]): Row[][] {
     const all: Row[][] = [];
     let length = 0;
@@ -69,9 +67,9 @@ export function liveSearch(items: readonly Item[], account: string): string {
 }
 
 export interface Undoing {
-    /** Since when the batch may lie in the ledger; the command itself looks back thirty days. */
+    /** How far back the ledger is searched; the command itself looks back thirty days. */
     earliest?: string;
-    /** Whose batch it is was shown and confirmed: the command makes a dry run of another's otherwise. */
+    /** The user saw whose batch it is, and confirmed: otherwise the command makes a dry run of somebody else's. */
     confirmed?: boolean;
 }
 

@@ -29,7 +29,7 @@ export interface Item {
     classification: string | null;
     determination: string | null;
     owner: string | null;
-    /** The last three as the event says them, by which a conflict is noticed. */
+    /** Status, classification, determination and owner as the event prints them, by which a conflict is noticed. */
     snapshot: { status: string; classification: string; determination: string; assignedTo: string };
     product: string | null;
     category: string | null;
@@ -61,7 +61,7 @@ export interface Event {
     index: string | null;
 }
 
-/** `null` for what is no alert or incident: it could be neither shown nor written to. */
+/** `null` where the event is no alert or incident. */
 export function itemOf(event: Event, subject: Subject): Item | null {
     const json = parsed(event.raw);
     if (json === null) return null;

@@ -1,4 +1,4 @@
-// How each row ended, and what a person does about it.
+// The outcome of each row, and what a person does about it.
 import { one as cell, type ResultRow } from '../../../splunk/search';
 import { stateOf } from './commands';
 import { triage as strings } from '../strings';
@@ -31,7 +31,7 @@ export interface Change {
 
 export interface Outcome {
     id: string;
-    /** Through which it went; empty where nothing says so. */
+    /** The account that wrote the row; empty where it is not known. */
     account: string;
     outcome: OutcomeName;
     message: string;
@@ -42,7 +42,7 @@ export interface Outcome {
     batch: string;
     /** What an undo leaves as it is. */
     stays: string;
-    /** What Defender said when it was read back. */
+    /** The state Defender showed after the write. */
     after: Record<string, string> | null;
 }
 
@@ -69,12 +69,12 @@ export function outcomeOf(row: ResultRow): Outcome {
     };
 }
 
-/** What an outcome is about: ids are unique within a tenant only, and incidents are numbered from one. */
+/** Names the object of an outcome: ids are unique within a tenant only, and incidents are numbered from one. */
 export function placeOf({ account, id }: { account: string; id: string }): string {
     return `${account}/${id}`;
 }
 
-/** A row that no search came back with: begun or not, as far as is known. */
+/** The outcome of a row that no search returned. */
 export function missing(id: string, account: string, why: string, begun: boolean): Outcome {
     return {
         id,
@@ -105,7 +105,7 @@ function changesOf(row: ResultRow): Change[] {
     });
 }
 
-/** A dry run has no state after it: what was asked stands on the row. */
+/** A dry run leaves no state behind: the row's own fields say what would be set. */
 function wish(row: ResultRow): Record<string, string> {
     const asked = (name: string): string => cell(row, `defender_${name}`);
     const [add, remove] = [asked('tags_add'), asked('tags_remove')];
@@ -126,7 +126,7 @@ export function mayPass(outcome: Outcome): boolean {
     return PASSING.has(outcome.outcome);
 }
 
-/** How many ended how, the worst first. */
+/** How many rows have each outcome, the worst first. */
 export function tally(outcomes: readonly Outcome[]): [OutcomeName, number][] {
     return OUTCOMES.flatMap((name) => {
         const count = outcomes.filter(({ outcome }) => outcome === name).length;

@@ -4,7 +4,7 @@ import { distinct } from './json';
 import { itemOf, type Event, type Item } from './item';
 import { severityRank, type Subject } from './vocabulary';
 
-/** More would neither be read by a person nor be quick in a browser. */
+/** Nobody reads more objects, and a browser would be slow with them. */
 export const MOST = 1000;
 
 /**

@@ -1,6 +1,5 @@
-// What the analyst decides: each part is left unchanged unless it is said.
-// The same rules the executable has, so that a form says at once what a search
-// would say after seconds; the executable decides again.
+// What the analyst decides; a field that is not set stays unchanged. The rules are those of the executable, so that
+// the form says at once what a search would say after seconds; the executable decides again.
 import { triage as strings } from '../strings';
 import { determinationsOf, type Subject } from './vocabulary';
 
@@ -37,7 +36,7 @@ export const UNCHANGED_VERDICT: Verdict = {
 export type VerdictField = keyof Verdict;
 export type Faults = Partial<Record<VerdictField, string>>;
 
-/** The form after one answer: what no longer goes together with it falls back to unchanged. */
+/** The form after one answer: a determination that no longer goes with the classification falls back to unchanged. */
 export function answered(verdict: Verdict, field: VerdictField, value: string): Verdict {
     const next = { ...verdict, [field]: value } as Verdict;
     if (!determinationsOf(next.classification).includes(next.determination)) {

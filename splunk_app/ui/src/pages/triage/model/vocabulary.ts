@@ -56,7 +56,7 @@ const KNOWN = new Map<string, string>(
     ].map((word) => [folded(word), word]),
 );
 
-/** How nothing is said. */
+/** Words for a field that is not set. */
 const UNSET = new Set(['', 'null', 'none', 'unknown', 'notavailable', 'unknownfuturevalue']);
 
 /** Graph's spelling of what Defender says, or `null` where it says nothing. */

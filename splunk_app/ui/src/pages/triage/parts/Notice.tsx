@@ -1,4 +1,4 @@
-// A word about what stands below it, read out when it appears.
+// A message above other content, read out when it appears.
 import type { ReactNode } from 'react';
 import Message from '@splunk/react-ui/Message';
 

@@ -1,4 +1,4 @@
-// What can be done to all that is selected; stays in sight at the bottom.
+// The actions for the selected objects; the bar stays in sight at the bottom.
 import Button from '@splunk/react-ui/Button';
 import variables from '@splunk/themes/variables';
 import styled from 'styled-components';
@@ -21,7 +21,7 @@ const Bar = styled.div`
 interface Props {
     count: number;
     hidden: number;
-    /** How many there would be in the whole list, where only a page is selected. */
+    /** The length of the whole list, where only one page of it is selected. */
     rest: number;
     onAll: () => void;
     onResolve: () => void;

@@ -9,7 +9,7 @@ interface Props {
     subject: Subject;
     setUp: boolean;
     administers: boolean;
-    /** What the filters hide. */
+    /** How many loaded objects the filters hide. */
     loaded: number;
     onClear: () => void;
 }

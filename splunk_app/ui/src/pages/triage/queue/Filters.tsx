@@ -1,4 +1,4 @@
-// Narrows the queue: time asks Splunk again, everything else is looked up in what is loaded.
+// Filters the queue. Another time searches Splunk again; the other filters look through the loaded objects.
 import type { Ref } from 'react';
 import Button from '@splunk/react-ui/Button';
 import Magnifier from '@splunk/react-icons/Magnifier';
@@ -17,7 +17,7 @@ interface Props {
     onFilter: (filter: QueueFilter) => void;
     products: readonly string[];
     searchRef: Ref<HTMLInputElement>;
-    /** Whether there is anything to clear. */
+    /** Whether a filter differs from the usual ones. */
     active: boolean;
     onClear: () => void;
 }

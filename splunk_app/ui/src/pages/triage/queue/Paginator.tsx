@@ -1,4 +1,4 @@
-// Where in the list this page is, and the way to the others.
+// Which rows of the list are in sight, and the way to the other pages.
 import Button from '@splunk/react-ui/Button';
 import ChevronLeft from '@splunk/react-icons/ChevronLeft';
 import ChevronRight from '@splunk/react-icons/ChevronRight';

@@ -1,4 +1,4 @@
-// The page's name, how old what it shows is, and what concerns the whole page.
+// The page's name, the age of what it shows, and the buttons for the whole page.
 import type { Ref } from 'react';
 import Button from '@splunk/react-ui/Button';
 import Heading from '@splunk/react-ui/Heading';
@@ -12,7 +12,7 @@ import type { Queue } from './useQueue';
 interface Props {
     queue: Queue;
     now: number;
-    /** Takes the focus where no row can. */
+    /** Takes the focus where there is no row. */
     headingRef: Ref<HTMLDivElement>;
     onHistory: () => void;
     onHelp: () => void;

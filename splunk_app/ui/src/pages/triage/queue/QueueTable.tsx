@@ -18,7 +18,7 @@ interface Props {
     order: Order;
     onOrder: (by: Column) => void;
     selected: ReadonlySet<string>;
-    /** Without rights to write there is nothing to select for. */
+    /** Who may not write has nothing to select for. */
     selectable: boolean;
     onToggle: (item: Item) => void;
     onTogglePage: () => void;
@@ -64,7 +64,7 @@ const COLUMNS: [Column | 'affected', number | 'auto'][] = [
     ['updated', 116],
 ];
 
-/** Fifty rows are much to draw, so they are drawn only for what they show. */
+/** Fifty rows are slow to draw, so they are drawn again only when what they show has changed. */
 export const QueueTable = memo(function QueueTable(props: Props) {
     const { items, order, selected, selectable } = props;
     const say = strings.table;

@@ -1,4 +1,4 @@
-// How many of each severity the list holds; a click narrows to one, another takes that back.
+// How many objects of each severity the list holds; a click filters by one, a second click ends that filter.
 import variables from '@splunk/themes/variables';
 import styled from 'styled-components';
 import type { Item } from '../model/item';

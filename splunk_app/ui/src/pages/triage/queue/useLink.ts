@@ -5,9 +5,9 @@ import { findOne, type Queue } from './useQueue';
 import type { Subject } from '../model/vocabulary';
 
 interface Linked {
-    /** What was asked for and is nowhere, or could not be looked for. */
+    /** The object that was not found, or could not be searched for. */
     missing: { id: string; error?: unknown } | null;
-    /** What was asked for and is not in sight, yet or at all. */
+    /** The id of an object that is not shown, yet or at all. */
     unseen: string | null;
     forget: () => void;
 }

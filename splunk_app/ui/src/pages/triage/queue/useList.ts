@@ -11,9 +11,9 @@ export interface List {
     filterBy: (filter: QueueFilter) => void;
     order: Order;
     sortBy: (column: Column) => void;
-    /** All that the filters leave. */
+    /** All objects that the filters leave. */
     found: readonly Item[];
-    /** Those of this page. */
+    /** The objects of this page. */
     rows: readonly Item[];
     /** The place of the first of them, counted from zero. */
     first: number;
@@ -34,7 +34,7 @@ export function useList(all: readonly Item[], mine: readonly string[], arrival: 
     const [order, setOrder] = useState<Order>(NEWEST);
     const [wanted, setPage] = useState(1);
     const [cursor, setCursor] = useState<string | null>(null);
-    // What is typed is seen at once; the list follows when there is time.
+    // The text in the field is drawn at once; the list follows when there is time.
     const by = useDeferredValue(filter);
     const found = useMemo(() => sorted(filtered(all, by, mine), order), [all, by, mine, order]);
     const pages = Math.max(1, Math.ceil(found.length / PAGE));

@@ -1,4 +1,4 @@
-// Beside the form: what it is about, as it stands now.
+// The objects a verdict is about, as they stand now.
 import variables from '@splunk/themes/variables';
 import styled from 'styled-components';
 import type { Item } from '../model/item';
@@ -12,7 +12,7 @@ const Beside = styled.aside`
     padding-left: 16px;
 `;
 
-/** How many are named beside the form; the rest is counted. */
+/** How many objects are named; the others are counted. */
 const NAMED = 8;
 
 export function ObjectSummary({ items }: { items: readonly Item[] }) {

@@ -1,4 +1,4 @@
-// How each row would end or has ended: the worst first, each with what to do.
+// The outcomes of a preview or a write: the worst first, each with what to do.
 import Button from '@splunk/react-ui/Button';
 import Table from '@splunk/react-ui/Table';
 import styled from 'styled-components';
@@ -12,7 +12,7 @@ import { triage as strings } from '../strings';
 
 interface Props {
     outcomes: readonly Outcome[];
-    /** What is not in the queue is shown by its id alone. */
+    /** An object that is not in the queue is shown by its id alone. */
     itemOf: (outcome: Outcome) => Item | undefined;
     onOverrule?: ((outcome: Outcome) => void) | undefined;
 }
@@ -104,7 +104,7 @@ function Changes({ changes }: { changes: readonly Change[] }) {
     );
 }
 
-/** What is well needs no words: its change stands beside it. */
+/** A row that is well needs no words: its change stands beside it. */
 function Telling({ outcome, onOverrule }: { outcome: Outcome; onOverrule: ((outcome: Outcome) => void) | undefined }) {
     const say = strings.act;
     if (isWell(outcome) && outcome.advice === '' && outcome.stays === '') return null;

@@ -1,4 +1,4 @@
-// The routing on and back from each phase; the one most take has the focus when the phase begins.
+// The buttons of each phase. When a phase begins, the button most people press has the focus.
 import Button from '@splunk/react-ui/Button';
 import { Focused } from '../../../parts/Focused';
 import { triage as strings } from '../strings';

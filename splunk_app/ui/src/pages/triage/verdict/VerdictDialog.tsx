@@ -1,4 +1,4 @@
-// What is decided about one or many, in one dialog: asked, previewed, written, and taken back where it was wrong.
+// A verdict on one or many objects in one dialog: form, preview, write, outcomes, undo.
 import { useRef } from 'react';
 import Modal from '@splunk/react-ui/Modal';
 import { errorMessage } from '../../../splunk/failure';
@@ -21,7 +21,7 @@ interface Props {
     accounts: Accounts;
     mine: readonly string[];
     maxTargets: number;
-    /** Closed with the form as it stands, or with nothing left to keep. */
+    /** The form to keep for the same objects, or `null` where there is nothing to keep. */
     onClose: (draft: Verdict | null) => void;
     onOutcomes: (outcomes: readonly Outcome[]) => void;
     onOwner: (principal: string) => void;

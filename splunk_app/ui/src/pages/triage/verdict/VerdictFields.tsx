@@ -1,4 +1,4 @@
-// What is to be changed. Each answer begins as "leave unchanged"; a classification offers its own determinations.
+// The fields of a verdict. Each begins as "leave unchanged"; a classification offers its own determinations.
 import { useId } from 'react';
 import ControlGroup from '@splunk/react-ui/ControlGroup';
 import RadioBar from '@splunk/react-ui/RadioBar';

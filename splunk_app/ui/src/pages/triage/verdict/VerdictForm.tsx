@@ -1,4 +1,4 @@
-// The question: what is to be changed, beside what it is about, and whatever stands against it.
+// The form of a verdict beside the objects it is about, and the reasons why it cannot be written.
 import type { KeyboardEvent } from 'react';
 import styled from 'styled-components';
 import { useFirstField } from '../../../parts/useFirstField';
@@ -30,7 +30,7 @@ export function VerdictForm({ workflow, routing, mine, maxTargets }: Props) {
     const say = strings.verdict;
     const { subject, items, verdict, tried } = workflow;
     const around = useFirstField<HTMLDivElement>();
-    /** Enter goes on, as in every form; where it has a meaning of its own, together with Ctrl. */
+    /** Enter shows the preview; in a field where Enter has a meaning of its own, Ctrl+Enter does. */
     const press = (event: KeyboardEvent): void => {
         const target = event.target as Element;
         const goesOn = target instanceof HTMLInputElement || target.getAttribute('role') === 'radio';

@@ -1,4 +1,4 @@
-// What is going on while nothing can be done, how far it is, and how long it may last.
+// The progress of a search that writes or previews, and how long it may take.
 import Progress from '@splunk/react-ui/Progress';
 import { Row } from '../../../parts/Page';
 import { Small } from '../parts/styles';
@@ -26,7 +26,7 @@ export function WriteProgress({ phase, progress: [done, of] }: { phase: string; 
 /** Microsoft Graph takes 150 calls a minute for the alerts of a tenant; a write is also read before and after. */
 const CALLS_A_MINUTE = 150;
 
-/** Less than half of one is not worth a word. */
+/** Rounded: less than half a minute is not told. */
 function minutes(phase: string, count: number): number {
     const calls = phase === 'examining' ? 1 : 3;
     return Math.round((count * calls) / CALLS_A_MINUTE);

@@ -1,5 +1,5 @@
-// Carries rows out, one search after the other, and says how far it is. Whatever breaks off in
-// between, every row ends with something that can be told: what was begun, what was not.
+// Carries rows out, one search after the other, and reports progress. Every row ends with an outcome, also where
+// a search fails in between.
 import { all, one, run, SearchFailure, type ResultRow } from '../../../splunk/search';
 import { errorMessage } from '../../../splunk/failure';
 import { outcomeOf, missing, placeOf, type Outcome } from '../model/outcome';
@@ -12,7 +12,7 @@ export interface Control {
     onProgress: (done: number, of: number) => void;
 }
 
-/** An error only where nothing was begun: a dry run, or a call that was wrong from the start. */
+/** Throws only where nothing was written: a dry run, or a first search that Splunk refused. */
 export async function carryOut(
     rows: readonly Row[],
     subject: Subject,
@@ -33,7 +33,7 @@ export async function carryOut(
             outcomes.push(...outcomesOf(portion, found));
         } catch (error) {
             const stopped = control.signal.aborted;
-            // A search that failed has said so itself; one that was lost on the way may have written.
+            // A search that failed says so; a search whose answer was lost may have written.
             const lost = begun && !(error instanceof SearchFailure);
             if (dryRun || (place === 0 && !stopped && !lost)) throw error;
             const why = stopped ? strings.act.stoppedRow : errorMessage(error);
@@ -47,7 +47,7 @@ export async function carryOut(
     return outcomes;
 }
 
-/** Rows come back with their ids, but nothing says they all do. */
+/** The outcome of each row; a row that the search did not return has none of its own. */
 function outcomesOf(portion: readonly Row[], found: readonly ResultRow[]): Outcome[] {
     const outcomes = new Map(found.map(outcomeOf).map((outcome) => [placeOf(outcome), outcome]));
     return portion.map(
@@ -57,7 +57,7 @@ function outcomesOf(portion: readonly Row[], found: readonly ResultRow[]): Outco
     );
 }
 
-/** Whether the search that carried the row made something else of what was typed; lines may be counted otherwise. */
+/** Whether the search returned another text than was typed; line breaks may differ. */
 function isGarbled(row: Row, found: readonly ResultRow[]): boolean {
     const plain = (text: string): string => text.replace(/\s+/gu, ' ').trim();
     const back = found.find((each) => one(each, 'id') === row.id && one(each, 'defender_account') === row.defender_account);
@@ -69,7 +69,7 @@ function without(row: Row, why: string, begun: boolean): Outcome {
     return missing(row.id ?? '', row.defender_account ?? '', why, begun);
 }
 
-/** Takes batches back, the newest first. */
+/** Undoes batches, the newest first. */
 export async function undoBatches(batches: readonly string[], control: Control, how: Undoing = {}): Promise<Outcome[]> {
     const outcomes: Outcome[] = [];
     for (const [place, batch] of [...batches].reverse().entries()) {

@@ -1,5 +1,5 @@
-// From a decision to its outcomes, phase by phase: asked, examined, planned, written, taken back.
-// What fails leads back to where it was begun, and nothing that was typed is lost.
+// The phases of a verdict: form, preview, write, outcomes, undo. A phase that fails leads back to the one before, and
+// nothing that was typed is lost.
 import { useEffect, useRef, useState } from 'react';
 import { carryOut, undoBatches } from './carryOut';
 import type { Item } from '../model/item';
@@ -18,22 +18,22 @@ export interface VerdictWorkflow {
     verdict: Verdict;
     setVerdict: (verdict: Verdict) => void;
     phase: Phase;
-    /** Something is under way; nothing else can be begun. */
+    /** A search is under way; no other can be begun. */
     busy: boolean;
     progress: [number, number];
-    /** Whether the form was handed in as it should not be. */
+    /** Whether the preview was asked for: only then are mistakes shown. */
     tried: boolean;
     wrong: Faults;
     empty: boolean;
     tooMany: boolean;
     error: unknown;
     outcomes: readonly Outcome[];
-    /** Whether somebody stopped it on its way. */
+    /** Whether the user stopped the search. */
     stopped: boolean;
     itemOf: (outcome: Outcome) => Item | undefined;
-    /** How many a write would change. */
+    /** How many objects a write would change. */
     planned: number;
-    /** Those for which the very same may go better next time. */
+    /** How many rows may succeed when they are tried again. */
     passing: number;
     /** The batches an undo takes back, and how many objects they wrote to. */
     undoable: string[];
@@ -70,7 +70,7 @@ export function useVerdictWorkflow({ items, verdict: first }: Opening, routing: 
     const changing = phase === 'writing' || phase === 'undoing';
     useEffect(() => {
         if (!changing) return undefined;
-        // What has begun goes on in Splunk, but what has not would never begin, and nobody would see how it ends.
+        // The search that has begun goes on in Splunk; the next ones would never begin, and nobody would see the outcomes.
         const stay = (event: BeforeUnloadEvent): void => event.preventDefault();
         window.addEventListener('beforeunload', stay);
         return () => window.removeEventListener('beforeunload', stay);
