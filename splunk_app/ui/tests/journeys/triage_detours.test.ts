@@ -159,7 +159,7 @@ test('a link whose alert could not be looked for is not told as one that nobody 
         return searches > 1 ? refused(503, 'The maximum number of concurrent searches has been reached.') : undefined;
     };
     const triage = await Triage.open(browser(), splunk, '?form.alert_id=da0_0');
-    await triage.page.getByText('da0_0 could not be looked for.').waitFor();
+    await triage.page.getByText('The search for da0_0 failed.').waitFor();
     await triage.page.getByText('maximum number of concurrent searches').first().waitFor();
     expect(await triage.page.getByText('is not in any index').count()).toBe(0);
     await triage.close();
