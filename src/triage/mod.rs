@@ -293,6 +293,9 @@ pub struct State {
     pub comments: Vec<String>,
     /// Last update, as Defender printed it.
     pub updated: Option<String>,
+    /// When an alert was resolved, as Defender printed it.
+    #[serde(skip)]
+    pub resolved: Option<String>,
     /// The incident this one was merged into.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub merged_into: Option<String>,
@@ -358,6 +361,10 @@ pub trait Desks {
 /// Defender as triage needs it: read what stands, write what shall stand.
 pub trait Desk {
     type Error: DeskError;
+
+    /// The time at the service, by its own clock and never later than it is
+    /// there; none before its first answer.
+    fn time_there(&self) -> Option<Timestamp>;
 
     fn read(&self, target: &Target) -> impl Future<Output = Result<State, Self::Error>>;
 

@@ -15,6 +15,7 @@ use crate::microsoft::http::usage::{Meter, count};
 use crate::microsoft::sign_in;
 use crate::microsoft::sign_in::{SignIn, Token};
 use backon::{ExponentialBuilder, Retryable};
+use jiff::Timestamp;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, LOCATION, WARNING};
 use reqwest::{Method, Response};
 use secrecy::{ExposeSecret, SecretString};
@@ -359,6 +360,12 @@ impl Client {
         self.inner.meter.skew()
     }
 
+    /// The time at the API, by its last answer's `Date`, and never later than it
+    /// is there; `None` before the first answer.
+    pub fn time_there(&self) -> Option<Timestamp> {
+        Timestamp::try_from(self.inner.meter.time_there()?).ok()
+    }
+
     /// The API family it speaks to.
     pub fn family(&self) -> Family {
         self.inner.family
@@ -534,6 +541,7 @@ impl Inner {
             }
         })?;
         self.meter.note_clock(response.headers(), SystemTime::now());
+        self.meter.note_time(response.headers());
         Ok(response)
     }
 

@@ -613,6 +613,19 @@ async fn the_difference_of_the_clocks_is_known_after_an_answer() {
     assert!(client.skew().unwrap() > 900_000_000);
 }
 
+#[tokio::test]
+async fn the_time_there_is_no_later_than_an_answer_says_and_goes_on() {
+    let date = [("Date", "Sun, 06 Nov 1994 08:49:37 GMT")];
+    let (_server, client) = refusing(reply(200, &date, "{}")).await;
+    assert_eq!(client.time_there(), None);
+    let asked = std::time::Instant::now();
+    client.get("/x").await.unwrap();
+    let said: jiff::Timestamp = "1994-11-06T08:49:37Z".parse().unwrap();
+    let since = client.time_there().unwrap().duration_since(said);
+    let longest = jiff::SignedDuration::try_from(asked.elapsed()).unwrap();
+    assert!(!since.is_negative() && since <= longest, "{since}");
+}
+
 #[test]
 fn every_shape_of_error_body_is_understood() {
     let read = |body: &str| {

@@ -3,7 +3,8 @@
 use crate::microsoft::http::retry_after;
 use reqwest::header::HeaderMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// What a client has done so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -28,6 +29,8 @@ pub(crate) struct Meter {
     pub(crate) bytes: AtomicU64,
     pub(crate) tokens: AtomicU64,
     skew: AtomicI64,
+    /// The `Date` of the API's last answer, and when it came.
+    told: Mutex<Option<(SystemTime, Instant)>>,
 }
 
 /// No answer has told the time yet.
@@ -42,6 +45,7 @@ impl Meter {
             bytes: AtomicU64::new(0),
             tokens: AtomicU64::new(0),
             skew: AtomicI64::new(UNKNOWN),
+            told: Mutex::new(None),
         }
     }
 
@@ -61,6 +65,22 @@ impl Meter {
         match self.skew.load(Ordering::Relaxed) {
             UNKNOWN => None,
             seconds => Some(seconds),
+        }
+    }
+
+    /// The time at the API, and never later than it is there: a `Date` has no
+    /// fractions, and was a while on its way.
+    pub(crate) fn time_there(&self) -> Option<SystemTime> {
+        let told = *self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let (date, came) = told?;
+        date.checked_add(came.elapsed())
+    }
+
+    /// Notes what an answer of the API says of the time there.
+    pub(crate) fn note_time(&self, headers: &HeaderMap) {
+        if let Some(date) = retry_after::answered_at(headers) {
+            let told = Some((date, Instant::now()));
+            *self.told.lock().unwrap_or_else(PoisonError::into_inner) = told;
         }
     }
 

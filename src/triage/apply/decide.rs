@@ -1,7 +1,7 @@
 //! What becomes of a target once its state is known. Pure: reads nothing and
 //! writes nothing.
 
-use crate::triage::apply::incident_effects::Cascade;
+use crate::triage::apply::incident_effects::{Cascade, Undone};
 use crate::triage::apply::recorder::Settled;
 use crate::triage::diff::{Field, gap, story};
 use crate::triage::marker::{Marker, said};
@@ -10,8 +10,8 @@ use crate::triage::plan::Task;
 use crate::triage::{Action, Change, State};
 
 pub(in crate::triage) enum Decision<'t> {
-    Write(Due<'t>),
-    Settle(Settled),
+    Write(Box<Due<'t>>),
+    Settle(Box<Settled>),
     /// It was merged into this one.
     Follow(String),
 }
@@ -26,6 +26,8 @@ pub(in crate::triage) struct Due<'t> {
     pub missing: Vec<Field>,
     /// What this action changes: with what is missing, what came of its incidents.
     pub fields: Vec<Field>,
+    /// What else there is to say of it.
+    pub note: Option<String>,
 }
 
 impl Due<'_> {
@@ -88,11 +90,17 @@ pub(in crate::triage) fn decide<'t>(
     action: &Action,
     cascade: Option<&Cascade>,
 ) -> Decision<'t> {
+    let undone = match cascade {
+        Some(cascade) => cascade.undone(task, &now),
+        None => Undone::nothing(&now),
+    };
+    let note = undone.note(&task.change);
     let settled = |outcome, message: String, before| {
-        Decision::Settle(Settled {
+        let settled = Settled {
             before: Some(before),
             ..Settled::new(outcome, message)
-        })
+        };
+        Decision::Settle(Box::new(settled.noting(note.as_deref())))
     };
     let undoing = action.form.undoes.is_some();
     if let Some(into) = &now.merged_into {
@@ -115,10 +123,7 @@ pub(in crate::triage) fn decide<'t>(
     if repeats || (undoing && missing == [Field::Comment]) {
         missing.clear();
     }
-    let before = match cascade {
-        Some(cascade) => cascade.undone(task, &now),
-        None => now.clone(),
-    };
+    let before = undone.before;
     let mut fields = gap(&before, change, &marker);
     fields.retain(|field| *field != Field::Comment);
     fields.extend(&missing);
@@ -127,15 +132,13 @@ pub(in crate::triage) fn decide<'t>(
     if missing.is_empty() {
         if !fields.is_empty() {
             let story = story(&before, change, &fields);
-            return Decision::Settle(Settled {
+            let message = format!("the change of its incident brought it about: {story}");
+            return Decision::Settle(Box::new(Settled {
                 before: Some(before),
                 after: Some(now),
                 changed: fields,
-                ..Settled::new(
-                    Outcome::Unchanged,
-                    format!("the change of its incident brought it about: {story}"),
-                )
-            });
+                ..Settled::new(Outcome::Unchanged, message).noting(note.as_deref())
+            }));
         }
         let mut message = match undoing {
             true if *change == Change::default() => "nothing of it can be taken back",
@@ -164,23 +167,24 @@ pub(in crate::triage) fn decide<'t>(
     }
     if task.dry_run {
         let story = story(&before, change, &fields);
-        return Decision::Settle(Settled {
+        return Decision::Settle(Box::new(Settled {
             before: Some(before),
             changed: fields,
-            ..Settled::new(Outcome::Planned, format!("would be: {story}"))
-        });
+            ..Settled::new(Outcome::Planned, format!("would be: {story}")).noting(note.as_deref())
+        }));
     }
     let mut change = change.clone();
     if !missing.contains(&Field::Comment) {
         change.comment = None;
     }
-    Decision::Write(Due {
+    Decision::Write(Box::new(Due {
         task,
         before,
         change,
         missing,
         fields,
-    })
+        note,
+    }))
 }
 
 /// Our own change comes back in the feed, and whatever search wrote it may find

@@ -4,10 +4,23 @@
 //! the run changed just that of the incident Defender names with the alert; of
 //! an alert with none named nothing is claimed. How it stood before is noted
 //! before the first incident is changed; for an alert that was not looked at
-//! then, because it is one of many or came with later rows, its row says so, if
-//! Defender updated the alert no earlier than the incident.
+//! then, because it is one of many or came with later rows, its row says so.
+//!
+//! A colleague may have done the same between that and our write, and Defender
+//! keeps no author. Ours is what Defender says was changed once our write had
+//! begun, by its own clock:
+//!
+//! * **resolved**: by the time of the resolution;
+//! * **anything else**: by the alert's last update, which evidence and other
+//!   changes move too. Hence nothing else in the alert may have moved, and either
+//!   its incident was not updated between the look and our write, or it is the
+//!   only thing that moved, and did so while we wrote.
+//!
+//! The rest is a colleague's, or cannot be told; neither is recorded as ours. Who
+//! is at an alert in the very seconds of our write is not told from it.
 
-use crate::triage::apply::recorder::Settled;
+use crate::triage::apply::recorder::{Settled, Written};
+use crate::triage::apply::write_result::names;
 use crate::triage::diff::Field;
 use crate::triage::outcome::Outcome;
 use crate::triage::plan::{Group, Task};
@@ -45,7 +58,7 @@ pub(in crate::triage) struct Cascade {
     /// What was changed of incidents.
     done: Vec<Done>,
     /// How alerts stood before, by their ids.
-    stood: BTreeMap<String, State>,
+    stood: BTreeMap<String, Stood>,
     /// Whether alerts were looked at. Once is enough: it costs a call for each.
     looked: bool,
 }
@@ -62,13 +75,64 @@ struct Done {
     determination: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     assigned_to: Option<String>,
-    /// The incidents it was done to, each with the first last update Defender
-    /// gave it for that.
-    incidents: BTreeMap<String, Option<Timestamp>>,
+    /// The incidents it was done to.
+    incidents: BTreeMap<String, When>,
+}
+
+/// When something was done to an incident, all by Defender's clock.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+struct When {
+    /// Its last update before.
+    before: Option<Timestamp>,
+    /// Our write began no earlier.
+    begun: Option<Timestamp>,
+    /// Its last update afterwards.
+    stamp: Option<Timestamp>,
+    /// The write was seen, or given up.
+    ended: Option<Timestamp>,
+}
+
+impl When {
+    fn of(settled: &Settled) -> Self {
+        let before = settled.before.as_ref().filter(|state| !state.listed);
+        let verified = settled.verified == Some(true);
+        let after = settled.after.as_ref().filter(|_| verified);
+        Self {
+            before: before.and_then(State::instant),
+            begun: settled.written.map(|Written { begun, .. }| begun),
+            stamp: after.and_then(State::instant),
+            ended: settled.written.map(|Written { ended, .. }| ended),
+        }
+    }
+
+    /// Both, where the same was done twice; of what is not known of one, nothing
+    /// is known.
+    fn and(self, other: Self) -> Self {
+        let both = |one: Option<Timestamp>, other| one.zip(other);
+        Self {
+            before: both(self.before, other.before).map(|(one, other)| one.max(other)),
+            begun: both(self.begun, other.begun).map(|(one, other)| one.min(other)),
+            stamp: both(self.stamp, other.stamp).map(|(one, other)| one.min(other)),
+            ended: both(self.ended, other.ended).map(|(one, other)| one.max(other)),
+        }
+    }
+}
+
+/// How an alert stood when it was looked at.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Stood {
+    state: State,
+    comments: usize,
+    /// No later than the look, by Defender's clock.
+    at: Option<Timestamp>,
 }
 
 /// Defender may stamp an alert a little before its incident.
 const BEFORE: SignedDuration = SignedDuration::from_secs(5);
+
+/// Defender may change an alert a little after its incident.
+const AFTER: SignedDuration = SignedDuration::from_secs(10);
 
 impl Done {
     /// As much of a change as was carried out.
@@ -134,6 +198,16 @@ impl Part {
         }
     }
 
+    fn in_state(self, state: &State) -> Option<&str> {
+        let word = match self {
+            Self::Status => &state.status,
+            Self::Classification => &state.classification,
+            Self::Determination => &state.determination,
+            Self::Owner => &state.assigned_to,
+        };
+        word.as_deref()
+    }
+
     const fn of(self, state: &mut State) -> &mut Option<String> {
         match self {
             Self::Status => &mut state.status,
@@ -171,9 +245,15 @@ impl Cascade {
         !std::mem::replace(&mut self.looked, true)
     }
 
-    /// Notes how an alert stands before any incident is changed.
-    pub fn stood(&mut self, alert: &str, state: State) {
-        self.stood.insert(alert.to_owned(), state);
+    /// Notes how an alert stands before any incident is changed, and when it was
+    /// looked at, by Defender's clock and no later than it was.
+    pub fn stood(&mut self, alert: &str, state: State, at: Option<Timestamp>) {
+        let stood = Stood {
+            comments: state.comments.len(),
+            state,
+            at,
+        };
+        self.stood.insert(alert.to_owned(), stood);
     }
 
     /// Notes which incidents were changed, and when.
@@ -186,11 +266,7 @@ impl Cascade {
             else {
                 continue;
             };
-            let seen = settled
-                .after
-                .as_ref()
-                .filter(|_| settled.verified == Some(true));
-            let stamp = seen.and_then(State::instant);
+            let when = When::of(settled);
             let place = self.done.iter().position(|known| known.is_same(&done));
             let place = place.unwrap_or_else(|| {
                 self.done.push(done);
@@ -201,8 +277,10 @@ impl Cascade {
             };
             // The alerts of a merged incident may be named with either.
             for id in [&task.target.id].into_iter().chain(&settled.merged_into) {
-                let since = known.incidents.entry(id.clone()).or_default();
-                *since = [*since, stamp].into_iter().flatten().min();
+                let known = known.incidents.entry(id.clone());
+                known
+                    .and_modify(|known| *known = known.and(when))
+                    .or_insert(when);
             }
         }
     }
@@ -217,55 +295,232 @@ impl Cascade {
     }
 
     /// How the alert would stand now without us.
-    pub fn undone(&self, task: &Task, now: &State) -> State {
-        if task.target.subject != Subject::Alert {
-            return now.clone();
-        }
+    pub fn undone(&self, task: &Task, now: &State) -> Undone {
+        let mut undone = Undone::nothing(now);
         let Some(incident) = &now.incident else {
-            return now.clone();
+            return undone;
         };
-        let known = self.stood.get(&task.target.id);
-        let mut undone = now.clone();
-        let mut ours = false;
-        for part in Part::ALL {
-            let place = part.of(&mut undone);
-            let stands = part.spelled(place.as_deref());
-            let mut done = self.done.iter().filter_map(|done| {
-                let wish = done.wish(part)?;
-                let since = done.incidents.get(incident)?;
-                wish.eq_ignore_ascii_case(stands).then_some(*since)
-            });
-            let before = match known {
-                Some(stood) => done.next().map(|_| part.of(&mut stood.clone()).take()),
-                None => done.find_map(|since| shown(task, now, since?, part)),
-            };
-            if let Some(before) = before
-                && !part.spelled(before.as_deref()).eq_ignore_ascii_case(stands)
-            {
-                *place = before;
-                ours = true;
-            }
+        if task.target.subject != Subject::Alert {
+            return undone;
         }
-        if ours && let Some(stood) = known {
-            undone.updated.clone_from(&stood.updated);
+        let earlier = match self.stood.get(&task.target.id) {
+            Some(stood) => Earlier::looked_at(stood, now),
+            None => Earlier::shown(task, now),
+        };
+        let moves = Part::ALL.map(|part| (part, self.moved(part, incident, &earlier, now)));
+        let alone = moves.iter().filter(|(_, moved)| moved.is_ours()).count() == 1;
+        let others = moves.iter().any(|(_, moved)| matches!(moved, Move::Others));
+        let touched = others || earlier.touched;
+        for (part, moved) in moves {
+            let Move::Ours(was, when) = moved else {
+                continue;
+            };
+            let judged = match (earlier.whose(part, when, now), touched) {
+                (Whose::Open { .. }, true) => Whose::Unknown,
+                (
+                    Whose::Open {
+                        quiet,
+                        while_writing,
+                    },
+                    false,
+                ) => match quiet || (alone && while_writing) {
+                    true => Whose::Ours,
+                    false => Whose::Unknown,
+                },
+                (judged, _) => judged,
+            };
+            match judged {
+                Whose::Ours => {
+                    *part.of(&mut undone.before) = was;
+                    undone.before.updated.clone_from(&earlier.updated);
+                }
+                Whose::Unknown | Whose::Open { .. } => undone.unknown.push(part.field()),
+                Whose::Colleagues => {}
+            }
         }
         undone
     }
+
+    /// What became of a part of the alert since.
+    fn moved(&self, part: Part, incident: &str, earlier: &Earlier, now: &State) -> Move {
+        let stands = part.spelled(part.in_state(now));
+        let was = earlier.word(part);
+        let is_same = |was: &Option<String>| {
+            let was = part.spelled(was.as_deref());
+            was.eq_ignore_ascii_case(stands)
+        };
+        if was.is_some_and(is_same) {
+            return Move::Nothing;
+        }
+        let done = self.done.iter().filter_map(|done| {
+            let wish = done.wish(part)?;
+            let when = done.incidents.get(incident)?;
+            wish.eq_ignore_ascii_case(stands).then_some(*when)
+        });
+        match (done.reduce(When::and), was) {
+            (Some(when), Some(was)) => Move::Ours(was.clone(), when),
+            (Some(_), None) => Move::Perhaps,
+            (None, Some(_)) => Move::Others,
+            (None, None) => Move::Nothing,
+        }
+    }
 }
 
-/// What had to stand in the alert, or else the newest of its rows showed before
-/// its last update, if that came with the incident's or later.
-fn shown(task: &Task, now: &State, since: Timestamp, part: Part) -> Option<Option<String>> {
-    let updated = now.instant()?;
-    if updated < since.checked_sub(BEFORE).ok()? {
-        return None;
+/// How an alert would stand without what the run did to its incident.
+pub(in crate::triage) struct Undone {
+    pub before: State,
+    /// What is as the run's change of the incident makes it, and may as well be
+    /// somebody else's doing.
+    unknown: Vec<Field>,
+}
+
+impl Undone {
+    /// All of it stands without us.
+    pub fn nothing(now: &State) -> Self {
+        Self {
+            before: now.clone(),
+            unknown: Vec::new(),
+        }
     }
-    let rows = || task.asked.iter().map(|(_, seen)| seen);
-    let before = |seen: &&Seen| seen.instant().is_some_and(|shown| shown < updated);
-    let newest = || rows().filter(before).max_by_key(|seen| seen.instant());
-    let expected = rows().find_map(|seen| seen.expects(part.field()));
-    let word = expected.or_else(|| newest()?.showed(part.field()))?;
-    Some((part.spelled(Some(word)) != NONE).then(|| word.to_owned()))
+
+    /// What of a change cannot be told, in words.
+    pub fn note(&self, change: &Change) -> Option<String> {
+        let asked = |field: &&Field| match field {
+            Field::Status => change.status.is_some(),
+            Field::Classification => change.classification.is_some(),
+            Field::Determination => change.determination.is_some(),
+            Field::AssignedTo => change.assigned_to.is_some(),
+            Field::Comment | Field::Tags => false,
+        };
+        let unknown: Vec<Field> = self.unknown.iter().filter(asked).copied().collect();
+        let fields = names(&unknown);
+        (!unknown.is_empty()).then(|| {
+            format!(
+                "whether the change of its incident or somebody else set {fields} cannot be told: it counts as somebody else's, and an undo leaves it"
+            )
+        })
+    }
+}
+
+/// What became of a part of an alert.
+enum Move {
+    Nothing,
+    /// It was this, and is what we made of the incident.
+    Ours(Option<String>, When),
+    /// It is what we made of the incident, and may have been so before.
+    Perhaps,
+    /// It is something else.
+    Others,
+}
+
+impl Move {
+    const fn is_ours(&self) -> bool {
+        matches!(self, Self::Ours(..) | Self::Perhaps)
+    }
+}
+
+/// By whom a part was moved to where our change of the incident moves it.
+enum Whose {
+    Ours,
+    Colleagues,
+    /// The times alone do not tell.
+    Open {
+        /// Nobody was at the incident between the look and our write.
+        quiet: bool,
+        /// The alert was last changed while we wrote.
+        while_writing: bool,
+    },
+    Unknown,
+}
+
+/// What is known of an alert before our write.
+struct Earlier {
+    /// By [`Part`]; none where it is not known, nothing inside where it was unset.
+    words: [Option<Option<String>>; 4],
+    updated: Option<String>,
+    /// It stood so, by Defender's clock, at this time or later.
+    at: Option<Timestamp>,
+    /// Something else of it has moved since.
+    touched: bool,
+    looked_at: bool,
+}
+
+impl Earlier {
+    fn looked_at(stood: &Stood, now: &State) -> Self {
+        let state = &stood.state;
+        Self {
+            words: Part::ALL.map(|part| Some(part.in_state(state).map(str::to_owned))),
+            updated: state.updated.clone(),
+            at: stood.at,
+            touched: stood.comments != now.comments.len() || state.tags != now.tags,
+            looked_at: true,
+        }
+    }
+
+    /// What had to stand in the alert, or else the newest of its rows showed
+    /// before its last update.
+    fn shown(task: &Task, now: &State) -> Self {
+        let updated = now.instant();
+        let rows = || task.asked.iter().map(|(_, seen)| seen);
+        let before = |seen: &&Seen| seen.instant().is_some_and(|shown| Some(shown) < updated);
+        let newest = rows().filter(before).max_by_key(|seen| seen.instant());
+        let expected = |part: Part| rows().find_map(|seen| seen.expects(part.field()));
+        let word = |part: Part| {
+            let word = expected(part).or_else(|| newest?.showed(part.field()))?;
+            Some((part.spelled(Some(word)) != NONE).then(|| word.to_owned()))
+        };
+        let is_expected = Part::ALL.into_iter().any(|part| expected(part).is_some());
+        Self {
+            words: Part::ALL.map(word),
+            updated: now.updated.clone(),
+            at: newest.filter(|_| !is_expected).and_then(Seen::instant),
+            touched: false,
+            looked_at: false,
+        }
+    }
+
+    fn word(&self, part: Part) -> Option<&Option<String>> {
+        self.words.get(part as usize)?.as_ref()
+    }
+
+    fn whose(&self, part: Part, when: When, now: &State) -> Whose {
+        let (Some(begun), Some(updated)) = (when.begun, now.instant()) else {
+            return Whose::Unknown;
+        };
+        let known: Option<Timestamp> = self.updated.as_deref().and_then(|text| text.parse().ok());
+        if updated < begun {
+            // It moved, and its last update did not.
+            return match self.looked_at && known == Some(updated) {
+                true => Whose::Unknown,
+                false => Whose::Colleagues,
+            };
+        }
+        // A write may wait for its turn; its answer tells better when it was.
+        let earliest = when.stamp.and_then(|stamp| stamp.checked_sub(BEFORE).ok());
+        if earliest.is_some_and(|earliest| updated < earliest) {
+            return Whose::Unknown;
+        }
+        let resolved: Option<Timestamp> = now.resolved.as_deref().and_then(|at| at.parse().ok());
+        if let (Part::Status, Some(resolved)) = (part, resolved)
+            && part.spelled(now.status.as_deref()) == Status::Resolved.as_str()
+        {
+            let since = earliest.map_or(begun, |at| at.max(begun));
+            return match self.at {
+                _ if resolved >= since => Whose::Ours,
+                Some(at) if at < resolved && resolved < begun => Whose::Colleagues,
+                // Perhaps of an earlier time.
+                _ => Whose::Unknown,
+            };
+        }
+        let last = when.ended.and_then(|ended| ended.checked_add(AFTER).ok());
+        Whose::Open {
+            quiet: when
+                .before
+                .zip(self.at)
+                .is_some_and(|(updated, at)| updated <= at),
+            while_writing: last.is_some_and(|last| updated <= last),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -291,16 +546,24 @@ mod tests {
         ended(fields, at, Outcome::Updated, &Part::ALL.map(Part::field))
     }
 
-    /// What was asked of incident 7 ended so, and these fields of it changed.
+    /// What was asked of incident 7 ended so, and these fields of it changed. It
+    /// was last updated at eight before.
     fn ended(fields: &[(&str, &str)], at: &str, outcome: Outcome, of_it: &[Field]) -> Cascade {
         let plan = plan(Subject::Incident, &[&[("id", "7")], fields].concat());
         let mut cascade = Cascade::default();
+        let state = |at: String| State {
+            updated: Some(at),
+            ..State::default()
+        };
+        let stamp: Timestamp = day(at).parse().unwrap();
         let settled = Settled {
             changed: of_it.to_vec(),
             verified: Some(true),
-            after: Some(State {
-                updated: Some(format!("2026-11-21T{at}Z")),
-                ..State::default()
+            before: Some(state(day("08:00:00"))),
+            after: Some(state(day(at))),
+            written: Some(Written {
+                begun: stamp - SignedDuration::from_secs(2),
+                ended: stamp + SignedDuration::from_secs(2),
             }),
             ..Settled::new(outcome, "")
         };
@@ -309,13 +572,48 @@ mod tests {
         cascade
     }
 
+    fn day(at: &str) -> String {
+        format!("2026-11-21T{at}Z")
+    }
+
+    /// As it was updated at ten.
     fn state(status: &str, owner: Option<&str>) -> State {
         State {
             status: Some(status.to_owned()),
             assigned_to: owner.map(str::to_owned),
             incident: Some("7".to_owned()),
+            updated: Some(day("10:00:00.5")),
             ..State::default()
         }
+    }
+
+    fn resolved(owner: Option<&str>) -> State {
+        State {
+            resolved: Some(day("10:00:00.5")),
+            ..state("Resolved", owner)
+        }
+    }
+
+    /// Alert da1 was looked at then, and stood so since half past seven.
+    fn look(cascade: &mut Cascade, at: &str, status: &str, owner: Option<&str>) {
+        let stood = State {
+            updated: Some(day("07:30:00")),
+            ..state(status, owner)
+        };
+        cascade.stood("da1", stood, day(at).parse().ok());
+    }
+
+    /// Status and owner without us, and whether any of it cannot be told.
+    fn undone(cascade: &Cascade, task: &Task, now: &State) -> (String, Option<String>, bool) {
+        let Undone { before, unknown } = cascade.undone(task, now);
+        let ours = before.updated != now.updated;
+        assert!(!ours || before.updated == Some(day("07:30:00")));
+        let status = before.status.unwrap();
+        (status, before.assigned_to, !unknown.is_empty())
+    }
+
+    fn stands(status: &str, owner: Option<&str>) -> (String, Option<String>, bool) {
+        (status.to_owned(), owner.map(str::to_owned), false)
     }
 
     /// What is asked of alert da1, whose row shows this besides.
@@ -336,14 +634,140 @@ mod tests {
         assert!(would_reach(&[resolved]));
     }
 
+    const ANN: Option<&str> = Some("ann@contoso.com");
+    const YOU: Option<&str> = Some("you@contoso.com");
+
     #[test]
     fn what_we_brought_about_is_told_from_what_a_colleague_did() {
         let mut cascade = changed(&[("defender_status", "resolved")], "10:00:00");
-        cascade.stood("da1", state("new", None));
-        let undone = cascade.undone(&alert(&[]), &state("Resolved", Some("you@contoso.com")));
-        assert_eq!(undone, state("new", Some("you@contoso.com")));
-        let theirs = state("inProgress", None);
-        assert_eq!(cascade.undone(&alert(&[]), &theirs), theirs);
+        look(&mut cascade, "09:00:00", "new", None);
+        let ours = undone(&cascade, &alert(&[]), &resolved(YOU));
+        assert_eq!(ours, stands("new", YOU));
+        let theirs = undone(&cascade, &alert(&[]), &state("inProgress", None));
+        assert_eq!(theirs, stands("inProgress", None));
+    }
+
+    #[test]
+    fn whoever_was_faster_with_the_same_did_it() {
+        let wish = [
+            ("defender_status", "resolved"),
+            ("defender_assigned_to", "ann@contoso.com"),
+        ];
+        let mut cascade = changed(&wish, "10:00:00");
+        look(&mut cascade, "07:45:00", "new", None);
+        // Last update, resolved: how it stood without us, and what cannot be told.
+        let same = "Resolved";
+        for (updated, at, status, unknown) in [
+            ("09:30:00", Some("09:30:00"), same, vec![]),
+            // Neither said when it was resolved.
+            ("09:30:00", None, same, vec![]),
+            // Its evidence grew since, or our owner came.
+            ("10:00:01", Some("09:30:00"), same, vec![Field::AssignedTo]),
+            // Resolved by us, and assigned by who?
+            ("10:00:01", Some("10:00:00"), "new", vec![Field::AssignedTo]),
+            // Perhaps it was resolved once before.
+            (
+                "10:00:01",
+                Some("07:00:00"),
+                same,
+                vec![Field::Status, Field::AssignedTo],
+            ),
+            (
+                "10:00:01",
+                None,
+                same,
+                vec![Field::Status, Field::AssignedTo],
+            ),
+            // No update says that anything happened.
+            (
+                "07:30:00",
+                None,
+                same,
+                vec![Field::Status, Field::AssignedTo],
+            ),
+        ] {
+            let now = State {
+                updated: Some(day(updated)),
+                resolved: at.map(day),
+                ..resolved(ANN)
+            };
+            let undone = cascade.undone(&alert(&[]), &now);
+            assert_eq!(undone.before.status.as_deref(), Some(status), "{now:?}");
+            assert_eq!(undone.before.assigned_to.as_deref(), ANN, "{now:?}");
+            assert_eq!(undone.unknown, unknown, "{now:?}");
+            let untold = unknown.contains(&Field::Status);
+            let note = undone.note(&alert(&[]).change);
+            assert_eq!(note.is_some(), untold, "only of what is asked: {note:?}");
+        }
+    }
+
+    #[test]
+    fn without_a_time_of_its_own_a_field_is_ours_where_nobody_else_can_have_been_there() {
+        let both = [
+            ("defender_classification", "falsePositive"),
+            ("defender_determination", "notMalicious"),
+        ];
+        let owner = [("defender_assigned_to", "ann@contoso.com")];
+        for (wish, looked_at, updated, comments, ours) in [
+            // Nobody was at the incident between the look and the write.
+            (&both[..], "09:00:00", "10:00:01", 0, true),
+            (&owner[..], "09:00:00", "10:00:01", 0, true),
+            (&owner[..], "09:00:00", "11:00:00", 0, true),
+            // Somebody was: one field alone moved while we wrote.
+            (&owner[..], "07:45:00", "10:00:01", 0, true),
+            (&owner[..], "07:45:00", "10:00:30", 0, false),
+            (&both[..], "07:45:00", "10:00:01", 0, false),
+            // Somebody was at the alert.
+            (&owner[..], "09:00:00", "10:00:01", 1, false),
+            (&both[..], "09:00:00", "09:30:00", 0, false),
+            (&owner[..], "09:00:00", "09:30:00", 0, false),
+        ] {
+            let mut cascade = changed(wish, "10:00:00");
+            look(&mut cascade, looked_at, "new", None);
+            let mut now = State {
+                updated: Some(day(updated)),
+                comments: vec!["seen".to_owned(); comments],
+                ..state("new", None)
+            };
+            match wish.len() {
+                1 => now.assigned_to = ANN.map(str::to_owned),
+                _ => {
+                    now.classification = Some("falsePositive".to_owned());
+                    now.determination = Some("notMalicious".to_owned());
+                }
+            }
+            let Undone { before, unknown } = cascade.undone(&alert(&[]), &now);
+            let words = |state: &State| {
+                let State {
+                    classification,
+                    determination,
+                    assigned_to,
+                    ..
+                } = state.clone();
+                [classification, determination, assigned_to]
+            };
+            let case = format!("{wish:?} {looked_at} {updated} {comments}");
+            match ours {
+                true => assert_eq!(words(&before), [None, None, None], "{case}"),
+                false => assert_eq!(words(&before), words(&now), "{case}"),
+            }
+            let told = ours || updated == "09:30:00";
+            assert_eq!(unknown.is_empty(), told, "{case}");
+        }
+    }
+
+    #[test]
+    fn where_defender_says_no_time_nothing_is_ours() {
+        let wish = [("defender_status", "resolved")];
+        let mut cascade = changed(&wish, "10:00:00");
+        look(&mut cascade, "09:00:00", "new", None);
+        for done in &mut cascade.done {
+            done.incidents
+                .values_mut()
+                .for_each(|when| when.begun = None);
+        }
+        let (status, _, unknown) = undone(&cascade, &alert(&[]), &resolved(None));
+        assert_eq!((status.as_str(), unknown), ("Resolved", true));
     }
 
     #[test]
@@ -352,27 +776,25 @@ mod tests {
             ("defender_status", "resolved"),
             ("defender_assigned_to", "ann@contoso.com"),
         ];
-        let now = state("resolved", Some("ann@contoso.com"));
+        let now = resolved(ANN);
         let undone = |mut cascade: Cascade, now: &State| {
-            cascade.stood("da1", state("new", None));
-            cascade.undone(&alert(&[]), now)
+            look(&mut cascade, "09:00:00", "new", None);
+            undone(&cascade, &alert(&[]), now)
         };
         let status = ended(&wish, "10:00:00", Outcome::Updated, &[Field::Status]);
-        assert_eq!(
-            undone(status.clone(), &now),
-            state("new", Some("ann@contoso.com"))
-        );
+        assert_eq!(undone(status.clone(), &now), stands("new", ANN));
         for incident in [Some("99"), Some("77"), Some(""), None] {
             let now = State {
                 incident: incident.map(str::to_owned),
                 ..now.clone()
             };
-            assert_eq!(undone(status.clone(), &now), now);
+            assert_eq!(undone(status.clone(), &now), stands("Resolved", ANN));
         }
         for outcome in Outcome::ALL {
             let cascade = ended(&wish, "10:00:00", outcome, &[Field::Status]);
             let ours = outcome == Outcome::Updated;
-            assert_eq!(undone(cascade, &now) != now, ours, "{outcome}");
+            let undone = undone(cascade, &now);
+            assert_eq!(undone != stands("Resolved", ANN), ours, "{outcome}");
         }
         let nothing = ended(&wish, "10:00:00", Outcome::Updated, &[Field::Comment]);
         assert!(!nothing.reaches());
@@ -381,20 +803,20 @@ mod tests {
     #[test]
     fn an_alert_of_which_nothing_is_known_is_taken_as_it_is() {
         let cascade = changed(&[("defender_status", "resolved")], "10:00:00");
-        let now = state("resolved", None);
-        assert_eq!(cascade.undone(&alert(&[]), &now), now);
+        let undone = undone(&cascade, &alert(&[]), &resolved(None));
+        assert_eq!(undone, stands("Resolved", None));
     }
 
     #[test]
     fn an_alert_nobody_looked_at_before_stood_as_its_row_shows_it() {
         let cascade = changed(&[("defender_status", "resolved")], "10:00:00");
         let row = |at: &str| {
-            let at = format!("2026-11-21T{at}Z");
+            let at = day(at);
             alert(&[("status", "InProgress"), ("lastUpdateDateTime", &at)])
         };
         let now = |at: &str| State {
-            updated: Some(format!("2026-11-21T{at}Z")),
-            ..state("resolved", Some("ann@contoso.com"))
+            updated: Some(day(at)),
+            ..state("resolved", ANN)
         };
         for (shown, updated, was) in [
             ("09:00:00", "10:00:01", "inProgress"),
@@ -405,9 +827,9 @@ mod tests {
             // The row knows of no earlier state.
             ("10:00:01", "10:00:01", "resolved"),
         ] {
-            let undone = cascade.undone(&row(shown), &now(updated));
-            assert_eq!(undone.status.as_deref(), Some(was), "{shown} {updated}");
-            assert_eq!(undone.assigned_to, now(updated).assigned_to);
+            let before = cascade.undone(&row(shown), &now(updated)).before;
+            assert_eq!(before.status.as_deref(), Some(was), "{shown} {updated}");
+            assert_eq!(before.assigned_to, now(updated).assigned_to);
         }
     }
 
@@ -415,13 +837,11 @@ mod tests {
     fn where_a_row_says_what_had_to_stand_that_stood() {
         let owner = [("defender_assigned_to", "ann@contoso.com")];
         let cascade = changed(&owner, "10:00:00");
-        let now = State {
-            updated: Some("2026-11-21T10:00:00.5Z".to_owned()),
-            ..state("new", Some("ann@contoso.com"))
-        };
+        let now = state("new", ANN);
         for (expected, was) in [("kim@contoso.com", Some("kim@contoso.com")), ("none", None)] {
             let alert = alert(&[("defender_expected_assigned_to", expected)]);
-            assert_eq!(cascade.undone(&alert, &now).assigned_to.as_deref(), was);
+            let before = cascade.undone(&alert, &now).before;
+            assert_eq!(before.assigned_to.as_deref(), was);
         }
     }
 
@@ -432,7 +852,7 @@ mod tests {
             incident: None,
             ..state("new", Some("ann@contoso.com"))
         };
-        cascade.stood("da1", stood);
+        cascade.stood("da1", stood, day("09:00:00").parse().ok());
         let mut wake = Wake::default();
         wake.keep("contoso", cascade);
         let json = serde_json::to_string(&wake).unwrap();

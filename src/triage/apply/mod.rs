@@ -78,12 +78,16 @@ impl<D: Desks, L: Ledger, C: Clock> Round<'_, '_, D, L, C> {
         };
         // Whoever cannot be read now is read, or refused, when it is their turn.
         for targets in targets.chunks(Pace::of(group.api).wave) {
+            let begun = self.clock.elapsed();
             let Some(states) = within(self.clock, until, desk.read_many(targets)).await else {
                 return;
             };
+            // Only with an answer is it known what time it is there.
+            let took = self.clock.elapsed().saturating_sub(begun);
+            let at = desk.time_there().and_then(|now| now.checked_sub(took).ok());
             for (target, state) in targets.iter().zip(states) {
                 if let Ok(state) = state {
-                    cascade.stood(&target.id, state);
+                    cascade.stood(&target.id, state, at);
                 }
             }
         }

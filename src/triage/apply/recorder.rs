@@ -9,6 +9,7 @@ use crate::triage::printed::printed;
 use crate::triage::row::Row;
 use crate::triage::{Action, Api, Change, Clock, DeskError, Ledger, State, Subject, Target};
 use futures::lock::Mutex;
+use jiff::Timestamp;
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -43,6 +44,16 @@ pub(in crate::triage) struct Settled {
     pub verified: Option<bool>,
     /// Whether it was perhaps written, and did not show when it was last read.
     pub doubtful: bool,
+    /// For what was written: when, by Defender's clock.
+    pub written: Option<Written>,
+}
+
+/// Between which instants of Defender's clock something was written: begun no
+/// earlier, and seen or given up no later than told by `ended`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::triage) struct Written {
+    pub begun: Timestamp,
+    pub ended: Timestamp,
 }
 
 impl Settled {
@@ -59,7 +70,16 @@ impl Settled {
             latency: None,
             verified: None,
             doubtful: false,
+            written: None,
         }
+    }
+
+    /// With something more to say.
+    pub fn noting(mut self, note: Option<&str>) -> Self {
+        if let Some(note) = note {
+            self.message = format!("{}; {note}", self.message);
+        }
+        self
     }
 
     /// The outcome of the successor as that of the incident a row named.

@@ -6,6 +6,7 @@ use crate::triage::apply::recorder::Settled;
 use crate::triage::diff::{Field, story};
 use crate::triage::outcome::Outcome;
 use crate::triage::{Receipt, State};
+use jiff::Timestamp;
 use std::time::Duration;
 
 /// A target whose write has been sent.
@@ -14,6 +15,8 @@ pub(in crate::triage) struct Sent<'t> {
     pub answer: Result<Receipt, Settled>,
     /// Whether it may have been carried out although the answer does not say so.
     pub lost: bool,
+    /// When it was begun, by Defender's clock.
+    pub begun: Option<Timestamp>,
     pub latency: Duration,
     pub after: Option<State>,
     /// What could not be seen yet.
@@ -43,6 +46,7 @@ impl Sent<'_> {
             before,
             change,
             fields,
+            note,
             ..
         } = self.due;
         let story = |fields: &[Field]| story(&before, &change, fields);
@@ -126,6 +130,7 @@ impl Sent<'_> {
             before: Some(before),
             ..settled
         }
+        .noting(note.as_deref())
     }
 }
 

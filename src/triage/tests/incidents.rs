@@ -171,6 +171,113 @@ fn what_a_colleague_did_while_the_incident_was_not_updated_is_not_ours() {
     }
 }
 
+/// What the run asks of an incident, field by field, and the same as a state.
+fn same() -> [(Vec<(&'static str, &'static str)>, State); 3] {
+    let word = |word: &str| Some(word.to_owned());
+    [
+        (
+            vec![("status", "resolved")],
+            State {
+                status: word("resolved"),
+                ..State::default()
+            },
+        ),
+        (
+            vec![
+                ("classification", "truePositive"),
+                ("determination", "malware"),
+            ],
+            State {
+                classification: word("truePositive"),
+                determination: word("malware"),
+                ..State::default()
+            },
+        ),
+        (
+            vec![("assigned_to", "kim@contoso.com")],
+            State {
+                assigned_to: word("kim@contoso.com"),
+                ..State::default()
+            },
+        ),
+    ]
+}
+
+#[test]
+fn who_does_the_same_to_an_alert_before_its_incident_is_written_did_it() {
+    for (parameters, made) in same() {
+        for looked_at in [true, false] {
+            let tenant = story(&["da1", "da2"]);
+            tenant.hands_on_all.set(true);
+            let faster = ("7".to_owned(), vec!["da1".to_owned()]);
+            *tenant.colleague.borrow_mut() = Some(faster);
+            *tenant.made.borrow_mut() = Some(made.clone());
+            let call = Call::new(Subject::Alert, &tenant, &parameters);
+            let alerts = ["da1", "da2"].map(|id| {
+                let unset = [("classification", "null"), ("determination", "null")];
+                let shown = [("status", "new"), ("assignedTo", "null")];
+                let state = tenant.state(id);
+                let updated = state.updated.as_deref().unwrap_or_default();
+                let fields = [("id", id), ("lastUpdateDateTime", updated)];
+                row(&[&fields[..], &unset, &shown].concat())
+            });
+            let mut wake = Wake::default();
+            let mut run = |rows: &[Row]| {
+                let run = call.run_on(rows, Pages::default(), &mut wake);
+                run.unwrap().1
+            };
+            let entries = match looked_at {
+                true => run(&[&alerts[..], &[row(&INCIDENT)]].concat()),
+                false => {
+                    run(&[row(&INCIDENT)]);
+                    run(&alerts)
+                }
+            };
+            let changed = |id: &str| {
+                let mut entries = entries.iter();
+                let entry = entries.find(|entry| entry.target.as_deref() == Some(id));
+                let entry = entry.unwrap();
+                assert_eq!(entry.outcome, Outcome::Unchanged, "{}", entry.message);
+                entry.changed.len()
+            };
+            assert_eq!(changed("da1"), 0, "{parameters:?} {looked_at}");
+            assert_eq!(
+                changed("da2"),
+                parameters.len(),
+                "{parameters:?} {looked_at}"
+            );
+        }
+    }
+}
+
+#[test]
+fn what_may_be_a_colleagues_is_not_recorded_as_ours_and_told() {
+    for (_, made) in same() {
+        let tenant = story(&["da1"]);
+        tenant.hands_on_all.set(true);
+        tenant.follows.set(true);
+        let faster = ("7".to_owned(), vec!["da1".to_owned()]);
+        *tenant.colleague.borrow_mut() = Some(faster);
+        *tenant.made.borrow_mut() = Some(made.clone());
+        let all: Vec<_> = same().into_iter().flat_map(|(asked, _)| asked).collect();
+        let call = Call::new(Subject::Alert, &tenant, &all);
+        let (_, entries) = call.run(&[row(&[("id", "da1")]), row(&INCIDENT)]).unwrap();
+        let alert = entries.iter().find(|entry| entry.row == 1).unwrap();
+        assert_eq!(alert.outcome, Outcome::Unchanged);
+        // When it was resolved is known; of the rest, which of it moved when is not.
+        let ours = match made.status {
+            Some(_) => vec![],
+            None => vec![Field::Status],
+        };
+        assert_eq!(alert.changed, ours, "{}", alert.message);
+        assert!(
+            alert.message.contains("somebody else set") && alert.message.contains("cannot be told"),
+            "{}",
+            alert.message
+        );
+    }
+}
+
 #[test]
 fn what_a_colleague_did_to_an_alert_of_another_incident_is_not_ours() {
     let tenant = story(&["da1", "da2", "da3"]);

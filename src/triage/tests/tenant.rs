@@ -78,6 +78,12 @@ pub struct Tenant {
     pub sent: RefCell<Vec<Change>>,
     /// A colleague resolves these as soon as the other is read.
     pub colleague: RefCell<Option<(String, Vec<String>)>>,
+    /// What the colleague makes of them instead.
+    pub made: RefCell<Option<State>>,
+    /// The colleague's doing is an update of the incident he waited for, too.
+    pub follows: Cell<bool>,
+    /// Incidents hand on classification and determination as well.
+    pub hands_on_all: Cell<bool>,
     updates: Cell<i64>,
     pub log: Rc<RefCell<Vec<Happened>>>,
 }
@@ -148,11 +154,34 @@ impl Tenant {
     fn meanwhile(&self, id: &str) {
         let waits = |(read, _): &mut (String, Vec<String>)| read == id;
         let colleague = self.colleague.borrow_mut().take_if(waits);
-        for alert in colleague.into_iter().flat_map(|(_, alerts)| alerts) {
+        let Some((incident, alerts)) = colleague else {
+            return;
+        };
+        let resolves = || State {
+            status: Some("resolved".to_owned()),
+            ..State::default()
+        };
+        let made = self.made.borrow().clone().unwrap_or_else(resolves);
+        let follows = self.follows.get().then_some(incident);
+        let all = alerts.iter().chain(&follows);
+        for (place, id) in all.enumerate() {
             let updated = self.now();
             let mut objects = self.objects.borrow_mut();
-            let state = &mut objects.get_mut(&alert).unwrap().state;
-            state.status = Some("resolved".to_owned());
+            let state = &mut objects.get_mut(id).unwrap().state;
+            if place < alerts.len() {
+                let old = std::mem::take(state);
+                *state = State {
+                    status: made.status.clone().or(old.status),
+                    classification: made.classification.clone().or(old.classification),
+                    determination: made.determination.clone().or(old.determination),
+                    assigned_to: made.assigned_to.clone().or(old.assigned_to),
+                    resolved: match made.status.as_deref() {
+                        Some("resolved") => updated.clone(),
+                        _ => old.resolved,
+                    },
+                    ..old
+                };
+            }
             state.updated = updated;
         }
     }
@@ -227,8 +256,19 @@ impl Tenant {
             if resolved && state.status.as_deref() != Some("resolved") {
                 state.status = Some("resolved".to_owned());
                 state.updated = self.now();
+                state.resolved.clone_from(&state.updated);
             }
-            if let Some(Owner::User(name)) = &change.assigned_to {
+            let pair = (change.classification, change.determination);
+            if let ((Some(class), Some(what)), true) = (pair, self.hands_on_all.get()) {
+                let pair = [Some(class.to_string()), Some(what.to_string())];
+                if [&state.classification, &state.determination] != [&pair[0], &pair[1]] {
+                    [state.classification, state.determination] = pair;
+                    state.updated = self.now();
+                }
+            }
+            if let Some(Owner::User(name)) = &change.assigned_to
+                && state.assigned_to.as_ref() != Some(name)
+            {
                 state.assigned_to = Some(name.clone());
                 state.updated = self.now();
             }
@@ -325,6 +365,13 @@ impl Tenant {
 
 impl Desk for Rc<Tenant> {
     type Error = Refusal;
+
+    /// Later than what was updated last, and earlier than what is next.
+    fn time_there(&self) -> Option<jiff::Timestamp> {
+        let begun: jiff::Timestamp = BEGUN.parse().unwrap();
+        let since = jiff::SignedDuration::from_secs(self.updates.get());
+        Some(begun + since + jiff::SignedDuration::from_millis(500))
+    }
 
     async fn read(&self, target: &Target) -> Result<State, Refusal> {
         pass_on().await;

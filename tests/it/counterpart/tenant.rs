@@ -199,6 +199,9 @@ pub struct Rules {
     /// What befalls the next writes to an object, one after another, by its id. Where
     /// one call is about several objects, it befalls them all.
     pub mishaps: HashMap<String, VecDeque<Mishap>>,
+    /// A colleague makes this of an incident's alerts some seconds before the
+    /// incident is asked for by its id.
+    pub faster: Option<(String, Value)>,
     /// How long an object asked for by its id stands as it was before a write.
     pub lag: Duration,
     pub gzip: bool,
@@ -221,6 +224,7 @@ impl Default for Rules {
             may_write: true,
             locked: HashSet::new(),
             mishaps: HashMap::new(),
+            faster: None,
             lag: Duration::ZERO,
             gzip: false,
             hunting: (200, r#"{"schema":[],"results":[]}"#.to_owned()),

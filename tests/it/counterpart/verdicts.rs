@@ -64,6 +64,9 @@ fn carried_out(
     (feed, id, part): (Feed, &str, &str),
     body: &Value,
 ) -> Reply {
+    if method == Method::GET {
+        be_faster(state, id);
+    }
     match (method, part) {
         (&Method::GET, "") => Reply::text(200, shown(state, feed, id)),
         (&Method::PATCH, "") => match apply(state, feed, path, id, body) {
@@ -131,12 +134,12 @@ fn apply(state: &mut State, feed: Feed, path: &str, id: &str, body: &Value) -> R
             object[field] = Value::from(instants::print(instants::now(), 7));
         }
     });
-    if feed == Feed::GraphIncidents && changes.get("status").is_some_and(|to| to == "resolved") {
+    let incident = matches!(feed, Feed::GraphIncidents | Feed::XdrIncidents);
+    let to = changes.get("status").and_then(Value::as_str);
+    if incident && to.is_some_and(|to| to.eq_ignore_ascii_case("resolved")) {
         resolve_alerts_of(state, id);
     }
-    if feed == Feed::GraphIncidents
-        && let Some(owner) = changes.get("assignedTo").filter(|to| !to.is_null())
-    {
+    if incident && let Some(owner) = changes.get("assignedTo").filter(|to| !to.is_null()) {
         assign_alerts_of(state, id, owner);
     }
     Ok(())
@@ -147,7 +150,31 @@ fn resolve_alerts_of(state: &mut State, incident: &str) {
     for id in alerts_of(state, incident, |alert| alert["status"] != "resolved") {
         write(state, Feed::GraphAlerts, &id, |alert| {
             alert["status"] = Value::from("resolved");
+            alert["resolvedDateTime"] = Value::from(instants::print(instants::now(), 7));
         });
+    }
+}
+
+/// A colleague was at an incident's alerts meanwhile.
+fn be_faster(state: &mut State, incident: &str) {
+    let faster = state.rules.faster.take_if(|(of, _)| of == incident);
+    let Some((_, made)) = faster else {
+        return;
+    };
+    let then = instants::print(instants::ago(5 * instants::SECOND), 7);
+    for id in alerts_of(state, incident, |_| true) {
+        write(state, Feed::GraphAlerts, &id, |alert| {
+            for (field, value) in made.as_object().unwrap() {
+                alert[field] = value.clone();
+            }
+            if made["status"] == "resolved" {
+                alert["resolvedDateTime"] = Value::from(then.as_str());
+            }
+        });
+        let alert = state.stock.find(Feed::GraphAlerts, &id).unwrap();
+        let mut told: Value = serde_json::from_str(&alert.text).unwrap();
+        told["lastUpdateDateTime"] = Value::from(then.as_str());
+        alert.text = told.to_string();
     }
 }
 

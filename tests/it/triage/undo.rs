@@ -257,6 +257,54 @@ fn what_an_incident_did_to_alerts_that_came_in_later_rows_is_taken_back() {
 }
 
 #[test]
+fn a_colleague_who_did_the_same_to_the_alerts_just_before_keeps_what_he_did() {
+    for (feed, api) in [(Feed::GraphIncidents, "graph"), (Feed::XdrIncidents, "xdr")] {
+        for (asked, made) in [
+            ("status=resolved", json!({"status": "resolved"})),
+            (
+                "assigned_to=kim@contoso.com",
+                json!({"assignedTo": "kim@contoso.com"}),
+            ),
+        ] {
+            let incident = recent(feed, 1);
+            let mut alerts = recent(Feed::GraphAlerts, 2);
+            for alert in &mut alerts {
+                let mut value: Value = serde_json::from_str(&alert.text).unwrap();
+                value["incidentId"] = json!(incident[0].id);
+                value["status"] = json!("new");
+                value["assignedTo"] = json!("bob@contoso.com");
+                alert.text = value.to_string();
+            }
+            let tenant = Tenant::holding(Feed::GraphAlerts, alerts.clone());
+            tenant.add(feed, incident.clone());
+            let splunkd = Splunkd::new().account("contoso", &tenant);
+            let id = &incident[0].id;
+            tenant.rules(|rules| rules.faster = Some((id.clone(), made.clone())));
+            let mut rows = "id,defender_subject,defender_api\r\n".to_owned();
+            for alert in &alerts {
+                rows += &format!("{},alert,graph\r\n", alert.id);
+            }
+            rows += &format!("{id},incident,{api}\r\n");
+            let args = ["account=contoso", asked, "rows_overrule=true"];
+            let (answers, run) = search("defenderupdate", &args).run(&splunkd, &[&rows]);
+            let run = run.well();
+            let outcomes = column(&answers, "defender_outcome");
+            let expected = ["unchanged", "unchanged", "updated"];
+            assert_eq!(outcomes, expected, "{answers:?} {}", run.stderr);
+            assert_eq!(column(&answers, "defender_changed")[..2], ["", ""]);
+            let batch = column(&answers, "defender_batch")[0].to_owned();
+            let theirs = standing(&tenant, Feed::GraphAlerts, &alerts);
+            let (answers, _) = undo(&splunkd, &batch, &[]);
+            let undone = column(&answers, "defender_subject");
+            assert_eq!(undone, ["incident"], "{answers:?}");
+            if made["status"] == "resolved" {
+                assert_eq!(standing(&tenant, Feed::GraphAlerts, &alerts), theirs);
+            }
+        }
+    }
+}
+
+#[test]
 fn alerts_get_back_their_own_owners_though_their_incident_gets_back_another() {
     let said = |object: &mut Object, fields: &[(&str, Value)]| {
         let mut value: Value = serde_json::from_str(&object.text).unwrap();

@@ -16,10 +16,15 @@ use crate::microsoft::account::cloud::Family;
 use crate::microsoft::defender::update::client::{DeskFault, FamilyDesk};
 use crate::microsoft::defender::update::sent_comments::{After, Trace};
 use crate::triage::{Change, Desk, Receipt, State, Target};
+use jiff::Timestamp;
 use tokio::time::Instant;
 
 impl Desk for FamilyDesk {
     type Error = DeskFault;
+
+    fn time_there(&self) -> Option<Timestamp> {
+        self.client().time_there()
+    }
 
     async fn read(&self, target: &Target) -> Result<State, DeskFault> {
         self.read_one(target).await

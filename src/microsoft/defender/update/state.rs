@@ -40,6 +40,7 @@ pub(in crate::microsoft) fn standing(body: &[u8]) -> Result<State, serde_json::E
             .filter_map(|comment| comment.text)
             .collect(),
         updated: said("lastUpdateDateTime").or_else(|| said("lastUpdateTime")),
+        resolved: said("resolvedDateTime").or_else(|| said("resolvedTime")),
         merged_into: object
             .get("redirectIncidentId")
             .and_then(text_or_number)
@@ -114,9 +115,7 @@ mod tests {
                 tags: vec!["Demo".into()],
                 comments: vec!["Demo incident".into()],
                 updated: Some("2021-09-30T09:35:45.1133333Z".into()),
-                merged_into: None,
-                incident: None,
-                listed: false,
+                ..State::default()
             }
         );
     }

@@ -8,7 +8,7 @@ mod read_back;
 
 use crate::triage::apply::decide::{Decision, Due, decide, remaining};
 use crate::triage::apply::incident_effects::Cascade;
-use crate::triage::apply::recorder::{Book, Settled};
+use crate::triage::apply::recorder::{Book, Settled, Written};
 use crate::triage::apply::write_result::Sent;
 use crate::triage::marker::Marker;
 use crate::triage::outcome::Outcome;
@@ -149,13 +149,13 @@ impl<'a, 'b, D: Desk, L: Ledger, C: Clock> Hand<'a, 'b, D, L, C> {
         for (task, state) in tasks.iter().zip(states) {
             let decided = match state {
                 Ok(state) => decide(task, state, self.action, self.cascade),
-                Err(settled) => Decision::Settle(settled),
+                Err(settled) => Decision::Settle(Box::new(settled)),
             };
             match decided {
-                Decision::Write(one) => due.push(one),
+                Decision::Write(one) => due.push(*one),
                 Decision::Settle(mut settled) => {
                     settled.latency = Some(latency);
-                    self.settle(task, settled).await;
+                    self.settle(task, *settled).await;
                 }
                 Decision::Follow(into) => {
                     self.strays.borrow_mut().push((task.clone(), into));
@@ -224,13 +224,12 @@ impl<'a, 'b, D: Desk, L: Ledger, C: Clock> Hand<'a, 'b, D, L, C> {
             return true;
         }
         let decided = decide(task, state.clone(), self.action, self.cascade);
-        let settles = matches!(
-            decided,
-            Decision::Settle(Settled {
-                outcome: Outcome::Unchanged | Outcome::Conflict,
-                ..
-            })
-        );
+        let settles = match decided {
+            Decision::Settle(settled) => {
+                matches!(settled.outcome, Outcome::Unchanged | Outcome::Conflict)
+            }
+            Decision::Write(_) | Decision::Follow(_) => false,
+        };
         settles && self.confirm()
     }
 
@@ -258,7 +257,7 @@ impl<'a, 'b, D: Desk, L: Ledger, C: Clock> Hand<'a, 'b, D, L, C> {
                 let settled = Settled {
                     changed: due.brought(),
                     before: Some(due.before),
-                    ..Settled::new(Outcome::Deferred, NO_TIME)
+                    ..Settled::new(Outcome::Deferred, NO_TIME).noting(due.note.as_deref())
                 };
                 self.settle(due.task, settled).await;
             }
@@ -266,6 +265,7 @@ impl<'a, 'b, D: Desk, L: Ledger, C: Clock> Hand<'a, 'b, D, L, C> {
         }
         let (change, marker) = self.signed(first.task, &lot);
         let targets: Vec<Target> = lot.iter().map(|due| due.task.target.clone()).collect();
+        let there = self.desk.time_there();
         let write = self.desk.write(&targets, &change, marker.as_str());
         let answers = within(self.clock, limits.last_answer(), write).await;
         let latency = self.clock.elapsed().saturating_sub(begun);
@@ -291,6 +291,7 @@ impl<'a, 'b, D: Desk, L: Ledger, C: Clock> Hand<'a, 'b, D, L, C> {
             let one = Sent {
                 answer,
                 lost,
+                begun: there,
                 latency,
                 after: None,
                 missing: due.missing.clone(),
@@ -317,7 +318,12 @@ impl<'a, 'b, D: Desk, L: Ledger, C: Clock> Hand<'a, 'b, D, L, C> {
     /// Settles a target whose write was sent.
     async fn conclude(&self, one: Sent<'_>) {
         let task = one.due.task;
-        self.settle(task, one.settled()).await;
+        let written = one.begun.zip(self.desk.time_there());
+        let settled = Settled {
+            written: written.map(|(begun, ended)| Written { begun, ended }),
+            ..one.settled()
+        };
+        self.settle(task, settled).await;
     }
 
     pub async fn settle(&self, task: &Task, settled: Settled) {
