@@ -1,6 +1,6 @@
 //! The way back: what analysts decided about alerts and incidents, checked
 //! against one vocabulary, carried out with the fewest calls, read back, and
-//! written down row by row.
+//! written down row by row. Here is the contract: what both sides of it share.
 //!
 //! This room is pure. It must never know a socket, a file, a clock, Splunk or
 //! the spelling of one of Microsoft's APIs: rows come in as text, Defender is
@@ -29,24 +29,21 @@ mod undo;
 pub mod vocabulary;
 
 pub use apply::incident_effects::Wake;
+pub use apply::{TriageError, triage};
 pub use diff::Field;
 pub use form::{Form, FormError, PARAMETERS, UNDOES};
 pub use outcome::{Entry, Exit, Outcome, Summary, Via};
 pub use parameter::{COMMENT_MAX, ParameterError, batch, flag, is_id};
+pub use plan::{named, planned, targets, written};
 pub use printed::{is_format, printed};
 pub use reconcile::{Ahead, Reconciled, Reconciler};
 pub use row::Row;
 pub use undo::{ENTRIES, Restoration, Undo};
 
-use crate::triage::apply::Round;
-use crate::triage::apply::recorder::Book;
-use crate::triage::plan::Plan;
 use crate::triage::vocabulary::{Classification, Determination, Status};
-use futures::future::join_all;
 use futures::stream::{self, StreamExt as _};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize, Serializer};
-use std::collections::BTreeSet;
 use std::fmt;
 use std::future::Future;
 use std::time::Duration;
@@ -86,94 +83,6 @@ impl Limits {
     fn last_answer(&self) -> Duration {
         self.deadline.saturating_add(self.grace)
     }
-}
-
-/// Why no row was looked at; a process ends with [`Exit::WrongCall`] then.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum TriageError {
-    #[error(
-        "the rows name {targets} distinct targets, {max} are allowed: narrow the search, or raise max_targets; nothing was written"
-    )]
-    TooManyTargets { targets: usize, max: usize },
-}
-
-/// How many rows name no target, and how many targets the others name, one that
-/// is named twice counted twice. Costs little, whatever the rows hold.
-pub fn named(form: &Form, rows: &[Row]) -> (usize, usize) {
-    let ids = rows.iter().map(|row| request::ids(form, row).len());
-    ids.fold((0, 0), |(nameless, named), ids| match ids {
-        0 => (nameless + 1, named),
-        ids => (nameless, named.saturating_add(ids)),
-    })
-}
-
-/// The distinct targets that rows name, each with its account: for a caller
-/// that hands over the rows of one search part by part and counts them all.
-pub fn targets(form: &Form, rows: &[Row]) -> BTreeSet<(String, Target)> {
-    planned(form, rows).map(|(key, _)| key).collect()
-}
-
-/// Those of them that are to be written: what is only rehearsed is left out.
-pub fn written(form: &Form, rows: &[Row]) -> BTreeSet<(String, Target)> {
-    planned(form, rows)
-        .filter_map(|(key, dry_run)| (!dry_run).then_some(key))
-        .collect()
-}
-
-/// Each target with its account, and whether it is only rehearsed.
-pub fn planned(form: &Form, rows: &[Row]) -> impl Iterator<Item = ((String, Target), bool)> {
-    let groups = Plan::of(form, rows).groups.into_iter();
-    groups.flat_map(|group| {
-        let account = group.account;
-        let tasks = group.tasks.into_iter();
-        tasks.map(move |task| ((account.clone(), task.target), task.dry_run))
-    })
-}
-
-/// Carries out an action on its rows. Whatever Defender does, every row ends
-/// with one outcome, and no row stops another; each outcome is in the ledger
-/// as soon as it is known. `wake` is what the incidents of the run's earlier rows
-/// left behind; afterwards, what is to be handed on to its later ones.
-///
-/// # Errors
-/// If the call as a whole is refused: nothing was read, written or recorded.
-pub async fn triage<D: Desks, L: Ledger, C: Clock>(
-    action: &Action,
-    rows: &[Row],
-    desks: &D,
-    ledger: &mut L,
-    clock: &C,
-    wake: &mut Wake,
-) -> Result<Summary, TriageError> {
-    let plan = Plan::of(&action.form, rows);
-    let asked = action.form.max_targets.unwrap_or(usize::MAX);
-    let max = action.limits.max_targets.min(asked);
-    let targets = plan.targets();
-    if targets > max {
-        return Err(TriageError::TooManyTargets { targets, max });
-    }
-    let book = Book::open(action, rows, ledger, clock);
-    for refused in &plan.refused {
-        book.refuse(refused).await;
-    }
-    let round = Round {
-        action,
-        desks,
-        book: &book,
-        clock,
-    };
-    // One account that does not answer holds up none of the others.
-    let carried_out = plan.accounts().into_iter().map(|groups| {
-        let name = groups.first().map_or("", |group| group.account.as_str());
-        let cascade = wake.take(name);
-        let round = &round;
-        async move { (name, round.account(&groups, cascade).await) }
-    });
-    let carried_out: Vec<_> = carried_out.collect();
-    for (account, cascade) in join_all(carried_out).await {
-        wake.keep(account, cascade);
-    }
-    Ok(book.close())
 }
 
 /// What a change is aimed at.

@@ -3,11 +3,44 @@
 
 use crate::triage::diff::between;
 use crate::triage::form::Form;
-use crate::triage::request::{Invalid, Request};
+use crate::triage::request::{self, Invalid, Request};
 use crate::triage::row::Row;
 use crate::triage::row_snapshot::Seen;
 use crate::triage::{Api, Change, Subject, Target};
 use std::collections::{BTreeSet, HashMap};
+
+/// How many rows name no target, and how many targets the others name, one that
+/// is named twice counted twice. Costs little, whatever the rows hold.
+pub fn named(form: &Form, rows: &[Row]) -> (usize, usize) {
+    let ids = rows.iter().map(|row| request::ids(form, row).len());
+    ids.fold((0, 0), |(nameless, named), ids| match ids {
+        0 => (nameless + 1, named),
+        ids => (nameless, named.saturating_add(ids)),
+    })
+}
+
+/// The distinct targets that rows name, each with its account: for a caller
+/// that hands over the rows of one search part by part and counts them all.
+pub fn targets(form: &Form, rows: &[Row]) -> BTreeSet<(String, Target)> {
+    planned(form, rows).map(|(key, _)| key).collect()
+}
+
+/// Those of them that are to be written: what is only rehearsed is left out.
+pub fn written(form: &Form, rows: &[Row]) -> BTreeSet<(String, Target)> {
+    planned(form, rows)
+        .filter_map(|(key, dry_run)| (!dry_run).then_some(key))
+        .collect()
+}
+
+/// Each target with its account, and whether it is only rehearsed.
+pub fn planned(form: &Form, rows: &[Row]) -> impl Iterator<Item = ((String, Target), bool)> {
+    let groups = Plan::of(form, rows).groups.into_iter();
+    groups.flat_map(|group| {
+        let account = group.account;
+        let tasks = group.tasks.into_iter();
+        tasks.map(move |task| ((account.clone(), task.target), task.dry_run))
+    })
+}
 
 /// One target, what shall happen to it, and who asked.
 #[derive(Debug, Clone, PartialEq, Eq)]

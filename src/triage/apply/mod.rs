@@ -1,4 +1,4 @@
-//! Carries out what goes to one account: incidents first, then alerts, then
+//! Carries out an action, account by account: incidents first, then alerts, then
 //! what was asked of incidents that were merged.
 //!
 //! Resolving an incident resolves its alerts, and assigning it assigns them. So
@@ -13,15 +13,71 @@ pub mod recorder;
 pub mod write_result;
 
 use crate::triage::apply::group::{Hand, NO_TIME, Pace, within};
-use crate::triage::apply::incident_effects::Cascade;
+use crate::triage::apply::incident_effects::{Cascade, Wake};
 use crate::triage::apply::recorder::{Book, Settled};
-use crate::triage::outcome::Outcome;
-use crate::triage::plan::{Group, Task};
+use crate::triage::outcome::{Outcome, Summary};
+use crate::triage::plan::{Group, Plan, Task};
+use crate::triage::row::Row;
 use crate::triage::{Action, Api, Clock, Desk, Desks, Ledger, Subject, Target};
 use futures::future::join_all;
 use futures::stream::{self, StreamExt as _};
 use std::collections::HashMap;
 use std::time::Duration;
+
+/// Why no row was looked at.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TriageError {
+    #[error(
+        "the rows name {targets} distinct targets, {max} are allowed: narrow the search, or raise max_targets; nothing was written"
+    )]
+    TooManyTargets { targets: usize, max: usize },
+}
+
+/// Carries out an action on its rows. Whatever Defender does, every row ends
+/// with one outcome, and no row stops another; each outcome is in the ledger
+/// as soon as it is known. `wake` is what the incidents of the run's earlier rows
+/// left behind; afterwards, what is to be handed on to its later ones.
+///
+/// # Errors
+/// If the call as a whole is refused: nothing was read, written or recorded.
+pub async fn triage<D: Desks, L: Ledger, C: Clock>(
+    action: &Action,
+    rows: &[Row],
+    desks: &D,
+    ledger: &mut L,
+    clock: &C,
+    wake: &mut Wake,
+) -> Result<Summary, TriageError> {
+    let plan = Plan::of(&action.form, rows);
+    let asked = action.form.max_targets.unwrap_or(usize::MAX);
+    let max = action.limits.max_targets.min(asked);
+    let targets = plan.targets();
+    if targets > max {
+        return Err(TriageError::TooManyTargets { targets, max });
+    }
+    let book = Book::open(action, rows, ledger, clock);
+    for refused in &plan.refused {
+        book.refuse(refused).await;
+    }
+    let round = Round {
+        action,
+        desks,
+        book: &book,
+        clock,
+    };
+    // One account that does not answer holds up none of the others.
+    let carried_out = plan.accounts().into_iter().map(|groups| {
+        let name = groups.first().map_or("", |group| group.account.as_str());
+        let cascade = wake.take(name);
+        let round = &round;
+        async move { (name, round.account(&groups, cascade).await) }
+    });
+    let carried_out: Vec<_> = carried_out.collect();
+    for (account, cascade) in join_all(carried_out).await {
+        wake.keep(account, cascade);
+    }
+    Ok(book.close())
+}
 
 /// What is needed only to undo must not keep the verdicts waiting: it gets this
 /// share of the time, and where that is short and each alert costs a call, only
@@ -31,7 +87,7 @@ const SHORT: Duration = Duration::from_secs(600);
 const LOOKED_AT: usize = 100;
 
 /// One action on its way to the accounts.
-pub(super) struct Round<'a, 'b, D, L, C> {
+struct Round<'a, 'b, D, L, C> {
     pub action: &'a Action,
     pub desks: &'a D,
     pub book: &'a Book<'b, L, C>,
