@@ -1,4 +1,5 @@
-//! The settings as the documents tell of them, against the specs: none is left out, none is made up.
+//! The settings as the documents tell of them, against the specs: none is left out, none is made up. The same for
+//! search commands and saved searches.
 
 use super::App;
 use anyhow::{Context, Result};
@@ -21,6 +22,12 @@ const PAGES: &[(&str, &[&str], &[&str])] = &[
     ("docs/triage.md", &["alert_actions"], &[]),
 ];
 
+/// A conf whose stanzas a page names, and what all their names begin with.
+const NAMED: &[(&str, &str, &str)] = &[
+    ("commands", "", "docs/commands.md"),
+    ("savedsearches", "Defender Bridge - ", "docs/data.md"),
+];
+
 /// Described to Enterprise Security, not to people.
 const UNTOLD: &[&str] = &["_cam"];
 
@@ -37,7 +44,27 @@ pub fn problems(app: &App, root: &Path) -> Result<Vec<String>> {
             .collect();
         problems.extend(differences(page, &text, &described, splunks)?);
     }
+    for (conf, prefix, page) in NAMED {
+        let text =
+            fs::read_to_string(root.join(page)).with_context(|| format!("cannot read {page}"))?;
+        let stanzas = app.conf(conf).iter().map(|stanza| stanza.name.as_str());
+        problems.extend(unnamed(conf, prefix, stanzas, page, &text));
+    }
     Ok(problems)
+}
+
+fn unnamed<'a>(
+    conf: &str,
+    prefix: &str,
+    stanzas: impl Iterator<Item = &'a str>,
+    page: &str,
+    text: &str,
+) -> Vec<String> {
+    stanzas
+        .map(|stanza| stanza.strip_prefix(prefix).unwrap_or(stanza))
+        .filter(|name| !text.contains(name))
+        .map(|name| format!("{page} does not name {name}, which default/{conf}.conf has"))
+        .collect()
 }
 
 fn differences(
@@ -106,6 +133,14 @@ mod tests {
                 .unwrap()
                 .len(),
             1
+        );
+    }
+    #[test]
+    fn a_command_that_its_page_does_not_name_is_found() {
+        let stanzas = ["Ours - told", "Ours - untold"];
+        assert_eq!(
+            unnamed("x", "Ours - ", stanzas.into_iter(), "docs/x.md", "*told*"),
+            ["docs/x.md does not name untold, which default/x.conf has"]
         );
     }
 }
