@@ -8,6 +8,7 @@ use crate::microsoft::account::Account;
 use crate::microsoft::account::cloud::Family;
 use crate::microsoft::http::body::{CAP, Reading};
 use crate::microsoft::http::call_budget::{Budget, Draw};
+use crate::microsoft::http::clock::Clock;
 use crate::microsoft::http::error::{Error, Retry, line, passing};
 use crate::microsoft::http::retry_after;
 use crate::microsoft::http::transport::{Road, place};
@@ -64,6 +65,7 @@ struct Inner {
     sign_in: SignIn,
     budget: Budget,
     meter: Arc<Meter>,
+    clock: Clock,
     /// Largest body taken.
     cap: usize,
 }
@@ -189,6 +191,7 @@ impl Client {
                 road,
                 budget: Budget::new(&account.tenant_id, &account.client_id, family, state_dir),
                 meter,
+                clock: Clock::default(),
                 cap: CAP,
             }),
             patience: PATIENCE,
@@ -203,6 +206,20 @@ impl Client {
         let mut client = Client::new(account, family, None).unwrap();
         Arc::get_mut(&mut client.inner).unwrap().budget = Budget::endless(family);
         client
+    }
+
+    /// For tests: no wait takes time, and nothing comes too late, however busy the machine is.
+    #[cfg(test)]
+    pub(super) fn still(mut self) -> Client {
+        let inner = Arc::get_mut(&mut self.inner).unwrap();
+        inner.clock = Clock::still();
+        inner.sign_in.clock = inner.clock.clone();
+        inner.budget.clock = inner.clock.clone();
+        self
+    }
+
+    pub(super) fn clock(&self) -> &Clock {
+        &self.inner.clock
     }
 
     /// Bounds the time one call may take with all its waiting (default: 5 minutes).
@@ -224,7 +241,7 @@ impl Client {
 
     /// When a call that is made now has to have its answer.
     pub(super) fn deadline(&self) -> Instant {
-        let patient = Instant::now() + self.patience;
+        let patient = self.inner.clock.now() + self.patience;
         self.until.map_or(patient, |end| patient.min(end))
     }
 
@@ -423,6 +440,7 @@ impl Client {
             .with_max_times(TRIES - 1);
         (|| inner.attempt_in_time(&request, &course))
             .retry(pauses)
+            .sleep(inner.clock.clone())
             .when(|failure: &Failure| failure.again != Again::No)
             .adjust(|failure: &Failure, pause| {
                 let pause = match failure.again {
@@ -430,7 +448,7 @@ impl Client {
                     Again::Few(least) => pause.map(|pause| pause.max(least)),
                     Again::Throttled(wait) => Some(wait.max(pause.unwrap_or(BREATH))),
                 }?;
-                (Instant::now() + pause < course.deadline).then_some(pause)
+                (inner.clock.now() + pause < course.deadline).then_some(pause)
             })
             .notify(|failure: &Failure, pause| {
                 count(&inner.meter.retries);
@@ -466,7 +484,7 @@ impl Inner {
         course: &Course,
     ) -> Result<Answer, Failure> {
         let attempt = self.attempt(request, course);
-        match tokio::time::timeout_at(course.deadline, attempt).await {
+        match self.clock.timeout_at(course.deadline, attempt).await {
             Ok(done) => done,
             Err(_) => Err(Failure {
                 error: Error::Network {

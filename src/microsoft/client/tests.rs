@@ -6,7 +6,7 @@ use crate::microsoft::tests::https_server::{Asked, Counterpart, Reply, Tunnels, 
 use proptest::prelude::*;
 
 fn client(account: &Account) -> Client {
-    Client::new(account, Family::Graph, None).unwrap()
+    Client::new(account, Family::Graph, None).unwrap().still()
 }
 
 /// Refuses every call in the same way.
@@ -225,6 +225,7 @@ async fn a_throttled_process_holds_back_the_others() {
     let client = || {
         Client::new(&server.secret(), Family::Graph, Some(folder.path()))
             .unwrap()
+            .still()
             .patience(Duration::from_secs(2))
     };
     assert!(matches!(

@@ -7,6 +7,7 @@
 
 use crate::disk;
 use crate::microsoft::account::cloud::Family;
+use crate::microsoft::http::clock::Clock;
 use serde::{Deserialize, Serialize};
 use sha2::Digest;
 use std::fs::{File, TryLockError};
@@ -14,7 +15,7 @@ use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 use tokio::time::Instant;
 use tracing::warn;
 
@@ -212,6 +213,7 @@ pub(crate) struct Budget {
     file: Option<PathBuf>,
     /// Counts where there is no file to count in.
     own: Mutex<Book>,
+    pub(crate) clock: Clock,
     warned: AtomicBool,
 }
 
@@ -231,6 +233,7 @@ impl Budget {
             limits: limits(family),
             file: folder.map(|folder| folder.join(format!("budget-{hash}.json"))),
             own: Mutex::new(Book::default()),
+            clock: Clock::default(),
             warned: AtomicBool::new(false),
         }
     }
@@ -248,20 +251,20 @@ impl Budget {
     /// deadline, nothing is waited for or taken: how long it would have been.
     pub(crate) async fn draw(&self, draw: Draw, deadline: Instant) -> Result<(), Duration> {
         loop {
-            let now = epoch();
+            let now = self.clock.epoch();
             let Err(wait) = self.with(|book| book.draw(now, draw, self.limits)).await else {
                 return Ok(());
             };
-            if Instant::now() + wait > deadline {
+            if self.clock.now() + wait > deadline {
                 return Err(wait);
             }
-            tokio::time::sleep(wait).await;
+            self.clock.sleep(wait).await;
         }
     }
 
     /// Lets every process hold back for as long as the service asked.
     pub(crate) async fn hold(&self, wait: Duration) {
-        let now = epoch();
+        let now = self.clock.epoch();
         self.with(|book| book.hold(now, wait)).await;
     }
 
@@ -329,11 +332,6 @@ fn in_file<T>(file: &mut File, change: &mut impl FnMut(&mut Book) -> T) -> (T, i
         file.write_all(&text)
     };
     (answer, write())
-}
-
-fn epoch() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    u64::try_from(since.unwrap_or_default().as_millis()).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 pub mod advice;
 pub mod body;
 pub mod call_budget;
+pub mod clock;
 pub mod echo;
 pub mod error;
 pub mod lenient;

@@ -12,6 +12,7 @@ pub mod token_transport;
 use crate::microsoft::account::certificate::{Certificate, Form};
 use crate::microsoft::account::cloud::Family;
 use crate::microsoft::account::{Account, Auth};
+use crate::microsoft::http::clock::Clock;
 use crate::microsoft::http::echo::Echo;
 use crate::microsoft::http::error::{Error, Retry, line};
 use crate::microsoft::http::transport::{Road, place};
@@ -62,6 +63,7 @@ pub(crate) struct SignIn {
     proof: Proof,
     road: Road,
     meter: Arc<Meter>,
+    pub(crate) clock: Clock,
     held: Mutex<Option<Arc<Token>>>,
     /// The service knows the older form of an assertion only.
     older: AtomicBool,
@@ -121,6 +123,7 @@ impl SignIn {
                 false => road.clone(),
             },
             meter: Arc::clone(meter),
+            clock: Clock::default(),
             held: Mutex::new(None),
             older: AtomicBool::new(false),
         })
@@ -130,7 +133,7 @@ impl SignIn {
     pub(crate) async fn token(&self, deadline: Instant) -> Result<Arc<Token>, Error> {
         let mut held = self.held.lock().await;
         match held.as_ref() {
-            Some(token) if token.renew_at > Instant::now() => Ok(Arc::clone(token)),
+            Some(token) if token.renew_at > self.clock.now() => Ok(Arc::clone(token)),
             _ => self.fill(&mut held, deadline).await,
         }
     }
@@ -167,10 +170,11 @@ impl SignIn {
             .with_max_times(2);
         (|| self.attempt(deadline))
             .retry(pauses)
+            .sleep(self.clock.clone())
             .when(|failure: &Failure| failure.again.is_some())
             .adjust(|failure: &Failure, pause| {
                 let pause = pause?.max(failure.again?);
-                (Instant::now() + pause < deadline).then_some(pause)
+                (self.clock.now() + pause < deadline).then_some(pause)
             })
             .notify(|failure: &Failure, pause| {
                 count(&self.meter.retries);
@@ -222,7 +226,7 @@ impl SignIn {
         let credential = self.credential(form, &door).map_err(unusable)?;
         let scopes = [self.scope.as_str()];
         let asked = credential.get_token(&scopes, None);
-        let answer = tokio::time::timeout_at(deadline, asked).await;
+        let answer = self.clock.timeout_at(deadline, asked).await;
         let said = door.said();
         let Ok(answer) = answer else {
             return Err(self.failure(said.unwrap_or_else(|| Said::timeout(&self.host))));
@@ -234,7 +238,7 @@ impl SignIn {
                 let left = Duration::try_from(left).unwrap_or_default();
                 Ok(Token {
                     secret: token.token.secret().into(),
-                    renew_at: Instant::now() + left.saturating_sub(MARGIN.min(left / 4)),
+                    renew_at: self.clock.now() + left.saturating_sub(MARGIN.min(left / 4)),
                 })
             }
             (_, Some(said)) => Err(self.failure(said)),

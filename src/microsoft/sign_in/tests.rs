@@ -12,7 +12,9 @@ use tokio::process::Command;
 
 fn sign_in(account: &Account) -> SignIn {
     let road = Road::new(account, Family::Graph).unwrap();
-    SignIn::new(account, Family::Graph, &road, &Arc::new(Meter::new())).unwrap()
+    let mut sign_in = SignIn::new(account, Family::Graph, &road, &Arc::new(Meter::new())).unwrap();
+    sign_in.clock = Clock::still();
+    sign_in
 }
 
 fn soon() -> Instant {

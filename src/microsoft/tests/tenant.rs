@@ -145,7 +145,7 @@ impl Tenant {
 
     /// A client that does not wait for better answers, nor for a call budget.
     pub async fn client_without_budget(&self, family: Family) -> Client {
-        let client = Client::without_budget(&self.account(), family);
+        let client = Client::without_budget(&self.account(), family).still();
         client.permissions().await.unwrap();
         client.patience(Duration::from_millis(390))
     }
@@ -184,7 +184,7 @@ impl Tenant {
 
 /// Signed in, and its calls end before a first pause would.
 pub(in crate::microsoft) async fn impatient(account: &Account, family: Family) -> Client {
-    let client = Client::new(account, family, None).unwrap();
+    let client = Client::new(account, family, None).unwrap().still();
     client.permissions().await.unwrap();
     client.patience(Duration::from_millis(390))
 }

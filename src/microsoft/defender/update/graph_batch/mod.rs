@@ -56,7 +56,7 @@ impl Part {
 
     /// As a call of its own, for one that batches leave out again and again.
     async fn singly(&self, client: &Client, deadline: Instant) -> Result<Answer, Error> {
-        let patience = deadline.saturating_duration_since(Instant::now());
+        let patience = deadline.saturating_duration_since(client.clock().now());
         let client = client.clone().patience(patience);
         let Some(body) = &self.body else {
             return client.get(&self.path).await;
@@ -108,7 +108,7 @@ pub(in crate::microsoft) async fn send(
     let mut due: Vec<usize> = (0..parts.len()).collect();
     let mut pause = FIRST_PAUSE;
     for round in 1.. {
-        let patience = deadline.saturating_duration_since(Instant::now());
+        let patience = deadline.saturating_duration_since(client.clock().now());
         let answer = post(&client.clone().patience(patience), parts, &due).await;
         let answer = match answer {
             Ok(answer) => answer,
@@ -152,7 +152,7 @@ pub(in crate::microsoft) async fn send(
         if let Some(hold) = hold {
             client.throttled(hold).await;
         }
-        if again.is_empty() || Instant::now() + wait >= deadline {
+        if again.is_empty() || client.clock().now() + wait >= deadline {
             break;
         }
         info!(
@@ -162,7 +162,7 @@ pub(in crate::microsoft) async fn send(
             parts.len(),
             wait.as_secs_f64()
         );
-        tokio::time::sleep(wait).await;
+        client.clock().sleep(wait).await;
         pause *= 3;
         due = again;
     }
