@@ -68,7 +68,7 @@ pub async fn client(
 /// Where it is kept which wordings the account's tenant takes.
 fn wordings(account: &str, api: Api) -> Option<PathBuf> {
     let account = utf8_percent_encode(account, NON_ALPHANUMERIC);
-    Some(paths::state()?.join(format!("wordings-{account}-{api}.json")))
+    Some(paths::state()?.join(format!("api-behaviour-{account}-{api}.json")))
 }
 
 impl Desks for Accounts {

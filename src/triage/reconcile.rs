@@ -35,7 +35,7 @@ pub enum Ahead {
 impl Ahead {
     pub const fn as_str(self) -> &'static str {
         match self {
-            Self::Equal => "equal",
+            Self::Equal => "none",
             Self::Defender => "defender",
             Self::Splunk => "splunk",
             Self::Both => "both",
@@ -323,7 +323,7 @@ mod tests {
             ("defender_assigned_to", "ann@contoso.com"),
         ]);
         insta::assert_snapshot!(told, @"
-        equal
+        none
         nothing to do
         ");
     }

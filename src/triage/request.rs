@@ -154,7 +154,7 @@ impl Request {
         let dry_run = reader.one("dry_run", &Setting::Unset, parameter::flag)?;
         let mut seen = Seen::of(row, subject);
         if undoing {
-            let stays = row.values("defender_stays");
+            let stays = row.values("defender_not_undone");
             seen.stays = (!stays.is_empty()).then(|| stays.join("; "));
         }
         Ok(Self {

@@ -5,7 +5,7 @@
 //! id, to be carried out under a form that names the batch ([`UNDOES`]). Beside
 //! them stands what the batch left behind (`defender_expected_<parameter>`):
 //! who has touched that since is not overruled. What cannot be taken back is
-//! named (`defender_stays`).
+//! named (`defender_not_undone`).
 //!
 //! [`UNDOES`]: crate::triage::UNDOES
 
@@ -141,7 +141,7 @@ impl Restoration {
             (name, vec![value.clone()])
         }));
         if !self.stays.is_empty() {
-            fields.push(("defender_stays".to_owned(), self.stays.clone()));
+            fields.push(("defender_not_undone".to_owned(), self.stays.clone()));
         }
         if let (Some(comment), false) = (comment, self.wishes.is_empty()) {
             fields.push(("defender_comment".to_owned(), vec![comment.to_owned()]));
@@ -485,7 +485,7 @@ mod tests {
         defender_expected_classification=truePositive
         defender_expected_determination=malware
         defender_expected_status=resolved
-        defender_stays=the incident's alerts, which Defender resolves along with it|the owner of the incident's alerts, whom Defender sets along with it|the comment "closed", as Defender deletes none
+        defender_not_undone=the incident's alerts, which Defender resolves along with it|the owner of the incident's alerts, whom Defender sets along with it|the comment "closed", as Defender deletes none
         defender_comment=sorry
         "#);
     }
@@ -556,7 +556,7 @@ mod tests {
         defender_api=mde
         defender_status=new
         defender_expected_status=resolved
-        defender_stays=the classification "truePositive": only Microsoft Graph takes one back, not api mde
+        defender_not_undone=the classification "truePositive": only Microsoft Graph takes one back, not api mde
         defender_comment=sorry
         "#);
     }
@@ -603,7 +603,7 @@ mod tests {
         defender_subject=alert
         defender_account=contoso
         defender_api=graph
-        defender_stays=the comment "seen\nit", as Defender deletes none
+        defender_not_undone=the comment "seen\nit", as Defender deletes none
         "#);
     }
 

@@ -272,6 +272,42 @@ fn no_file_is_named_after_nothing() {
     }
 }
 
+/// Fields, columns and files are named in plain words: these were not.
+#[test]
+fn no_public_word_is_a_private_one() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut open: Vec<PathBuf> = ["src", "default", "docs", "README", "SECURITY.md"]
+        .map(|name| root.join(name))
+        .to_vec();
+    let mut wrong = Vec::new();
+    while let Some(path) = open.pop() {
+        if path.is_dir() {
+            let entries = std::fs::read_dir(&path).unwrap();
+            open.extend(entries.map(|entry| entry.unwrap().path()));
+            continue;
+        }
+        let text = String::from_utf8_lossy(&std::fs::read(&path).unwrap()).into_owned();
+        for word in [
+            "hand_back",
+            "handed_back",
+            "defender_ahead",
+            "defender_stays",
+            "defender_live_read",
+            "defender_live_comments",
+            "\"turn-",
+            "\"wordings-",
+            "errand=",
+            "pub said: String",
+            "remarks: Vec",
+        ] {
+            if text.contains(word) {
+                wrong.push(format!("{}: {word}", path.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
 #[test]
 fn the_reader_of_this_test_sees_what_it_looks_for() {
     let code =

@@ -241,7 +241,7 @@ export const strings = {
         empty: 'The test returned no result. Look into the search log of this job.',
         again: 'Test again',
         edit: 'Edit account',
-        verdict: { ok: 'Works', warning: 'Limited', failed: 'Fails' } as Record<string, string>,
+        state: { ok: 'Works', warning: 'Limited', failed: 'Fails' } as Record<string, string>,
         remedy: 'What to do',
         column: { point: 'Point', state: 'State', found: 'Found' },
         point: {

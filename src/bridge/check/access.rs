@@ -1,7 +1,7 @@
 //! What a user of Splunk may do with this app, and which ways are open: directly
 //! or through the app's REST endpoint.
 
-use super::{Point, Verdict};
+use super::{CheckState, Point};
 use crate::bridge::account::{ACCOUNTS, ACL, SecretSeen};
 use crate::bridge::own_endpoint::{Found, REMEDY};
 use crate::bridge::permission::{Caller, EVENTS, HUNT, Right, SECRETS, TRIAGE};
@@ -177,13 +177,13 @@ impl<'c> Ways<'c> {
     fn right(&self, point: &str, may: bool, through: bool, what: &str, capability: &str) -> Point {
         let user = self.user;
         if !may {
-            let said = format!("{user} may not {what}");
+            let finding = format!("{user} may not {what}");
             // Who may neither read nor hunt gets nothing out of Defender at all.
-            let verdict = match what == LIVE && !self.hunts {
-                true => Verdict::Failed,
-                false => Verdict::Warning,
+            let state = match what == LIVE && !self.hunts {
+                true => CheckState::Failed,
+                false => CheckState::Warning,
             };
-            let point = Point::new(point, verdict, said).remedy(grant(capability));
+            let point = Point::new(point, state, finding).remedy(grant(capability));
             return point.permission(capability);
         }
         let found = match self.route(through) {
@@ -193,11 +193,11 @@ impl<'c> Ways<'c> {
                 format!("{user} may {what}: through the app's REST endpoint"),
             ),
             Route::Nowhere => {
-                let said = format!(
+                let finding = format!(
                     "{user} may {what}, but no REST endpoint stands in, and {}",
                     self.secrets.why()
                 );
-                Point::failed(point, said).remedy(self.secrets.remedy())
+                Point::failed(point, finding).remedy(self.secrets.remedy())
             }
         };
         found.permission(capability)
@@ -212,15 +212,15 @@ impl<'c> Ways<'c> {
         if self.events {
             return ok(POINT, format!("splunkd takes them from {user}: directly"));
         }
-        let said = format!(
+        let finding = format!(
             "splunkd takes none from {user}, so they wait on this machine for the next run of an input"
         );
-        Point::new(POINT, Verdict::Warning, said).remedy(grant(EVENT))
+        Point::new(POINT, CheckState::Warning, finding).remedy(grant(EVENT))
     }
 
     fn endpoint(&self) -> Point {
         const POINT: &str = "REST endpoint";
-        let warning = |said: &str| Point::new(POINT, Verdict::Warning, said);
+        let warning = |finding: &str| Point::new(POINT, CheckState::Warning, finding);
         match &self.endpoint {
             Found::Served { in_place: None } => ok(POINT, "served"),
             Found::Served {
@@ -239,8 +239,8 @@ impl<'c> Ways<'c> {
     }
 }
 
-fn ok(point: &str, said: impl Into<String>) -> Point {
-    Point::new(point, Verdict::Ok, said)
+fn ok(point: &str, finding: impl Into<String>) -> Point {
+    Point::new(point, CheckState::Ok, finding)
 }
 
 fn grant(capability: &str) -> String {
@@ -311,8 +311,8 @@ mod tests {
             };
             told += "\n";
             for point in ways.points("10.4.2") {
-                let verdict = point.verdict.as_str();
-                told += &format!("{verdict} | {} | {}\n", point.point, point.told());
+                let state = point.state.as_str();
+                told += &format!("{state} | {} | {}\n", point.point, point.told());
             }
         }
         insta::assert_snapshot!(told);

@@ -25,14 +25,14 @@ const SKEW: i64 = 60;
 /// How a point turned out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Verdict {
+pub enum CheckState {
     Ok,
     /// Works, but not everything one may want does.
     Warning,
     Failed,
 }
 
-impl Verdict {
+impl CheckState {
     /// As written in a result.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -47,30 +47,30 @@ impl Verdict {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Point {
     pub point: String,
-    pub verdict: Verdict,
+    pub state: CheckState,
     /// The permission or capability it is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub permission: Option<String>,
     /// What was found.
-    pub said: String,
+    pub finding: String,
     /// What to do about it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remedy: Option<String>,
 }
 
 impl Point {
-    pub fn new(point: impl Into<String>, verdict: Verdict, said: impl Into<String>) -> Self {
+    pub fn new(point: impl Into<String>, state: CheckState, finding: impl Into<String>) -> Self {
         Self {
             point: point.into(),
-            verdict,
+            state,
             permission: None,
-            said: said.into(),
+            finding: finding.into(),
             remedy: None,
         }
     }
 
-    pub fn failed(point: impl Into<String>, said: impl Into<String>) -> Self {
-        Self::new(point, Verdict::Failed, said)
+    pub fn failed(point: impl Into<String>, finding: impl Into<String>) -> Self {
+        Self::new(point, CheckState::Failed, finding)
     }
 
     fn permission(self, name: &str) -> Self {
@@ -96,7 +96,7 @@ impl Point {
 
     /// Finding and remedy in one sentence.
     pub fn told(&self) -> String {
-        let mut told = self.said.clone();
+        let mut told = self.finding.clone();
         if let Some(remedy) = &self.remedy {
             // Writing to a string cannot fail.
             write!(told, ": {remedy}").ok();
@@ -151,7 +151,7 @@ pub async fn defender(account: &Account) -> Vec<Point> {
     };
     points.push(Point::new(
         "sign-in",
-        Verdict::Ok,
+        CheckState::Ok,
         format!("tenant {}, {}", account.tenant_id, client.base()),
     ));
     for (permission, what, only_for) in [
@@ -190,13 +190,13 @@ fn permission_point(
     let has = |wanted: &str| granted.iter().any(|granted| granted == wanted);
     let name = format!("permission to {what}");
     let point = if has(permission) || has(&broader) {
-        Point::new(name, Verdict::Ok, permission)
+        Point::new(name, CheckState::Ok, permission)
     } else {
-        let (verdict, note) = match only_for {
-            None => (Verdict::Failed, String::new()),
-            Some(why) => (Verdict::Warning, format!(" ({why})")),
+        let (state, note) = match only_for {
+            None => (CheckState::Failed, String::new()),
+            Some(why) => (CheckState::Warning, format!(" ({why})")),
         };
-        Point::new(name, verdict, format!("the token lacks {permission}{note}")).remedy(
+        Point::new(name, state, format!("the token lacks {permission}{note}")).remedy(
             "add it to the app registration as an application permission of Microsoft Graph and \
              grant admin consent",
         )
@@ -215,24 +215,24 @@ async fn list(client: &Client, what: What) -> Point {
     match FeedSource::new(client.clone(), feed).page(&ask).await {
         Ok(page) if page.objects.is_empty() => Point::new(
             point,
-            Verdict::Ok,
+            CheckState::Ok,
             "answered; nothing was updated in the last day",
         ),
-        Ok(_) => Point::new(point, Verdict::Ok, "answered"),
+        Ok(_) => Point::new(point, CheckState::Ok, "answered"),
         Err(error) => Point::failed(point, error.to_string()),
     }
 }
 
 fn clock(skew: Option<i64>) -> Point {
     match skew {
-        None => Point::new("clock", Verdict::Warning, "no answer told the time"),
+        None => Point::new("clock", CheckState::Warning, "no answer told the time"),
         Some(skew) if skew.abs() <= SKEW => {
-            Point::new("clock", Verdict::Ok, format!("{} s off", skew.abs()))
+            Point::new("clock", CheckState::Ok, format!("{} s off", skew.abs()))
         }
         Some(skew) => {
             let way = if skew > 0 { "ahead of" } else { "behind" };
-            let said = format!("this machine is {} s {way} Microsoft's", skew.abs());
-            Point::failed("clock", said).remedy(
+            let finding = format!("this machine is {} s {way} Microsoft's", skew.abs());
+            Point::failed("clock", finding).remedy(
                 "correct it (NTP), or sign-in will be refused and the newest objects read late",
             )
         }
@@ -267,7 +267,7 @@ mod tests {
         .map(|point| {
             format!(
                 "{} | {} | {}",
-                point.verdict.as_str(),
+                point.state.as_str(),
                 point.point,
                 point.told()
             )

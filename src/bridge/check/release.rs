@@ -1,6 +1,6 @@
 //! What is known of the release of Splunk that answers, and how FIPS mode stands.
 
-use super::{Point, Verdict};
+use super::{CheckState, Point};
 use crate::splunk::splunkd::{ServerInfo, Splunkd};
 
 /// The releases this app is made for, and what they are called.
@@ -37,7 +37,7 @@ fn fips_of_environment() -> bool {
 fn fips(on: bool) -> Point {
     const POINT: &str = "FIPS mode";
     if !on {
-        return Point::new(POINT, Verdict::Ok, "off");
+        return Point::new(POINT, CheckState::Ok, "off");
     }
     warning(
         POINT,
@@ -102,8 +102,8 @@ fn numbers(version: &str) -> Vec<u64> {
         .collect()
 }
 
-fn warning(point: &str, said: impl Into<String>) -> Point {
-    Point::new(point, Verdict::Warning, said)
+fn warning(point: &str, finding: impl Into<String>) -> Point {
+    Point::new(point, CheckState::Warning, finding)
 }
 
 #[cfg(test)]
@@ -124,7 +124,7 @@ mod tests {
 
     #[test]
     fn a_release_is_told_only_where_there_is_something_to_know() {
-        for (version, said) in [
+        for (version, finding) in [
             ("10.0.0", None),
             ("10.2.3", None),
             ("10.4.3", None),
@@ -143,9 +143,9 @@ mod tests {
         ] {
             let points = known(&info(version, None), false);
             let told: Vec<_> = points.iter().map(Point::told).collect();
-            match said {
+            match finding {
                 None => assert_eq!(told, Vec::<String>::new(), "{version}"),
-                Some(said) => assert!(told.len() == 1 && told[0].contains(said), "{told:?}"),
+                Some(finding) => assert!(told.len() == 1 && told[0].contains(finding), "{told:?}"),
             }
         }
     }
@@ -153,14 +153,14 @@ mod tests {
     #[test]
     fn fips_mode_is_told_by_splunkd_or_by_the_environment() {
         for (told, environment, verdict) in [
-            (Some(true), false, Some(Verdict::Warning)),
-            (Some(false), true, Some(Verdict::Warning)),
-            (None, true, Some(Verdict::Warning)),
-            (Some(false), false, Some(Verdict::Ok)),
+            (Some(true), false, Some(CheckState::Warning)),
+            (Some(false), true, Some(CheckState::Warning)),
+            (None, true, Some(CheckState::Warning)),
+            (Some(false), false, Some(CheckState::Ok)),
             (None, false, None),
         ] {
             let points = known(&info("10.6.0.5", told), environment);
-            let found: Vec<_> = points.iter().map(|point| point.verdict).collect();
+            let found: Vec<_> = points.iter().map(|point| point.state).collect();
             assert_eq!(found, Vec::from_iter(verdict), "{told:?} {environment}");
         }
     }

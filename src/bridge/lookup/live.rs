@@ -38,7 +38,7 @@ pub struct Answer {
 pub struct Live {
     pub id: String,
     /// [`READ`], or the outcome a row would end with.
-    pub read: String,
+    pub result: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
     pub status: Option<String>,
@@ -46,11 +46,10 @@ pub struct Live {
     pub determination: Option<String>,
     pub assigned_to: Option<String>,
     pub tags: Vec<String>,
-    /// How many there are.
-    pub comments: usize,
-    /// What they say, oldest first.
+    pub comment_count: usize,
+    /// Oldest first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub remarks: Vec<String>,
+    pub comments: Vec<String>,
     pub last_update: Option<String>,
     pub merged_into: Option<String>,
 }
@@ -59,15 +58,15 @@ impl Live {
     fn of(id: &str, state: State) -> Self {
         Self {
             id: id.to_owned(),
-            read: READ.to_owned(),
+            result: READ.to_owned(),
             message: None,
             status: state.status,
             classification: state.classification,
             determination: state.determination,
             assigned_to: state.assigned_to,
             tags: state.tags,
-            comments: state.comments.len(),
-            remarks: state.comments,
+            comment_count: state.comments.len(),
+            comments: state.comments,
             last_update: state.updated,
             merged_into: state.merged_into,
         }
@@ -77,7 +76,7 @@ impl Live {
     pub fn unread(id: &str, outcome: Outcome, message: impl Into<String>) -> Self {
         Self {
             id: id.to_owned(),
-            read: outcome.to_string(),
+            result: outcome.to_string(),
             message: Some(message.into()),
             ..Self::default()
         }
@@ -91,7 +90,7 @@ impl Live {
             determination: self.determination.clone(),
             assigned_to: self.assigned_to.clone(),
             tags: self.tags.clone(),
-            comments: self.remarks.clone(),
+            comments: self.comments.clone(),
             updated: self.last_update.clone(),
             merged_into: self.merged_into.clone(),
             ..State::default()
@@ -100,7 +99,7 @@ impl Live {
 
     /// Whether Defender was asked and said.
     pub fn is_read(&self) -> bool {
-        self.read == READ
+        self.result == READ
     }
 }
 

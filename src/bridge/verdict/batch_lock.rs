@@ -167,7 +167,7 @@ async fn held(folder: &Path, batch: &str, course: &Course) -> io::Result<Option<
     let hash = uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, batch.as_bytes());
     let [high, low, ..] = hash.into_bytes();
     let slot = u16::from_be_bytes([high, low]) >> 4;
-    let file = disk::open(&folder.join(format!("turn-{slot:03x}.lock")))?;
+    let file = disk::open(&folder.join(format!("batch-{slot:03x}.lock")))?;
     while let Err(busy) = file.try_lock() {
         match busy {
             TryLockError::Error(error) => return Err(error),
@@ -175,7 +175,7 @@ async fn held(folder: &Path, batch: &str, course: &Course) -> io::Result<Option<
             TryLockError::WouldBlock => tokio::time::sleep(PAUSE).await,
         }
     }
-    let counted = folder.join(format!("turn-{slot:03x}.json"));
+    let counted = folder.join(format!("batch-{slot:03x}.json"));
     let (turn, cut_off) = Turn::begin(file, batch, counted)?;
     if cut_off {
         tracing::info!(

@@ -46,7 +46,7 @@ pub struct Job {
     /// Rows the time did not suffice for are named in the answer and recorded
     /// nowhere: whoever asked will ask again.
     #[serde(default)]
-    pub hand_back: bool,
+    pub return_deferred: bool,
     /// What the run's earlier rows left behind, as the answer about them says it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub carry_over: Option<String>,
@@ -259,7 +259,7 @@ impl Job {
             search_name: None,
             numbers: Vec::new(),
             seconds: None,
-            hand_back: false,
+            return_deferred: false,
             carry_over: None,
             alert_user: None,
         }

@@ -79,7 +79,7 @@ pub struct Answer {
     pub outcomes: Vec<Told>,
     /// Numbers of the rows that were not begun.
     #[serde(default)]
-    pub handed_back: Vec<usize>,
+    pub deferred_rows: Vec<usize>,
     /// What these rows left behind, for those that come after them.
     #[serde(default)]
     pub carry_over: Option<String>,

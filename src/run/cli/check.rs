@@ -1,7 +1,7 @@
 //! `check`: what stands between this machine and a working feed, point by
 //! point, each with what to do about it.
 
-use crate::bridge::check::{PATIENCE, Point, Verdict};
+use crate::bridge::check::{CheckState, PATIENCE, Point};
 use crate::bridge::{account, check};
 use crate::host::{exit, runtime};
 use crate::run::cli::account_arguments::AccountArguments;
@@ -42,7 +42,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
     let shown = show(&points, json);
     match (
         shown,
-        points.iter().all(|point| point.verdict != Verdict::Failed),
+        points.iter().all(|point| point.state != CheckState::Failed),
     ) {
         (Ok(()), true) => exit::WELL,
         (Ok(()), false) => exit::refused(),
@@ -63,10 +63,10 @@ fn show(points: &[Point], json: bool) -> io::Result<()> {
         table.set_width(100);
     }
     for point in points {
-        let (mark, colour) = match point.verdict {
-            Verdict::Ok => ("ok", Color::Green),
-            Verdict::Warning => ("note", Color::Yellow),
-            Verdict::Failed => ("FAILED", Color::Red),
+        let (mark, colour) = match point.state {
+            CheckState::Ok => ("ok", Color::Green),
+            CheckState::Warning => ("note", Color::Yellow),
+            CheckState::Failed => ("FAILED", Color::Red),
         };
         table.add_row([
             Cell::new(mark).fg(colour).add_attribute(Attribute::Bold),

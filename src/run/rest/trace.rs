@@ -22,9 +22,9 @@ pub struct Trace {
 
 impl Trace {
     /// `what` was asked: its name, and the query or ids themselves.
-    pub fn of(errand: &str, user: &str, account: &str, [name, text]: [&str; 2]) -> Self {
+    pub fn of(route: &str, user: &str, account: &str, [name, text]: [&str; 2]) -> Self {
         let who = format!(
-            "read errand={errand} user={} account={}",
+            "lookup route={route} user={} account={}",
             quoted(user, NAME),
             quoted(account, NAME)
         );
@@ -92,11 +92,11 @@ mod tests {
         trace.request_id = Some("r-1".to_owned());
         assert_eq!(
             trace.line(200),
-            r#"read errand=hunt user="ann" account="contoso" status=200 rows=5 request_id="r-1" query="T | where a == \"b\"\n| take 5""#
+            r#"lookup route=hunt user="ann" account="contoso" status=200 rows=5 request_id="r-1" query="T | where a == \"b\"\n| take 5""#
         );
         assert_eq!(
             Trace::of("check", "a\" user=\"root", "x", ["", ""]).line(502),
-            r#"read errand=check user="a\" user=\"root" account="x" status=502"#
+            r#"lookup route=check user="a\" user=\"root" account="x" status=502"#
         );
     }
 

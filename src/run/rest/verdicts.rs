@@ -61,12 +61,12 @@ impl Verdicts {
             }
         };
         tracing::info!("for {}: {summary}", caller.user);
-        let handed_back = answered.end().await;
+        let deferred_rows = answered.end().await;
         Ok(Reply::well(&Answer {
             summary: summary.to_string(),
             rows: summary.rows.iter().map(|row| row.as_str()).collect(),
             outcomes: std::mem::take(&mut answered.outcomes),
-            handed_back,
+            deferred_rows,
             carry_over: bench.carry_over(&wake, &order),
         }))
     }
@@ -103,7 +103,7 @@ async fn carry_out(
     outline.bounded(bench.most_rows())?;
     let mut job: Job = asked.read("job").map_err(Stop::Unread)?;
     let course = Course::of(job.time());
-    answered.late = job.hand_back.then(Vec::new);
+    answered.late = job.return_deferred.then(Vec::new);
     let carry_over = job.carry_over.take();
     let order = bench.order(job, user)?;
     let mut wake = match carry_over {
@@ -122,7 +122,7 @@ struct Answer {
     rows: Vec<&'static str>,
     outcomes: Vec<Box<RawValue>>,
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
-    handed_back: BTreeSet<usize>,
+    deferred_rows: BTreeSet<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     carry_over: Option<String>,
 }

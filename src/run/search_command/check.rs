@@ -14,9 +14,9 @@ use std::io::Write;
 const COLUMNS: [&str; 6] = [
     "account",
     "point",
-    "verdict",
+    "state",
     "permission",
-    "cause",
+    "finding",
     "remedy",
 ];
 
@@ -94,9 +94,9 @@ fn cells(account: &str, point: &Point) -> Vec<Values> {
     vec![
         one(account),
         one(&point.point),
-        one(point.verdict.as_str()),
+        one(point.state.as_str()),
         point.permission.iter().cloned().collect(),
-        one(&point.said),
+        one(&point.finding),
         point.remedy.iter().cloned().collect(),
     ]
 }

@@ -24,14 +24,14 @@ const KNOWN: [&str; 4] = ["account", "subject", "api", "id_field"];
 /// As the columns come behind the rows' own.
 pub const COLUMNS: [&str; 11] = [
     "defender_live_id",
-    "defender_live_read",
+    "defender_live_result",
     "defender_live_message",
     "defender_live_status",
     "defender_live_classification",
     "defender_live_determination",
     "defender_live_assigned_to",
     "defender_live_tags",
-    "defender_live_comments",
+    "defender_live_comment_count",
     "defender_live_last_update",
     "defender_live_merged_into",
 ];
@@ -276,7 +276,7 @@ fn cells(ids: &[String], known: &HashMap<String, Live>, subject: Subject) -> Vec
     let said = |text: &Option<String>| -> Values { text.iter().cloned().collect() };
     vec![
         of(&|live| vec![live.id.clone()]),
-        of(&|live| vec![live.read.clone()]),
+        of(&|live| vec![live.result.clone()]),
         of(&|live| said(&live.message)),
         of(&|live| said(&live.status)),
         of(&|live| said(&live.classification)),
@@ -284,7 +284,7 @@ fn cells(ids: &[String], known: &HashMap<String, Live>, subject: Subject) -> Vec
         of(&|live| said(&live.assigned_to)),
         of(&|live| live.tags.clone()),
         of(&|live| match live.is_read() {
-            true => vec![live.comments.to_string()],
+            true => vec![live.comment_count.to_string()],
             false => Vec::new(),
         }),
         of(&|live| said(&live.last_update)),

@@ -1,6 +1,6 @@
 //! `... | defenderreconcile account=<name>`: what the rows show and want, held
-//! against what Defender says now: who is ahead, and what puts it right. Reads
-//! only.
+//! against what Defender says now: which side is newer, and what puts it right.
+//! Reads only.
 
 use super::get;
 use crate::run::search_command::get::Lookup;
@@ -15,7 +15,7 @@ const COMMAND: &str = "defenderreconcile";
 
 /// Before those of `defenderget`.
 const COLUMNS: [&str; 4] = [
-    "defender_ahead",
+    "defender_newer_in",
     "defender_differs",
     "defender_fix",
     "defender_fix_command",
@@ -122,7 +122,7 @@ impl Wish {
                     command: found.command,
                 }
             }
-            Some(live) if live.read == Outcome::NotFound.as_str() => nothing(
+            Some(live) if live.result == Outcome::NotFound.as_str() => nothing(
                 "missing",
                 format!(
                     "Defender has no such {subject} (any more): check the id and that account {} is of its tenant; Defender forgets {subject}s after some months",
@@ -149,7 +149,11 @@ fn told(counts: &BTreeMap<&'static str, usize>) -> Message {
         .iter()
         .map(|(ahead, count)| format!("{count} {ahead}"))
         .collect();
-    let joint = if counts.is_empty() { "" } else { ": " };
+    let joint = if counts.is_empty() {
+        ""
+    } else {
+        " by defender_newer_in: "
+    };
     let text = format!("{COMMAND}: {rows} {noun}{joint}{}", counts.join(", "));
     Message::new(Level::Info, text)
 }

@@ -400,7 +400,7 @@ fn questions_to_the_endpoint_lead_nowhere_else() {
     assert_eq!(live.len(), ids.len());
     let read: Vec<&str> = live
         .iter()
-        .map(|one| one["read"].as_str().unwrap())
+        .map(|one| one["result"].as_str().unwrap())
         .collect();
     assert!(
         read[..read.len() - 1].iter().all(|read| *read == "invalid"),
@@ -448,7 +448,7 @@ fn arguments_of_a_search_lead_nowhere_else() {
                 ..search(command, &args)
             };
             let (answers, run) = asked.run(&splunkd, &[&format!("id\r\n{good}\r\n")]);
-            let outcome = ["defender_outcome", "defender_live_read", "verdict"];
+            let outcome = ["defender_outcome", "defender_live_result", "state"];
             let rows = answers.iter().flat_map(|answer| &answer.rows);
             let told = rows.filter(|row| outcome.iter().any(|name| row.contains_key(*name)));
             assert!(

@@ -116,7 +116,7 @@ fn every_role_under_every_umask_makes_files_for_its_user_alone() {
         has(&names, "feed", ".lock");
         has(&names, "exe-", "");
         has(&names, "budget-", ".json");
-        has(&names, "turn-", ".lock");
+        has(&names, "batch-", ".lock");
         has(&names, "", ".ndjson");
         has(&names, "defender_bridge.log", "");
         has(&names, "defender_bridge_update_alert_modalert.log", "");

@@ -272,16 +272,16 @@ fn a_secret_that_the_acl_hides_is_read_through_the_endpoint_by_who_lists_passwor
     assert!(said.contains("metadata/local.meta"), "{said}");
     let (answers, _) = keeper("defendercheck", &[]).run(&splunkd, &[""]);
     for point in ["reading from Defender", "writing to Defender"] {
-        assert_eq!(verdict(&answers, "", point), "failed");
+        assert_eq!(state(&answers, "", point), "failed");
     }
     let splunkd = splunkd.serving();
     let (answers, run) = keeper("defendercheck", &[]).run(&splunkd, &[""]);
     for point in ["reading from Defender", "writing to Defender"] {
-        assert_eq!(verdict(&answers, "", point), "ok", "{}", run.stderr);
+        assert_eq!(state(&answers, "", point), "ok", "{}", run.stderr);
     }
-    assert_eq!(verdict(&answers, "contoso", "sign-in"), "ok");
+    assert_eq!(state(&answers, "contoso", "sign-in"), "ok");
     let (answers, _) = keeper("defenderget", &["account=contoso"]).run(&splunkd, &[&rows]);
-    assert_eq!(column(&answers, "defender_live_read"), ["ok", "ok"]);
+    assert_eq!(column(&answers, "defender_live_result"), ["ok", "ok"]);
     let (answers, _) = keeper("defenderupdate", &CLOSE).run(&splunkd, &[&rows]);
     assert_eq!(column(&answers, "defender_outcome"), ["updated", "updated"]);
     for object in &objects {
@@ -326,7 +326,7 @@ fn an_endpoint_that_does_not_work_is_gone_round_or_waited_for() {
         };
         let (answers, run) = keeper("defenderget", &["account=contoso"]).run(&splunkd, &[&rows]);
         assert_eq!(
-            column(&answers, "defender_live_read"),
+            column(&answers, "defender_live_result"),
             ["ok"],
             "{}",
             run.stderr
@@ -355,7 +355,7 @@ fn reading_falls_back_where_the_endpoint_fails_at_it() {
     };
     let (answers, run) = keeper.run(&splunkd, &[&table(ids(&objects))]);
     assert_eq!(
-        column(&answers, "defender_live_read"),
+        column(&answers, "defender_live_result"),
         ["ok"],
         "{}",
         run.stderr
@@ -396,13 +396,13 @@ fn live_state_hunting_and_checks_go_the_same_way() {
     let rows = table(ids(&objects).into_iter().chain(["da0_-404", "../x"]));
     let (answers, run) = analyst("defenderget", &["account=contoso"]).run(&splunkd, &[&rows]);
     run.well();
-    let read = column(&answers, "defender_live_read");
+    let read = column(&answers, "defender_live_result");
     assert_eq!(read, ["ok", "ok", "not_found", "invalid"]);
     assert_eq!(
         column(&answers, "defender_live_status")[..2],
         ["new", "new"]
     );
-    let comments = column(&answers, "defender_live_comments");
+    let comments = column(&answers, "defender_live_comment_count");
     assert_eq!(comments[2..], ["", ""]);
     let args = ["account=contoso", "query=DeviceInfo", "timespan=P1D"];
     let (answers, run) = hunter(&args).run(&splunkd, &[""]);
@@ -412,25 +412,25 @@ fn live_state_hunting_and_checks_go_the_same_way() {
     no_secret_was_asked_for(&splunkd);
     let (answers, run) = analyst("defendercheck", &[]).run(&splunkd, &[""]);
     let run = run.well();
-    assert_eq!(verdict(&answers, "", "reading from Defender"), "ok");
-    assert_eq!(verdict(&answers, "", "writing to Defender"), "ok");
+    assert_eq!(state(&answers, "", "reading from Defender"), "ok");
+    assert_eq!(state(&answers, "", "writing to Defender"), "ok");
     // Served, and these tests make no copy of the executable.
-    assert_eq!(verdict(&answers, "", "REST endpoint"), "warning");
+    assert_eq!(state(&answers, "", "REST endpoint"), "warning");
     let found = answers.iter().flat_map(|answer| &answer.rows);
     let mut found = found.filter(|row| row["point"] == "REST endpoint");
-    let said = &found.next().unwrap()["cause"];
+    let said = &found.next().unwrap()["finding"];
     assert!(
         said.starts_with("served") && said.contains("IN_PLACE"),
         "{said}"
     );
-    assert_eq!(verdict(&answers, "contoso", "sign-in"), "ok");
+    assert_eq!(state(&answers, "contoso", "sign-in"), "ok");
     nothing_holds_a_secret(&splunkd, &[&run.stderr, &run.text()]);
 }
 
-fn verdict<'a>(answers: &'a [Answer], account: &str, point: &str) -> &'a str {
+fn state<'a>(answers: &'a [Answer], account: &str, point: &str) -> &'a str {
     let mut rows = answers.iter().flat_map(|answer| &answer.rows);
     let found = rows.find(|row| row["account"] == account && row["point"] == point);
-    found.unwrap_or_else(|| panic!("{account} {point}: {answers:?}"))["verdict"].as_str()
+    found.unwrap_or_else(|| panic!("{account} {point}: {answers:?}"))["state"].as_str()
 }
 
 #[test]
@@ -463,9 +463,9 @@ fn who_may_not_triage_reads_nothing_either() {
     assert!(said.contains("defender_hunt"), "{said}");
     let (answers, run) = reader("defendercheck", &[]).run(&splunkd, &[""]);
     run.well();
-    assert_eq!(verdict(&answers, "", "reading from Defender"), "failed");
-    assert_eq!(verdict(&answers, "", "writing to Defender"), "warning");
-    assert_eq!(verdict(&answers, "contoso", "account"), "failed");
+    assert_eq!(state(&answers, "", "reading from Defender"), "failed");
+    assert_eq!(state(&answers, "", "writing to Defender"), "warning");
+    assert_eq!(state(&answers, "contoso", "account"), "failed");
     assert!(tenant.calls().is_empty());
 }
 

@@ -313,7 +313,7 @@ fn whoever_reads_leaves_a_trace_at_every_level_of_the_log() {
     let (_, _, errors) = driver.end();
     let read: Vec<&str> = errors
         .lines()
-        .filter_map(|line| line.split_once("read errand="))
+        .filter_map(|line| line.split_once("lookup route="))
         .map(|(_, rest)| rest)
         .collect();
     assert_eq!(read.len(), 3, "{errors}");
@@ -354,14 +354,14 @@ fn a_second_process_beside_a_busy_one_shares_nothing_but_the_tenant() {
 }
 
 #[test]
-fn rows_are_numbered_as_asked_and_what_there_was_no_time_for_is_handed_back() {
+fn rows_are_numbered_as_asked_and_what_there_was_no_time_for_is_returned() {
     let (tenant, objects, splunkd) = new_alerts(2);
     let ids = ids(&objects);
     let mut driver = driver(&splunkd);
     let mut job = job(&[ids[0], "../x", ids[1]]);
     job["numbers"] = json!([7, 9, 12]);
     job["seconds"] = 0.into();
-    job["hand_back"] = true.into();
+    job["return_deferred"] = true.into();
     let answer = driver.ask(&post(&splunkd, "triage", &job));
     let payload = &answer["payload"];
     assert_eq!(
@@ -369,7 +369,7 @@ fn rows_are_numbered_as_asked_and_what_there_was_no_time_for_is_handed_back() {
         json!(["deferred", "invalid", "deferred"]),
         "{answer}"
     );
-    assert_eq!(payload["handed_back"], json!([7, 12]), "{answer}");
+    assert_eq!(payload["deferred_rows"], json!([7, 12]), "{answer}");
     assert_eq!(payload["outcomes"][0]["row"], 9, "{answer}");
     assert!(
         payload["outcomes"][0]["message"]
@@ -383,9 +383,9 @@ fn rows_are_numbered_as_asked_and_what_there_was_no_time_for_is_handed_back() {
         "what comes again is not recorded yet"
     );
     assert!(tenant.calls().is_empty());
-    job["hand_back"] = false.into();
+    job["return_deferred"] = false.into();
     let answer = driver.ask(&post(&splunkd, "triage", &job));
-    assert_eq!(answer["payload"]["handed_back"], Value::Null);
+    assert_eq!(answer["payload"]["deferred_rows"], Value::Null);
     assert_eq!(splunkd.indexed().len(), 4);
     job["numbers"] = json!([1, 1, 2]);
     assert_eq!(driver.ask(&post(&splunkd, "triage", &job))["status"], 400);
@@ -402,9 +402,9 @@ fn incidents_are_read_and_written_too() {
     let body = json!({"account": "contoso", "subject": "incident", "ids": [id, "x", ""]});
     let answer = driver.ask(&post(&splunkd, "live", &body));
     let live = &answer["payload"]["live"];
-    assert_eq!(live[0]["read"], "ok", "{answer}");
+    assert_eq!(live[0]["result"], "ok", "{answer}");
     assert_eq!(
-        (&live[1]["read"], &live[2]["read"]),
+        (&live[1]["result"], &live[2]["result"]),
         (&json!("invalid"), &json!("invalid"))
     );
     ends_well(driver);

@@ -194,7 +194,7 @@ fn live_state_is_read_once_for_each_id() {
     let (answers, run) = search("defenderget", &args).run(&splunkd, &[&first, &second]);
     run.well();
     assert_eq!(
-        column(&answers, "defender_live_read"),
+        column(&answers, "defender_live_result"),
         [
             "ok",
             "ok",
@@ -310,13 +310,13 @@ fn a_check_tells_point_by_point_what_is_missing() {
             .find(|row| row["account"] == account && row["point"] == point)
             .unwrap_or_else(|| panic!("{account} {point}: {rows:?}"))
     };
-    assert_eq!(point("", "splunkd")["verdict"], "ok");
-    assert_eq!(point("contoso", "sign-in")["verdict"], "ok");
+    assert_eq!(point("", "splunkd")["state"], "ok");
+    assert_eq!(point("contoso", "sign-in")["state"], "ok");
     let hunting = point("contoso", "permission to hunt");
-    assert_eq!(hunting["verdict"], "warning");
+    assert_eq!(hunting["state"], "warning");
     assert_eq!(hunting["permission"], "ThreatHunting.Read.All");
     assert!(hunting["remedy"].contains("admin consent"));
-    assert_eq!(point("empty", "account")["verdict"], "failed");
+    assert_eq!(point("empty", "account")["state"], "failed");
 }
 
 #[test]
@@ -345,7 +345,7 @@ fn incidents_go_the_same_way_under_their_own_subject() {
     let rows = table(ids(&objects));
     let args = ["account=contoso", "subject=incident"];
     let (answers, _) = search("defenderget", &args).run(&splunkd, &[&rows]);
-    assert_eq!(column(&answers, "defender_live_read"), ["ok"]);
+    assert_eq!(column(&answers, "defender_live_result"), ["ok"]);
     let args = [
         "account=contoso",
         "subject=incident",

@@ -73,7 +73,7 @@ fn table(objects: &[Object], wishes: &[&[(&str, &str)]]) -> String {
 }
 
 #[test]
-fn each_row_is_told_who_is_ahead_and_what_puts_it_right() {
+fn each_row_is_told_which_side_is_newer_and_what_puts_it_right() {
     let feed = Feed::GraphAlerts;
     let (tenant, objects, splunkd) = open(feed, 5);
     // Since they were indexed: one was taken over, two were resolved.
@@ -109,9 +109,9 @@ fn each_row_is_told_who_is_ahead_and_what_puts_it_right() {
     let (answers, run) = search("defenderreconcile", &args).run(&splunkd, &[&first, &second]);
     run.well();
     assert_eq!(
-        column(&answers, "defender_ahead"),
+        column(&answers, "defender_newer_in"),
         [
-            "equal", "defender", "splunk", "both", "equal", "missing", "equal", "unread", "no_id"
+            "none", "defender", "splunk", "both", "none", "missing", "none", "unread", "no_id"
         ]
     );
     let row = &answers[0].rows[1];
@@ -140,7 +140,7 @@ fn each_row_is_told_who_is_ahead_and_what_puts_it_right() {
         answers[1].messages(),
         [
             "WARN defenderreconcile: 2 of 7 alerts could not be read; defender_live_message says why",
-            "INFO defenderreconcile: 9 rows: 1 both, 1 defender, 3 equal, 1 missing, 1 no_id, 1 splunk, 1 unread"
+            "INFO defenderreconcile: 9 rows by defender_newer_in: 1 both, 1 defender, 1 missing, 1 no_id, 3 none, 1 splunk, 1 unread"
         ]
     );
     assert_eq!(tenant.write_calls().len(), 0);
@@ -175,7 +175,7 @@ fn the_proposed_command_makes_both_sides_equal() {
     assert_eq!(column(&answers, "defender_outcome"), ["updated"]);
     let (answers, run) = reconcile.run(&splunkd, &[&wanting]);
     run.well();
-    assert_eq!(column(&answers, "defender_ahead"), ["equal"]);
+    assert_eq!(column(&answers, "defender_newer_in"), ["none"]);
     assert_eq!(column(&answers, "defender_fix"), ["nothing to do"]);
     assert!(
         tenant.object(feed, &objects[0].id)["customTags"]
@@ -192,7 +192,7 @@ fn each_object_is_asked_for_once_and_in_few_calls() {
     let (answers, run) =
         search("defenderreconcile", &["account=contoso"]).run(&splunkd, &[&table, &table]);
     run.well();
-    assert_eq!(column(&answers, "defender_ahead"), ["equal"; 80]);
+    assert_eq!(column(&answers, "defender_newer_in"), ["none"; 80]);
     let calls = tenant.calls();
     let asked = calls
         .iter()
@@ -230,7 +230,7 @@ fn a_role_that_cannot_read_secrets_reconciles_through_the_endpoint() {
     };
     let (answers, run) = analyst.run(&splunkd, &[&rows]);
     run.well();
-    assert_eq!(column(&answers, "defender_ahead"), ["equal", "splunk"]);
+    assert_eq!(column(&answers, "defender_newer_in"), ["none", "splunk"]);
 }
 
 #[test]

@@ -630,7 +630,7 @@ fn nothing_in_an_argument_gets_into_the_search() {
 fn what_a_row_says_of_itself_makes_no_undo_of_an_ordinary_verdict() {
     let (tenant, objects, splunkd) = open(Feed::GraphAlerts, 1);
     let table = format!(
-        "id,undoes,defender_undoes,defender_stays,defender_classification\r\n{},b,b,my text,none\r\n",
+        "id,undoes,defender_undoes,defender_not_undone,defender_classification\r\n{},b,b,my text,none\r\n",
         objects[0].id
     );
     let args = ["account=contoso", "status=resolved"];

@@ -3,14 +3,14 @@
 import * as search from './search';
 import { option } from './spl';
 
-export type Verdict = 'ok' | 'warning' | 'failed';
+export type CheckState = 'ok' | 'warning' | 'failed';
 
 export interface Point {
     point: string;
-    verdict: Verdict;
+    state: CheckState;
     /** The permission or capability it is about; may be empty. */
     permission: string;
-    cause: string;
+    finding: string;
     remedy: string;
 }
 
@@ -18,9 +18,9 @@ export async function check(account: string, wish: search.Wish): Promise<Point[]
     const found = await search.run(`| defendercheck ${option('account', account)}`, wish);
     const points = found.rows.map((row) => ({
         point: search.one(row, 'point'),
-        verdict: verdictOf(search.one(row, 'verdict')),
+        state: stateOf(search.one(row, 'state')),
         permission: search.one(row, 'permission'),
-        cause: search.one(row, 'cause'),
+        finding: search.one(row, 'finding'),
         remedy: search.one(row, 'remedy'),
     }));
     const errors = found.messages.filter((message) => /^(error|fatal)$/i.test(message.type));
@@ -28,12 +28,12 @@ export async function check(account: string, wish: search.Wish): Promise<Point[]
     return points;
 }
 
-function verdictOf(text: string): Verdict {
+function stateOf(text: string): CheckState {
     return text === 'ok' || text === 'warning' ? text : 'failed';
 }
 
 /** The worst of all. */
-export function worst(points: Point[]): Verdict {
-    if (points.some(({ verdict }) => verdict === 'failed')) return 'failed';
-    return points.some(({ verdict }) => verdict === 'warning') ? 'warning' : 'ok';
+export function worst(points: Point[]): CheckState {
+    if (points.some(({ state }) => state === 'failed')) return 'failed';
+    return points.some(({ state }) => state === 'warning') ? 'warning' : 'ok';
 }

@@ -27,7 +27,7 @@ test('a save that fails names the half that is missing, and loses nothing that w
     splunk.splunkd.fault = undefined;
     await button(page, 'Save and test connection').click();
     await page.getByText('Sign-in at Microsoft').waitFor();
-    expect(await page.locator('[data-verdict=failed]').count()).toBe(0);
+    expect(await page.locator('[data-state=failed]').count()).toBe(0);
     expect(splunk.splunkd.confs.names('defender_bridge_account')).toEqual(['contoso']);
 });
 
@@ -52,7 +52,7 @@ test('a wrong secret is told with its cause and what to do, and can be corrected
     await button(page, 'Add the first account').click();
     await typeAccount(at, 'contoso', 'not~the~secret');
     await button(page, 'Save and test connection').click();
-    const failed = page.locator('[data-verdict=failed]', { hasText: 'Sign-in at Microsoft' });
+    const failed = page.locator('[data-state=failed]', { hasText: 'Sign-in at Microsoft' });
     await failed.waitFor();
     expect(await failed.innerText()).toMatch(/AADSTS7000215/);
     expect(await failed.innerText()).toMatch(/Value, not its Secret ID/);
@@ -62,7 +62,7 @@ test('a wrong secret is told with its cause and what to do, and can be corrected
     await field(page, 'Client secret').fill(splunk.tenant!.at.client_secret);
     await button(page, 'Save and test connection').click();
     await page.getByText('Reading alerts').waitFor();
-    expect(await page.locator('[data-verdict=failed]').count()).toBe(0);
+    expect(await page.locator('[data-state=failed]').count()).toBe(0);
     expectSecretsKept(at, 'not~the~secret', splunk.tenant!.at.client_secret);
 });
 
@@ -75,11 +75,11 @@ test('a missing permission is told by name, and reading goes on', async () => {
     await typeAccount(at, 'contoso', reader_secret);
     await field(page, 'Client id').fill(reader_id);
     await button(page, 'Save and test connection').click();
-    const limited = page.locator('[data-verdict=warning]', { hasText: 'SecurityAlert.ReadWrite.All' });
+    const limited = page.locator('[data-state=warning]', { hasText: 'SecurityAlert.ReadWrite.All' });
     await limited.waitFor();
     expect(await limited.innerText()).toContain('grant admin consent');
-    expect(await page.locator('[data-verdict=ok]', { hasText: 'Reading alerts' }).count()).toBe(1);
-    expect(await page.locator('[data-verdict=failed]').count()).toBe(0);
+    expect(await page.locator('[data-state=ok]', { hasText: 'Reading alerts' }).count()).toBe(1);
+    expect(await page.locator('[data-state=failed]').count()).toBe(0);
 });
 
 test('a certificate goes into the store in pieces, and a secret that was there goes', async () => {

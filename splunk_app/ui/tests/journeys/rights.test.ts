@@ -15,8 +15,8 @@ test('an analyst sees accounts and inputs, and is told why nothing can be change
 
     // Who may not read the secret has the app's endpoint sign in with it.
     await button(page, 'Test connection contoso').click();
-    await page.locator('[data-verdict=ok]').first().waitFor();
-    expect(await page.locator('[data-verdict=failed]').count()).toBe(0);
+    await page.locator('[data-state=ok]').first().waitFor();
+    expect(await page.locator('[data-state=failed]').count()).toBe(0);
     await page.getByRole('contentinfo').or(page.getByRole('dialog')).getByRole('button', { name: 'Close' }).last().click();
 
     await page.getByRole('tab', { name: 'Proxy' }).click();

@@ -18,7 +18,7 @@ describe('the stand-in, with the real executable and its tenant behind it', () =
         const job = await search('| defendercheck account="contoso"');
         expect(job.messages).toEqual([]);
         expect(job.rows.map((row) => row.point)).toContain('sign-in');
-        expect(job.rows.filter((row) => row.verdict === 'failed')).toEqual([]);
+        expect(job.rows.filter((row) => row.state === 'failed')).toEqual([]);
     }, 30_000);
 
     test('refuses an input the executable refuses, in its words', async () => {

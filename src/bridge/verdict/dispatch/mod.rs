@@ -508,7 +508,7 @@ impl Way {
         loop {
             let part = Job {
                 seconds: Some(left.min(PART).as_secs().max(1)),
-                hand_back: left > PART && again,
+                return_deferred: left > PART && again,
                 carry_over: self.carry_over.clone(),
                 ..rows.part(job, count)
             };
@@ -560,7 +560,7 @@ impl Rows {
 
     /// The endpoint's answer about the first rows left.
     fn took(&mut self, count: usize, answer: Answer, tell: &mut dyn FnMut(Told)) {
-        let back: HashSet<usize> = answer.handed_back.into_iter().collect();
+        let back: HashSet<usize> = answer.deferred_rows.into_iter().collect();
         let asked: Vec<usize> = self.left.drain(..count).collect();
         let mut again = Vec::new();
         for (place, outcome) in asked.into_iter().zip(answer.rows) {

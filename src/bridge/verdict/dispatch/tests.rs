@@ -91,7 +91,7 @@ impl Scripted {
                             .collect();
                         (
                             200,
-                            json!({"rows": rows, "outcomes": told, "handed_back": back}),
+                            json!({"rows": rows, "outcomes": told, "deferred_rows": back}),
                         )
                     }
                 }
@@ -139,7 +139,7 @@ impl Scripted {
             numbers.map(|number| number.as_u64().unwrap()).collect()
         };
         let jobs = script.jobs.iter();
-        jobs.map(|job| (numbers(job), job["hand_back"] == true))
+        jobs.map(|job| (numbers(job), job["return_deferred"] == true))
             .collect()
     }
 }
@@ -171,7 +171,7 @@ async fn carried_out(
 const LONG: Duration = Duration::from_secs(1000);
 
 #[tokio::test]
-async fn what_is_handed_back_goes_again_under_its_own_number() {
+async fn what_is_deferred_goes_again_under_its_own_number() {
     let splunkd = Scripted::new([Ok(vec![2, 4]), Ok(vec![4]), Ok(vec![])]);
     let mut way = splunkd.way().await;
     let course = Course::of(LONG);

@@ -9,7 +9,7 @@ import { FormDialog, WIDTH } from '../../parts/FormDialog';
 import { MessageArea } from '../../parts/Page';
 import { useDraft } from '../../parts/useDraft';
 import { errorMessage } from '../../splunk/failure';
-import type { Verdict } from '../../splunk/check';
+import type { CheckState } from '../../splunk/check';
 import { strings } from '../../strings';
 import { account, draft as drafted, settings, wrong as wrongOf, type Account, type Draft } from './account';
 import { AccountForm } from './AccountForm';
@@ -60,7 +60,7 @@ function Steps({ opened, names, isUsed, mayEdit, mayAddInputs, saving, onSaving,
     const [before, setBefore] = useState(opened.before);
     const [kept, setKept] = useState<SaveResult>();
     const [round, setRound] = useState(0);
-    const [verdict, setVerdict] = useState<Verdict>();
+    const [verdict, setVerdict] = useState<CheckState>();
     const [checked, setChecked] = useState(false);
     const name = draft.name.trim();
     const offersInputs = mayAddInputs && !isUsed(name);

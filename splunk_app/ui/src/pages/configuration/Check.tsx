@@ -10,7 +10,7 @@ import variables from '@splunk/themes/variables';
 import styled from 'styled-components';
 import { Failed } from '../../parts/Failed';
 import { Muted, MessageArea, Row } from '../../parts/Page';
-import { check, worst, type Point, type Verdict } from '../../splunk/check';
+import { check, worst, type Point, type CheckState } from '../../splunk/check';
 import type { State } from '../../splunk/search';
 import { strings } from '../../strings';
 
@@ -33,15 +33,15 @@ const Points = styled.ul`
     }
 `;
 
-const Mark = styled.span<{ $verdict: Verdict }>`
+const Mark = styled.span<{ $state: CheckState }>`
     display: inline-flex;
     padding-top: 1px;
-    color: ${({ $verdict, ...props }) =>
+    color: ${({ $state, ...props }) =>
         ({
             ok: variables.statusColorNormal,
             warning: variables.statusColorMedium,
             failed: variables.statusColorCritical,
-        })[$verdict](props)};
+        })[$state](props)};
 `;
 
 const Remedy = styled.div`
@@ -54,7 +54,7 @@ const ICON = { ok: CheckCircle, warning: ExclamationTriangle, failed: CrossCircl
 type Found = { points: Point[] } | { error: unknown } | undefined;
 
 /** `round` asks again when it changes; `onDone` hears how it ended. */
-export function Check({ account, round, onDone }: { account: string; round: number; onDone: (worst: Verdict | undefined) => void }) {
+export function Check({ account, round, onDone }: { account: string; round: number; onDone: (worst: CheckState | undefined) => void }) {
     const [found, setFound] = useState<Found>();
     const [state, setState] = useState<State>('running');
     const done = useRef(onDone);
@@ -88,12 +88,12 @@ export function Check({ account, round, onDone }: { account: string; round: numb
     }
     if ('error' in found) return <Failed error={found.error} title={words.broken} />;
     if (found.points.length === 0) return <Failed error={words.empty} title={words.broken} />;
-    const verdict = worst(found.points);
+    const overall = worst(found.points);
     return (
         <div>
             <MessageArea role="status">
-                <Message type={verdict === 'ok' ? 'success' : verdict === 'warning' ? 'warning' : 'error'} appearance="fill">
-                    {verdict === 'ok' ? words.well : verdict === 'warning' ? words.warned : words.failed}
+                <Message type={overall === 'ok' ? 'success' : overall === 'warning' ? 'warning' : 'error'} appearance="fill">
+                    {overall === 'ok' ? words.well : overall === 'warning' ? words.warned : words.failed}
                 </Message>
             </MessageArea>
             <Points>
@@ -105,18 +105,18 @@ export function Check({ account, round, onDone }: { account: string; round: numb
     );
 }
 
-function PointRow({ point, verdict, permission, cause, remedy }: Point) {
-    const Icon = ICON[verdict];
+function PointRow({ point, state, permission, finding, remedy }: Point) {
+    const Icon = ICON[state];
     return (
-        <li data-verdict={verdict}>
-            <Mark $verdict={verdict}>
+        <li data-state={state}>
+            <Mark $state={state}>
                 <Icon aria-hidden="true" width={18} height={18} />
             </Mark>
-            <span>{words.verdict[verdict]}</span>
+            <span>{words.state[state]}</span>
             <div>
                 <strong>{words.point[point] ?? point}</strong>{' '}
-                {cause === permission ? <Muted>{permission}</Muted> : <Muted style={{ overflowWrap: 'anywhere' }}>{cause}</Muted>}
-                {verdict !== 'ok' && remedy !== '' && (
+                {finding === permission ? <Muted>{permission}</Muted> : <Muted style={{ overflowWrap: 'anywhere' }}>{finding}</Muted>}
+                {state !== 'ok' && remedy !== '' && (
                     <Remedy>
                         <strong>{words.remedy}:</strong> {remedy}
                     </Remedy>
