@@ -60,7 +60,7 @@ function Steps({ opened, names, isUsed, mayEdit, mayAddInputs, saving, onSaving,
     const [before, setBefore] = useState(opened.before);
     const [kept, setKept] = useState<SaveResult>();
     const [round, setRound] = useState(0);
-    const [verdict, setVerdict] = useState<CheckState>();
+    const [state, setState] = useState<CheckState>();
     const [checked, setChecked] = useState(false);
     const name = draft.name.trim();
     const offersInputs = mayAddInputs && !isUsed(name);
@@ -105,7 +105,7 @@ function Steps({ opened, names, isUsed, mayEdit, mayAddInputs, saving, onSaving,
                         round={round}
                         onDone={(worst) => {
                             setChecked(true);
-                            setVerdict(worst);
+                            setState(worst);
                         }}
                     />
                 </Modal.Body>
@@ -122,7 +122,7 @@ function Steps({ opened, names, isUsed, mayEdit, mayAddInputs, saving, onSaving,
                     />
                     <Focused>
                         {(ref) =>
-                            offersInputs && checked && verdict !== undefined && verdict !== 'failed' ? (
+                            offersInputs && checked && state !== undefined && state !== 'failed' ? (
                                 <Button appearance="primary" elementRef={ref} onClick={() => setStep('inputs')} label={words.createInputs} />
                             ) : (
                                 <Button appearance="primary" elementRef={ref} onClick={onClose} label={strings.action.close} />
