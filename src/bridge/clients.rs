@@ -6,7 +6,7 @@ use crate::bridge::account::Settings;
 use crate::host::paths;
 use crate::microsoft::{Client, DeskFault, Error, Family, FamilyDesk};
 use crate::splunk::splunkd::Splunkd;
-use crate::triage::{Api, Desks};
+use crate::triage::{self, Api};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -71,8 +71,8 @@ fn wordings(account: &str, api: Api) -> Option<PathBuf> {
     Some(paths::state()?.join(format!("api-behaviour-{account}-{api}.json")))
 }
 
-impl Desks for Accounts {
-    type Desk = FamilyDesk;
+impl triage::Accounts for Accounts {
+    type Client = FamilyDesk;
 
     async fn open(&self, name: &str, api: Api) -> Result<FamilyDesk, DeskFault> {
         match self.client(name, api).await {

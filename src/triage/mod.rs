@@ -4,7 +4,7 @@
 //!
 //! This room is pure. It must never know a socket, a file, a clock, Splunk or
 //! the spelling of one of Microsoft's APIs: rows come in as text, Defender is
-//! reached through a [`Desk`], outcomes leave through a [`Ledger`], time comes
+//! reached through a [`DefenderClient`], outcomes leave through a [`Ledger`], time comes
 //! from a [`Clock`].
 //!
 //! ```text
@@ -13,6 +13,7 @@
 
 mod apply;
 mod diff;
+mod field;
 mod form;
 mod marker;
 mod outcome;
@@ -28,9 +29,9 @@ mod tests;
 mod undo;
 pub mod vocabulary;
 
-pub use apply::incident_effects::Wake;
+pub use apply::incident_effects::CarryOver;
 pub use apply::{TriageError, triage};
-pub use diff::Field;
+pub use field::Field;
 pub use form::{Form, FormError, PARAMETERS, UNDOES};
 pub use outcome::{Entry, Exit, Outcome, Summary, Via};
 pub use parameter::{COMMENT_MAX, ParameterError, batch, flag, is_id};
@@ -143,7 +144,8 @@ impl fmt::Display for Api {
 }
 
 /// What shall be true afterwards; `None` leaves a field as it is.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Change {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<Status>,
@@ -162,7 +164,8 @@ pub struct Change {
     pub comment: Option<String>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Deserialize)]
+#[serde(from = "String")]
 pub enum Owner {
     /// A user principal name.
     User(String),
@@ -176,6 +179,15 @@ impl Owner {
         match self {
             Self::User(name) => name.as_str(),
             Self::Nobody => vocabulary::NONE,
+        }
+    }
+}
+
+impl From<String> for Owner {
+    fn from(name: String) -> Self {
+        match name == vocabulary::NONE {
+            true => Self::Nobody,
+            false => Self::User(name),
         }
     }
 }
@@ -256,20 +268,20 @@ pub struct Receipt {
 const READS_AT_ONCE: usize = 4;
 
 /// The accounts triage may write to.
-pub trait Desks {
-    type Desk: Desk;
+pub trait Accounts {
+    type Client: DefenderClient;
 
     /// Opens one configured account for one API.
     fn open(
         &self,
         account: &str,
         api: Api,
-    ) -> impl Future<Output = Result<Self::Desk, <Self::Desk as Desk>::Error>>;
+    ) -> impl Future<Output = Result<Self::Client, <Self::Client as DefenderClient>::Error>>;
 }
 
 /// Defender as triage needs it: read what stands, write what shall stand.
-pub trait Desk {
-    type Error: DeskError;
+pub trait DefenderClient {
+    type Error: UpdateError;
 
     /// The time at the service, by its own clock and never later than it is
     /// there; none before its first answer.
@@ -304,7 +316,7 @@ pub trait Desk {
 }
 
 /// Why Defender did not do it, in the words a row's outcome needs.
-pub trait DeskError: std::error::Error {
+pub trait UpdateError: std::error::Error {
     fn failing(&self) -> Failing;
     /// Whether a write may have been carried out all the same.
     fn uncertain(&self) -> bool;

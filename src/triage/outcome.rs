@@ -1,6 +1,6 @@
 //! How a row ended, and the entry that is kept of it.
 
-use crate::triage::diff::Field;
+use crate::triage::field::Field;
 use crate::triage::{Api, Change, Failing, State, Subject};
 use serde::{Deserialize, Serialize};
 use std::fmt;

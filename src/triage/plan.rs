@@ -1,11 +1,11 @@
-//! From rows to distinct targets: the same wish for the same target is carried
-//! out once, contradicting wishes not at all.
+//! From rows to distinct targets: the same change of the same target is carried
+//! out once, contradicting changes not at all.
 
 use crate::triage::diff::between;
 use crate::triage::form::Form;
 use crate::triage::request::{self, Invalid, Request};
 use crate::triage::row::Row;
-use crate::triage::row_snapshot::Seen;
+use crate::triage::row_snapshot::RowSnapshot;
 use crate::triage::{Api, Change, Subject, Target};
 use std::collections::{BTreeSet, HashMap};
 
@@ -49,7 +49,7 @@ pub(super) struct Task {
     pub change: Change,
     pub dry_run: bool,
     /// The rows that ask for it (one or more), each with what it showed.
-    pub asked: Vec<(usize, Seen)>,
+    pub asked: Vec<(usize, RowSnapshot)>,
     /// What was asked of incidents that were merged into this one; empty while
     /// nobody knows of it.
     pub merged: Vec<Task>,
@@ -82,24 +82,24 @@ pub(super) struct Plan {
 }
 
 /// What one account is asked about one target.
-struct Wish {
+struct TargetRequest {
     account: String,
     target: Target,
-    asks: Vec<Ask>,
+    rows: Vec<RowRequest>,
 }
 
-struct Ask {
+struct RowRequest {
     row: usize,
     api: Api,
     change: Change,
     dry_run: bool,
-    seen: Seen,
+    snapshot: RowSnapshot,
 }
 
 impl Plan {
     pub fn of(form: &Form, rows: &[Row]) -> Self {
         let mut plan = Self::default();
-        let mut wishes: Vec<Wish> = Vec::new();
+        let mut requests: Vec<TargetRequest> = Vec::new();
         let mut places: HashMap<(String, Target), usize> = HashMap::new();
         for (row, place) in rows.iter().zip(1..) {
             let number = row.number.unwrap_or(place);
@@ -116,27 +116,27 @@ impl Plan {
                 }
             };
             for target in request.targets {
-                let ask = Ask {
+                let ask = RowRequest {
                     row: number,
                     api: request.api,
                     change: request.change.clone(),
                     dry_run: request.dry_run,
-                    seen: request.seen.clone(),
+                    snapshot: request.snapshot.clone(),
                 };
                 let key = (request.account.clone(), target.clone());
-                let place = *places.entry(key).or_insert(wishes.len());
-                match wishes.get_mut(place) {
-                    Some(wish) => wish.asks.push(ask),
-                    None => wishes.push(Wish {
+                let place = *places.entry(key).or_insert(requests.len());
+                match requests.get_mut(place) {
+                    Some(known) => known.rows.push(ask),
+                    None => requests.push(TargetRequest {
                         account: request.account.clone(),
                         target,
-                        asks: vec![ask],
+                        rows: vec![ask],
                     }),
                 }
             }
         }
-        for wish in wishes {
-            plan.take(wish);
+        for request in requests {
+            plan.take(request);
         }
         for group in &mut plan.groups {
             group.gather();
@@ -164,12 +164,12 @@ impl Plan {
         accounts
     }
 
-    fn take(&mut self, wish: Wish) {
-        let Wish {
+    fn take(&mut self, request: TargetRequest) {
+        let TargetRequest {
             account,
             target,
-            asks,
-        } = wish;
+            rows: asks,
+        } = request;
         let differing = contradictions(&asks);
         if !differing.is_empty() {
             let why = Invalid::Contradiction {
@@ -188,8 +188,8 @@ impl Plan {
         }
         let mut asks = asks.into_iter();
         let Some(first) = asks.next() else { return };
-        let mut asked = vec![(first.row, first.seen)];
-        asked.extend(asks.map(|ask| (ask.row, ask.seen)));
+        let mut asked = vec![(first.row, first.snapshot)];
+        asked.extend(asks.map(|ask| (ask.row, ask.snapshot)));
         let task = Task {
             target,
             change: first.change,
@@ -227,7 +227,7 @@ impl Group {
     }
 }
 
-fn contradictions(asks: &[Ask]) -> Vec<String> {
+fn contradictions(asks: &[RowRequest]) -> Vec<String> {
     let Some((first, others)) = asks.split_first() else {
         return Vec::new();
     };
@@ -247,7 +247,7 @@ fn contradictions(asks: &[Ask]) -> Vec<String> {
 }
 
 /// `1, 4, 9`; only the first few of many.
-fn numbers(asks: &[Ask]) -> String {
+fn numbers(asks: &[RowRequest]) -> String {
     const SHOWN: usize = 8;
     let shown: Vec<String> = asks.iter().take(SHOWN).map(|a| a.row.to_string()).collect();
     let shown = shown.join(", ");
@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_wish_is_carried_out_once_and_answers_every_row() {
+    fn the_same_change_is_carried_out_once_and_answers_every_row() {
         let plan = plan(&[
             &[("id", "a")],
             &[("id", "b")],
@@ -315,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn contradicting_wishes_are_refused_together_and_name_their_rows() {
+    fn contradicting_changes_are_refused_together_and_name_their_rows() {
         let plan = plan(&[
             &[("id", "a")],
             &[("id", "b")],

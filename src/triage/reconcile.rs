@@ -9,14 +9,15 @@
 //! Only what a row shows is compared: a table cannot tell an empty field from
 //! one that was left out.
 
-use crate::triage::diff::{Field, gap, story};
+use crate::triage::diff::{describe, diff};
+use crate::triage::field::{Field, VERDICT};
 use crate::triage::form::{Form, FormError, same_tag};
 use crate::triage::marker::{Marker, said};
 use crate::triage::printed::word;
 use crate::triage::request::{Invalid, Request};
 use crate::triage::row::Row;
-use crate::triage::row_snapshot::Seen;
-use crate::triage::{Api, Change, Owner, State, Subject};
+use crate::triage::row_snapshot::RowSnapshot;
+use crate::triage::{Api, Change, State, Subject};
 use jiff::{SignedDuration, Timestamp};
 use std::cmp::Ordering;
 use std::fmt;
@@ -90,8 +91,8 @@ impl Reconciler {
 
     /// `number` is the row's, counted from 1; `now` tells whether the feed is late.
     pub fn reconcile(&self, number: usize, row: &Row, live: &State, now: Timestamp) -> Reconciled {
-        let seen = Seen::of(row, self.form.subject());
-        let mut differences: Vec<String> = seen
+        let snapshot = RowSnapshot::of(row, self.form.subject());
+        let mut differences: Vec<String> = snapshot
             .differing(live)
             .into_iter()
             .map(|(field, shown, stands)| {
@@ -115,8 +116,8 @@ impl Reconciler {
                 true
             }
             Some(Ok((change, fields))) if !fields.is_empty() => {
-                differences.push(format!("wanted: {}", story(live, &change, &fields)));
-                match seen.overruled(live, &change, false) {
+                differences.push(format!("wanted: {}", describe(live, &change, &fields)));
+                match snapshot.overruled(live, &change, false) {
                     Some(why) => fixes.push(format!("decide first: {why}")),
                     None => {
                         fixes.push("the row's wish is not written yet: write it".to_owned());
@@ -127,7 +128,7 @@ impl Reconciler {
             }
             Some(Ok(_)) => false,
         };
-        let stale = behind && seen.against(live) == Some(Ordering::Greater);
+        let stale = behind && snapshot.against(live) == Some(Ordering::Greater);
         if stale {
             fixes.push(
                 "this answer of Defender is older than the row: ask again in a minute before anything is written"
@@ -172,23 +173,13 @@ impl Reconciler {
     /// The command and its arguments; the row says which object.
     fn command(&self, change: &Change) -> String {
         let tags = |tags: &[String]| (!tags.is_empty()).then(|| tags.join(","));
-        let arguments = [
-            ("status", change.status.map(|word| word.to_string())),
+        let words = VERDICT.iter().map(|known| {
             (
-                "classification",
-                change.classification.map(|word| word.to_string()),
-            ),
-            (
-                "determination",
-                change.determination.map(|word| word.to_string()),
-            ),
-            (
-                "assigned_to",
-                change.assigned_to.as_ref().map(|owner| match owner {
-                    Owner::User(name) => name.clone(),
-                    Owner::Nobody => owner.as_str().to_owned(),
-                }),
-            ),
+                known.field.as_str(),
+                known.wanted(change).map(str::to_owned),
+            )
+        });
+        let others = [
             ("comment", change.comment.clone()),
             ("tags_add", tags(&change.tags_add)),
             ("tags_remove", tags(&change.tags_remove)),
@@ -199,7 +190,7 @@ impl Reconciler {
             self.form.subject(),
             self.api
         );
-        for (name, value) in arguments {
+        for (name, value) in words.chain(others) {
             if let Some(value) = value {
                 command += &format!(" {name}={}", Quoted(&value));
             }
@@ -210,7 +201,7 @@ impl Reconciler {
 
 /// What of a wish does not stand yet, and its fields; a verdict stays a pair.
 fn missing(change: Change, live: &State) -> (Change, Vec<Field>) {
-    let mut fields = gap(live, &change, &Marker::of("", &change));
+    let mut fields = diff(live, &change, &Marker::of("", &change));
     if change
         .comment
         .as_deref()
@@ -218,21 +209,10 @@ fn missing(change: Change, live: &State) -> (Change, Vec<Field>) {
     {
         fields.retain(|field| *field != Field::Comment);
     }
-    let misses = |field| fields.contains(&field);
-    let verdict = misses(Field::Classification) || misses(Field::Determination);
     let stands = |tag: &String| live.tags.iter().any(|other| same_tag(tag, other));
-    let (mut tags_add, mut tags_remove) = (change.tags_add, change.tags_remove);
-    tags_add.retain(|tag| !stands(tag));
-    tags_remove.retain(stands);
-    let left = Change {
-        status: change.status.filter(|_| misses(Field::Status)),
-        classification: change.classification.filter(|_| verdict),
-        determination: change.determination.filter(|_| verdict),
-        assigned_to: change.assigned_to.filter(|_| misses(Field::AssignedTo)),
-        comment: change.comment.filter(|_| misses(Field::Comment)),
-        tags_add,
-        tags_remove,
-    };
+    let mut left = change.only(|field| fields.contains(&field));
+    left.tags_add.retain(|tag| !stands(tag));
+    left.tags_remove.retain(stands);
     (left, fields)
 }
 

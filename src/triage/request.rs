@@ -15,7 +15,7 @@
 use crate::triage::form::{Form, Setting, apart};
 use crate::triage::parameter::{ParameterError, Rules};
 use crate::triage::row::Row;
-use crate::triage::row_snapshot::Seen;
+use crate::triage::row_snapshot::RowSnapshot;
 use crate::triage::vocabulary::{Classification, Determination, NONE, quoted};
 use crate::triage::{Api, Change, Owner, Subject, Target, parameter};
 
@@ -29,7 +29,7 @@ pub(super) struct Request {
     pub account: String,
     pub api: Api,
     pub dry_run: bool,
-    pub seen: Seen,
+    pub snapshot: RowSnapshot,
 }
 
 /// Why a row cannot be carried out.
@@ -88,7 +88,7 @@ impl Request {
     /// # Errors
     /// Names the row, the field, the value and what would do.
     pub fn of(form: &Form, number: usize, row: &Row) -> Result<Self, Invalid> {
-        let reader = Reader {
+        let reader = RowReader {
             number,
             row,
             overrules: form.gives_way(),
@@ -108,17 +108,17 @@ impl Request {
             .one("api", &form.api, |t| rules.api(t))?
             .unwrap_or(Api::Graph);
         let undoing = form.undoes.is_some();
-        let verdict = Verdict { undoing };
+        let fields = FieldRules { undoing };
         let status = reader.one("status", &form.status, |t| rules.status(t))?;
         let change = Change {
             status: status.map(|status| status.of(subject)),
             classification: reader.one("classification", &form.classification, |t| {
-                verdict.classification(t)
+                fields.classification(t)
             })?,
             determination: reader.one("determination", &form.determination, |t| {
-                verdict.determination(t)
+                fields.determination(t)
             })?,
-            assigned_to: reader.one("assigned_to", &form.assigned_to, |t| verdict.owner(t))?,
+            assigned_to: reader.one("assigned_to", &form.assigned_to, |t| fields.owner(t))?,
             comment: reader.one("comment", &form.comment, parameter::comment)?,
             tags_add: reader
                 .all("tags_add", &form.tags_add, |t| rules.tags(t))?
@@ -152,10 +152,10 @@ impl Request {
             });
         }
         let dry_run = reader.one("dry_run", &Setting::Unset, parameter::flag)?;
-        let mut seen = Seen::of(row, subject);
+        let mut snapshot = RowSnapshot::of(row, subject);
         if undoing {
             let stays = row.values("defender_not_undone");
-            seen.stays = (!stays.is_empty()).then(|| stays.join("; "));
+            snapshot.stays = (!stays.is_empty()).then(|| stays.join("; "));
         }
         Ok(Self {
             row: number,
@@ -165,7 +165,7 @@ impl Request {
             api,
             // A row can ask for less, never for more than the form allows.
             dry_run: form.dry_run || dry_run.unwrap_or(false),
-            seen,
+            snapshot,
         })
     }
 
@@ -182,14 +182,14 @@ impl Request {
 const SUBJECT: &str = "defender_subject";
 const ID_FIELD: &str = "defender_id_field";
 
-/// How a verdict is read: an undo may ask for what nobody else may, because it
+/// How a field's word is read: an undo may ask for what nobody else may, because it
 /// was there before.
 #[derive(Clone, Copy)]
-struct Verdict {
+struct FieldRules {
     undoing: bool,
 }
 
-impl Verdict {
+impl FieldRules {
     fn classification(self, text: &str) -> Result<Classification, ParameterError> {
         match self.undoing && text == NONE {
             true => Ok(Classification::Unset),
@@ -212,14 +212,14 @@ impl Verdict {
     }
 }
 
-struct Reader<'r> {
+struct RowReader<'r> {
     number: usize,
     row: &'r Row,
     /// Whether the row's own fields win over what the form fixes.
     overrules: bool,
 }
 
-impl Reader<'_> {
+impl RowReader<'_> {
     fn one<T: Clone + PartialEq>(
         &self,
         parameter: &str,

@@ -18,7 +18,7 @@
 //! * **A row newer than what a list shows** is no conflict, and the list is not
 //!   believed: the object itself is read before anything is decided.
 //! * **What this action's own incidents brought about** in an alert is no
-//!   colleague's doing; see `cascade.rs`.
+//!   colleague's doing; see `apply/incident_effects.rs`.
 //!
 //! A row without a last update has seen nothing and overrules everything; with
 //! several rows for one target, the newest that agrees decides.
@@ -26,27 +26,25 @@
 //! A row can also say outright what has to stand, as those of an undo do: a
 //! field `defender_expected_<parameter>`. There no last update is compared.
 
-use crate::triage::diff::Field;
+use crate::triage::field::{Field, VERDICT, VerdictField, is_same};
 use crate::triage::form::same_tag;
 use crate::triage::printed::word;
 use crate::triage::row::Row;
-use crate::triage::vocabulary::{Classification, Determination, NONE, Status, quoted, said};
-use crate::triage::{Change, Owner, State, Subject};
+use crate::triage::vocabulary::quoted;
+use crate::triage::{Change, State, Subject};
 use jiff::Timestamp;
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 
 /// The fields of a row that came from Defender, where the row has them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Seen {
+pub(super) struct RowSnapshot {
     /// What has to stand where the change is about to write.
-    expected: Vec<(Field, String)>,
+    expected: BTreeMap<Field, String>,
     /// What an undo leaves as it is, in words.
     pub stays: Option<String>,
     updated: Option<Timestamp>,
-    status: Option<String>,
-    classification: Option<String>,
-    determination: Option<String>,
-    assigned_to: Option<String>,
+    shown: BTreeMap<Field, String>,
     /// Empty also where the row does not show tags: a table cannot tell the two apart.
     tags: Vec<String>,
 }
@@ -56,17 +54,16 @@ const UPDATED: [&str; 3] = ["lastUpdateDateTime", "lastUpdateTime", "lastUpdated
 /// Under which name Splunk shows an incident's tags.
 const TAGS: [&str; 3] = ["customTags{}", "customTags", "tags{}"];
 
-/// Other events have a `status` too, mostly a number. Microsoft's list of words is open: any word counts.
-fn is_status(said: &str, subject: Subject) -> bool {
-    let word = said.chars().all(|c| c.is_ascii_alphabetic()) && (1..=40).contains(&said.len());
-    (word && !said.eq_ignore_ascii_case("null")) || Status::parse(said, subject).is_ok()
-}
-
-impl Seen {
+impl RowSnapshot {
     pub fn of(row: &Row, subject: Subject) -> Self {
-        let shown = |field: &str| match row.values(field).as_slice() {
-            [value] => Some((*value).to_owned()),
+        let shown = |known: &VerdictField| match row.values(known.event_field).as_slice() {
+            [word] if (known.is_shown)(word, subject) => Some((known.field, (*word).to_owned())),
             _ => None,
+        };
+        let expected = |known: &VerdictField| {
+            let values = row.values(&format!("defender_expected_{}", known.field));
+            // Several cannot all stand: a guard that is unclear holds.
+            (!values.is_empty()).then(|| (known.field, values.join(", ")))
         };
         Self {
             updated: UPDATED
@@ -74,22 +71,13 @@ impl Seen {
                 .flat_map(|field| row.values(field))
                 .filter_map(|text| text.parse().ok())
                 .max(),
-            status: shown("status").filter(|said| is_status(said, subject)),
-            classification: shown("classification"),
-            determination: shown("determination"),
-            assigned_to: shown("assignedTo"),
+            shown: VERDICT.iter().filter_map(shown).collect(),
             tags: TAGS
                 .iter()
                 .flat_map(|field| row.values(field))
                 .map(str::to_owned)
                 .collect(),
-            expected: EXPECTED
-                .iter()
-                .map(|(field, name)| (*field, row.values(name)))
-                .filter(|(_, values)| !values.is_empty())
-                // Several cannot all stand: a guard that is unclear holds.
-                .map(|(field, values)| (field, values.join(", ")))
-                .collect(),
+            expected: VERDICT.iter().filter_map(expected).collect(),
             stays: None,
         }
     }
@@ -97,13 +85,12 @@ impl Seen {
     /// The fields in which Defender says something else than the row shows: what
     /// the row says, then what stands.
     pub fn differing(&self, state: &State) -> Vec<(Field, String, String)> {
-        let nothing = Change::default();
-        aspects(state, &nothing)
+        VERDICT
             .iter()
-            .filter_map(|aspect| {
-                let shown = self.shown(aspect)?;
-                let differs = !aspect.stands.eq_ignore_ascii_case(shown);
-                differs.then(|| (aspect.field, shown.to_owned(), aspect.stands.to_owned()))
+            .filter_map(|known| {
+                let (shown, stands) = (self.showed(known.field)?, known.current(state));
+                let differs = !is_same(shown, stands);
+                differs.then(|| (known.field, shown.to_owned(), stands.to_owned()))
             })
             .collect()
     }
@@ -115,30 +102,18 @@ impl Seen {
 
     /// What the row says has to stand in a field.
     pub fn expects(&self, field: Field) -> Option<&str> {
-        let mut expected = self.expected.iter();
-        let (_, word) = expected.find(|(of, _)| *of == field)?;
-        Some(word)
+        self.expected.get(&field).map(String::as_str)
     }
 
     /// What the row shows in a field, in Graph spelling.
     pub fn showed(&self, field: Field) -> Option<&str> {
-        let (shown, spelled): (_, fn(&str) -> &str) = match field {
-            Field::Status => (&self.status, Status::spelling),
-            Field::Classification => (&self.classification, Classification::spelling),
-            Field::Determination => (&self.determination, Determination::spelling),
-            Field::AssignedTo => (&self.assigned_to, |owner| owner),
-            Field::Comment | Field::Tags => return None,
-        };
-        shown.as_deref().map(|shown| said(Some(shown), spelled))
+        let shown = self.shown.get(&field)?;
+        Some(field.of_verdict()?.spelled(Some(shown)))
     }
 
     /// The row's last update against Defender's, where both say one.
     pub fn against(&self, state: &State) -> Option<Ordering> {
         Some(self.updated?.cmp(&state.instant()?))
-    }
-
-    fn shown(&self, aspect: &Aspect<'_>) -> Option<&str> {
-        self.showed(aspect.field)
     }
 
     /// Whether Defender has moved past the row in something the change is
@@ -152,26 +127,24 @@ impl Seen {
     /// Whether the row knows of a later update than this state, and what the
     /// change touches may look different by then.
     pub fn is_ahead_of(&self, state: &State, change: &Change) -> bool {
-        let differs = |aspect: &Aspect<'_>| {
-            let same = |shown: &str| shown.eq_ignore_ascii_case(aspect.stands);
-            aspect.wish.is_some() && !self.shown(aspect).is_some_and(same)
+        let differs = |known: &VerdictField| {
+            let same = |shown: &str| is_same(shown, known.current(state));
+            known.wanted(change).is_some() && !self.showed(known.field).is_some_and(same)
         };
-        self.against(state) == Some(Ordering::Greater) && aspects(state, change).iter().any(differs)
+        self.against(state) == Some(Ordering::Greater) && VERDICT.iter().any(differs)
     }
 
     /// Whether something else stands than what had to, and than what is asked.
     fn touched(&self, state: &State, change: &Change) -> Option<String> {
-        let aspects = aspects(state, change);
-        let touched: Vec<String> = self
-            .expected
+        let touched: Vec<String> = VERDICT
             .iter()
-            .filter_map(|(field, expected)| {
-                let aspect = aspects.iter().find(|aspect| aspect.field == *field)?;
-                let expected = (aspect.spelled)(expected);
-                let moved = !aspect.stands.eq_ignore_ascii_case(expected) && !aspect.is_there()?;
+            .filter_map(|known| {
+                let expected = known.spelled(Some(self.expects(known.field)?));
+                let stands = known.current(state);
+                let moved = !is_same(stands, expected) && !known.is_there(state, change)?;
                 moved.then(|| {
-                    let (expected, stands) = (quoted(expected), quoted(aspect.stands));
-                    format!("{field} had to stand at {expected} and is {stands} now")
+                    let (expected, stands) = (quoted(expected), quoted(stands));
+                    format!("{} should be {expected} and is {stands} now", known.field)
                 })
             })
             .collect();
@@ -189,15 +162,14 @@ impl Seen {
         if now <= shown && !elsewhere {
             return None;
         }
-        let mut moved: Vec<String> = aspects(state, change)
+        let mut moved: Vec<String> = VERDICT
             .iter()
-            .filter_map(|aspect| {
-                let (shown, stands) = (self.shown(aspect)?, aspect.stands);
-                let moved = !stands.eq_ignore_ascii_case(shown) && !aspect.is_there()?;
-                let field = aspect.field;
+            .filter_map(|known| {
+                let (shown, stands) = (self.showed(known.field)?, known.current(state));
+                let moved = !is_same(stands, shown) && !known.is_there(state, change)?;
                 moved.then(|| {
                     let (shown, stands) = (word(shown), word(stands));
-                    format!("{field} was {shown} in the row and is {stands} now")
+                    format!("{} was {shown} in the row and is {stands} now", known.field)
                 })
             })
             .collect();
@@ -231,75 +203,19 @@ impl Seen {
     }
 }
 
-/// Where a row says what has to stand.
-const EXPECTED: [(Field, &str); 4] = [
-    (Field::Status, "defender_expected_status"),
-    (Field::Classification, "defender_expected_classification"),
-    (Field::Determination, "defender_expected_determination"),
-    (Field::AssignedTo, "defender_expected_assigned_to"),
-];
-
-/// One field: what the change asks for, if it does, and what stands.
-struct Aspect<'a> {
-    field: Field,
-    wish: Option<&'a str>,
-    stands: &'a str,
-    spelled: fn(&str) -> &str,
-}
-
-impl Aspect<'_> {
-    /// Whether what is asked for already stands.
-    fn is_there(&self) -> Option<bool> {
-        Some(self.stands.eq_ignore_ascii_case(self.wish?))
-    }
-}
-
-fn aspects<'a>(state: &'a State, change: &'a Change) -> [Aspect<'a>; 4] {
-    let aspect = |field, wish, stands: &'a Option<String>, spelled: fn(&str) -> &str| Aspect {
-        field,
-        wish,
-        stands: stands.as_deref().map_or(NONE, spelled),
-        spelled,
-    };
-    [
-        aspect(
-            Field::Status,
-            change.status.map(Status::as_str),
-            &state.status,
-            |word| said(Some(word), Status::spelling),
-        ),
-        aspect(
-            Field::Classification,
-            change.classification.map(Classification::as_str),
-            &state.classification,
-            |word| said(Some(word), Classification::spelling),
-        ),
-        aspect(
-            Field::Determination,
-            change.determination.map(Determination::as_str),
-            &state.determination,
-            |word| said(Some(word), Determination::spelling),
-        ),
-        aspect(
-            Field::AssignedTo,
-            change.assigned_to.as_ref().map(Owner::as_str),
-            &state.assigned_to,
-            |word| said(Some(word), |owner| owner),
-        ),
-    ]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::triage::Owner;
+    use crate::triage::vocabulary::Status;
 
-    fn seen(fields: &[(&str, &str)]) -> Seen {
+    fn snapshot(fields: &[(&str, &str)]) -> RowSnapshot {
         let row = Row::new(
             fields
                 .iter()
                 .map(|(name, value)| ((*name).to_owned(), vec![(*value).to_owned()])),
         );
-        Seen::of(&row, Subject::Alert)
+        RowSnapshot::of(&row, Subject::Alert)
     }
 
     fn state(status: &str, updated: &str) -> State {
@@ -319,13 +235,13 @@ mod tests {
 
     #[test]
     fn a_colleague_who_was_faster_is_not_overruled() {
-        let seen = seen(&[
+        let snapshot = snapshot(&[
             ("lastUpdateDateTime", "2026-11-21T10:00:00.1234567Z"),
             ("status", "new"),
         ]);
         let now = state("inProgress", "2026-11-21T10:00:00.1234568Z");
         insta::assert_snapshot!(
-            seen.overruled(&now, &resolve(), false).unwrap(),
+            snapshot.overruled(&now, &resolve(), false).unwrap(),
             @"somebody was faster: status was new in the row and is inProgress now (last update 2026-11-21T10:00:00.1234567Z in the row, 2026-11-21T10:00:00.1234568Z in Defender); search again, or leave the last update out of the rows to overrule"
         );
     }
@@ -333,34 +249,38 @@ mod tests {
     #[test]
     fn a_status_microsoft_added_is_judged_like_any_other() {
         for said in ["awaitingaction", "AwaitingAction", "somethingNew"] {
-            let seen = seen(&[
+            let snapshot = snapshot(&[
                 ("lastUpdateDateTime", "2026-11-21T10:00:00Z"),
                 ("status", said),
             ]);
             let newer = "2026-11-21T11:00:00Z";
             let moved = state("new", newer);
             assert!(
-                seen.overruled(&moved, &resolve(), false).is_some(),
+                snapshot.overruled(&moved, &resolve(), false).is_some(),
                 "{said}"
             );
             let grown = state(said, newer);
-            assert_eq!(seen.overruled(&grown, &resolve(), false), None, "{said}");
+            assert_eq!(
+                snapshot.overruled(&grown, &resolve(), false),
+                None,
+                "{said}"
+            );
         }
     }
 
     #[test]
     fn evidence_that_grew_is_no_conflict() {
-        let seen = seen(&[
+        let snapshot = snapshot(&[
             ("lastUpdateTime", "2026-11-21T10:00:00Z"),
             ("status", "New"),
         ]);
         let now = state("new", "2026-11-21T11:00:00Z");
-        assert_eq!(seen.overruled(&now, &resolve(), false), None);
+        assert_eq!(snapshot.overruled(&now, &resolve(), false), None);
     }
 
     #[test]
     fn a_change_that_leaves_the_moved_field_alone_is_no_conflict() {
-        let seen = seen(&[
+        let snapshot = snapshot(&[
             ("lastUpdateTime", "2026-11-21T10:00:00Z"),
             ("status", "New"),
         ]);
@@ -369,12 +289,12 @@ mod tests {
             comment: Some("seen".to_owned()),
             ..Change::default()
         };
-        assert_eq!(seen.overruled(&now, &comment, false), None);
+        assert_eq!(snapshot.overruled(&now, &comment, false), None);
     }
 
     #[test]
     fn what_has_to_stand_is_looked_at_whatever_the_last_update() {
-        let seen = seen(&[
+        let snapshot = snapshot(&[
             ("defender_expected_status", "resolved"),
             ("defender_expected_assigned_to", "none"),
         ]);
@@ -383,16 +303,16 @@ mod tests {
             ..Change::default()
         };
         let mut now = state("Resolved", "2026-11-21T10:00:00Z");
-        assert_eq!(seen.overruled(&now, &reopen, false), None);
+        assert_eq!(snapshot.overruled(&now, &reopen, false), None);
         // Nothing is asked of the owner, so nobody cares who it is.
         now.assigned_to = Some("you@contoso.com".to_owned());
-        assert_eq!(seen.overruled(&now, &reopen, false), None);
+        assert_eq!(snapshot.overruled(&now, &reopen, false), None);
         now.status = Some("new".to_owned());
-        assert_eq!(seen.overruled(&now, &reopen, false), None);
+        assert_eq!(snapshot.overruled(&now, &reopen, false), None);
         now.status = Some("inProgress".to_owned());
         insta::assert_snapshot!(
-            seen.overruled(&now, &reopen, false).unwrap(),
-            @r#"somebody has changed it since: status had to stand at "resolved" and is "inProgress" now; nothing was written"#
+            snapshot.overruled(&now, &reopen, false).unwrap(),
+            @r#"somebody has changed it since: status should be "resolved" and is "inProgress" now; nothing was written"#
         );
     }
 
@@ -405,8 +325,8 @@ mod tests {
             ..Change::default()
         };
         let now = state("resolved", "2026-11-21T10:00:00Z");
-        let seen = Seen::of(&row, Subject::Alert);
-        assert!(seen.overruled(&now, &reopen, false).is_some());
+        let snapshot = RowSnapshot::of(&row, Subject::Alert);
+        assert!(snapshot.overruled(&now, &reopen, false).is_some());
     }
 
     #[test]
@@ -424,14 +344,14 @@ mod tests {
             [("lastUpdateTime", "yesterday"), ("status", "new")],
             [("_time", "2026-11-21T10:00:00Z"), ("status", "new")],
         ] {
-            assert_eq!(seen(&fields).overruled(&now, &resolve(), false), None);
+            assert_eq!(snapshot(&fields).overruled(&now, &resolve(), false), None);
         }
     }
 
     #[test]
     fn tags_conflict_only_where_somebody_changed_the_same_one_since() {
         let updated = ("lastUpdateDateTime", "2026-11-21T10:00:00Z");
-        let shown = seen(&[updated, ("customTags{}", "vip")]);
+        let shown = snapshot(&[updated, ("customTags{}", "vip")]);
         let mut now = state("new", "2026-11-21T11:00:00Z");
         let change = Change {
             tags_add: vec!["VIP".to_owned()],
@@ -444,12 +364,12 @@ mod tests {
         let message = shown.overruled(&now, &change, false).unwrap();
         assert!(message.contains("the tag VIP was in the row and has been removed"));
         assert!(message.contains("the tag phish was not in the row and has been added"));
-        assert_eq!(seen(&[updated]).overruled(&now, &change, false), None);
+        assert_eq!(snapshot(&[updated]).overruled(&now, &change, false), None);
     }
 
     #[test]
     fn the_successor_of_a_merged_incident_is_judged_whenever_it_was_updated() {
-        let shown = seen(&[
+        let shown = snapshot(&[
             ("lastUpdateDateTime", "2026-11-21T10:00:00Z"),
             ("status", "new"),
         ]);
@@ -464,7 +384,7 @@ mod tests {
             ("lastUpdateDateTime", "2026-11-21T10:00:00Z"),
             ("status", "new"),
         ];
-        let (shown, silent) = (seen(&fields), seen(&fields[..1]));
+        let (shown, silent) = (snapshot(&fields), snapshot(&fields[..1]));
         let older = "2026-11-21T09:00:00Z";
         assert!(shown.is_ahead_of(&state("resolved", older), &resolve()));
         assert!(silent.is_ahead_of(&state("new", older), &resolve()));
@@ -476,7 +396,7 @@ mod tests {
 
     #[test]
     fn an_owner_who_came_since_is_seen_where_the_row_said_null() {
-        let seen = seen(&[
+        let snapshot = snapshot(&[
             ("lastUpdateTime", "2026-11-21T10:00:00Z"),
             ("assignedTo", "null"),
         ]);
@@ -485,10 +405,11 @@ mod tests {
             assigned_to: Some(Owner::User("me@contoso.com".to_owned())),
             ..Change::default()
         };
-        assert_eq!(seen.overruled(&now, &mine, false), None);
+        assert_eq!(snapshot.overruled(&now, &mine, false), None);
         now.assigned_to = Some("you@contoso.com".to_owned());
         assert!(
-            seen.overruled(&now, &mine, false)
+            snapshot
+                .overruled(&now, &mine, false)
                 .unwrap()
                 .contains("was none")
         );

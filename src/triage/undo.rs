@@ -9,10 +9,10 @@
 //!
 //! [`UNDOES`]: crate::triage::UNDOES
 
-use crate::triage::diff::Field;
+use crate::triage::field::{Field, VERDICT, VerdictField};
 use crate::triage::form::same_tag;
-use crate::triage::vocabulary::{Classification, Determination, NONE, Status, quoted, said};
-use crate::triage::{Api, Outcome, State, Subject};
+use crate::triage::vocabulary::{Classification, Determination, NONE, Status, quoted};
+use crate::triage::{Api, Change, Outcome, State, Subject};
 use jiff::Timestamp;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -46,7 +46,7 @@ pub struct Restoration {
     /// Who asked for what is taken back.
     pub actors: BTreeSet<String>,
     /// What is asked for, by parameter; nothing if all of it stays.
-    wishes: BTreeMap<&'static str, Vec<String>>,
+    wanted: BTreeMap<&'static str, Vec<String>>,
     /// What the batch left behind, by parameter.
     expected: BTreeMap<&'static str, String>,
 }
@@ -133,8 +133,8 @@ impl Restoration {
             ("defender_account".to_owned(), vec![self.account.clone()]),
             ("defender_api".to_owned(), vec![self.api.to_string()]),
         ];
-        let wishes = self.wishes.iter();
-        fields.extend(wishes.map(|(name, values)| (format!("defender_{name}"), values.clone())));
+        let wanted = self.wanted.iter();
+        fields.extend(wanted.map(|(name, values)| (format!("defender_{name}"), values.clone())));
         let expected = self.expected.iter();
         fields.extend(expected.map(|(name, value)| {
             let name = format!("defender_expected_{name}");
@@ -143,7 +143,7 @@ impl Restoration {
         if !self.stays.is_empty() {
             fields.push(("defender_not_undone".to_owned(), self.stays.clone()));
         }
-        if let (Some(comment), false) = (comment, self.wishes.is_empty()) {
+        if let (Some(comment), false) = (comment, self.wanted.is_empty()) {
             fields.push(("defender_comment".to_owned(), vec![comment.to_owned()]));
         }
         fields
@@ -165,24 +165,12 @@ struct Recorded {
     after: Option<State>,
     #[serde(default)]
     changed: Vec<Field>,
-    requested: Option<Requested>,
+    requested: Option<Change>,
     actor: Option<String>,
     account: Option<String>,
     api: Option<Api>,
     #[serde(default)]
     dry_run: bool,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Requested {
-    status: Option<String>,
-    classification: Option<String>,
-    determination: Option<String>,
-    assigned_to: Option<String>,
-    comment: Option<String>,
-    tags_add: Vec<String>,
-    tags_remove: Vec<String>,
 }
 
 impl Recorded {
@@ -201,28 +189,23 @@ impl Recorded {
         fields.iter().any(|field| self.changed.contains(field))
     }
 
-    fn was(&self, part: impl Fn(&State) -> &Option<String>) -> Option<&str> {
-        self.before
-            .as_ref()
-            .and_then(|state| part(state).as_deref())
+    fn was(&self, known: &VerdictField) -> &str {
+        let before = self.before.as_ref();
+        before.map_or(NONE, |state| known.current(state))
     }
 
     /// What it left behind: what was asked for, since that was taken, else what
     /// was seen afterwards.
-    fn left<'r>(
-        &'r self,
-        asked: impl Fn(&'r Requested) -> &'r Option<String>,
-        seen: impl Fn(&'r State) -> &'r Option<String>,
-    ) -> Option<&'r str> {
-        let asked = self
-            .requested
-            .as_ref()
-            .and_then(|all| asked(all).as_deref());
-        asked.or_else(|| {
+    fn left(&self, known: &VerdictField) -> Option<&str> {
+        let requested = self.requested.as_ref();
+        let after = || {
             self.after
                 .as_ref()
-                .map(|state| seen(state).as_deref().unwrap_or(NONE))
-        })
+                .map(|state| known.said(state).unwrap_or(NONE))
+        };
+        requested
+            .and_then(|change| known.wanted(change))
+            .or_else(after)
     }
 }
 
@@ -252,17 +235,18 @@ impl Changes {
                 .iter()
                 .filter_map(|entry| entry.actor.clone())
                 .collect(),
-            wishes: BTreeMap::new(),
+            wanted: BTreeMap::new(),
             expected: BTreeMap::new(),
         };
-        self.status(&mut restoration);
-        self.verdict(&mut restoration);
-        self.owner(&mut restoration);
+        for known in &VERDICT {
+            self.restore(known, &mut restoration);
+        }
         self.tags(&mut restoration);
         self.comments(&mut restoration);
         restoration
     }
 
+    /// The first and the last change of any of these fields.
     fn first_and_last(&self, fields: &[Field]) -> Option<(&Recorded, &Recorded)> {
         let wrote = |entry: &&Recorded| entry.wrote(fields);
         let first = self.entries.iter().find(wrote)?;
@@ -270,100 +254,31 @@ impl Changes {
         Some((first, last))
     }
 
-    fn status(&self, restoration: &mut Restoration) {
-        let Some((first, last)) = self.first_and_last(&[Field::Status]) else {
-            return;
-        };
-        let was = said(first.was(|state| &state.status), Status::spelling);
-        let left = last.left(|asked| &asked.status, |state| &state.status);
-        match Status::parse(was, self.subject) {
-            Ok(status) => restoration.ask("status", status.as_str(), left),
-            Err(_) => restoration.stays.push(format!(
-                "the status, which was {} and can only be set so by Defender itself",
-                quoted(was)
-            )),
-        }
-        let resolved = left.is_some_and(|left| Status::spelling(left) == Status::Resolved.as_str());
-        if self.subject == Subject::Incident && resolved {
-            let text = "the incident's alerts, which Defender resolves along with it";
-            restoration.stays.push(text.to_owned());
-        }
-    }
-
-    /// Both halves go together: Defender takes a determination only beside its
-    /// classification, and drops one that no longer fits.
-    fn verdict(&self, restoration: &mut Restoration) {
-        let fields = [Field::Classification, Field::Determination];
+    fn restore(&self, known: &VerdictField, restoration: &mut Restoration) {
+        let fields: Vec<Field> = [known.field].into_iter().chain(known.pair).collect();
         let Some((first, last)) = self.first_and_last(&fields) else {
             return;
         };
-        let class = said(
-            first.was(|state| &state.classification),
-            Classification::spelling,
-        );
-        let what = said(
-            first.was(|state| &state.determination),
-            Determination::spelling,
-        );
-        let left_class = last.left(|asked| &asked.classification, |state| &state.classification);
-        let left_what = last.left(|asked| &asked.determination, |state| &state.determination);
-        let graph = restoration.api == Api::Graph;
-        let unset = class == NONE;
-        let known = match unset {
-            true => Ok(Classification::Unset),
-            false => Classification::parse(class),
-        };
-        let known = match known {
-            Ok(known) if graph || !unset => known,
-            Ok(_) => {
-                restoration.stays.push(format!(
-                    "the classification {}: only Microsoft Graph takes one back, not api {}",
-                    quoted(left_class.unwrap_or(NONE)),
-                    restoration.api
-                ));
-                return;
+        let (was, left) = (first.was(known), last.left(known));
+        let back = match known.field {
+            Field::Status => status(was, self.subject).map(Some),
+            Field::Classification => classification(was, left, restoration.api)
+                .map(|classification| Some(classification.as_str())),
+            Field::Determination => {
+                let beside = Field::Classification.of_verdict();
+                let beside = beside.map_or(NONE, |beside| first.was(beside));
+                determination(was, left, beside, restoration.api)
             }
-            Err(_) => {
-                restoration.stays.push(format!(
-                    "the classification, which was {}: no API takes that",
-                    quoted(class)
-                ));
-                return;
-            }
+            _ => Ok(Some(was)),
         };
-        restoration.ask("classification", known.as_str(), left_class);
-        let determination = match what {
-            NONE => Ok(Determination::Unset),
-            _ => Determination::parse(what),
-        };
-        match determination {
-            Ok(Determination::Unset) if graph => restoration.ask("determination", NONE, left_what),
-            Ok(Determination::Unset) if left_what.is_none_or(|left| left == NONE) => {}
-            Ok(determination)
-                if determination != Determination::Unset
-                    && determination.check(Some(known)).is_ok() =>
-            {
-                restoration.ask("determination", determination.as_str(), left_what);
-            }
-            _ => restoration.stays.push(format!(
-                "the determination, which was {}: api {} does not take that beside {}",
-                quoted(what),
-                restoration.api,
-                quoted(class)
-            )),
+        match back {
+            Ok(Some(word)) => restoration.ask(known.field.as_str(), word, left),
+            Ok(None) => {}
+            Err(why) => restoration.stays.push(why),
         }
-    }
-
-    fn owner(&self, restoration: &mut Restoration) {
-        let Some((first, last)) = self.first_and_last(&[Field::AssignedTo]) else {
-            return;
-        };
-        let was = said(first.was(|state| &state.assigned_to), |owner| owner);
-        let left = last.left(|asked| &asked.assigned_to, |state| &state.assigned_to);
-        restoration.ask("assigned_to", was, left);
-        if self.subject == Subject::Incident && left.is_some_and(|left| left != NONE) {
-            let text = "the owner of the incident's alerts, whom Defender sets along with it";
-            restoration.stays.push(text.to_owned());
+        if self.subject == Subject::Incident {
+            let along = set_along(known, left);
+            restoration.stays.extend(along.map(str::to_owned));
         }
     }
 
@@ -393,7 +308,7 @@ impl Changes {
         }
         for (tag, stood) in touched {
             let name = if stood { "tags_add" } else { "tags_remove" };
-            let tags = restoration.wishes.entry(name).or_default();
+            let tags = restoration.wanted.entry(name).or_default();
             tags.push(tag.to_owned());
         }
     }
@@ -413,9 +328,81 @@ impl Changes {
     }
 }
 
+/// The status that restores one, or what stays instead.
+fn status(was: &str, subject: Subject) -> Result<&'static str, String> {
+    match Status::parse(was, subject) {
+        Ok(status) => Ok(status.as_str()),
+        Err(_) => Err(format!(
+            "the status, which was {} and can only be set so by Defender itself",
+            quoted(was)
+        )),
+    }
+}
+
+/// The classification that restores one, or what stays instead.
+fn classification(was: &str, left: Option<&str>, api: Api) -> Result<Classification, String> {
+    match was {
+        NONE if api == Api::Graph => Ok(Classification::Unset),
+        NONE => Err(format!(
+            "the classification {}: only Microsoft Graph takes one back, not api {}",
+            quoted(left.unwrap_or(NONE)),
+            api.as_str()
+        )),
+        _ => Classification::parse(was).map_err(|_| {
+            format!(
+                "the classification, which was {}: no API takes that",
+                quoted(was)
+            )
+        }),
+    }
+}
+
+/// The determination that restores one beside its classification, if any, or
+/// what stays instead. Defender takes a determination only beside its
+/// classification, and drops one that no longer fits.
+fn determination(
+    was: &str,
+    left: Option<&str>,
+    beside: &str,
+    api: Api,
+) -> Result<Option<&'static str>, String> {
+    let Ok(classification) = classification(beside, None, api) else {
+        return Ok(None);
+    };
+    if was == NONE && api == Api::Graph {
+        return Ok(Some(NONE));
+    }
+    if was == NONE && left.is_none_or(|left| left == NONE) {
+        return Ok(None);
+    }
+    match Determination::parse(was) {
+        Ok(word) if word.check(Some(classification)).is_ok() => Ok(Some(word.as_str())),
+        _ => Err(format!(
+            "the determination, which was {}: api {} does not take that beside {}",
+            quoted(was),
+            api.as_str(),
+            quoted(beside)
+        )),
+    }
+}
+
+/// What Defender has set in the alerts of an incident along with this field.
+fn set_along(known: &VerdictField, left: Option<&str>) -> Option<&'static str> {
+    let left = known.spelled(left);
+    match known.field {
+        Field::Status if left == Status::Resolved.as_str() => {
+            Some("the incident's alerts, which Defender resolves along with it")
+        }
+        Field::AssignedTo if left != NONE => {
+            Some("the owner of the incident's alerts, whom Defender sets along with it")
+        }
+        _ => None,
+    }
+}
+
 impl Restoration {
     fn ask(&mut self, parameter: &'static str, was: &str, left: Option<&str>) {
-        self.wishes.insert(parameter, vec![was.to_owned()]);
+        self.wanted.insert(parameter, vec![was.to_owned()]);
         if let Some(left) = left {
             self.expected.insert(parameter, left.to_owned());
         }
@@ -445,7 +432,7 @@ mod tests {
         entry.to_string()
     }
 
-    fn told(undo: &Undo) -> String {
+    fn summary(undo: &Undo) -> String {
         let rows = undo.restorations.iter().map(|restoration| {
             let fields = restoration.fields(Some("sorry")).into_iter();
             let fields: Vec<String> = fields
@@ -470,7 +457,7 @@ mod tests {
                     "determination": "malware", "assigned_to": "kim@contoso.com",
                     "comment": "closed", "tags_add": ["new", "OLD2"], "tags_remove": ["old", "gone"]}}),
         )]);
-        insta::assert_snapshot!(told(&undo), @r#"
+        insta::assert_snapshot!(summary(&undo), @r#"
         incident_id=7
         defender_subject=incident
         defender_account=contoso
@@ -500,7 +487,7 @@ mod tests {
         let (second, first) = (entry("11:00:00", &second), entry("10:00:00", &first));
         let undo = read(&[second.clone(), second, first]);
         assert_eq!(undo.outcomes[&Outcome::Updated], 2);
-        insta::assert_snapshot!(told(&undo), @"
+        insta::assert_snapshot!(summary(&undo), @"
         alert_id=da1
         defender_subject=alert
         defender_account=contoso
@@ -549,7 +536,7 @@ mod tests {
             "changed": ["status", "classification", "determination"],
             "requested": {"status": "resolved", "classification": "truePositive",
                           "determination": "malware"}});
-        insta::assert_snapshot!(told(&read(&[entry("10:00:00", &verdict)])), @r#"
+        insta::assert_snapshot!(summary(&read(&[entry("10:00:00", &verdict)])), @r#"
         alert_id=da1
         defender_subject=alert
         defender_account=contoso
@@ -568,8 +555,8 @@ mod tests {
             "requested": {"classification": "truePositive", "determination": "malware"}});
         let undo = read(&[entry("10:00:00", &verdict)]);
         let restoration = &undo.restorations[0];
-        assert_eq!(restoration.wishes["classification"], ["truePositive"]);
-        assert_eq!(restoration.wishes["determination"], ["compromisedAccount"]);
+        assert_eq!(restoration.wanted["classification"], ["truePositive"]);
+        assert_eq!(restoration.wanted["determination"], ["compromisedAccount"]);
         assert_eq!(restoration.expected["determination"], "malware");
     }
 
@@ -586,7 +573,7 @@ mod tests {
         let undo = read(&[entry]);
         let restoration = &undo.restorations[0];
         assert_eq!(
-            restoration.wishes.keys().collect::<Vec<_>>(),
+            restoration.wanted.keys().collect::<Vec<_>>(),
             [&"classification"]
         );
         insta::assert_snapshot!(restoration.stays.join("\n"), @r#"
@@ -598,7 +585,7 @@ mod tests {
     #[test]
     fn a_comment_alone_leaves_nothing_to_ask_for() {
         let comment = json!({"changed": ["comment"], "requested": {"comment": "seen\nit"}});
-        insta::assert_snapshot!(told(&read(&[entry("10:00:00", &comment)])), @r#"
+        insta::assert_snapshot!(summary(&read(&[entry("10:00:00", &comment)])), @r#"
         alert_id=da1
         defender_subject=alert
         defender_account=contoso

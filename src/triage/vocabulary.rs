@@ -10,11 +10,12 @@
 //! API" for which determination goes with which classification.
 
 use crate::triage::Subject;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 use std::fmt;
 
 /// How far triage has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Status {
     New,
     /// Incidents only: what an alert calls `new`.
@@ -24,17 +25,20 @@ pub enum Status {
 }
 
 /// Whether the alarm was right.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Classification {
     TruePositive,
     InformationalExpectedActivity,
     FalsePositive,
     /// No verdict: only an undo asks for it, and only Graph takes it.
+    #[serde(rename = "none")]
     Unset,
 }
 
 /// What it was, or why it was not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Determination {
     MultiStagedAttack,
     MaliciousUserActivity,
@@ -49,6 +53,7 @@ pub enum Determination {
     NotEnoughDataToValidate,
     Other,
     /// None: only an undo asks for it, and only Graph takes it.
+    #[serde(rename = "none")]
     Unset,
 }
 
@@ -433,6 +438,28 @@ mod tests {
                 Determination::parse(&word.as_str().to_uppercase()),
                 Ok(word)
             );
+        }
+    }
+
+    #[test]
+    fn every_word_is_read_out_of_a_ledger_as_it_was_written() {
+        fn read_back<'w, W>(word: &W) -> W
+        where
+            W: Serialize + for<'de> Deserialize<'de> + 'w,
+        {
+            let text = serde_json::to_string(word).unwrap();
+            serde_json::from_str(&text).unwrap()
+        }
+        for subject in [Subject::Alert, Subject::Incident] {
+            for word in Status::all(subject) {
+                assert_eq!(read_back(word), *word);
+            }
+        }
+        for word in Classification::ALL.iter().chain(&[Classification::Unset]) {
+            assert_eq!(read_back(word), *word);
+        }
+        for word in Determination::ALL.iter().chain(&[Determination::Unset]) {
+            assert_eq!(read_back(word), *word);
         }
     }
 

@@ -7,7 +7,7 @@ use crate::bridge::verdict::job_size;
 use crate::microsoft::FamilyDesk;
 use crate::splunk::splunkd::Splunkd;
 use crate::triage;
-use crate::triage::{Api, Desk, DeskError, Outcome, State, Subject, Target};
+use crate::triage::{Api, DefenderClient, Outcome, State, Subject, Target, UpdateError};
 use anyhow::bail;
 use serde::{Deserialize, Serialize};
 

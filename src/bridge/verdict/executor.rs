@@ -11,7 +11,9 @@ use crate::bridge::verdict::job::{Cell, Job, JobError, MOST_NAMELESS, most_rows}
 use crate::bridge::verdict::ledger::Delivery;
 use crate::splunk::splunkd::Splunkd;
 use crate::triage;
-use crate::triage::{Action, ENTRIES, Ledger, Restoration, Row, Summary, UNDOES, Via, Wake, named};
+use crate::triage::{
+    Action, CarryOver, ENTRIES, Ledger, Restoration, Row, Summary, UNDOES, Via, named,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -97,7 +99,7 @@ impl Bench {
         })
     }
 
-    /// Writes each outcome into the ledger as it happens. `wake` is what the
+    /// Writes each outcome into the ledger as it happens. `carry_over` is what the
     /// run's earlier rows left behind.
     ///
     /// # Errors
@@ -107,7 +109,7 @@ impl Bench {
         order: &Order,
         course: &Course,
         ledger: &mut L,
-        wake: &mut Wake,
+        carry_over: &mut CarryOver,
     ) -> Result<Summary, JobError> {
         // Without time nothing is begun, only recorded.
         if !course.left().is_zero() {
@@ -125,7 +127,7 @@ impl Bench {
             let targets = triage::written(&action.form, rows);
             turn.count(&action.actor, &action.batch, &targets, order.max_targets())?;
         }
-        let ended = triage::triage(&action, rows, desks, ledger, course, wake).await;
+        let ended = triage::triage(&action, rows, desks, ledger, course, carry_over).await;
         let ended = ended?;
         // What may show later gets time before the batch runs again.
         if let Some(turn) = turn.filter(|_| !ended.doubtful) {
@@ -154,13 +156,13 @@ impl Bench {
     }
 
     /// What earlier rows left behind, to be handed back by way of the caller.
-    pub fn carry_over(&self, wake: &Wake, order: &Order) -> Option<String> {
-        let key = self.key.as_ref().filter(|_| !wake.is_empty())?;
+    pub fn carry_over(&self, carry_over: &CarryOver, order: &Order) -> Option<String> {
+        let key = self.key.as_ref().filter(|_| !carry_over.is_empty())?;
         let carried = Carried {
             actor: order.action.actor.clone(),
             batch: order.action.batch.clone(),
             until: jiff::Timestamp::now().as_second() + CARRIED,
-            wake: wake.clone(),
+            carry_over: carry_over.clone(),
         };
         Some(key.seal(&serde_json::to_string(&carried).ok()?))
     }
@@ -169,9 +171,9 @@ impl Bench {
     ///
     /// # Errors
     /// If it was not.
-    pub fn carried_over(&self, text: &str, order: &Order) -> Result<Wake, JobError> {
+    pub fn carried_over(&self, text: &str, order: &Order) -> Result<CarryOver, JobError> {
         let Some(key) = &self.key else {
-            return Ok(Wake::default());
+            return Ok(CarryOver::default());
         };
         let text = key.unseal(text).ok_or(JobError::CarryOver)?;
         let carried: Carried = serde_json::from_str(&text).map_err(|_| JobError::CarryOver)?;
@@ -180,8 +182,8 @@ impl Bench {
             return Err(JobError::CarryOver);
         }
         Ok(match carried.until < jiff::Timestamp::now().as_second() {
-            true => Wake::default(),
-            false => carried.wake,
+            true => CarryOver::default(),
+            false => carried.carry_over,
         })
     }
 }
@@ -191,7 +193,7 @@ struct Carried {
     actor: String,
     batch: String,
     until: i64,
-    wake: Wake,
+    carry_over: CarryOver,
 }
 
 /// Puts in the place of an undo's rows what their entries come to, whatever else

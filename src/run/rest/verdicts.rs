@@ -10,7 +10,7 @@ use crate::bridge::verdict::job::{Job, JobError};
 use crate::bridge::verdict::job_size::Outline;
 use crate::bridge::verdict::ledger::Delivery;
 use crate::splunk::rest_handler::Reply;
-use crate::triage::{Entry, Ledger, Outcome, Summary, Via, Wake};
+use crate::triage::{CarryOver, Entry, Ledger, Outcome, Summary, Via};
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 use std::collections::{BTreeSet, HashSet};
@@ -47,7 +47,7 @@ impl Verdicts {
         };
         let called = outline.called();
         let carried_out = carry_out(&asked, outline, &bench, &caller.user, &mut answered).await;
-        let (summary, order, wake) = match carried_out {
+        let (summary, order, carry_over) = match carried_out {
             Ok(carried_out) => carried_out,
             Err(Stop::Unread(refusal)) => return Err(refusal),
             Err(Stop::Refused(error)) => {
@@ -67,7 +67,7 @@ impl Verdicts {
             rows: summary.rows.iter().map(|row| row.as_str()).collect(),
             outcomes: std::mem::take(&mut answered.outcomes),
             deferred_rows,
-            carry_over: bench.carry_over(&wake, &order),
+            carry_over: bench.carry_over(&carry_over, &order),
         }))
     }
 
@@ -99,21 +99,21 @@ async fn carry_out(
     bench: &Bench,
     user: &str,
     answered: &mut Answered,
-) -> Result<(Summary, Order, Wake), Stop> {
+) -> Result<(Summary, Order, CarryOver), Stop> {
     outline.bounded(bench.most_rows())?;
     let mut job: Job = asked.read("job").map_err(Stop::Unread)?;
     let course = Course::of(job.time());
     answered.late = job.return_deferred.then(Vec::new);
     let carry_over = job.carry_over.take();
     let order = bench.order(job, user)?;
-    let mut wake = match carry_over {
+    let mut carry_over = match carry_over {
         Some(text) => bench.carried_over(&text, &order)?,
-        None => Wake::default(),
+        None => CarryOver::default(),
     };
     let summary = bench
-        .carry_out(&order, &course, answered, &mut wake)
+        .carry_out(&order, &course, answered, &mut carry_over)
         .await?;
-    Ok((summary, order, wake))
+    Ok((summary, order, carry_over))
 }
 
 #[derive(Serialize)]

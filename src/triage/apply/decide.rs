@@ -1,23 +1,24 @@
 //! What becomes of a target once its state is known. Pure: reads nothing and
 //! writes nothing.
 
-use crate::triage::apply::incident_effects::{Cascade, Undone};
-use crate::triage::apply::recorder::Settled;
-use crate::triage::diff::{Field, gap, story};
+use crate::triage::apply::incident_effects::{IncidentEffects, Undone};
+use crate::triage::apply::recorder::TargetOutcome;
+use crate::triage::diff::{describe, diff};
+use crate::triage::field::Field;
 use crate::triage::marker::{Marker, said};
 use crate::triage::outcome::Outcome;
 use crate::triage::plan::Task;
 use crate::triage::{Action, Change, State};
 
 pub(in crate::triage) enum Decision<'t> {
-    Write(Box<Due<'t>>),
-    Settle(Box<Settled>),
+    Write(Box<PendingWrite<'t>>),
+    End(Box<TargetOutcome>),
     /// It was merged into this one.
     Follow(String),
 }
 
 /// A target that has to be written.
-pub(in crate::triage) struct Due<'t> {
+pub(in crate::triage) struct PendingWrite<'t> {
     pub task: &'t Task,
     pub before: State,
     /// What shall stand afterwards: the task's change, less a comment that is there.
@@ -30,21 +31,24 @@ pub(in crate::triage) struct Due<'t> {
     pub note: Option<String>,
 }
 
-impl Due<'_> {
+impl PendingWrite<'_> {
     /// What its incident has already changed, whatever comes of the rest.
-    pub fn brought(&self) -> Vec<Field> {
+    pub fn set_by_incident(&self) -> Vec<Field> {
         let mut brought = self.fields.clone();
         brought.retain(|field| !self.missing.contains(field));
         brought
     }
 
     /// What has to be alike for one call to carry both. What a member of the
-    /// lot needs is sent to all of it; but a comment, and tags, which are
+    /// write_group needs is sent to all of it; but a comment, and tags, which are
     /// replaced as a whole, reach only those that lack them.
     pub fn shares_a_call_with(&self, other: &Self) -> bool {
-        let parts = |due: &Self| {
-            let lacks = |field: Field| due.missing.contains(&field);
-            let verdict = due.missing.iter().any(|field| is_verdict(*field));
+        let parts = |write: &Self| {
+            let lacks = |field: Field| write.missing.contains(&field);
+            let verdict = write
+                .missing
+                .iter()
+                .any(|field| field.of_verdict().is_some());
             (lacks(Field::Comment), lacks(Field::Tags), verdict)
         };
         // The marker is drawn from the task's change: it has to be shared too.
@@ -52,107 +56,93 @@ impl Due<'_> {
     }
 }
 
-const fn is_verdict(field: Field) -> bool {
-    !matches!(field, Field::Comment | Field::Tags)
-}
-
 /// As much of the change as some of these still lack.
-pub(in crate::triage) fn remaining(lot: &[Due<'_>]) -> Change {
-    let Some(first) = lot.first() else {
-        return Change::default();
+pub(in crate::triage) fn remaining(write_group: &[PendingWrite<'_>]) -> Change {
+    let lacks = |field| {
+        write_group
+            .iter()
+            .any(|write| write.missing.contains(&field))
     };
-    let lacks = |field: Field| lot.iter().any(|due| due.missing.contains(&field));
-    let whole = &first.task.change;
-    // Defender takes a determination only with its classification.
-    let pair = lacks(Field::Classification) || lacks(Field::Determination);
-    let tags = |tags: &Vec<String>| match lacks(Field::Tags) {
-        true => tags.clone(),
-        false => Vec::new(),
-    };
-    Change {
-        status: whole.status.filter(|_| lacks(Field::Status)),
-        classification: whole.classification.filter(|_| pair),
-        determination: whole.determination.filter(|_| pair),
-        assigned_to: whole
-            .assigned_to
-            .clone()
-            .filter(|_| lacks(Field::AssignedTo)),
-        comment: whole.comment.clone().filter(|_| lacks(Field::Comment)),
-        tags_add: tags(&whole.tags_add),
-        tags_remove: tags(&whole.tags_remove),
-    }
+    let whole = write_group.first().map(|write| write.task.change.clone());
+    whole.unwrap_or_default().only(lacks)
 }
 
-/// What has to be done about one target, or how it is settled without.
+/// What has to be done about one target, or how it ends without.
 pub(in crate::triage) fn decide<'t>(
     task: &'t Task,
     now: State,
     action: &Action,
-    cascade: Option<&Cascade>,
+    effects: Option<&IncidentEffects>,
 ) -> Decision<'t> {
-    let undone = match cascade {
-        Some(cascade) => cascade.undone(task, &now),
+    let undone = match effects {
+        Some(effects) => effects.undone(task, &now),
         None => Undone::nothing(&now),
     };
     let note = undone.note(&task.change);
-    let settled = |outcome, message: String, before| {
-        let settled = Settled {
+    let ended = |outcome, message: String, before| {
+        let ended = TargetOutcome {
             before: Some(before),
-            ..Settled::new(outcome, message)
+            ..TargetOutcome::new(outcome, message)
         };
-        Decision::Settle(Box::new(settled.noting(note.as_deref())))
+        Decision::End(Box::new(ended.noting(note.as_deref())))
     };
     let undoing = action.form.undoes.is_some();
     if let Some(into) = &now.merged_into {
         // What the batch did to this one says nothing of its successor.
         if undoing {
-            let message = format!("it was merged into {into} since: undo it there by hand");
-            return settled(Outcome::Conflict, message, now);
+            let message = format!(
+                "the incident has since been merged into {into}: undo the change there by hand"
+            );
+            return ended(Outcome::Conflict, message, now);
         }
         if task.merged.is_empty() {
             return Decision::Follow(into.clone());
         }
-        let message = format!("it was merged into {into} meanwhile: run it again");
-        return settled(Outcome::Conflict, message, now);
+        let message = format!(
+            "the incident was merged into {into} during this action: run it again for this row"
+        );
+        return ended(Outcome::Conflict, message, now);
     }
     let change = &task.change;
     let marker = Marker::of(&action.batch, change);
-    let mut missing = gap(&now, change, &marker);
+    let mut missing = diff(&now, change, &marker);
     let repeats = only_repeats(change, &now, &missing);
     // An undo that restores nothing is not worth a comment.
     if repeats || (undoing && missing == [Field::Comment]) {
         missing.clear();
     }
     let before = undone.before;
-    let mut fields = gap(&before, change, &marker);
+    let mut fields = diff(&before, change, &marker);
     fields.retain(|field| *field != Field::Comment);
     fields.extend(&missing);
     fields.sort_unstable();
     fields.dedup();
     if missing.is_empty() {
         if !fields.is_empty() {
-            let story = story(&before, change, &fields);
-            let message = format!("the change of its incident brought it about: {story}");
-            return Decision::Settle(Box::new(Settled {
+            let steps = describe(&before, change, &fields);
+            let message = format!("the change of its incident set it: {steps}");
+            return Decision::End(Box::new(TargetOutcome {
                 before: Some(before),
                 after: Some(now),
                 changed: fields,
-                ..Settled::new(Outcome::Unchanged, message).noting(note.as_deref())
+                ..TargetOutcome::new(Outcome::Unchanged, message).noting(note.as_deref())
             }));
         }
+        let subject = task.target.subject;
         let mut message = match undoing {
-            true if *change == Change::default() => "nothing of it can be taken back",
-            true => "it already is as it was before the batch",
-            false => "it already is as asked",
-        }
-        .to_owned();
+            true if *change == Change::default() => {
+                "nothing the batch changed can be undone".to_owned()
+            }
+            true => format!("nothing to undo: the {subject} is as it was before the batch"),
+            false => format!("the {subject} already is as asked"),
+        };
         if repeats {
-            message.push_str(", and the comment stands in the same words");
+            message.push_str(", and has a comment in the same words");
         }
         if now.listed {
-            message.push_str("; so says Defender's list, which may lag behind");
+            message.push_str("; this is the word of Defender's list, which may lag behind");
         }
-        return settled(Outcome::Unchanged, message, now);
+        return ended(Outcome::Unchanged, message, now);
     }
     // Several revisions of one object may be among the rows: the newest
     // that was seen is what somebody decided about.
@@ -160,24 +150,25 @@ pub(in crate::triage) fn decide<'t>(
     let overruled: Option<Vec<String>> = task
         .asked
         .iter()
-        .map(|(_, seen)| seen.overruled(&before, change, follows))
+        .map(|(_, snapshot)| snapshot.overruled(&before, change, follows))
         .collect();
     if let Some(message) = overruled.and_then(|mut all| all.pop()) {
-        return settled(Outcome::Conflict, message, now);
+        return ended(Outcome::Conflict, message, now);
     }
     if task.dry_run {
-        let story = story(&before, change, &fields);
-        return Decision::Settle(Box::new(Settled {
+        let steps = describe(&before, change, &fields);
+        return Decision::End(Box::new(TargetOutcome {
             before: Some(before),
             changed: fields,
-            ..Settled::new(Outcome::Planned, format!("would be: {story}")).noting(note.as_deref())
+            ..TargetOutcome::new(Outcome::Planned, format!("would be: {steps}"))
+                .noting(note.as_deref())
         }));
     }
     let mut change = change.clone();
     if !missing.contains(&Field::Comment) {
         change.comment = None;
     }
-    Decision::Write(Box::new(Due {
+    Decision::Write(Box::new(PendingWrite {
         task,
         before,
         change,

@@ -19,14 +19,13 @@
 //! The rest is a colleague's, or cannot be told; neither is recorded as ours. Who
 //! is at an alert in the very seconds of our write is not told from it.
 
-use crate::triage::apply::recorder::{Settled, Written};
-use crate::triage::apply::write_result::names;
-use crate::triage::diff::Field;
+use crate::triage::apply::recorder::{TargetOutcome, Written};
+use crate::triage::field::{Field, VERDICT, VerdictField, is_same, names};
 use crate::triage::outcome::Outcome;
 use crate::triage::plan::{Group, Task};
-use crate::triage::row_snapshot::Seen;
-use crate::triage::vocabulary::{Classification, Determination, NONE, Status, said};
-use crate::triage::{Change, Owner, State, Subject};
+use crate::triage::row_snapshot::RowSnapshot;
+use crate::triage::vocabulary::{NONE, Status};
+use crate::triage::{Change, State, Subject};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
@@ -34,29 +33,29 @@ use std::collections::{BTreeMap, HashMap};
 /// What the incidents of a run's earlier rows left behind, account by account:
 /// to be handed on to its later rows.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Wake(BTreeMap<String, Cascade>);
+pub struct CarryOver(BTreeMap<String, IncidentEffects>);
 
-impl Wake {
+impl CarryOver {
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    pub(in crate::triage) fn take(&mut self, account: &str) -> Cascade {
+    pub(in crate::triage) fn take(&mut self, account: &str) -> IncidentEffects {
         self.0.remove(account).unwrap_or_default()
     }
 
-    pub(in crate::triage) fn keep(&mut self, account: &str, cascade: Cascade) {
-        if cascade.reaches() {
-            self.0.insert(account.to_owned(), cascade);
+    pub(in crate::triage) fn keep(&mut self, account: &str, effects: IncidentEffects) {
+        if effects.reaches() {
+            self.0.insert(account.to_owned(), effects);
         }
     }
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub(in crate::triage) struct Cascade {
+pub(in crate::triage) struct IncidentEffects {
     /// What was changed of incidents.
-    done: Vec<Done>,
+    done: Vec<IncidentChange>,
     /// How alerts stood before, by their ids.
     stood: BTreeMap<String, Stood>,
     /// Whether alerts were looked at. Once is enough: it costs a call for each.
@@ -66,15 +65,8 @@ pub(in crate::triage) struct Cascade {
 /// What reaches the alerts of incidents; comments and tags do not.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-struct Done {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    status: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    classification: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    determination: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    assigned_to: Option<String>,
+struct IncidentChange {
+    wanted: BTreeMap<Field, String>,
     /// The incidents it was done to.
     incidents: BTreeMap<String, When>,
 }
@@ -94,15 +86,15 @@ struct When {
 }
 
 impl When {
-    fn of(settled: &Settled) -> Self {
-        let before = settled.before.as_ref().filter(|state| !state.listed);
-        let verified = settled.verified == Some(true);
-        let after = settled.after.as_ref().filter(|_| verified);
+    fn of(ended: &TargetOutcome) -> Self {
+        let before = ended.before.as_ref().filter(|state| !state.listed);
+        let verified = ended.verified == Some(true);
+        let after = ended.after.as_ref().filter(|_| verified);
         Self {
             before: before.and_then(State::instant),
-            begun: settled.written.map(|Written { begun, .. }| begun),
+            begun: ended.written.map(|Written { begun, .. }| begun),
             stamp: after.and_then(State::instant),
-            ended: settled.written.map(|Written { ended, .. }| ended),
+            ended: ended.written.map(|Written { ended, .. }| ended),
         }
     }
 
@@ -134,105 +126,25 @@ const BEFORE: SignedDuration = SignedDuration::from_secs(5);
 /// Defender may change an alert a little after its incident.
 const AFTER: SignedDuration = SignedDuration::from_secs(10);
 
-impl Done {
+impl IncidentChange {
     /// As much of a change as was carried out.
     fn of(change: &Change, fields: &[Field]) -> Option<Self> {
-        let did = |part: Part| fields.contains(&part.field());
-        let word = |part, word: Option<&str>| word.filter(|_| did(part)).map(str::to_owned);
-        let owner = change.assigned_to.as_ref();
-        let done = Self {
-            status: word(Part::Status, change.status.map(Status::as_str)),
-            classification: word(
-                Part::Classification,
-                change.classification.map(Classification::as_str),
-            ),
-            determination: word(
-                Part::Determination,
-                change.determination.map(Determination::as_str),
-            ),
-            assigned_to: word(Part::Owner, owner.map(Owner::as_str)),
+        let carried_out = VERDICT.iter().filter(|known| fields.contains(&known.field));
+        let wanted: BTreeMap<Field, String> = carried_out
+            .filter_map(|known| Some((known.field, known.wanted(change)?.to_owned())))
+            .collect();
+        (!wanted.is_empty()).then(|| Self {
+            wanted,
             incidents: BTreeMap::new(),
-        };
-        (done != Self::default()).then_some(done)
-    }
-
-    fn is_same(&self, other: &Self) -> bool {
-        let same = |part| self.wish(part) == other.wish(part);
-        Part::ALL.into_iter().all(same)
-    }
-
-    fn wish(&self, part: Part) -> Option<&str> {
-        let wish = match part {
-            Part::Status => &self.status,
-            Part::Classification => &self.classification,
-            Part::Determination => &self.determination,
-            Part::Owner => &self.assigned_to,
-        };
-        wish.as_deref()
+        })
     }
 }
 
-/// What an incident hands on to its alerts.
-#[derive(Debug, Clone, Copy)]
-enum Part {
-    Status,
-    Classification,
-    Determination,
-    Owner,
-}
-
-impl Part {
-    const ALL: [Self; 4] = [
-        Self::Status,
-        Self::Classification,
-        Self::Determination,
-        Self::Owner,
-    ];
-
-    const fn field(self) -> Field {
-        match self {
-            Self::Status => Field::Status,
-            Self::Classification => Field::Classification,
-            Self::Determination => Field::Determination,
-            Self::Owner => Field::AssignedTo,
-        }
-    }
-
-    fn in_state(self, state: &State) -> Option<&str> {
-        let word = match self {
-            Self::Status => &state.status,
-            Self::Classification => &state.classification,
-            Self::Determination => &state.determination,
-            Self::Owner => &state.assigned_to,
-        };
-        word.as_deref()
-    }
-
-    const fn of(self, state: &mut State) -> &mut Option<String> {
-        match self {
-            Self::Status => &mut state.status,
-            Self::Classification => &mut state.classification,
-            Self::Determination => &mut state.determination,
-            Self::Owner => &mut state.assigned_to,
-        }
-    }
-
-    fn spelled(self, word: Option<&str>) -> &str {
-        match self {
-            Self::Status => said(word, Status::spelling),
-            Self::Classification => said(word, Classification::spelling),
-            Self::Determination => said(word, Determination::spelling),
-            Self::Owner => said(word, |owner| owner),
-        }
-    }
-}
-
-impl Cascade {
+impl IncidentEffects {
     /// Whether anything that is asked of these incidents would reach an alert.
     pub fn would_reach(incidents: &[&Group]) -> bool {
         let mut tasks = incidents.iter().flat_map(|group| &group.tasks);
-        let all = Part::ALL.map(Part::field);
-        tasks.any(|task| !task.dry_run && Done::of(&task.change, &all).is_some())
+        tasks.any(|task| !task.dry_run && reaches_alerts(&task.change))
     }
 
     /// Whether there is anything an alert could have come from.
@@ -257,17 +169,20 @@ impl Cascade {
     }
 
     /// Notes which incidents were changed, and when.
-    pub fn changed(&mut self, incidents: &[Task], settled: &HashMap<String, Settled>) {
+    pub fn changed(&mut self, incidents: &[Task], ended: &HashMap<String, TargetOutcome>) {
         for task in incidents {
-            let settled = settled.get(&task.target.id);
-            let updated = settled.filter(|settled| settled.outcome == Outcome::Updated);
-            let Some((settled, done)) =
-                updated.and_then(|it| Some((it, Done::of(&task.change, &it.changed)?)))
+            let ended = ended.get(&task.target.id);
+            let updated = ended.filter(|ended| ended.outcome == Outcome::Updated);
+            let Some((ended, done)) =
+                updated.and_then(|it| Some((it, IncidentChange::of(&task.change, &it.changed)?)))
             else {
                 continue;
             };
-            let when = When::of(settled);
-            let place = self.done.iter().position(|known| known.is_same(&done));
+            let when = When::of(ended);
+            let place = self
+                .done
+                .iter()
+                .position(|known| known.wanted == done.wanted);
             let place = place.unwrap_or_else(|| {
                 self.done.push(done);
                 self.done.len() - 1
@@ -276,7 +191,7 @@ impl Cascade {
                 continue;
             };
             // The alerts of a merged incident may be named with either.
-            for id in [&task.target.id].into_iter().chain(&settled.merged_into) {
+            for id in [&task.target.id].into_iter().chain(&ended.merged_into) {
                 let known = known.incidents.entry(id.clone());
                 known
                     .and_modify(|known| *known = known.and(when))
@@ -285,12 +200,12 @@ impl Cascade {
         }
     }
 
-    /// Keeps what is known of alerts that come again; the others are settled.
-    pub fn forget(&mut self, settled: &HashMap<String, Settled>) {
+    /// Keeps what is known of alerts that come again; the others have ended.
+    pub fn forget(&mut self, ended: &HashMap<String, TargetOutcome>) {
         self.stood.retain(|alert, _| {
-            settled
+            ended
                 .get(alert)
-                .is_none_or(|settled| settled.outcome == Outcome::Deferred)
+                .is_none_or(|ended| ended.outcome == Outcome::Deferred)
         });
     }
 
@@ -307,15 +222,18 @@ impl Cascade {
             Some(stood) => Earlier::looked_at(stood, now),
             None => Earlier::shown(task, now),
         };
-        let moves = Part::ALL.map(|part| (part, self.moved(part, incident, &earlier, now)));
+        let moves: Vec<_> = VERDICT
+            .iter()
+            .map(|known| (known, self.moved(known, incident, &earlier, now)))
+            .collect();
         let alone = moves.iter().filter(|(_, moved)| moved.is_ours()).count() == 1;
         let others = moves.iter().any(|(_, moved)| matches!(moved, Move::Others));
         let touched = others || earlier.touched;
-        for (part, moved) in moves {
+        for (known, moved) in moves {
             let Move::Ours(was, when) = moved else {
                 continue;
             };
-            let judged = match (earlier.whose(part, when, now), touched) {
+            let judged = match (earlier.whose(known, when, now), touched) {
                 (Whose::Open { .. }, true) => Whose::Unknown,
                 (
                     Whose::Open {
@@ -331,31 +249,28 @@ impl Cascade {
             };
             match judged {
                 Whose::Ours => {
-                    *part.of(&mut undone.before) = was;
+                    known.set(&mut undone.before, was);
                     undone.before.updated.clone_from(&earlier.updated);
                 }
-                Whose::Unknown | Whose::Open { .. } => undone.unknown.push(part.field()),
+                Whose::Unknown | Whose::Open { .. } => undone.unknown.push(known.field),
                 Whose::Colleagues => {}
             }
         }
         undone
     }
 
-    /// What became of a part of the alert since.
-    fn moved(&self, part: Part, incident: &str, earlier: &Earlier, now: &State) -> Move {
-        let stands = part.spelled(part.in_state(now));
-        let was = earlier.word(part);
-        let is_same = |was: &Option<String>| {
-            let was = part.spelled(was.as_deref());
-            was.eq_ignore_ascii_case(stands)
-        };
-        if was.is_some_and(is_same) {
+    /// What became of a field of the alert since.
+    fn moved(&self, known: &VerdictField, incident: &str, earlier: &Earlier, now: &State) -> Move {
+        let current = known.current(now);
+        let was = earlier.words.get(&known.field);
+        let stands = |was: &Option<String>| is_same(known.spelled(was.as_deref()), current);
+        if was.is_some_and(stands) {
             return Move::Nothing;
         }
         let done = self.done.iter().filter_map(|done| {
-            let wish = done.wish(part)?;
+            let wanted = done.wanted.get(&known.field)?;
             let when = done.incidents.get(incident)?;
-            wish.eq_ignore_ascii_case(stands).then_some(*when)
+            is_same(wanted, current).then_some(*when)
         });
         match (done.reduce(When::and), was) {
             (Some(when), Some(was)) => Move::Ours(was.clone(), when),
@@ -364,6 +279,11 @@ impl Cascade {
             (None, None) => Move::Nothing,
         }
     }
+}
+
+/// Whether Defender hands any of it on to the alerts of an incident.
+pub(in crate::triage) fn reaches_alerts(change: &Change) -> bool {
+    VERDICT.iter().any(|known| known.wanted(change).is_some())
 }
 
 /// How an alert would stand without what the run did to its incident.
@@ -385,12 +305,9 @@ impl Undone {
 
     /// What of a change cannot be told, in words.
     pub fn note(&self, change: &Change) -> Option<String> {
-        let asked = |field: &&Field| match field {
-            Field::Status => change.status.is_some(),
-            Field::Classification => change.classification.is_some(),
-            Field::Determination => change.determination.is_some(),
-            Field::AssignedTo => change.assigned_to.is_some(),
-            Field::Comment | Field::Tags => false,
+        let asked = |field: &&Field| {
+            let known = field.of_verdict();
+            known.is_some_and(|known| known.wanted(change).is_some())
         };
         let unknown: Vec<Field> = self.unknown.iter().filter(asked).copied().collect();
         let fields = names(&unknown);
@@ -402,7 +319,7 @@ impl Undone {
     }
 }
 
-/// What became of a part of an alert.
+/// What became of a field of an alert.
 enum Move {
     Nothing,
     /// It was this, and is what we made of the incident.
@@ -419,7 +336,7 @@ impl Move {
     }
 }
 
-/// By whom a part was moved to where our change of the incident moves it.
+/// By whom a field was moved to where our change of the incident moves it.
 enum Whose {
     Ours,
     Colleagues,
@@ -435,8 +352,8 @@ enum Whose {
 
 /// What is known of an alert before our write.
 struct Earlier {
-    /// By [`Part`]; none where it is not known, nothing inside where it was unset.
-    words: [Option<Option<String>>; 4],
+    /// Left out where it is not known; nothing where it was unset.
+    words: BTreeMap<Field, Option<String>>,
     updated: Option<String>,
     /// It stood so, by Defender's clock, at this time or later.
     at: Option<Timestamp>,
@@ -449,7 +366,10 @@ impl Earlier {
     fn looked_at(stood: &Stood, now: &State) -> Self {
         let state = &stood.state;
         Self {
-            words: Part::ALL.map(|part| Some(part.in_state(state).map(str::to_owned))),
+            words: VERDICT
+                .iter()
+                .map(|known| (known.field, known.said(state).map(str::to_owned)))
+                .collect(),
             updated: state.updated.clone(),
             at: stood.at,
             touched: stood.comments != now.comments.len() || state.tags != now.tags,
@@ -461,36 +381,42 @@ impl Earlier {
     /// before its last update.
     fn shown(task: &Task, now: &State) -> Self {
         let updated = now.instant();
-        let rows = || task.asked.iter().map(|(_, seen)| seen);
-        let before = |seen: &&Seen| seen.instant().is_some_and(|shown| Some(shown) < updated);
-        let newest = rows().filter(before).max_by_key(|seen| seen.instant());
-        let expected = |part: Part| rows().find_map(|seen| seen.expects(part.field()));
-        let word = |part: Part| {
-            let word = expected(part).or_else(|| newest?.showed(part.field()))?;
-            Some((part.spelled(Some(word)) != NONE).then(|| word.to_owned()))
+        let rows = || task.asked.iter().map(|(_, snapshot)| snapshot);
+        let before = |snapshot: &&RowSnapshot| {
+            snapshot
+                .instant()
+                .is_some_and(|shown| Some(shown) < updated)
         };
-        let is_expected = Part::ALL.into_iter().any(|part| expected(part).is_some());
+        let newest = rows()
+            .filter(before)
+            .max_by_key(|snapshot| snapshot.instant());
+        let expected = |field| rows().find_map(|snapshot| snapshot.expects(field));
+        let word = |known: &VerdictField| {
+            let word = expected(known.field).or_else(|| newest?.showed(known.field))?;
+            let word = (known.spelled(Some(word)) != NONE).then(|| word.to_owned());
+            Some((known.field, word))
+        };
+        let is_expected = VERDICT.iter().any(|known| expected(known.field).is_some());
         Self {
-            words: Part::ALL.map(word),
+            words: VERDICT.iter().filter_map(word).collect(),
             updated: now.updated.clone(),
-            at: newest.filter(|_| !is_expected).and_then(Seen::instant),
+            at: newest
+                .filter(|_| !is_expected)
+                .and_then(RowSnapshot::instant),
             touched: false,
             looked_at: false,
         }
     }
 
-    fn word(&self, part: Part) -> Option<&Option<String>> {
-        self.words.get(part as usize)?.as_ref()
-    }
-
-    fn whose(&self, part: Part, when: When, now: &State) -> Whose {
+    fn whose(&self, known: &VerdictField, when: When, now: &State) -> Whose {
         let (Some(begun), Some(updated)) = (when.begun, now.instant()) else {
             return Whose::Unknown;
         };
-        let known: Option<Timestamp> = self.updated.as_deref().and_then(|text| text.parse().ok());
+        let updated_then: Option<Timestamp> =
+            self.updated.as_deref().and_then(|text| text.parse().ok());
         if updated < begun {
             // It moved, and its last update did not.
-            return match self.looked_at && known == Some(updated) {
+            return match self.looked_at && updated_then == Some(updated) {
                 true => Whose::Unknown,
                 false => Whose::Colleagues,
             };
@@ -501,8 +427,8 @@ impl Earlier {
             return Whose::Unknown;
         }
         let resolved: Option<Timestamp> = now.resolved.as_deref().and_then(|at| at.parse().ok());
-        if let (Part::Status, Some(resolved)) = (part, resolved)
-            && part.spelled(now.status.as_deref()) == Status::Resolved.as_str()
+        if let (Field::Status, Some(resolved)) = (known.field, resolved)
+            && known.current(now) == Status::Resolved.as_str()
         {
             let since = earliest.map_or(begun, |at| at.max(begun));
             return match self.at {
@@ -538,25 +464,35 @@ mod tests {
 
     fn would_reach(fields: &[(&str, &str)]) -> bool {
         let plan = plan(Subject::Incident, &[&[("id", "7")], fields].concat());
-        Cascade::would_reach(&plan.groups.iter().collect::<Vec<_>>())
+        IncidentEffects::would_reach(&plan.groups.iter().collect::<Vec<_>>())
     }
 
     /// Incident 7 was updated at that time of day, as asked.
-    fn changed(fields: &[(&str, &str)], at: &str) -> Cascade {
-        ended(fields, at, Outcome::Updated, &Part::ALL.map(Part::field))
+    fn changed(fields: &[(&str, &str)], at: &str) -> IncidentEffects {
+        ended(
+            fields,
+            at,
+            Outcome::Updated,
+            &VERDICT.each_ref().map(|known| known.field),
+        )
     }
 
     /// What was asked of incident 7 ended so, and these fields of it changed. It
     /// was last updated at eight before.
-    fn ended(fields: &[(&str, &str)], at: &str, outcome: Outcome, of_it: &[Field]) -> Cascade {
+    fn ended(
+        fields: &[(&str, &str)],
+        at: &str,
+        outcome: Outcome,
+        of_it: &[Field],
+    ) -> IncidentEffects {
         let plan = plan(Subject::Incident, &[&[("id", "7")], fields].concat());
-        let mut cascade = Cascade::default();
+        let mut effects = IncidentEffects::default();
         let state = |at: String| State {
             updated: Some(at),
             ..State::default()
         };
         let stamp: Timestamp = day(at).parse().unwrap();
-        let settled = Settled {
+        let ended = TargetOutcome {
             changed: of_it.to_vec(),
             verified: Some(true),
             before: Some(state(day("08:00:00"))),
@@ -565,11 +501,11 @@ mod tests {
                 begun: stamp - SignedDuration::from_secs(2),
                 ended: stamp + SignedDuration::from_secs(2),
             }),
-            ..Settled::new(outcome, "")
+            ..TargetOutcome::new(outcome, "")
         };
-        let settled = HashMap::from([("7".to_owned(), settled)]);
-        cascade.changed(&plan.groups[0].tasks, &settled);
-        cascade
+        let ended = HashMap::from([("7".to_owned(), ended)]);
+        effects.changed(&plan.groups[0].tasks, &ended);
+        effects
     }
 
     fn day(at: &str) -> String {
@@ -595,17 +531,21 @@ mod tests {
     }
 
     /// Alert da1 was looked at then, and stood so since half past seven.
-    fn look(cascade: &mut Cascade, at: &str, status: &str, owner: Option<&str>) {
+    fn look(effects: &mut IncidentEffects, at: &str, status: &str, owner: Option<&str>) {
         let stood = State {
             updated: Some(day("07:30:00")),
             ..state(status, owner)
         };
-        cascade.stood("da1", stood, day(at).parse().ok());
+        effects.stood("da1", stood, day(at).parse().ok());
     }
 
     /// Status and owner without us, and whether any of it cannot be told.
-    fn undone(cascade: &Cascade, task: &Task, now: &State) -> (String, Option<String>, bool) {
-        let Undone { before, unknown } = cascade.undone(task, now);
+    fn undone(
+        effects: &IncidentEffects,
+        task: &Task,
+        now: &State,
+    ) -> (String, Option<String>, bool) {
+        let Undone { before, unknown } = effects.undone(task, now);
         let ours = before.updated != now.updated;
         assert!(!ours || before.updated == Some(day("07:30:00")));
         let status = before.status.unwrap();
@@ -639,11 +579,11 @@ mod tests {
 
     #[test]
     fn what_we_brought_about_is_told_from_what_a_colleague_did() {
-        let mut cascade = changed(&[("defender_status", "resolved")], "10:00:00");
-        look(&mut cascade, "09:00:00", "new", None);
-        let ours = undone(&cascade, &alert(&[]), &resolved(YOU));
+        let mut effects = changed(&[("defender_status", "resolved")], "10:00:00");
+        look(&mut effects, "09:00:00", "new", None);
+        let ours = undone(&effects, &alert(&[]), &resolved(YOU));
         assert_eq!(ours, stands("new", YOU));
-        let theirs = undone(&cascade, &alert(&[]), &state("inProgress", None));
+        let theirs = undone(&effects, &alert(&[]), &state("inProgress", None));
         assert_eq!(theirs, stands("inProgress", None));
     }
 
@@ -653,8 +593,8 @@ mod tests {
             ("defender_status", "resolved"),
             ("defender_assigned_to", "ann@contoso.com"),
         ];
-        let mut cascade = changed(&wish, "10:00:00");
-        look(&mut cascade, "07:45:00", "new", None);
+        let mut effects = changed(&wish, "10:00:00");
+        look(&mut effects, "07:45:00", "new", None);
         // Last update, resolved: how it stood without us, and what cannot be told.
         let same = "Resolved";
         for (updated, at, status, unknown) in [
@@ -691,7 +631,7 @@ mod tests {
                 resolved: at.map(day),
                 ..resolved(ANN)
             };
-            let undone = cascade.undone(&alert(&[]), &now);
+            let undone = effects.undone(&alert(&[]), &now);
             assert_eq!(undone.before.status.as_deref(), Some(status), "{now:?}");
             assert_eq!(undone.before.assigned_to.as_deref(), ANN, "{now:?}");
             assert_eq!(undone.unknown, unknown, "{now:?}");
@@ -722,8 +662,8 @@ mod tests {
             (&both[..], "09:00:00", "09:30:00", 0, false),
             (&owner[..], "09:00:00", "09:30:00", 0, false),
         ] {
-            let mut cascade = changed(wish, "10:00:00");
-            look(&mut cascade, looked_at, "new", None);
+            let mut effects = changed(wish, "10:00:00");
+            look(&mut effects, looked_at, "new", None);
             let mut now = State {
                 updated: Some(day(updated)),
                 comments: vec!["seen".to_owned(); comments],
@@ -736,7 +676,7 @@ mod tests {
                     now.determination = Some("notMalicious".to_owned());
                 }
             }
-            let Undone { before, unknown } = cascade.undone(&alert(&[]), &now);
+            let Undone { before, unknown } = effects.undone(&alert(&[]), &now);
             let words = |state: &State| {
                 let State {
                     classification,
@@ -759,14 +699,14 @@ mod tests {
     #[test]
     fn where_defender_says_no_time_nothing_is_ours() {
         let wish = [("defender_status", "resolved")];
-        let mut cascade = changed(&wish, "10:00:00");
-        look(&mut cascade, "09:00:00", "new", None);
-        for done in &mut cascade.done {
+        let mut effects = changed(&wish, "10:00:00");
+        look(&mut effects, "09:00:00", "new", None);
+        for done in &mut effects.done {
             done.incidents
                 .values_mut()
                 .for_each(|when| when.begun = None);
         }
-        let (status, _, unknown) = undone(&cascade, &alert(&[]), &resolved(None));
+        let (status, _, unknown) = undone(&effects, &alert(&[]), &resolved(None));
         assert_eq!((status.as_str(), unknown), ("Resolved", true));
     }
 
@@ -777,9 +717,9 @@ mod tests {
             ("defender_assigned_to", "ann@contoso.com"),
         ];
         let now = resolved(ANN);
-        let undone = |mut cascade: Cascade, now: &State| {
-            look(&mut cascade, "09:00:00", "new", None);
-            undone(&cascade, &alert(&[]), now)
+        let undone = |mut effects: IncidentEffects, now: &State| {
+            look(&mut effects, "09:00:00", "new", None);
+            undone(&effects, &alert(&[]), now)
         };
         let status = ended(&wish, "10:00:00", Outcome::Updated, &[Field::Status]);
         assert_eq!(undone(status.clone(), &now), stands("new", ANN));
@@ -791,9 +731,9 @@ mod tests {
             assert_eq!(undone(status.clone(), &now), stands("Resolved", ANN));
         }
         for outcome in Outcome::ALL {
-            let cascade = ended(&wish, "10:00:00", outcome, &[Field::Status]);
+            let effects = ended(&wish, "10:00:00", outcome, &[Field::Status]);
             let ours = outcome == Outcome::Updated;
-            let undone = undone(cascade, &now);
+            let undone = undone(effects, &now);
             assert_eq!(undone != stands("Resolved", ANN), ours, "{outcome}");
         }
         let nothing = ended(&wish, "10:00:00", Outcome::Updated, &[Field::Comment]);
@@ -802,14 +742,14 @@ mod tests {
 
     #[test]
     fn an_alert_of_which_nothing_is_known_is_taken_as_it_is() {
-        let cascade = changed(&[("defender_status", "resolved")], "10:00:00");
-        let undone = undone(&cascade, &alert(&[]), &resolved(None));
+        let effects = changed(&[("defender_status", "resolved")], "10:00:00");
+        let undone = undone(&effects, &alert(&[]), &resolved(None));
         assert_eq!(undone, stands("Resolved", None));
     }
 
     #[test]
     fn an_alert_nobody_looked_at_before_stood_as_its_row_shows_it() {
-        let cascade = changed(&[("defender_status", "resolved")], "10:00:00");
+        let effects = changed(&[("defender_status", "resolved")], "10:00:00");
         let row = |at: &str| {
             let at = day(at);
             alert(&[("status", "InProgress"), ("lastUpdateDateTime", &at)])
@@ -827,7 +767,7 @@ mod tests {
             // The row knows of no earlier state.
             ("10:00:01", "10:00:01", "resolved"),
         ] {
-            let before = cascade.undone(&row(shown), &now(updated)).before;
+            let before = effects.undone(&row(shown), &now(updated)).before;
             assert_eq!(before.status.as_deref(), Some(was), "{shown} {updated}");
             assert_eq!(before.assigned_to, now(updated).assigned_to);
         }
@@ -836,27 +776,32 @@ mod tests {
     #[test]
     fn where_a_row_says_what_had_to_stand_that_stood() {
         let owner = [("defender_assigned_to", "ann@contoso.com")];
-        let cascade = changed(&owner, "10:00:00");
+        let effects = changed(&owner, "10:00:00");
         let now = state("new", ANN);
         for (expected, was) in [("kim@contoso.com", Some("kim@contoso.com")), ("none", None)] {
             let alert = alert(&[("defender_expected_assigned_to", expected)]);
-            let before = cascade.undone(&alert, &now).before;
+            let before = effects.undone(&alert, &now).before;
             assert_eq!(before.assigned_to.as_deref(), was);
         }
     }
 
     #[test]
     fn it_is_the_same_after_the_way_to_the_endpoint_and_back() {
-        let mut cascade = changed(&[("defender_assigned_to", "none")], "10:00:00");
+        let mut effects = changed(&[("defender_assigned_to", "none")], "10:00:00");
         let stood = State {
             incident: None,
             ..state("new", Some("ann@contoso.com"))
         };
-        cascade.stood("da1", stood, day("09:00:00").parse().ok());
-        let mut wake = Wake::default();
-        wake.keep("contoso", cascade);
-        let json = serde_json::to_string(&wake).unwrap();
-        assert_eq!(serde_json::from_str::<Wake>(&json).unwrap(), wake);
-        assert!(wake.take("fabrikam") == Cascade::default() && !wake.is_empty());
+        effects.stood("da1", stood, day("09:00:00").parse().ok());
+        let mut carry_over = CarryOver::default();
+        carry_over.keep("contoso", effects);
+        let json = serde_json::to_string(&carry_over).unwrap();
+        assert_eq!(
+            serde_json::from_str::<CarryOver>(&json).unwrap(),
+            carry_over
+        );
+        assert!(
+            carry_over.take("fabrikam") == IncidentEffects::default() && !carry_over.is_empty()
+        );
     }
 }

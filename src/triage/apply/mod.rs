@@ -2,7 +2,7 @@
 //! what was asked of incidents that were merged.
 //!
 //! Resolving an incident resolves its alerts, and assigning it assigns them. So
-//! the alerts are written only when their incidents are settled, and read again
+//! the alerts are written only when their incidents have ended, and read again
 //! then: what the incident has brought about is not written a second time.
 
 pub mod decide;
@@ -12,13 +12,13 @@ pub mod merged;
 pub mod recorder;
 pub mod write_result;
 
-use crate::triage::apply::group::{Hand, NO_TIME, Pace, within};
-use crate::triage::apply::incident_effects::{Cascade, Wake};
-use crate::triage::apply::recorder::{Book, Settled};
+use crate::triage::apply::group::{GroupWorker, NO_TIME, Pace, within};
+use crate::triage::apply::incident_effects::{CarryOver, IncidentEffects};
+use crate::triage::apply::recorder::{Recorder, TargetOutcome};
 use crate::triage::outcome::{Outcome, Summary};
 use crate::triage::plan::{Group, Plan, Task};
 use crate::triage::row::Row;
-use crate::triage::{Action, Api, Clock, Desk, Desks, Ledger, Subject, Target};
+use crate::triage::{Accounts, Action, Api, Clock, DefenderClient, Ledger, Subject, Target};
 use futures::future::join_all;
 use futures::stream::{self, StreamExt as _};
 use std::collections::HashMap;
@@ -35,18 +35,18 @@ pub enum TriageError {
 
 /// Carries out an action on its rows. Whatever Defender does, every row ends
 /// with one outcome, and no row stops another; each outcome is in the ledger
-/// as soon as it is known. `wake` is what the incidents of the run's earlier rows
+/// as soon as it is known. `carry_over` is what the incidents of the run's earlier rows
 /// left behind; afterwards, what is to be handed on to its later ones.
 ///
 /// # Errors
 /// If the call as a whole is refused: nothing was read, written or recorded.
-pub async fn triage<D: Desks, L: Ledger, C: Clock>(
+pub async fn triage<D: Accounts, L: Ledger, C: Clock>(
     action: &Action,
     rows: &[Row],
-    desks: &D,
+    accounts: &D,
     ledger: &mut L,
     clock: &C,
-    wake: &mut Wake,
+    carry_over: &mut CarryOver,
 ) -> Result<Summary, TriageError> {
     let plan = Plan::of(&action.form, rows);
     let asked = action.form.max_targets.unwrap_or(usize::MAX);
@@ -55,28 +55,28 @@ pub async fn triage<D: Desks, L: Ledger, C: Clock>(
     if targets > max {
         return Err(TriageError::TooManyTargets { targets, max });
     }
-    let book = Book::open(action, rows, ledger, clock);
+    let recorder = Recorder::open(action, rows, ledger, clock);
     for refused in &plan.refused {
-        book.refuse(refused).await;
+        recorder.refuse(refused).await;
     }
-    let round = Round {
+    let run = ActionRun {
         action,
-        desks,
-        book: &book,
+        accounts,
+        recorder: &recorder,
         clock,
     };
     // One account that does not answer holds up none of the others.
     let carried_out = plan.accounts().into_iter().map(|groups| {
         let name = groups.first().map_or("", |group| group.account.as_str());
-        let cascade = wake.take(name);
-        let round = &round;
-        async move { (name, round.account(&groups, cascade).await) }
+        let effects = carry_over.take(name);
+        let run = &run;
+        async move { (name, run.account(&groups, effects).await) }
     });
     let carried_out: Vec<_> = carried_out.collect();
-    for (account, cascade) in join_all(carried_out).await {
-        wake.keep(account, cascade);
+    for (account, effects) in join_all(carried_out).await {
+        carry_over.keep(account, effects);
     }
-    Ok(book.close())
+    Ok(recorder.close())
 }
 
 /// What is needed only to undo must not keep the verdicts waiting: it gets this
@@ -87,38 +87,43 @@ const SHORT: Duration = Duration::from_secs(600);
 const LOOKED_AT: usize = 100;
 
 /// One action on its way to the accounts.
-struct Round<'a, 'b, D, L, C> {
+struct ActionRun<'a, 'b, D, L, C> {
     pub action: &'a Action,
-    pub desks: &'a D,
-    pub book: &'a Book<'b, L, C>,
+    pub accounts: &'a D,
+    pub recorder: &'a Recorder<'b, L, C>,
     pub clock: &'a C,
 }
 
-impl<D: Desks, L: Ledger, C: Clock> Round<'_, '_, D, L, C> {
-    /// Carries out the groups of one account; every task is settled in the book.
-    /// `cascade` is what the incidents of earlier rows left behind; what they and
+impl<D: Accounts, L: Ledger, C: Clock> ActionRun<'_, '_, D, L, C> {
+    /// Carries out the groups of one account; the recorder keeps how every task ended.
+    /// `effects` is what the incidents of earlier rows left behind; what they and
     /// these do comes back.
-    pub async fn account(&self, groups: &[&Group], mut cascade: Cascade) -> Cascade {
+    pub async fn account(
+        &self,
+        groups: &[&Group],
+        mut effects: IncidentEffects,
+    ) -> IncidentEffects {
         let (incidents, alerts): (Vec<&Group>, Vec<&Group>) = groups
             .iter()
             .partition(|group| group.subject == Subject::Incident);
-        if Cascade::would_reach(&incidents) && !alerts.is_empty() && cascade.wants_a_look() {
+        if IncidentEffects::would_reach(&incidents) && !alerts.is_empty() && effects.wants_a_look()
+        {
             for group in &alerts {
-                self.look(group, &mut cascade).await;
+                self.look(group, &mut effects).await;
             }
         }
-        let settled = join_all(incidents.iter().map(|group| self.group(group, None))).await;
-        for (group, settled) in incidents.iter().zip(&settled) {
-            cascade.changed(&group.tasks, settled);
+        let ended = join_all(incidents.iter().map(|group| self.group(group, None))).await;
+        for (group, ended) in incidents.iter().zip(&ended) {
+            effects.changed(&group.tasks, ended);
         }
-        let brought = Some(&cascade).filter(|cascade| cascade.reaches());
-        let settled = join_all(alerts.iter().map(|group| self.group(group, brought))).await;
-        settled.iter().for_each(|settled| cascade.forget(settled));
-        cascade
+        let earlier = Some(&effects).filter(|effects| effects.reaches());
+        let ended = join_all(alerts.iter().map(|group| self.group(group, earlier))).await;
+        ended.iter().for_each(|ended| effects.forget(ended));
+        effects
     }
 
     /// Notes how alerts stand before their incidents are changed.
-    async fn look(&self, group: &Group, cascade: &mut Cascade) {
+    async fn look(&self, group: &Group, effects: &mut IncidentEffects) {
         let now = self.clock.elapsed();
         let left = self.action.limits.deadline.saturating_sub(now);
         let most = match group.api {
@@ -128,22 +133,24 @@ impl<D: Desks, L: Ledger, C: Clock> Round<'_, '_, D, L, C> {
         let until = now + left / SHARE;
         let tasks = group.tasks.iter().take(most);
         let targets: Vec<Target> = tasks.map(|task| task.target.clone()).collect();
-        let opened = self.desks.open(&group.account, group.api);
-        let Some(Ok(desk)) = within(self.clock, until, opened).await else {
+        let opened = self.accounts.open(&group.account, group.api);
+        let Some(Ok(client)) = within(self.clock, until, opened).await else {
             return;
         };
         // Whoever cannot be read now is read, or refused, when it is their turn.
         for targets in targets.chunks(Pace::of(group.api).wave) {
             let begun = self.clock.elapsed();
-            let Some(states) = within(self.clock, until, desk.read_many(targets)).await else {
+            let Some(states) = within(self.clock, until, client.read_many(targets)).await else {
                 return;
             };
             // Only with an answer is it known what time it is there.
             let took = self.clock.elapsed().saturating_sub(begun);
-            let at = desk.time_there().and_then(|now| now.checked_sub(took).ok());
+            let at = client
+                .time_there()
+                .and_then(|now| now.checked_sub(took).ok());
             for (target, state) in targets.iter().zip(states) {
                 if let Ok(state) = state {
-                    cascade.stood(&target.id, state, at);
+                    effects.stood(&target.id, state, at);
                 }
             }
         }
@@ -151,33 +158,39 @@ impl<D: Desks, L: Ledger, C: Clock> Round<'_, '_, D, L, C> {
 
     /// Opens the account and carries out the tasks of one of its groups; how each
     /// ended.
-    async fn group(&self, group: &Group, cascade: Option<&Cascade>) -> HashMap<String, Settled> {
-        let opened = self.desks.open(&group.account, group.api);
-        let settled = match within(self.clock, self.action.limits.deadline, opened).await {
-            Some(Ok(desk)) => {
+    async fn group(
+        &self,
+        group: &Group,
+        effects: Option<&IncidentEffects>,
+    ) -> HashMap<String, TargetOutcome> {
+        let opened = self.accounts.open(&group.account, group.api);
+        let ended = match within(self.clock, self.action.limits.deadline, opened).await {
+            Some(Ok(client)) => {
                 let Self {
                     action,
-                    book,
+                    recorder,
                     clock,
                     ..
                 } = self;
-                let hand = Hand::new(action, book, clock, group, &desk, cascade);
+                let worker = GroupWorker::new(action, recorder, clock, group, &client, effects);
                 let pace = Pace::of(group.api);
                 stream::iter(group.tasks.chunks(pace.wave))
-                    .for_each_concurrent(pace.at_once, |wave: &[Task]| hand.wave(wave))
+                    .for_each_concurrent(pace.at_once, |wave: &[Task]| worker.wave(wave))
                     .await;
                 // Only now is it known which of their successors is a row's target too.
-                merged::follow(&hand).await;
-                return hand.settled.take();
+                merged::follow(&worker).await;
+                return worker.ended.take();
             }
-            Some(Err(error)) => Settled::error(&error),
-            None => Settled::new(Outcome::Deferred, NO_TIME),
+            Some(Err(error)) => TargetOutcome::error(&error),
+            None => TargetOutcome::new(Outcome::Deferred, NO_TIME),
         };
         let mut all = HashMap::new();
         for task in &group.tasks {
             let (account, api) = (&group.account, group.api);
-            self.book.settle(account, api, task, settled.clone()).await;
-            all.insert(task.target.id.clone(), settled.clone());
+            self.recorder
+                .record(account, api, task, ended.clone())
+                .await;
+            all.insert(task.target.id.clone(), ended.clone());
         }
         all
     }

@@ -1,19 +1,19 @@
 //! The ledger kept open during one action: an entry is written the moment an
 //! outcome is known, and the next write waits until it is down.
 
-use crate::triage::diff::Field;
+use crate::triage::field::Field;
 use crate::triage::marker::Marker;
 use crate::triage::outcome::{Entry, Outcome, Summary};
 use crate::triage::plan::{Refused, Task};
 use crate::triage::printed::printed;
 use crate::triage::row::Row;
-use crate::triage::{Action, Api, Change, Clock, DeskError, Ledger, State, Subject, Target};
+use crate::triage::{Action, Api, Change, Clock, Ledger, State, Subject, Target, UpdateError};
 use futures::lock::Mutex;
 use jiff::Timestamp;
 use std::collections::HashMap;
 use std::time::Duration;
 
-pub(in crate::triage) struct Book<'a, L, C> {
+pub(in crate::triage) struct Recorder<'a, L, C> {
     action: &'a Action,
     clock: &'a C,
     open: Mutex<Open<'a, L>>,
@@ -30,7 +30,7 @@ struct Open<'a, L> {
 
 /// How one target ended, without who asked.
 #[derive(Debug, Clone)]
-pub(in crate::triage) struct Settled {
+pub(in crate::triage) struct TargetOutcome {
     pub outcome: Outcome,
     pub message: String,
     /// Where it really ended, for an incident that was merged.
@@ -56,7 +56,7 @@ pub(in crate::triage) struct Written {
     pub ended: Timestamp,
 }
 
-impl Settled {
+impl TargetOutcome {
     pub fn new(outcome: Outcome, message: impl Into<String>) -> Self {
         Self {
             outcome,
@@ -83,8 +83,8 @@ impl Settled {
     }
 
     /// The outcome of the successor as that of the incident a row named.
-    pub fn in_place_of(self, stray: &Task, into: &str) -> Self {
-        let Target { subject, id } = &stray.target;
+    pub fn in_place_of(self, merged: &Task, into: &str) -> Self {
+        let Target { subject, id } = &merged.target;
         Self {
             message: format!("{subject} {id} was merged into {into}: {}", self.message),
             merged_into: Some(into.to_owned()),
@@ -92,7 +92,7 @@ impl Settled {
         }
     }
 
-    pub fn error(error: &impl DeskError) -> Self {
+    pub fn error(error: &impl UpdateError) -> Self {
         Self {
             request_id: error.request_id().map(str::to_owned),
             ..Self::new(error.failing().into(), error.to_string())
@@ -100,7 +100,7 @@ impl Settled {
     }
 }
 
-impl<'a, L: Ledger, C: Clock> Book<'a, L, C> {
+impl<'a, L: Ledger, C: Clock> Recorder<'a, L, C> {
     pub fn open(action: &'a Action, rows: &[Row], ledger: &'a mut L, clock: &'a C) -> Self {
         Self {
             action,
@@ -119,37 +119,37 @@ impl<'a, L: Ledger, C: Clock> Book<'a, L, C> {
     }
 
     /// Writes down a target's outcome for every row that asked for it.
-    pub async fn settle(&self, account: &str, api: Api, task: &Task, settled: Settled) {
+    pub async fn record(&self, account: &str, api: Api, task: &Task, ended: TargetOutcome) {
         let Some((first, _)) = task.asked.first() else {
             return;
         };
-        self.open.lock().await.doubtful |= settled.doubtful;
-        for (row, seen) in &task.asked {
-            let mut message = settled.message.clone();
-            if let Some(stays) = &seen.stays {
+        self.open.lock().await.doubtful |= ended.doubtful;
+        for (row, snapshot) in &task.asked {
+            let mut message = ended.message.clone();
+            if let Some(stays) = &snapshot.stays {
                 message = format!("{message}; not undone: {stays}");
             }
             if row != first {
                 message = format!("{message} (together with row {first})");
             }
-            self.record(Entry {
+            self.record_entry(Entry {
                 target: Some(task.target.id.clone()),
-                merged_into: settled.merged_into.clone(),
-                before: settled.before.clone(),
-                after: settled.after.clone(),
-                changed: settled.changed.clone(),
+                merged_into: ended.merged_into.clone(),
+                before: ended.before.clone(),
+                after: ended.after.clone(),
+                changed: ended.changed.clone(),
                 requested: Some(task.change.clone()),
                 account: Some(account.to_owned()),
                 api: Some(api),
-                request_id: settled.request_id.clone(),
-                attempts: settled.attempts,
-                latency_ms: settled
+                request_id: ended.request_id.clone(),
+                attempts: ended.attempts,
+                latency_ms: ended
                     .latency
                     .map(|latency| u64::try_from(latency.as_millis()).unwrap_or(u64::MAX)),
-                verified: settled.verified,
+                verified: ended.verified,
                 dry_run: task.dry_run,
                 marker: self.marker(&task.change),
-                ..self.entry(*row, task.target.subject, settled.outcome, message)
+                ..self.entry(*row, task.target.subject, ended.outcome, message)
             })
             .await;
         }
@@ -158,7 +158,7 @@ impl<'a, L: Ledger, C: Clock> Book<'a, L, C> {
     /// Writes down a row, or a target of one, that will not be carried out.
     pub async fn refuse(&self, refused: &Refused) {
         let message = refused.why.to_string();
-        self.record(Entry {
+        self.record_entry(Entry {
             target: refused.target.as_ref().map(|target| target.id.clone()),
             ..self.entry(refused.row, refused.subject, Outcome::Invalid, message)
         })
@@ -216,7 +216,7 @@ impl<'a, L: Ledger, C: Clock> Book<'a, L, C> {
         }
     }
 
-    async fn record(&self, entry: Entry) {
+    async fn record_entry(&self, entry: Entry) {
         let mut open = self.open.lock().await;
         let place = open.places.get(&entry.row).copied();
         if let Some(row) = place.and_then(|place| open.rows.get_mut(place)) {

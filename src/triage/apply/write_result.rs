@@ -1,18 +1,19 @@
 //! A write that was sent: what its answer said, what is seen of it, and what
 //! both come to.
 
-use crate::triage::apply::decide::Due;
-use crate::triage::apply::recorder::Settled;
-use crate::triage::diff::{Field, story};
+use crate::triage::apply::decide::PendingWrite;
+use crate::triage::apply::recorder::TargetOutcome;
+use crate::triage::diff::describe;
+use crate::triage::field::{Field, names};
 use crate::triage::outcome::Outcome;
 use crate::triage::{Receipt, State};
 use jiff::Timestamp;
 use std::time::Duration;
 
 /// A target whose write has been sent.
-pub(in crate::triage) struct Sent<'t> {
-    pub due: Due<'t>,
-    pub answer: Result<Receipt, Settled>,
+pub(in crate::triage) struct WriteResult<'t> {
+    pub pending: PendingWrite<'t>,
+    pub answer: Result<Receipt, TargetOutcome>,
     /// Whether it may have been carried out although the answer does not say so.
     pub lost: bool,
     /// When it was begun, by Defender's clock.
@@ -25,56 +26,56 @@ pub(in crate::triage) struct Sent<'t> {
     pub unseen: String,
 }
 
-impl Sent<'_> {
+impl WriteResult<'_> {
     /// Whether more or less may have happened than the answer says: it was lost,
     /// or the change has two parts and one of them may have got through.
     pub fn is_doubtful(&self) -> bool {
-        let comment = self.due.missing.contains(&Field::Comment);
+        let comment = self.pending.missing.contains(&Field::Comment);
         match &self.answer {
             Ok(_) => false,
-            Err(settled) => {
-                settled.outcome == Outcome::Failed || (comment && self.due.missing.len() > 1)
+            Err(ended) => {
+                ended.outcome == Outcome::Failed || (comment && self.pending.missing.len() > 1)
             }
         }
     }
 
     /// How it ended, by what was seen of it and what the answer said.
-    pub fn settled(self) -> Settled {
-        let brought = self.due.brought();
+    pub fn outcome(self) -> TargetOutcome {
+        let brought = self.pending.set_by_incident();
         let missing = self.missing;
-        let Due {
+        let PendingWrite {
             before,
             change,
             fields,
             note,
             ..
-        } = self.due;
-        let story = |fields: &[Field]| story(&before, &change, fields);
+        } = self.pending;
+        let steps = |fields: &[Field]| describe(&before, &change, fields);
         let visible = self.after.is_some() && missing.is_empty();
-        let settled = match self.answer {
+        let ended = match self.answer {
             Ok(receipt) => {
                 let message = if visible {
-                    story(&fields)
+                    steps(&fields)
                 } else {
                     format!(
-                        "{}: accepted, not yet visible ({}); look again in a few minutes, or run it again: what stands by then is not written twice",
-                        story(&fields),
+                        "{}: accepted, not yet visible ({}); look again in a few minutes, or run the action again: nothing is written twice",
+                        steps(&fields),
                         self.unseen
                     )
                 };
-                Settled {
+                TargetOutcome {
                     changed: fields,
                     request_id: receipt.request_id,
                     attempts: Some(receipt.attempts),
                     verified: Some(visible),
                     doubtful: !visible,
-                    ..Settled::new(Outcome::Updated, message)
+                    ..TargetOutcome::new(Outcome::Updated, message)
                 }
             }
-            Err(refused) if visible => Settled {
+            Err(refused) if visible => TargetOutcome {
                 message: format!(
-                    "{}: it stands, although the answer was: {}",
-                    story(&fields),
+                    "{}: Defender shows it, although its answer was: {}",
+                    steps(&fields),
                     refused.message
                 ),
                 outcome: Outcome::Updated,
@@ -95,8 +96,8 @@ impl Sent<'_> {
                 let mut outcome = refused.outcome;
                 if !stands.is_empty() {
                     message = format!(
-                        "partly carried out: {message}; but this stands: {}; this does not: {}",
-                        story(&stands),
+                        "partly carried out: {message}; changed: {}; not changed: {}",
+                        steps(&stands),
                         names(&lacks)
                     );
                 }
@@ -107,15 +108,15 @@ impl Sent<'_> {
                 if self.lost {
                     message = match self.after {
                         None => format!(
-                            "{message}; it may have been carried out all the same ({}): look at it before repeating it",
+                            "{message}; it may have been carried out all the same ({}): look at the object before you repeat the action",
                             self.unseen
                         ),
                         Some(_) => format!(
-                            "{message}; it may have been carried out all the same, and show later: look again, or run it again, what stands by then is not written twice"
+                            "{message}; it may have been carried out all the same and show later: look again, or run the action again: nothing is written twice"
                         ),
                     };
                 }
-                Settled {
+                TargetOutcome {
                     outcome,
                     message,
                     changed: stands,
@@ -124,18 +125,12 @@ impl Sent<'_> {
                 }
             }
         };
-        Settled {
+        TargetOutcome {
             after: self.after,
             latency: Some(self.latency),
             before: Some(before),
-            ..settled
+            ..ended
         }
         .noting(note.as_deref())
     }
-}
-
-/// Fields as a message lists them.
-pub(in crate::triage) fn names(fields: &[Field]) -> String {
-    let names: Vec<String> = fields.iter().map(ToString::to_string).collect();
-    names.join(", ")
 }

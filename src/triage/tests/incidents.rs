@@ -2,7 +2,7 @@
 
 use super::came_back;
 use crate::triage::tests::tenant::{Call, Happened, Pages, Temper, Tenant, row};
-use crate::triage::{Field, Outcome, Row, State, Subject, Wake};
+use crate::triage::{CarryOver, Field, Outcome, Row, State, Subject};
 use std::rc::Rc;
 
 /// An incident and its alerts, each alert `new` and nobody's.
@@ -52,7 +52,7 @@ fn an_incident_goes_first_and_its_alerts_are_not_resolved_twice() {
     );
     assert_eq!(
         alert.message,
-        "the change of its incident brought it about: status new to resolved"
+        "the change of its incident set it: status new to resolved"
     );
     let incident = entries.iter().find(|entry| entry.row == 3).unwrap();
     assert_eq!(incident.subject, Subject::Incident);
@@ -118,7 +118,7 @@ fn what_an_incident_did_to_an_alert_is_noted_also_where_the_rest_was_refused() {
     assert!(
         alert
             .message
-            .ends_with("but this stands: status new to resolved; this does not: comment"),
+            .ends_with("changed: status new to resolved; not changed: comment"),
         "{}",
         alert.message
     );
@@ -126,8 +126,12 @@ fn what_an_incident_did_to_an_alert_is_noted_also_where_the_rest_was_refused() {
 
 /// Runs these rows in the wake of those before; what changed of the alerts, by
 /// what stood before.
-fn later(call: &Call, rows: &[Row], wake: &mut Wake) -> Vec<(Outcome, Vec<Field>, Option<String>)> {
-    let (_, entries) = call.run_on(rows, Pages::default(), wake).unwrap();
+fn later(
+    call: &Call,
+    rows: &[Row],
+    carry_over: &mut CarryOver,
+) -> Vec<(Outcome, Vec<Field>, Option<String>)> {
+    let (_, entries) = call.run_on(rows, Pages::default(), carry_over).unwrap();
     let alerts = entries.into_iter().filter(|e| e.subject == Subject::Alert);
     let of = |entry: crate::triage::Entry| {
         let before = entry.before.and_then(|state| state.status);
@@ -157,11 +161,11 @@ fn what_a_colleague_did_while_the_incident_was_not_updated_is_not_ours() {
             row(&[("id", "da1")]),
             came_back(&tenant, "da2"),
         ];
-        let mut wake = Wake::default();
-        let run = call.run_on(&rows, Pages::default(), &mut wake);
+        let mut carry_over = CarryOver::default();
+        let run = call.run_on(&rows, Pages::default(), &mut carry_over);
         let (summary, entries) = run.unwrap();
         assert_eq!(summary.rows[0], ended);
-        assert!(wake.is_empty(), "{temper:?}");
+        assert!(carry_over.is_empty(), "{temper:?}");
         for alert in entries.iter().filter(|e| e.subject == Subject::Alert) {
             assert_eq!(alert.outcome, Outcome::Unchanged, "{temper:?}");
             assert_eq!(alert.changed, [], "{temper:?}: {}", alert.message);
@@ -221,9 +225,9 @@ fn who_does_the_same_to_an_alert_before_its_incident_is_written_did_it() {
                 let fields = [("id", id), ("lastUpdateDateTime", updated)];
                 row(&[&fields[..], &unset, &shown].concat())
             });
-            let mut wake = Wake::default();
+            let mut carry_over = CarryOver::default();
             let mut run = |rows: &[Row]| {
-                let run = call.run_on(rows, Pages::default(), &mut wake);
+                let run = call.run_on(rows, Pages::default(), &mut carry_over);
                 run.unwrap().1
             };
             let entries = match looked_at {
@@ -291,7 +295,7 @@ fn what_a_colleague_did_to_an_alert_of_another_incident_is_not_ours() {
     *tenant.colleague.borrow_mut() = Some(faster);
     let call = Call::new(Subject::Alert, &tenant, &[("status", "resolved")]);
     let rows = ["da1", "da2", "da3"].map(|id| row(&[("id", id)]));
-    let mut wake = Wake::default();
+    let mut carry_over = CarryOver::default();
     let all = [rows.as_slice(), &[row(&INCIDENT)]].concat();
     let theirs = (Outcome::Unchanged, vec![], Some("resolved".to_owned()));
     let ours = (
@@ -300,12 +304,12 @@ fn what_a_colleague_did_to_an_alert_of_another_incident_is_not_ours() {
         Some("new".to_owned()),
     );
     assert_eq!(
-        later(&call, &all, &mut wake),
+        later(&call, &all, &mut carry_over),
         [theirs.clone(), theirs.clone(), ours]
     );
     // Nor is it to later rows of the run.
     assert_eq!(
-        later(&call, &rows[..2], &mut wake),
+        later(&call, &rows[..2], &mut carry_over),
         [theirs.clone(), theirs]
     );
 }
@@ -334,7 +338,7 @@ fn what_the_successor_of_a_merged_incident_did_to_an_alert_is_ours() {
             vec![Field::Status],
             Some("new".to_owned()),
         );
-        let told = later(&call, &rows, &mut Wake::default());
+        let told = later(&call, &rows, &mut CarryOver::default());
         assert_eq!(told, [ours], "{named}");
     }
 }
@@ -346,11 +350,11 @@ fn what_an_incident_did_is_known_to_later_rows_of_the_run() {
     let alert = |id| row(&[("id", id)]);
     // Only as their rows show it is it known how these stood.
     let (shown, unseen) = (came_back(&tenant, "da1"), alert("da2"));
-    let mut wake = Wake::default();
-    assert_eq!(later(&call, &[row(&INCIDENT)], &mut wake), []);
+    let mut carry_over = CarryOver::default();
+    assert_eq!(later(&call, &[row(&INCIDENT)], &mut carry_over), []);
     let unchanged = |changed, before: &str| (Outcome::Unchanged, changed, Some(before.to_owned()));
     assert_eq!(
-        later(&call, &[shown, unseen], &mut wake),
+        later(&call, &[shown, unseen], &mut carry_over),
         [
             unchanged(vec![Field::Status], "new"),
             unchanged(vec![], "resolved")

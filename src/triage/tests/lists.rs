@@ -21,7 +21,7 @@ const MORNING: &str = "2026-11-21T08:00:00Z";
 const NOON: &str = "2026-11-21T12:00:00Z";
 
 #[test]
-fn a_list_that_lags_settles_nothing_by_itself() {
+fn a_list_that_lags_decides_nothing_by_itself() {
     // Resolved in the list, re-opened since.
     let tenant = lagging("resolved", MORNING, "new", NOON);
     let call = Call::new(Subject::Alert, &tenant, &[("status", "resolved")]);

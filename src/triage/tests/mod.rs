@@ -169,7 +169,7 @@ fn a_write_that_shows_late_is_verified_and_one_that_does_not_is_still_accepted()
     assert_eq!(
         entries[1].message,
         "status new to resolved: accepted, not yet visible (status); look again in a few \
-         minutes, or run it again: what stands by then is not written twice"
+         minutes, or run the action again: nothing is written twice"
     );
     assert_eq!(tenant.writes(), 1);
 }
@@ -303,11 +303,11 @@ fn a_write_that_came_to_pass_without_its_answer_counts_as_updated() {
     assert_eq!(summary.rows, [Outcome::Updated, Outcome::Failed]);
     assert_eq!(
         entries[0].message,
-        "status new to resolved: it stands, although the answer was: the tenant says Failed"
+        "status new to resolved: Defender shows it, although its answer was: the tenant says Failed"
     );
     assert_eq!(
         entries[1].message,
-        "the tenant says Failed; it may have been carried out all the same, and show later: look again, or run it again, what stands by then is not written twice"
+        "the tenant says Failed; it may have been carried out all the same and show later: look again, or run the action again: nothing is written twice"
     );
     assert_eq!(
         entries[1].after.as_ref().unwrap().status.as_deref(),
@@ -387,7 +387,7 @@ fn a_verdict_whose_comment_failed_says_what_stands() {
     assert_eq!(summary.rows, [Outcome::Throttled]);
     assert_eq!(
         entries[0].message,
-        "partly carried out: the tenant says Throttled; but this stands: status new to resolved; this does not: comment"
+        "partly carried out: the tenant says Throttled; changed: status new to resolved; not changed: comment"
     );
 }
 

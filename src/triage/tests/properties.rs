@@ -159,7 +159,7 @@ proptest! {
         prop_assert!(wrote.is_sorted());
 
         // The same batch again doubles nothing.
-        tenant.settle();
+        tenant.show_all();
         let (_, again) = call.run(&rows).unwrap();
         prop_assert_eq!(again.len(), entries.len());
         check_comments(&tenant)?;
@@ -183,7 +183,7 @@ proptest! {
         let changed = changed_since(&before, &tenant);
         prop_assert!(changed_by(&recorded).is_subset(&changed));
 
-        tenant.settle();
+        tenant.show_all();
         let (summary, entries) = call.run(&rows).unwrap();
         check_rows(&rows, &summary, &entries)?;
         check_comments(&tenant)?;

@@ -4,8 +4,9 @@
 
 use crate::triage::vocabulary::Status;
 use crate::triage::{
-    Action, Api, Change, Clock, Desk, DeskError, Desks, Entry, Failing, Form, Ledger, Limits,
-    Owner, Receipt, Row, State, Subject, Summary, Target, TriageError, Via, Wake, triage,
+    Accounts, Action, Api, CarryOver, Change, Clock, DefenderClient, Entry, Failing, Form, Ledger,
+    Limits, Owner, Receipt, Row, State, Subject, Summary, Target, TriageError, UpdateError, Via,
+    triage,
 };
 use futures::future::join;
 use std::cell::{Cell, RefCell};
@@ -94,7 +95,7 @@ pub struct Refusal {
     failing: Failing,
 }
 
-impl DeskError for Refusal {
+impl UpdateError for Refusal {
     fn failing(&self) -> Failing {
         self.failing
     }
@@ -107,12 +108,12 @@ impl DeskError for Refusal {
 }
 
 /// One account's tenant, or none that answers.
-pub type Accounts = BTreeMap<String, Result<Rc<Tenant>, Failing>>;
+pub type Tenants = BTreeMap<String, Result<Rc<Tenant>, Failing>>;
 
-pub struct Office(pub Accounts);
+pub struct Office(pub Tenants);
 
-impl Desks for Office {
-    type Desk = Rc<Tenant>;
+impl Accounts for Office {
+    type Client = Rc<Tenant>;
 
     async fn open(&self, account: &str, _: Api) -> Result<Rc<Tenant>, Refusal> {
         self.0[account]
@@ -217,7 +218,7 @@ impl Tenant {
     }
 
     /// Lets every write show, but not yet in lists.
-    pub fn settle(&self) {
+    pub fn show_all(&self) {
         for object in self.objects.borrow_mut().values_mut() {
             if !matches!(object.temper, Temper::Listed(_)) {
                 object.stale = None;
@@ -363,7 +364,7 @@ impl Tenant {
     }
 }
 
-impl Desk for Rc<Tenant> {
+impl DefenderClient for Rc<Tenant> {
     type Error = Refusal;
 
     /// Later than what was updated last, and earlier than what is next.
@@ -496,7 +497,7 @@ async fn pass_on() {
 /// A whole call of triage, with what usually stands around it.
 pub struct Call {
     pub action: Action,
-    pub accounts: Accounts,
+    pub accounts: Tenants,
     pub clock: Hourglass,
 }
 
@@ -538,14 +539,14 @@ impl Call {
     /// recorded by then, and whether that was before its end.
     pub fn run_for(&self, rows: &[Row], turns: usize) -> (Vec<Entry>, bool) {
         let office = Office(self.accounts.clone());
-        let (mut pages, mut wake) = (Pages::default(), Wake::default());
+        let (mut pages, mut carry_over) = (Pages::default(), CarryOver::default());
         let run = triage(
             &self.action,
             rows,
             &office,
             &mut pages,
             &self.clock,
-            &mut wake,
+            &mut carry_over,
         );
         let mut run = Box::pin(run);
         let mut left = turns;
@@ -564,7 +565,7 @@ impl Call {
     pub fn run_beside(&self, other: &Self, rows: &[Row]) -> [(Summary, Vec<Entry>); 2] {
         let offices = [self, other].map(|call| Office(call.accounts.clone()));
         let (mut one, mut two) = (Pages::default(), Pages::default());
-        let [mut here, mut there] = [Wake::default(), Wake::default()];
+        let [mut here, mut there] = [CarryOver::default(), CarryOver::default()];
         let [action, beside] = [&self.action, &other.action];
         let (first, second) = block_on(join(
             triage(action, rows, &offices[0], &mut one, &self.clock, &mut here),
@@ -588,7 +589,7 @@ impl Call {
         rows: &[Row],
         pages: Pages,
     ) -> Result<(Summary, Vec<Entry>), TriageError> {
-        self.run_on(rows, pages, &mut Wake::default())
+        self.run_on(rows, pages, &mut CarryOver::default())
     }
 
     /// In the wake of earlier rows.
@@ -596,10 +597,17 @@ impl Call {
         &self,
         rows: &[Row],
         mut pages: Pages,
-        wake: &mut Wake,
+        carry_over: &mut CarryOver,
     ) -> Result<(Summary, Vec<Entry>), TriageError> {
         let office = Office(self.accounts.clone());
-        let run = triage(&self.action, rows, &office, &mut pages, &self.clock, wake);
+        let run = triage(
+            &self.action,
+            rows,
+            &office,
+            &mut pages,
+            &self.clock,
+            carry_over,
+        );
         let summary = block_on(run)?;
         Ok((summary, pages.entries))
     }

@@ -439,11 +439,11 @@ fn who_has_touched_a_target_since_is_not_overruled() {
     );
     let message = column(&answers, "defender_message")[0];
     assert!(
-        message.contains(r#"status had to stand at "resolved" and is "inProgress" now"#),
+        message.contains(r#"status should be "resolved" and is "inProgress" now"#),
         "{message}"
     );
     assert!(
-        message.contains(r#"assigned_to had to stand at "kim@contoso.com""#),
+        message.contains(r#"assigned_to should be "kim@contoso.com""#),
         "{message}"
     );
     let now = standing(&tenant, feed, &objects);
@@ -557,7 +557,7 @@ fn a_comment_alone_is_nothing_that_can_be_undone() {
     assert!(column(&answers, "defender_not_undone")[0].contains("\"seen\""));
     assert_eq!(
         column(&answers, "defender_message")[0],
-        "nothing of it can be taken back; not undone: the comment \"seen\", as Defender deletes none"
+        "nothing the batch changed can be undone; not undone: the comment \"seen\", as Defender deletes none"
     );
     assert_eq!(tenant.write_calls().len(), written);
 }

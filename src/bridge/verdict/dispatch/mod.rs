@@ -24,7 +24,8 @@ use crate::bridge::verdict::row_result::{Answer, Told};
 use crate::bridge::{account, own_endpoint, signature};
 use crate::splunk::splunkd::{Errand, Splunkd, SplunkdError};
 use crate::triage::{
-    Clock as _, Entry, Ledger, Outcome, Summary, Target, TriageError, Via, Wake, planned, targets,
+    CarryOver, Clock as _, Entry, Ledger, Outcome, Summary, Target, TriageError, Via, planned,
+    targets,
 };
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
@@ -82,7 +83,7 @@ pub struct Way {
     targets: HashSet<(String, Target)>,
     /// What the incidents of the rows so far left behind; and, where the endpoint
     /// carried them out, the same in its words.
-    wake: Wake,
+    carried: CarryOver,
     carry_over: Option<String>,
 }
 
@@ -154,7 +155,7 @@ impl Way {
             nameless: 0,
             named: 0,
             targets: HashSet::new(),
-            wake: Wake::default(),
+            carried: CarryOver::default(),
             carry_over: None,
             caller,
             splunkd,
@@ -294,17 +295,17 @@ impl Way {
         }
         self.delivery.take_heart();
         if let Some(text) = self.carry_over.take() {
-            self.wake = self.bench.carried_over(&text, order).unwrap_or_default();
+            self.carried = self.bench.carried_over(&text, order).unwrap_or_default();
         }
         let mut ledger = Outcomes {
             delivery: &mut self.delivery,
             closed,
             tell,
         };
-        let wake = &mut self.wake;
+        let carried = &mut self.carried;
         let summary = self
             .bench
-            .carry_out(order, course, &mut ledger, wake)
+            .carry_out(order, course, &mut ledger, carried)
             .await?;
         let places = std::mem::take(&mut rows.left);
         for (place, outcome) in places.into_iter().zip(summary.rows) {

@@ -6,7 +6,7 @@ use crate::microsoft::defender::update::graph_batch;
 use crate::microsoft::defender::update::graph_batch::Part;
 use crate::microsoft::defender::update::tenant_limits::Together;
 use crate::microsoft::http::error::Error;
-use crate::triage::{Desk, State, Target};
+use crate::triage::{DefenderClient, State, Target};
 use futures::StreamExt;
 
 /// One result per target, in their order.

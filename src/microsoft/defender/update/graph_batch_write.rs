@@ -10,7 +10,9 @@ use crate::microsoft::defender::update::patch::{
 };
 use crate::microsoft::defender::update::sent_comments::After;
 use crate::microsoft::defender::update::tenant_limits::Together;
-use crate::triage::{Change, Desk, DeskError, Failing, Receipt, State, Subject, Target};
+use crate::triage::{
+    Change, DefenderClient, Failing, Receipt, State, Subject, Target, UpdateError,
+};
 use futures::StreamExt;
 use reqwest::Method;
 use serde_json::Value;

@@ -17,7 +17,7 @@ use crate::microsoft::defender::update::patch::{COMMENT_TRIES, Errand, Fields, W
 use crate::microsoft::defender::update::sent_comments::{After, Trace};
 use crate::microsoft::defender::update::tenant_limits::Together;
 use crate::microsoft::http::error::Error;
-use crate::triage::{Change, DeskError, Failing, Receipt, State, Target};
+use crate::triage::{Change, Failing, Receipt, State, Target, UpdateError};
 use futures::StreamExt;
 use serde_json::Value;
 use std::collections::VecDeque;

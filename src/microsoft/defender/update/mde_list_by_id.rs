@@ -12,7 +12,7 @@ use crate::microsoft::defender::update::tenant_limits::Together;
 use crate::microsoft::http::error::Error;
 use crate::microsoft::http::lenient;
 use crate::microsoft::http::lenient::{Members, lenient};
-use crate::triage::{Desk, State, Target};
+use crate::triage::{DefenderClient, State, Target};
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};

@@ -15,11 +15,11 @@ pub mod tenant_limits;
 use crate::microsoft::account::cloud::Family;
 use crate::microsoft::defender::update::client::{DeskFault, FamilyDesk};
 use crate::microsoft::defender::update::sent_comments::{After, Trace};
-use crate::triage::{Change, Desk, Receipt, State, Target};
+use crate::triage::{Change, DefenderClient, Receipt, State, Target};
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-impl Desk for FamilyDesk {
+impl DefenderClient for FamilyDesk {
     type Error = DeskFault;
 
     fn time_there(&self) -> Option<Timestamp> {

@@ -15,7 +15,9 @@ use crate::microsoft::defender::update::sent_comments::{After, Trace, stands};
 use crate::microsoft::defender::update::tenant_limits::Term;
 use crate::microsoft::http::error::Error;
 use crate::triage::vocabulary::{Classification, Determination};
-use crate::triage::{Change, Desk, DeskError, Failing, Owner, Receipt, State, Subject, Target};
+use crate::triage::{
+    Change, DefenderClient, Failing, Owner, Receipt, State, Subject, Target, UpdateError,
+};
 use futures::StreamExt;
 use reqwest::Method;
 use serde_json::{Map, Value, json};

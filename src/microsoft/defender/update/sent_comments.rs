@@ -7,7 +7,7 @@
 
 use crate::microsoft::account::cloud::Family;
 use crate::microsoft::defender::update::client::{DeskFault, FamilyDesk};
-use crate::triage::{Desk, DeskError, Failing, State, Target};
+use crate::triage::{DefenderClient, Failing, State, Target, UpdateError};
 use std::sync::atomic::Ordering;
 use tokio::time::{Instant, sleep_until};
 

@@ -1,20 +1,21 @@
 //! Carries out the tasks of one account, API and subject: read what stands,
-//! decide, write, read back, and settle every target.
+//! decide, write, read back, and record how every target ended.
 //!
 //! Targets go in waves, so that little is unaccounted for if the process is
 //! killed: a wave is in the ledger before the one after next begins.
 
 mod read_back;
 
-use crate::triage::apply::decide::{Decision, Due, decide, remaining};
-use crate::triage::apply::incident_effects::Cascade;
-use crate::triage::apply::recorder::{Book, Settled, Written};
-use crate::triage::apply::write_result::Sent;
+use crate::triage::apply::decide::{Decision, PendingWrite, decide, remaining};
+use crate::triage::apply::incident_effects::IncidentEffects;
+use crate::triage::apply::recorder::{Recorder, TargetOutcome, Written};
+use crate::triage::apply::write_result::WriteResult;
 use crate::triage::marker::Marker;
 use crate::triage::outcome::Outcome;
 use crate::triage::plan::{Group, Task};
 use crate::triage::{
-    Action, Api, Change, Clock, Desk, DeskError, Failing, Ledger, READS_AT_ONCE, State, Target,
+    Action, Api, Change, Clock, DefenderClient, Failing, Ledger, READS_AT_ONCE, State, Target,
+    UpdateError,
 };
 use futures::future::{Either, select};
 use futures::stream::{self, StreamExt as _};
@@ -51,17 +52,17 @@ const WRITES_AT_ONCE: usize = 4;
 
 /// In how many read-backs lost answers are waited for until they might show.
 /// Where some are lost in each, the service is in trouble, and time is short.
-const PATIENT: usize = 2;
+const PATIENCE: usize = 2;
 
 /// How long somebody else gets to be done with an object.
-const BREATH: Duration = Duration::from_secs(2);
+const RETRY_DELAY: Duration = Duration::from_secs(2);
 
 /// How many targets of one account are read singly only to confirm what a list
-/// says of them. Lists lag, and what needs no write would otherwise be settled
+/// says of them. Lists lag, and what needs no write would otherwise be recorded
 /// on their word; beyond this the outcome says that it is the list's.
-const CONFIRMED: usize = 50;
+const SINGLE_READS: usize = 50;
 
-pub(in crate::triage) const LEFT_OUT: &str = "Defender's answer left it out";
+pub(in crate::triage) const LEFT_OUT: &str = "Defender's answer left this target out";
 pub(in crate::triage) const NO_TIME: &str =
     "not begun, because the time for this action was up: run it again for the rows left over";
 
@@ -81,44 +82,44 @@ pub(in crate::triage) async fn within<C: Clock, F: Future>(
     }
 }
 
-pub(in crate::triage) struct Hand<'a, 'b, D, L, C> {
-    pub desk: &'a D,
+pub(in crate::triage) struct GroupWorker<'a, 'b, D, L, C> {
+    pub client: &'a D,
     pub group: &'a Group,
     pub action: &'a Action,
-    pub book: &'a Book<'b, L, C>,
+    pub recorder: &'a Recorder<'b, L, C>,
     pub clock: &'a C,
     /// What the incidents of this action have brought about, for alerts.
-    cascade: Option<&'a Cascade>,
+    effects: Option<&'a IncidentEffects>,
     /// Single reads left to confirm a list with.
     confirmations: Cell<usize>,
     /// Read-backs left in which lost answers are waited for.
     patience: Cell<usize>,
     /// Incidents that were merged, and into which.
-    pub strays: RefCell<Vec<(Task, String)>>,
+    pub merged_incidents: RefCell<Vec<(Task, String)>>,
     /// How each ended, among others for incidents that were merged into it.
-    pub settled: RefCell<HashMap<String, Settled>>,
+    pub ended: RefCell<HashMap<String, TargetOutcome>>,
 }
 
-impl<'a, 'b, D: Desk, L: Ledger, C: Clock> Hand<'a, 'b, D, L, C> {
+impl<'a, 'b, D: DefenderClient, L: Ledger, C: Clock> GroupWorker<'a, 'b, D, L, C> {
     pub fn new(
         action: &'a Action,
-        book: &'a Book<'b, L, C>,
+        recorder: &'a Recorder<'b, L, C>,
         clock: &'a C,
         group: &'a Group,
-        desk: &'a D,
-        cascade: Option<&'a Cascade>,
+        client: &'a D,
+        effects: Option<&'a IncidentEffects>,
     ) -> Self {
         Self {
-            desk,
+            client,
             group,
             action,
-            book,
+            recorder,
             clock,
-            cascade,
-            confirmations: Cell::new(CONFIRMED),
-            patience: Cell::new(PATIENT),
-            strays: RefCell::default(),
-            settled: RefCell::default(),
+            effects,
+            confirmations: Cell::new(SINGLE_READS),
+            patience: Cell::new(PATIENCE),
+            merged_incidents: RefCell::default(),
+            ended: RefCell::default(),
         }
     }
 
@@ -128,7 +129,7 @@ impl<'a, 'b, D: Desk, L: Ledger, C: Clock> Hand<'a, 'b, D, L, C> {
             return;
         }
         // Whoever was faster in that very moment: what stands now decides.
-        self.clock.sleep(BREATH).await;
+        self.clock.sleep(RETRY_DELAY).await;
         self.pass(&overtaken, true).await;
     }
 
@@ -136,35 +137,37 @@ impl<'a, 'b, D: Desk, L: Ledger, C: Clock> Hand<'a, 'b, D, L, C> {
     /// changing, unless this is the `last` time.
     async fn pass(&self, tasks: &[Task], last: bool) -> Vec<Task> {
         let begun = self.clock.elapsed();
-        let Some(states) = self.look(tasks).await else {
+        let Some(states) = self.read_states(tasks).await else {
             for task in tasks {
-                self.settle(task, Settled::new(Outcome::Deferred, NO_TIME))
+                self.record(task, TargetOutcome::new(Outcome::Deferred, NO_TIME))
                     .await;
             }
             return Vec::new();
         };
         let overtaken = RefCell::new(Vec::new());
         let latency = self.clock.elapsed().saturating_sub(begun);
-        let mut due = Vec::new();
+        let mut pending = Vec::new();
         for (task, state) in tasks.iter().zip(states) {
             let decided = match state {
-                Ok(state) => decide(task, state, self.action, self.cascade),
-                Err(settled) => Decision::Settle(Box::new(settled)),
+                Ok(state) => decide(task, state, self.action, self.effects),
+                Err(ended) => Decision::End(Box::new(ended)),
             };
             match decided {
-                Decision::Write(one) => due.push(*one),
-                Decision::Settle(mut settled) => {
-                    settled.latency = Some(latency);
-                    self.settle(task, *settled).await;
+                Decision::Write(one) => pending.push(*one),
+                Decision::End(mut ended) => {
+                    ended.latency = Some(latency);
+                    self.record(task, *ended).await;
                 }
                 Decision::Follow(into) => {
-                    self.strays.borrow_mut().push((task.clone(), into));
+                    self.merged_incidents
+                        .borrow_mut()
+                        .push((task.clone(), into));
                 }
             }
         }
         // A write that takes its time holds up the read-back of no other.
-        stream::iter(lots(due))
-            .map(|lot| self.write(lot, (!last).then_some(&overtaken)))
+        stream::iter(write_groups(pending))
+            .map(|write_group| self.write(write_group, (!last).then_some(&overtaken)))
             .buffer_unordered(WRITES_AT_ONCE)
             .ready_chunks(WRITES_AT_ONCE)
             .for_each_concurrent(None, |sent| {
@@ -175,23 +178,23 @@ impl<'a, 'b, D: Desk, L: Ledger, C: Clock> Hand<'a, 'b, D, L, C> {
     }
 
     /// How each target stands; `None` if there was no time left to see.
-    async fn look(&self, tasks: &[Task]) -> Option<Vec<Result<State, Settled>>> {
+    async fn read_states(&self, tasks: &[Task]) -> Option<Vec<Result<State, TargetOutcome>>> {
         let deadline = self.action.limits.deadline;
         let targets: Vec<Target> = tasks.iter().map(|task| task.target.clone()).collect();
-        let mut read = within(self.clock, deadline, self.desk.read_many(&targets))
+        let mut read = within(self.clock, deadline, self.client.read_many(&targets))
             .await?
             .into_iter();
         let mut states = Vec::with_capacity(tasks.len());
         let mut doubtful = Vec::new();
         for (task, at) in tasks.iter().zip(0..) {
             let state = match read.next() {
-                Some(Ok(state)) if self.is_hearsay(task, &state) => {
+                Some(Ok(state)) if self.is_stale_list(task, &state) => {
                     doubtful.push((at, task.target.clone()));
-                    Err(Settled::new(Outcome::Deferred, NO_TIME))
+                    Err(TargetOutcome::new(Outcome::Deferred, NO_TIME))
                 }
                 Some(Ok(state)) => Ok(state),
-                Some(Err(error)) => Err(Settled::error(&error)),
-                None => Err(Settled::new(Outcome::Failed, LEFT_OUT)),
+                Some(Err(error)) => Err(TargetOutcome::error(&error)),
+                None => Err(TargetOutcome::new(Outcome::Failed, LEFT_OUT)),
             };
             states.push(state);
         }
@@ -199,7 +202,7 @@ impl<'a, 'b, D: Desk, L: Ledger, C: Clock> Hand<'a, 'b, D, L, C> {
         let singly = within(self.clock, deadline, self.read_singly(&targets)).await;
         for (at, state) in places.into_iter().zip(singly.unwrap_or_default()) {
             if let Some(place) = states.get_mut(at) {
-                *place = state.map_err(|error| Settled::error(&error));
+                *place = state.map_err(|error| TargetOutcome::error(&error));
             }
         }
         Some(states)
@@ -207,30 +210,30 @@ impl<'a, 'b, D: Desk, L: Ledger, C: Clock> Hand<'a, 'b, D, L, C> {
 
     async fn read_singly(&self, targets: &[Target]) -> Vec<Result<State, D::Error>> {
         stream::iter(targets)
-            .map(|target| self.desk.read(target))
+            .map(|target| self.client.read(target))
             .buffered(READS_AT_ONCE)
             .collect()
             .await
     }
 
     /// Whether the word of a list is not enough: a row is ahead of it, or the
-    /// target would be settled by it without a write.
-    fn is_hearsay(&self, task: &Task, state: &State) -> bool {
+    /// target would end by it without a write.
+    fn is_stale_list(&self, task: &Task, state: &State) -> bool {
         if !state.listed {
             return false;
         }
         let mut asked = task.asked.iter();
-        if asked.any(|(_, seen)| seen.is_ahead_of(state, &task.change)) {
+        if asked.any(|(_, snapshot)| snapshot.is_ahead_of(state, &task.change)) {
             return true;
         }
-        let decided = decide(task, state.clone(), self.action, self.cascade);
-        let settles = match decided {
-            Decision::Settle(settled) => {
-                matches!(settled.outcome, Outcome::Unchanged | Outcome::Conflict)
+        let decided = decide(task, state.clone(), self.action, self.effects);
+        let ends = match decided {
+            Decision::End(ended) => {
+                matches!(ended.outcome, Outcome::Unchanged | Outcome::Conflict)
             }
             Decision::Write(_) | Decision::Follow(_) => false,
         };
-        settles && self.confirm()
+        ends && self.confirm()
     }
 
     /// Takes one of the single reads that are left.
@@ -241,32 +244,35 @@ impl<'a, 'b, D: Desk, L: Ledger, C: Clock> Hand<'a, 'b, D, L, C> {
     }
 
     /// Writes one change to all that need it; returns what is worth a look back.
-    /// Those that somebody else was changing are put by, where there is a place.
+    /// Targets that somebody else was changing go to `overtaken`, if it is given.
     async fn write<'t>(
         &self,
-        lot: Vec<Due<'t>>,
+        write_group: Vec<PendingWrite<'t>>,
         overtaken: Option<&RefCell<Vec<Task>>>,
-    ) -> Vec<Sent<'t>> {
+    ) -> Vec<WriteResult<'t>> {
         let limits = &self.action.limits;
         let begun = self.clock.elapsed();
-        let Some(first) = lot.first() else {
+        let Some(first) = write_group.first() else {
             return Vec::new();
         };
         if begun >= limits.deadline {
-            for due in lot {
-                let settled = Settled {
-                    changed: due.brought(),
-                    before: Some(due.before),
-                    ..Settled::new(Outcome::Deferred, NO_TIME).noting(due.note.as_deref())
+            for pending in write_group {
+                let ended = TargetOutcome {
+                    changed: pending.set_by_incident(),
+                    before: Some(pending.before),
+                    ..TargetOutcome::new(Outcome::Deferred, NO_TIME).noting(pending.note.as_deref())
                 };
-                self.settle(due.task, settled).await;
+                self.record(pending.task, ended).await;
             }
             return Vec::new();
         }
-        let (change, marker) = self.signed(first.task, &lot);
-        let targets: Vec<Target> = lot.iter().map(|due| due.task.target.clone()).collect();
-        let there = self.desk.time_there();
-        let write = self.desk.write(&targets, &change, marker.as_str());
+        let (change, marker) = self.signed(first.task, &write_group);
+        let targets: Vec<Target> = write_group
+            .iter()
+            .map(|pending| pending.task.target.clone())
+            .collect();
+        let there = self.client.time_there();
+        let write = self.client.write(&targets, &change, marker.as_str());
         let answers = within(self.clock, limits.last_answer(), write).await;
         let latency = self.clock.elapsed().saturating_sub(begun);
         let missing = match &answers {
@@ -274,87 +280,88 @@ impl<'a, 'b, D: Desk, L: Ledger, C: Clock> Hand<'a, 'b, D, L, C> {
             None => "no answer came in time",
         };
         let mut answers = answers.unwrap_or_default().into_iter();
-        let mut sent = Vec::with_capacity(lot.len());
-        for due in lot {
+        let mut sent = Vec::with_capacity(write_group.len());
+        for pending in write_group {
             let answer = answers.next();
-            if let (Some(Err(error)), Some(aside)) = (&answer, overtaken)
+            if let (Some(Err(error)), Some(overtaken)) = (&answer, overtaken)
                 && error.failing() == Failing::Overtaken
             {
-                aside.borrow_mut().push(due.task.clone());
+                overtaken.borrow_mut().push(pending.task.clone());
                 continue;
             }
             let (answer, lost) = match answer {
                 Some(Ok(receipt)) => (Ok(receipt), false),
-                Some(Err(error)) => (Err(Settled::error(&error)), error.uncertain()),
-                None => (Err(Settled::new(Outcome::Failed, missing)), true),
+                Some(Err(error)) => (Err(TargetOutcome::error(&error)), error.uncertain()),
+                None => (Err(TargetOutcome::new(Outcome::Failed, missing)), true),
             };
-            let one = Sent {
+            let one = WriteResult {
                 answer,
                 lost,
                 begun: there,
                 latency,
                 after: None,
-                missing: due.missing.clone(),
-                due,
+                missing: pending.missing.clone(),
+                pending,
                 unseen: "there was no time left to read it back".to_owned(),
             };
             if one.answer.is_ok() || one.is_doubtful() {
                 sent.push(one);
             } else {
-                self.conclude(one).await;
+                self.finish(one).await;
             }
         }
         sent
     }
 
-    /// What a lot still lacks, its comment signed.
-    fn signed(&self, task: &Task, lot: &[Due<'_>]) -> (Change, Marker) {
+    /// What a group of writes still lacks, its comment signed.
+    fn signed(&self, task: &Task, write_group: &[PendingWrite<'_>]) -> (Change, Marker) {
         let marker = Marker::of(&self.action.batch, &task.change);
-        let mut change = remaining(lot);
+        let mut change = remaining(write_group);
         change.comment = change.comment.map(|comment| marker.sign(&comment));
         (change, marker)
     }
 
-    /// Settles a target whose write was sent.
-    async fn conclude(&self, one: Sent<'_>) {
-        let task = one.due.task;
-        let written = one.begun.zip(self.desk.time_there());
-        let settled = Settled {
+    /// Records how a target ended whose write was sent.
+    async fn finish(&self, one: WriteResult<'_>) {
+        let task = one.pending.task;
+        let written = one.begun.zip(self.client.time_there());
+        let ended = TargetOutcome {
             written: written.map(|(begun, ended)| Written { begun, ended }),
-            ..one.settled()
+            ..one.outcome()
         };
-        self.settle(task, settled).await;
+        self.record(task, ended).await;
     }
 
-    pub async fn settle(&self, task: &Task, settled: Settled) {
+    pub async fn record(&self, task: &Task, ended: TargetOutcome) {
         let (account, api) = (&self.group.account, self.group.api);
         if task.merged.is_empty() {
             let id = task.target.id.clone();
-            self.settled.borrow_mut().insert(id, settled.clone());
-            self.book.settle(account, api, task, settled).await;
+            self.ended.borrow_mut().insert(id, ended.clone());
+            self.recorder.record(account, api, task, ended).await;
             return;
         }
-        for stray in &task.merged {
-            let settled = settled.clone().in_place_of(stray, &task.target.id);
-            let id = stray.target.id.clone();
-            self.settled.borrow_mut().insert(id, settled.clone());
-            self.book.settle(account, api, stray, settled).await;
+        for merged in &task.merged {
+            let ended = ended.clone().in_place_of(merged, &task.target.id);
+            let id = merged.target.id.clone();
+            self.ended.borrow_mut().insert(id, ended.clone());
+            self.recorder.record(account, api, merged, ended).await;
         }
     }
 }
 
 /// Brings together what is written alike.
-fn lots(due: Vec<Due<'_>>) -> Vec<Vec<Due<'_>>> {
-    let mut lots: Vec<Vec<Due<'_>>> = Vec::new();
-    for one in due {
-        let alike = |lot: &&mut Vec<Due<'_>>| {
-            lot.first()
+fn write_groups(pending: Vec<PendingWrite<'_>>) -> Vec<Vec<PendingWrite<'_>>> {
+    let mut write_groups: Vec<Vec<PendingWrite<'_>>> = Vec::new();
+    for one in pending {
+        let alike = |write_group: &&mut Vec<PendingWrite<'_>>| {
+            write_group
+                .first()
                 .is_some_and(|first| first.shares_a_call_with(&one))
         };
-        match lots.iter_mut().find(alike) {
-            Some(lot) => lot.push(one),
-            None => lots.push(vec![one]),
+        match write_groups.iter_mut().find(alike) {
+            Some(write_group) => write_group.push(one),
+            None => write_groups.push(vec![one]),
         }
     }
-    lots
+    write_groups
 }

@@ -11,7 +11,7 @@ use crate::microsoft::defender::list::collection::{Collection, What};
 use crate::microsoft::defender::update::state::standing;
 use crate::microsoft::defender::update::tenant_limits::{Learnt, Term, Together};
 use crate::microsoft::http::error::{Error, line};
-use crate::triage::{DeskError, Failing, State, Subject, Target};
+use crate::triage::{Failing, State, Subject, Target, UpdateError};
 use futures::StreamExt;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::collections::HashMap;
@@ -261,7 +261,7 @@ impl DeskFault {
     }
 }
 
-impl DeskError for DeskFault {
+impl UpdateError for DeskFault {
     fn failing(&self) -> Failing {
         match self {
             DeskFault::Id { .. } | DeskFault::Unoffered(_) => Failing::Invalid,

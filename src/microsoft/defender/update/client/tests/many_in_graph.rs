@@ -2,7 +2,7 @@ use crate::microsoft::account::cloud::Family;
 use crate::microsoft::defender::update::client::*;
 use crate::microsoft::tests::tenant::{BATCH, Call, Reply, Tenant};
 use crate::triage::vocabulary::{Classification, Determination, Status};
-use crate::triage::{Change, Desk, Owner};
+use crate::triage::{Change, DefenderClient, Owner};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -33,7 +33,7 @@ fn verdict() -> Change {
 }
 
 fn failing<T>(results: &[Result<T, DeskFault>]) -> Vec<Option<Failing>> {
-    let failing = |result: &Result<T, DeskFault>| result.as_ref().err().map(DeskError::failing);
+    let failing = |result: &Result<T, DeskFault>| result.as_ref().err().map(UpdateError::failing);
     results.iter().map(failing).collect()
 }
 

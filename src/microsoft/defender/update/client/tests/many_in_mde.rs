@@ -2,7 +2,7 @@ use crate::microsoft::account::cloud::Family;
 use crate::microsoft::defender::update::client::*;
 use crate::microsoft::tests::tenant::{Call, Reply, Tenant};
 use crate::triage::vocabulary::{Classification, Determination, Status};
-use crate::triage::{Change, Desk};
+use crate::triage::{Change, DefenderClient};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -34,7 +34,7 @@ fn verdict(comment: bool) -> Change {
 }
 
 fn failing<T>(results: &[Result<T, DeskFault>]) -> Vec<Option<Failing>> {
-    let failing = |result: &Result<T, DeskFault>| result.as_ref().err().map(DeskError::failing);
+    let failing = |result: &Result<T, DeskFault>| result.as_ref().err().map(UpdateError::failing);
     results.iter().map(failing).collect()
 }
 

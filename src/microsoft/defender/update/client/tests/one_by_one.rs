@@ -2,7 +2,7 @@ use crate::microsoft::account::cloud::Family;
 use crate::microsoft::defender::update::client::*;
 use crate::microsoft::tests::tenant::{Call, Reply, Tenant};
 use crate::triage::vocabulary::{Classification, Determination, Status};
-use crate::triage::{Change, Desk, Owner, Receipt};
+use crate::triage::{Change, DefenderClient, Owner, Receipt};
 use serde_json::{Value, json};
 
 const MARKER: &str = "[splunk:0badcafe]";
@@ -526,7 +526,7 @@ async fn each_refusal_has_its_name_and_stops_no_other_target() {
     let outcomes = desk.write(&targets, &verdict(), MARKER).await;
     let failing: Vec<_> = outcomes
         .iter()
-        .map(|outcome| outcome.as_ref().err().map(DeskError::failing))
+        .map(|outcome| outcome.as_ref().err().map(UpdateError::failing))
         .collect();
     assert_eq!(
         failing,

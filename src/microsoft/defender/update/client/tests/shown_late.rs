@@ -7,7 +7,7 @@ use crate::microsoft::client::Client;
 use crate::microsoft::defender::update::client::*;
 use crate::microsoft::tests::tenant::{BATCH, Call, Reply, Tenant};
 use crate::triage::{
-    Action, Api, Clock, Desks, Entry, Form, Ledger, Limits, Outcome, Row, Via, Wake, triage,
+    Accounts, Action, Api, CarryOver, Clock, Entry, Form, Ledger, Limits, Outcome, Row, Via, triage,
 };
 use proptest::prelude::*;
 use rand::SeedableRng as _;
@@ -55,8 +55,8 @@ impl Ledger for Pages {
 
 struct Office(Client, u32);
 
-impl Desks for Office {
-    type Desk = FamilyDesk;
+impl Accounts for Office {
+    type Client = FamilyDesk;
 
     async fn open(&self, _: &str, _: Api) -> Result<FamilyDesk, DeskFault> {
         Ok(FamilyDesk::new(self.0.clone()).settle(millis(2) * self.1))
@@ -328,8 +328,8 @@ impl Scene {
         let office = Office(client.patience(Duration::from_secs(60)), scale);
         let mut pages = Pages::default();
         let clock = Fast(Instant::now(), scale);
-        let mut wake = Wake::default();
-        triage(&action, &rows, &office, &mut pages, &clock, &mut wake)
+        let mut carry_over = CarryOver::default();
+        triage(&action, &rows, &office, &mut pages, &clock, &mut carry_over)
             .await
             .unwrap();
         pages.0
