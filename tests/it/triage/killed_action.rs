@@ -105,50 +105,59 @@ fn signs_in(call: &Call) -> bool {
     call.path.contains("/oauth2/")
 }
 
-#[test]
-fn before_the_first_write() {
-    for feed in [Feed::GraphAlerts, Feed::MdeAlerts] {
-        let scene = Scene::of(feed);
-        scene.killed_at(|call| !signs_in(call) && !call.writes());
-        assert_eq!(scene.tenant.write_calls().len(), 0);
-        scene.ends_well();
-    }
+/// A kill of each kind, feed by feed: each waits until Defender shows what was written, and none waits for another.
+macro_rules! killed {
+    ($($feed:ident as $name:ident: $($when:ident)+;)+) => {$(
+        mod $name {
+            use crate::counterpart::Feed;
+            $(
+                #[test]
+                fn $when() {
+                    super::$when(Feed::$feed);
+                }
+            )+
+        }
+    )+};
 }
 
-#[test]
-fn after_the_first_write() {
-    for feed in [
-        Feed::GraphAlerts,
-        Feed::GraphIncidents,
-        Feed::MdeAlerts,
-        Feed::XdrIncidents,
-    ] {
-        let scene = Scene::of(feed);
-        scene.killed_at(sets_fields);
-        scene.ends_well();
-    }
+killed! {
+    GraphAlerts as graph_alerts:
+        before_the_first_write after_the_first_write after_the_first_comments
+        between_the_comments_and_the_look_back between_two_outcomes;
+    GraphIncidents as graph_incidents: after_the_first_write after_the_first_comments;
+    MdeAlerts as endpoint_alerts:
+        before_the_first_write after_the_first_write between_the_comments_and_the_look_back
+        between_two_outcomes;
+    XdrIncidents as xdr_incidents: after_the_first_write;
 }
 
-#[test]
-fn after_the_first_comments() {
-    for feed in [Feed::GraphAlerts, Feed::GraphIncidents] {
-        let scene = Scene::of(feed);
-        scene.killed_at(comments_on);
-        scene.ends_well();
-    }
+fn before_the_first_write(feed: Feed) {
+    let scene = Scene::of(feed);
+    scene.killed_at(|call| !signs_in(call) && !call.writes());
+    assert_eq!(scene.tenant.write_calls().len(), 0);
+    scene.ends_well();
 }
 
-#[test]
-fn between_the_comments_and_the_look_back() {
-    for feed in [Feed::GraphAlerts, Feed::MdeAlerts] {
-        let scene = Scene::of(feed);
-        let mut written = false;
-        scene.killed_at(move |call| {
-            written |= comments_on(call) || (feed == Feed::MdeAlerts && call.writes());
-            written && !call.writes()
-        });
-        scene.ends_well();
-    }
+fn after_the_first_write(feed: Feed) {
+    let scene = Scene::of(feed);
+    scene.killed_at(sets_fields);
+    scene.ends_well();
+}
+
+fn after_the_first_comments(feed: Feed) {
+    let scene = Scene::of(feed);
+    scene.killed_at(comments_on);
+    scene.ends_well();
+}
+
+fn between_the_comments_and_the_look_back(feed: Feed) {
+    let scene = Scene::of(feed);
+    let mut written = false;
+    scene.killed_at(move |call| {
+        written |= comments_on(call) || (feed == Feed::MdeAlerts && call.writes());
+        written && !call.writes()
+    });
+    scene.ends_well();
 }
 
 #[test]
@@ -161,15 +170,12 @@ fn before_its_comments_show() {
     scene.ends_well();
 }
 
-#[test]
-fn between_two_outcomes() {
-    for feed in [Feed::GraphAlerts, Feed::MdeAlerts] {
-        let scene = Scene::of(feed);
-        scene.splunkd.stall_receivers_after(ROWS / 3);
-        scene.killed_when(|| scene.splunkd.indexed().len() == ROWS / 3);
-        scene.splunkd.mend_receivers();
-        scene.ends_well();
-    }
+fn between_two_outcomes(feed: Feed) {
+    let scene = Scene::of(feed);
+    scene.splunkd.stall_receivers_after(ROWS / 3);
+    scene.killed_when(|| scene.splunkd.indexed().len() == ROWS / 3);
+    scene.splunkd.mend_receivers();
+    scene.ends_well();
 }
 
 #[test]
