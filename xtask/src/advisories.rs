@@ -1,7 +1,7 @@
 //! Security advisories about crates, out of a snapshot that lies here: a check
 //! that asks the network would say nothing where there is none.
 
-use crate::tool;
+use crate::tool::{self, say};
 use crate::workspace::Workspace;
 use anyhow::{Context, Result};
 use cargo_metadata::semver::{Version, VersionReq};
@@ -66,14 +66,14 @@ pub fn check<'a>(
     let text =
         fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let snapshot: Snapshot = toml::from_str(&text).context(SNAPSHOT)?;
-    println!(
+    say!(
         "{} advisories, database of {} ({})",
         snapshot.advisories.len(),
         snapshot.date,
         snapshot.commit
     );
     if let Some(age) = snapshot.stale(rules, today())? {
-        println!(
+        say!(
             "warning: the advisories are {age} days old: fetch the database and run `cargo xtask advisories <its folder>`"
         );
     }
@@ -166,7 +166,7 @@ pub fn renew(workspace: &Workspace, database: &Path) -> Result<()> {
     let path = workspace.root.join(SNAPSHOT);
     fs::write(&path, written(commit, date, &advisories)?)
         .with_context(|| format!("cannot write {}", path.display()))?;
-    println!("{} advisories of {date}", advisories.len());
+    say!("{} advisories of {date}", advisories.len());
     Ok(())
 }
 

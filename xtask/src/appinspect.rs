@@ -1,6 +1,7 @@
 //! Splunk's AppInspect, as Splunk runs it when an app is submitted.
 
 use crate::python::Venv;
+use crate::tool::{self, say};
 use crate::workspace::Workspace;
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
@@ -26,11 +27,28 @@ const UNAVOIDABLE: &[(&str, &str)] = &[
     ),
 ];
 
-/// A run of AppInspect: a name, and the options that choose its checks.
-const RUNS: &[(&str, &[&str])] = &[
-    ("precert", &["--mode", "precert"]),
-    ("cloud", &["--mode", "precert", "--included-tags", "cloud"]),
-];
+/// Which of its checks it runs.
+#[derive(Clone, Copy)]
+pub enum Checks {
+    Precert,
+    Cloud,
+}
+
+impl Checks {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Precert => "precert",
+            Self::Cloud => "cloud",
+        }
+    }
+
+    fn options(self) -> &'static [&'static str] {
+        match self {
+            Self::Precert => &["--mode", "precert"],
+            Self::Cloud => &["--mode", "precert", "--included-tags", "cloud"],
+        }
+    }
+}
 
 #[derive(Deserialize)]
 struct Report {
@@ -71,7 +89,7 @@ struct Message {
     message: String,
 }
 
-pub fn inspect(workspace: &Workspace, package: &Path) -> Result<()> {
+pub fn inspect(workspace: &Workspace, package: &Path, checks: Checks) -> Result<()> {
     let venv = Venv::with(workspace, "appinspect", TOOL)?;
     let probe = venv.python().args(["-c", "import magic"]).output()?;
     if !probe.status.success() {
@@ -82,49 +100,53 @@ pub fn inspect(workspace: &Workspace, package: &Path) -> Result<()> {
     }
     let folder = workspace.target.join("appinspect");
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    for (name, options) in RUNS {
-        let path = folder.join(format!("{name}.json"));
-        if path.exists() {
-            fs::remove_file(&path)?;
-        }
-        // The exit code counts warnings too; the report is what is judged.
-        let output = venv
-            .program("splunk-appinspect")
-            .arg("inspect")
-            .arg(package)
-            .args(*options)
-            // An x86_64 executable cannot also be an aarch64 one: there is a package per platform.
-            .args(["--excluded-tags", "aarch64_compatibility"])
-            .args([
-                "--skip-trusted-libraries-update",
-                "--data-format",
-                "json",
-                "--output-file",
-            ])
-            .arg(&path)
-            .stdin(Stdio::null())
-            .output()
-            .context("cannot start AppInspect")?;
-        let text = fs::read_to_string(&path).with_context(|| {
-            format!(
-                "AppInspect ({name}) left no report, {}:\n{}{}",
-                output.status,
-                String::from_utf8_lossy(&output.stdout),
-                String::from_utf8_lossy(&output.stderr)
-            )
-        })?;
-        judge(name, &text)?;
+    let name = checks.name();
+    let path = folder.join(format!("{name}.json"));
+    if path.exists() {
+        fs::remove_file(&path)?;
     }
-    Ok(())
+    // The exit code counts warnings too; the report is what is judged.
+    let mut inspect = venv.program("splunk-appinspect");
+    inspect
+        .arg("inspect")
+        .arg(package)
+        .args(checks.options())
+        // An x86_64 executable cannot also be an aarch64 one: there is a package per platform.
+        .args(["--excluded-tags", "aarch64_compatibility"])
+        .args([
+            "--skip-trusted-libraries-update",
+            "--data-format",
+            "json",
+            "--output-file",
+        ])
+        .arg(&path);
+    let output = tool::output(
+        tool::nice(&inspect)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped()),
+    )?;
+    let text = fs::read_to_string(&path).with_context(|| {
+        format!(
+            "AppInspect ({name}) left no report, {}:\n{}{}",
+            output.status,
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        )
+    })?;
+    judge(name, &text)
 }
 
 fn judge(name: &str, report: &str) -> Result<()> {
     let report: Report =
         serde_json::from_str(report).with_context(|| format!("AppInspect's report ({name})"))?;
     let summary = &report.summary;
-    println!(
+    say!(
         "AppInspect {name}: {} errors, {} failures, {} future failures, {} warnings, {} successes",
-        summary.error, summary.failure, summary.future_failure, summary.warning, summary.success
+        summary.error,
+        summary.failure,
+        summary.future_failure,
+        summary.warning,
+        summary.success
     );
     if report.reports.is_empty() || summary.success == 0 {
         bail!("AppInspect ({name}) checked nothing");
@@ -139,7 +161,7 @@ fn judge(name: &str, report: &str) -> Result<()> {
         let known = UNAVOIDABLE.iter().find(|(known, _)| *known == check.name);
         match (check.result.as_str(), known) {
             ("success" | "not_applicable", _) => {}
-            ("warning", Some((_, reason))) => println!("  {}: {reason}", check.name),
+            ("warning", Some((_, reason))) => say!("  {}: {reason}", check.name),
             (result, _) => {
                 problems.push(format!("{result}: {}", check.name));
                 problems.extend(

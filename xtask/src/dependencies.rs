@@ -3,6 +3,7 @@
 //! the rest together.)
 
 use crate::advisories;
+use crate::tool::say;
 use crate::workspace::Workspace;
 use anyhow::{Context, Result, bail};
 use cargo_metadata::Package;
@@ -57,7 +58,7 @@ pub fn check(workspace: &Workspace) -> Result<()> {
     if !problems.is_empty() {
         bail!("{}", problems.join("\n"));
     }
-    println!(
+    say!(
         "{} crates: licences, bans, sources and advisories as deny.toml asks",
         packages.len()
     );

@@ -2,7 +2,7 @@
 //! it has never seen: no glibc newer than 2.17, no path of where it was built.
 
 use crate::python::Venv;
-use crate::tool;
+use crate::tool::{self, say};
 use crate::workspace::{NAME, SHIPPED, TARGET, Workspace};
 use anyhow::{Context, Result, bail};
 use object::elf::{FileHeader64, SHT_GNU_VERNEED};
@@ -28,27 +28,27 @@ pub fn release(workspace: &Workspace) -> Result<PathBuf> {
     let venv = Venv::with(workspace, "zigbuild", TOOLS)?;
     install_target()?;
     let places = places(workspace)?;
-    tool::run(
-        venv.program("cargo-zigbuild")
-            .args([
-                "zigbuild",
-                "--release",
-                "--locked",
-                "--package",
-                NAME,
-                "--bin",
-                NAME,
-            ])
-            .args(SHIPPED)
-            .args(["--target", &format!("{TARGET}.{}.{}", GLIBC.0, GLIBC.1)])
-            .arg("--target-dir")
-            .arg(&workspace.target)
-            .current_dir(&workspace.root)
-            .env("PATH", venv.path()?)
-            .env("CARGO_ZIGBUILD_PYTHON_PATH", venv.python().get_program())
-            .env_remove("RUSTFLAGS")
-            .env("CARGO_ENCODED_RUSTFLAGS", remapping(&places)),
-    )?;
+    let mut build = venv.program("cargo-zigbuild");
+    build
+        .args([
+            "zigbuild",
+            "--release",
+            "--locked",
+            "--package",
+            NAME,
+            "--bin",
+            NAME,
+        ])
+        .args(SHIPPED)
+        .args(["--target", &format!("{TARGET}.{}.{}", GLIBC.0, GLIBC.1)])
+        .arg("--target-dir")
+        .arg(&workspace.target)
+        .current_dir(&workspace.root)
+        .env("PATH", venv.path()?)
+        .env("CARGO_ZIGBUILD_PYTHON_PATH", venv.python().get_program())
+        .env_remove("RUSTFLAGS")
+        .env("CARGO_ENCODED_RUSTFLAGS", remapping(&places));
+    tool::run(&mut tool::nice(&build))?;
     let path = workspace.target.join(TARGET).join("release").join(NAME);
     check(&path, &places)?;
     Ok(path)
@@ -56,9 +56,18 @@ pub fn release(workspace: &Workspace) -> Result<PathBuf> {
 
 /// Builds the way `cargo build` does: quick, with the sandbox in it, and not to be given to others.
 pub fn development(workspace: &Workspace) -> Result<PathBuf> {
+    // For tests cargo builds the crates with other features than for executables alone. `--examples`, of which there
+    // are none, asks for those of tests, so that nothing is built twice.
     tool::run(
         tool::cargo()
-            .args(["build", "--locked", "--package", NAME, "--bin", NAME])
+            .args([
+                "build",
+                "--workspace",
+                "--locked",
+                "--bin",
+                NAME,
+                "--examples",
+            ])
             .current_dir(&workspace.root),
     )?;
     Ok(workspace.target.join("debug").join(NAME))
@@ -164,7 +173,7 @@ fn check(path: &Path, places: &[Place]) -> Result<()> {
             bail!("{} names a path of this machine: {name}", path.display());
         }
     }
-    println!(
+    say!(
         "{}: {} bytes, needs glibc {}.{}",
         path.display(),
         bytes.len(),

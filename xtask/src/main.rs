@@ -10,6 +10,7 @@ mod conf;
 mod dependencies;
 mod executable;
 mod forms;
+mod lanes;
 mod licences;
 mod package;
 mod python;
@@ -47,8 +48,11 @@ enum Task {
 
 #[derive(Subcommand)]
 enum Work {
-    /// Everything CI runs, cheap checks first; skips nothing
-    Test,
+    /// Everything CI runs, steps side by side; skips nothing
+    Test {
+        /// Only these
+        steps: Vec<steps::Step>,
+    },
     /// The Splunk app, `target/package/defender_bridge-<version>-linux_x86_64.spl`
     Package {
         /// dev assembles a development build, under target/package/dev: for trying things, not for others
@@ -114,7 +118,7 @@ fn run(task: Task) -> Result<()> {
 impl Work {
     fn go(self, workspace: &Workspace) -> Result<()> {
         match self {
-            Self::Test => steps::test(workspace),
+            Self::Test { steps } => steps::test(workspace, &steps),
             Self::Package {
                 profile,
                 skip_build,
@@ -132,14 +136,16 @@ impl Work {
                 Ok(())
             }
             Self::Appinspect { package } => {
-                appinspect::inspect(workspace, &package::or_released(workspace, package)?)
+                let package = package::or_released(workspace, package)?;
+                appinspect::inspect(workspace, &package, appinspect::Checks::Precert)?;
+                appinspect::inspect(workspace, &package, appinspect::Checks::Cloud)
             }
             Self::Bench(arguments) => bench::run(workspace, &arguments),
             Self::Conf => conf::check(workspace),
             Self::Forms => forms::write(&workspace.root),
             Self::Dependencies => dependencies::check(workspace),
             Self::Advisories { database } => advisories::renew(workspace, &database),
-            Self::Web => steps::web(workspace),
+            Self::Web => steps::pages(workspace),
             Self::Smoke { package } => {
                 smoke::start(workspace, &package::or_released(workspace, package)?)
             }

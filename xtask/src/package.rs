@@ -54,7 +54,7 @@ fn file_name(workspace: &Workspace) -> Result<String> {
 fn write(workspace: &Workspace, executable: &Path, folder: &Path) -> Result<PathBuf> {
     let root = &workspace.root;
     let crates = workspace.shipped()?;
-    let script = Project::pages(workspace)?.bundle(workspace)?;
+    let script = Project::pages(workspace)?.bundle(workspace, &folder.join("ui"))?;
     let bill = sbom::document(workspace, &crates, &script.libraries)?;
     let linked = crates
         .iter()

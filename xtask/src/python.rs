@@ -8,6 +8,9 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
+
+static MAKING: Mutex<()> = Mutex::new(());
 
 pub struct Venv {
     bin: PathBuf,
@@ -20,6 +23,8 @@ impl Venv {
         let venv = Self {
             bin: directory.join("bin"),
         };
+        // Two steps may ask for the same one at the same time.
+        let _one = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
         let stamp = directory.join("requirements");
         let wanted = requirements.join("\n");
         if fs::read_to_string(&stamp).is_ok_and(|found| found == wanted) {

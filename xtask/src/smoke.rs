@@ -2,6 +2,7 @@
 //! machine that knows nothing of this workspace.
 
 use crate::conf;
+use crate::tool::say;
 use crate::workspace::{NAME, Workspace};
 use anyhow::{Context, Result, bail};
 use flate2::read::GzDecoder;
@@ -39,7 +40,7 @@ pub fn start(workspace: &Workspace, package: &Path) -> Result<()> {
                 .join(", ")
         );
     }
-    println!(
+    say!(
         "--scheme: {} parameters, the same as in inputs.conf.spec",
         declared.len()
     );

@@ -1,88 +1,237 @@
-//! Everything CI runs, in an order that fails early: what takes a second first,
-//! the release build last. The first step that fails ends it.
+//! Everything CI runs: which steps there are, which go side by side, and what each of them runs.
 
-use crate::web::Project;
-use crate::workspace::{NAME, SHIPPED, Workspace};
-use crate::{appinspect, conf, dependencies, executable, package, smoke, tool};
-use anyhow::{Context, Result};
-use std::time::Instant;
+use crate::appinspect::{self, Checks};
+use crate::lanes::{self, Lane, Task};
+use crate::web::{self, Project};
+use crate::workspace::{SHIPPED, Workspace};
+use crate::{conf, dependencies, executable, package, smoke, tool};
+use anyhow::Result;
+use clap::ValueEnum;
+use std::process::Command;
 
-pub fn test(workspace: &Workspace) -> Result<()> {
-    let mut steps = Steps { passed: 0 };
-    steps.step("format", || cargo(workspace, &["fmt", "--all", "--check"]))?;
-    steps.step("conf files", || conf::check(workspace))?;
-    steps.step("dependencies", || dependencies::check(workspace))?;
-    steps.step("lints", || {
-        cargo(
-            workspace,
-            &[
-                "clippy",
-                "--workspace",
-                "--all-targets",
-                "--locked",
-                "--",
-                "-D",
-                "warnings",
-            ],
-        )
-    })?;
-    steps.step("lints of what is shipped", || {
-        let product = ["clippy", "--locked", "--package", NAME];
-        let parts = ["--lib", "--bins", "--tests", "--", "-D", "warnings"];
-        cargo(workspace, &[&product, SHIPPED, &parts].concat())
-    })?;
-    steps.step("documentation", || {
-        tool::run(
-            tool::cargo()
-                .args([
-                    "doc",
-                    "--workspace",
-                    "--no-deps",
-                    "--document-private-items",
-                    "--locked",
-                ])
-                .env("RUSTDOCFLAGS", "-D warnings")
-                .current_dir(&workspace.root),
-        )
-    })?;
-    steps.step("tests of parts", || {
-        cargo(
-            workspace,
-            &["test", "--workspace", "--locked", "--lib", "--bins"],
-        )?;
-        cargo(workspace, &["test", "--workspace", "--locked", "--doc"])
-    })?;
-    steps.step("tests of the executable", || {
-        tool::run(
-            tool::cargo()
-                .args(["test", "--locked", "--package", NAME, "--test", "*"])
-                .env("RUST_TEST_THREADS", waiting().to_string())
-                .current_dir(&workspace.root),
-        )
-    })?;
-    steps.step("fuzz targets over their seeds", || fuzz(workspace))?;
-    steps.web(workspace)?;
-    let package = steps.step("package", || {
-        package::release(workspace, &executable::release(workspace)?)
-    })?;
-    steps.step("AppInspect", || appinspect::inspect(workspace, &package))?;
-    steps.step("start of the packaged executable", || {
-        smoke::start(workspace, &package)
-    })?;
-    println!("\nsteps: {} passed, 0 failed", steps.passed);
-    Ok(())
+/// A step makes what it needs where it is not there yet, so that it also runs alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub enum Step {
+    /// Sources are formatted
+    Format,
+    /// Conf files against their specs; documents, links, paths
+    Conf,
+    /// Licences, sources and advisories of all crates
+    Dependencies,
+    /// Lints of everything
+    Lints,
+    /// Lints of what is shipped, which has no sandbox
+    LintsShipped,
+    /// Documentation of the code
+    Documentation,
+    /// Tests and executable, built
+    Build,
+    /// Tests of the parts
+    Parts,
+    /// Tests of the executable, run as splunkd runs it
+    Executable,
+    /// Fuzz targets over their seeds
+    Fuzz,
+    /// Tools of the pages and the dashboards
+    PageTools,
+    /// Types of the pages
+    PageTypes,
+    /// Unit tests of the pages
+    PageUnits,
+    /// The pages' script
+    PageScript,
+    /// The pages in Chromium
+    Journeys,
+    /// The dashboards: validated, followed, drawn
+    Dashboards,
+    /// The executable that is shipped
+    Release,
+    /// The package
+    Package,
+    /// Splunk AppInspect on the package, as Splunkbase runs it
+    Appinspect,
+    /// Splunk AppInspect on the package, as Splunk Cloud runs it
+    AppinspectCloud,
+    /// The executable out of the package
+    Smoke,
+}
+
+use Step::*;
+
+/// Cheap checks first, then what waits beside what computes. Compilers leave the processor to tests, which know the time.
+const LANES: &[&[Step]] = &[
+    &[
+        Format,
+        Conf,
+        Dependencies,
+        Lints,
+        LintsShipped,
+        Documentation,
+        Build,
+        Parts,
+        Executable,
+        Fuzz,
+    ],
+    &[
+        PageTools, PageTypes, PageScript, PageUnits, Journeys, Dashboards,
+    ],
+    &[Release, Package, Smoke, Appinspect],
+    &[AppinspectCloud],
+];
+
+impl Step {
+    /// What has to pass in other lanes before it begins.
+    fn after(self) -> &'static [Step] {
+        match self {
+            PageTools | Release => &[Dependencies],
+            PageUnits => &[Build],
+            AppinspectCloud => &[Package],
+            _ => &[],
+        }
+    }
+
+    /// As it is chosen on the command line.
+    fn name(self) -> String {
+        let value = self.to_possible_value();
+        value.map_or_else(String::new, |value| value.get_name().to_owned())
+    }
+
+    fn work(self, workspace: &Workspace) -> Result<()> {
+        match self {
+            Format => cargo(workspace, &["fmt", "--all", "--check"]),
+            Conf => conf::check(workspace),
+            Dependencies => dependencies::check(workspace),
+            Lints => clippy(workspace, &["--all-targets"]),
+            LintsShipped => clippy(
+                workspace,
+                &[SHIPPED, &["--lib", "--bins", "--tests"]].concat(),
+            ),
+            Documentation => documentation(workspace),
+            Build => build(workspace),
+            Parts => {
+                build(workspace)?;
+                tests(workspace, &["--lib", "--bins"])?;
+                tests(workspace, &["--doc"])
+            }
+            Executable => {
+                build(workspace)?;
+                tests(workspace, &["--test", "*"])
+            }
+            Fuzz => fuzz(workspace),
+            PageTools => {
+                Project::pages(workspace)?;
+                Project::dashboards(workspace).map(drop)
+            }
+            PageTypes => Project::pages(workspace)?.types(),
+            PageScript => Project::pages(workspace)?
+                .bundle(workspace, &web::made(workspace))
+                .map(drop),
+            PageUnits => Project::pages(workspace)?.units(&executable::development(workspace)?),
+            Journeys => {
+                let executable = executable::development(workspace)?;
+                Project::pages(workspace)?.journeys(workspace, &executable)
+            }
+            Dashboards => Project::dashboards(workspace)?.tests(),
+            Release => executable::release(workspace).map(drop),
+            Package => {
+                let executable = executable::release(workspace)?;
+                package::release(workspace, &executable).map(drop)
+            }
+            Appinspect => inspect(workspace, Checks::Precert),
+            AppinspectCloud => inspect(workspace, Checks::Cloud),
+            Smoke => smoke::start(workspace, &package::or_released(workspace, None)?),
+        }
+    }
+}
+
+/// All steps, or those that are named.
+pub fn test(workspace: &Workspace, chosen: &[Step]) -> Result<()> {
+    let lanes = LANES.iter().map(|lane| {
+        let steps = lane
+            .iter()
+            .filter(|step| chosen.is_empty() || chosen.contains(step));
+        steps.copied().collect::<Vec<_>>()
+    });
+    go(workspace, lanes.collect())
 }
 
 /// What the pages need alone.
-pub fn web(workspace: &Workspace) -> Result<()> {
-    Steps { passed: 0 }.web(workspace)
+pub fn pages(workspace: &Workspace) -> Result<()> {
+    let pages = LANES.iter().find(|lane| lane.contains(&Journeys));
+    go(workspace, vec![pages.copied().unwrap_or_default().to_vec()])
 }
 
-/// How many tests of the executable go side by side: they wait more than they compute, for pauses
-/// Microsoft asks for and for what shows late.
-fn waiting() -> usize {
+fn go(workspace: &Workspace, lanes: Vec<Vec<Step>>) -> Result<()> {
+    let all: Vec<Step> = lanes.concat();
+    let task = |step: Step| Task {
+        name: step.name(),
+        after: step
+            .after()
+            .iter()
+            .filter(|other| all.contains(other))
+            .map(|other| other.name())
+            .collect(),
+        work: Box::new(move || step.work(workspace)),
+    };
+    let lanes = lanes.into_iter().filter(|lane| !lane.is_empty());
+    let lanes: Vec<Lane<'_>> = lanes
+        .map(|lane| lane.into_iter().map(task).collect())
+        .collect();
+    lanes::run(lanes, &workspace.target.join("steps"), "cargo xtask test")
+}
+
+/// How many tests go side by side: most of them wait for pauses Microsoft asks for, for what shows late, for files.
+fn side_by_side() -> String {
     const PER_CORE: usize = 4;
-    PER_CORE * std::thread::available_parallelism().map_or(1, usize::from)
+    (PER_CORE * std::thread::available_parallelism().map_or(1, usize::from)).to_string()
+}
+
+fn cargo(workspace: &Workspace, arguments: &[&str]) -> Result<()> {
+    tool::run(&mut compiler(workspace, tool::cargo().args(arguments)))
+}
+
+fn compiler(workspace: &Workspace, command: &mut Command) -> Command {
+    tool::nice(command.current_dir(&workspace.root))
+}
+
+/// Always the whole workspace: cargo would choose other features for less of it, and build the crates again.
+fn clippy(workspace: &Workspace, scope: &[&str]) -> Result<()> {
+    let words = ["clippy", "--workspace", "--locked"];
+    cargo(
+        workspace,
+        &[&words, scope, &["--", "-D", "warnings"]].concat(),
+    )
+}
+
+fn documentation(workspace: &Workspace) -> Result<()> {
+    let words = [
+        "doc",
+        "--workspace",
+        "--no-deps",
+        "--document-private-items",
+        "--locked",
+    ];
+    let mut command = tool::cargo();
+    command.args(words).env("RUSTDOCFLAGS", "-D warnings");
+    tool::run(&mut compiler(workspace, &mut command))
+}
+
+fn build(workspace: &Workspace) -> Result<()> {
+    cargo(workspace, &["test", "--workspace", "--locked", "--no-run"])
+}
+
+fn tests(workspace: &Workspace, which: &[&str]) -> Result<()> {
+    tool::run(
+        tool::cargo()
+            .args(["test", "--workspace", "--locked"])
+            .args(which)
+            .env("RUST_TEST_THREADS", side_by_side())
+            .current_dir(&workspace.root),
+    )
+}
+
+fn inspect(workspace: &Workspace, checks: Checks) -> Result<()> {
+    appinspect::inspect(workspace, &package::or_released(workspace, None)?, checks)
 }
 
 /// With a stable compiler: every target is built, none is driven by the fuzzer.
@@ -91,63 +240,40 @@ fn fuzz(workspace: &Workspace) -> Result<()> {
         "--manifest-path",
         "fuzz/Cargo.toml",
         "--no-default-features",
+        "--locked",
     ];
-    for arguments in [
-        [
-            "clippy",
-            "--locked",
-            "--all-targets",
-            "--",
-            "-D",
-            "warnings",
-        ]
-        .as_slice(),
-        &["test", "--locked", "--lib"],
+    let lints = ["--all-targets", "--", "-D", "warnings"];
+    for words in [
+        [&["clippy"], own.as_slice(), &lints].concat(),
+        [&["test"], own.as_slice(), &["--lib"]].concat(),
     ] {
-        let (command, rest) = arguments.split_at(1);
-        tool::run(
-            tool::cargo()
-                .args([command, own.as_slice(), rest].concat())
-                // What is built for the product is not built twice.
-                .env("CARGO_TARGET_DIR", &workspace.target)
-                .current_dir(&workspace.root),
-        )?;
+        let mut command = tool::cargo();
+        // What is built for the product is not built twice.
+        command
+            .args(words)
+            .env("CARGO_TARGET_DIR", &workspace.target);
+        tool::run(&mut compiler(workspace, &mut command))?;
     }
     Ok(())
 }
 
-fn cargo(workspace: &Workspace, arguments: &[&str]) -> Result<()> {
-    tool::run(tool::cargo().args(arguments).current_dir(&workspace.root))
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-struct Steps {
-    passed: u32,
-}
-
-impl Steps {
-    fn web(&mut self, workspace: &Workspace) -> Result<()> {
-        let pages = self.step("pages: tools", || Project::pages(workspace))?;
-        self.step("pages: types", || pages.types())?;
-        let executable = executable::development(workspace)?;
-        self.step("pages: unit tests", || pages.units(&executable))?;
-        self.step("pages: script", || pages.bundle(workspace).map(drop))?;
-        self.step("pages: journeys", || pages.journeys(workspace, &executable))?;
-        let dashboards = self.step("dashboards: tools", || Project::dashboards(workspace))?;
-        self.step("dashboards", || dashboards.tests())
-    }
-
-    fn step<T>(&mut self, name: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
-        println!("\n=== {name}");
-        let started = Instant::now();
-        let result = work();
-        let seconds = started.elapsed().as_secs_f32();
-        match &result {
-            Ok(_) => {
-                self.passed += 1;
-                println!("=== {name}: passed in {seconds:.1} s");
+    #[test]
+    fn every_step_is_run_once_and_waits_for_steps_of_other_lanes_only() {
+        let all = LANES.concat();
+        for step in Step::value_variants() {
+            assert_eq!(
+                all.iter().filter(|other| *other == step).count(),
+                1,
+                "{step:?}"
+            );
+            let own = LANES.iter().find(|lane| lane.contains(step)).unwrap();
+            for other in step.after() {
+                assert!(!own.contains(other), "{step:?} after {other:?}");
             }
-            Err(_) => println!("=== {name}: FAILED after {seconds:.1} s"),
         }
-        result.with_context(|| format!("{name} failed ({} steps passed before)", self.passed))
     }
 }

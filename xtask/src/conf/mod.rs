@@ -12,6 +12,7 @@ mod settings;
 mod sizes;
 
 use crate::forms;
+use crate::tool::say;
 use crate::workspace::{NAME, Workspace};
 use anyhow::{Context, Result, bail};
 use document::{Stanza, conf, spec};
@@ -198,7 +199,7 @@ pub fn check(workspace: &Workspace) -> Result<()> {
     if !problems.is_empty() {
         bail!("{}", problems.join("\n"));
     }
-    println!("conf files, specs, forms and versions agree");
+    say!("conf files, specs, forms and versions agree");
     Ok(())
 }
 

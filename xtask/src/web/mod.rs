@@ -15,12 +15,15 @@ use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 /// What the tools at the locked versions run on.
 const OLDEST_NODE: u32 = 18;
 
 /// What `npm ci` was run for, so that it is run once.
 const STAMP: &str = "node_modules/.installed";
+
+static INSTALLING: Mutex<()> = Mutex::new(());
 
 /// A folder with a package.json and its lock.
 pub struct Project {
@@ -47,6 +50,8 @@ impl Project {
     /// Exactly what the lock names. No script of a package is run.
     fn install(&self) -> Result<()> {
         node()?;
+        // Packaging may ask for them at the same time.
+        let _one = INSTALLING.lock().unwrap_or_else(PoisonError::into_inner);
         let wanted = self.locked()?;
         let stamp = self.folder.join(STAMP);
         if fs::read_to_string(&stamp).is_ok_and(|found| found == wanted) {
@@ -107,12 +112,11 @@ impl Project {
         tool::run(self.npm(&["test"]).env("CHROMIUM", chromium()?))
     }
 
-    /// Makes the script and says what went into it.
-    pub fn bundle(&self, workspace: &Workspace) -> Result<Script> {
-        let target = made(workspace);
+    /// Makes the script in this folder and says what went into it.
+    pub fn bundle(&self, workspace: &Workspace, target: &Path) -> Result<Script> {
         tool::run(
             self.npm(&["run", "--silent", "bundle"])
-                .env("DEFENDER_BRIDGE_UI_OUT", &target),
+                .env("DEFENDER_BRIDGE_UI_OUT", target),
         )?;
         let path = target.join(format!("{NAME}.js"));
         let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
@@ -124,8 +128,8 @@ impl Project {
     }
 }
 
-/// Where the script is made.
-fn made(workspace: &Workspace) -> PathBuf {
+/// Where the script is made that the journeys look at.
+pub fn made(workspace: &Workspace) -> PathBuf {
     workspace.target.join("ui")
 }
 
