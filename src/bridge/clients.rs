@@ -4,7 +4,7 @@
 use super::account;
 use crate::bridge::account::Settings;
 use crate::host::paths;
-use crate::microsoft::{Client, DeskFault, Error, Family, FamilyDesk};
+use crate::microsoft::{Client, DeskFault, Error, FamilyDesk};
 use crate::splunk::splunkd::Splunkd;
 use crate::triage::{self, Api};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -57,12 +57,7 @@ pub async fn client(
     api: Api,
 ) -> anyhow::Result<Client> {
     let account = account::account(splunkd, settings, name).await?;
-    let family = match api {
-        Api::Graph => Family::Graph,
-        Api::Mde => Family::Mde,
-        Api::Xdr => Family::Xdr,
-    };
-    Ok(Client::new(&account, family, paths::state().as_deref())?)
+    Ok(Client::new(&account, api, paths::state().as_deref())?)
 }
 
 /// Where it is kept which wordings the account's tenant takes.

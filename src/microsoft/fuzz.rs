@@ -1,20 +1,18 @@
 //! This room's readers of foreign bytes, opened for `fuzz/` alone.
 
 use crate::ingest::Page;
-use crate::microsoft::Family;
 use crate::microsoft::client::{Answer, Said};
 use crate::microsoft::defender::list::collection;
-use crate::microsoft::defender::list::collection::What;
 use crate::microsoft::defender::update::{graph_batch, mde_list_by_id, state};
 use crate::microsoft::http::lenient::lenient;
 use crate::microsoft::slice::slice;
-use crate::triage::State;
+use crate::triage::{Api, State, Subject};
 
 /// A list answer taken apart, as each list of each API would.
 pub fn list_answer(body: &[u8]) -> Vec<Page> {
-    let lists = [Family::Graph, Family::Mde, Family::Xdr]
+    let lists = [Api::Graph, Api::Mde, Api::Xdr]
         .into_iter()
-        .flat_map(|family| [What::Alerts, What::Incidents].map(|what| collection(family, what)));
+        .flat_map(|api| [Subject::Alert, Subject::Incident].map(|what| collection(api, what)));
     let shapes = lists.flatten().map(|collection| &collection.shape);
     shapes
         .filter_map(|shape| slice(body.to_vec(), shape).ok())

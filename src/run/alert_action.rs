@@ -5,14 +5,14 @@
 use crate::bridge::account;
 use crate::bridge::verdict::deadline::Course;
 use crate::bridge::verdict::dispatch::Way;
-use crate::bridge::verdict::job::{Cell, DEADLINE, Job, JobError, Kind, LEAST_ROWS, cells};
+use crate::bridge::verdict::job::{Cell, DEADLINE, Job, JobError, LEAST_ROWS, cells};
 use crate::bridge::verdict::row_result::Told;
 use crate::bridge::verdict::{dispatch, job};
 use crate::host::{exit, log, paths, runtime};
 use crate::splunk::alert_action::payload::Payload;
 use crate::splunk::alert_action::response_log::{ModularActionLog, RowId};
 use crate::splunk::alert_action::results;
-use crate::triage::{Exit, Outcome, PARAMETERS, Summary};
+use crate::triage::{Exit, Outcome, PARAMETERS, Subject, Summary};
 use anyhow::bail;
 use std::collections::{BTreeMap, HashSet};
 use std::process::ExitCode;
@@ -44,8 +44,8 @@ pub fn run(action: &str) -> ExitCode {
 
 async fn act(action: &str, course: &Course) -> anyhow::Result<Summary> {
     let subject = match action {
-        "defender_bridge_update_alert" => Kind::Alert,
-        "defender_bridge_update_incident" => Kind::Incident,
+        "defender_bridge_update_alert" => Subject::Alert,
+        "defender_bridge_update_incident" => Subject::Incident,
         _ => bail!(
             "there is no alert action \"{action}\"; there are defender_bridge_update_alert and defender_bridge_update_incident"
         ),

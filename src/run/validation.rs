@@ -69,7 +69,7 @@ async fn try_feed(definition: Definition, input: Input, now: Instant) -> anyhow:
         let there = checkpoint_kvstore::is_there(&splunkd).await;
         there.map_err(|error| anyhow!("checkpoint: {error}"))?;
     }
-    let client = Client::new(&account, input.feed.family(), None)?.patience(PATIENCE);
+    let client = Client::new(&account, input.feed.api(), None)?.patience(PATIENCE);
     let newest = Ask::for_a_sample(now);
     FeedSource::new(client, input.feed).page(&newest).await?;
     Ok(())

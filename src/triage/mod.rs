@@ -109,7 +109,8 @@ impl fmt::Display for Subject {
     }
 }
 
-/// Through which of Defender's APIs, by the name the parameter `api` takes.
+/// One of Microsoft's APIs over the same tenant, by the name the parameter `api`
+/// takes. Tokens, audiences and call budgets belong to it, never to a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Api {
@@ -119,6 +120,8 @@ pub enum Api {
 }
 
 impl Api {
+    pub const ALL: [Self; 3] = [Self::Graph, Self::Mde, Self::Xdr];
+
     /// Whether the API can change such a thing.
     pub const fn serves(self, subject: Subject) -> bool {
         matches!(

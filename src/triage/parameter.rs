@@ -97,7 +97,7 @@ impl Rules {
     }
 
     pub fn api(&self, text: &str) -> Result<Api, ParameterError> {
-        [Api::Graph, Api::Mde, Api::Xdr]
+        Api::ALL
             .into_iter()
             .find(|api| api.as_str().eq_ignore_ascii_case(text) && api.serves(self.subject))
             .ok_or_else(|| ParameterError::Api {

@@ -9,8 +9,9 @@ use crate::bridge::account::Settings;
 use crate::host::paths;
 use crate::ingest::{Ask, Instant, Source};
 use crate::microsoft::defender::hunting::PERMISSION as HUNT;
-use crate::microsoft::{Account, Client, Error, Family, Feed, FeedSource, What};
+use crate::microsoft::{Account, Client, Error, Feed, FeedSource};
 use crate::splunk::splunkd::Splunkd;
+use crate::triage::{Api, Subject};
 use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -137,7 +138,7 @@ pub async fn account(splunkd: &Splunkd, settings: &Settings, name: &str) -> Vec<
 /// to each list, the clock.
 pub async fn defender(account: &Account) -> Vec<Point> {
     let state = paths::state();
-    let client = match Client::new(account, Family::Graph, state.as_deref()) {
+    let client = match Client::new(account, Api::Graph, state.as_deref()) {
         Ok(client) => client.patience(PATIENCE),
         Err(error) => return vec![Point::error("account", &error)],
     };
@@ -171,8 +172,8 @@ pub async fn defender(account: &Account) -> Vec<Point> {
     ] {
         points.push(permission_point(&granted, permission, what, only_for));
     }
-    for what in [What::Alerts, What::Incidents] {
-        points.push(list(&client, what).await);
+    for subject in [Subject::Alert, Subject::Incident] {
+        points.push(list(&client, subject).await);
     }
     points.push(clock(client.skew()));
     points
@@ -204,10 +205,10 @@ fn permission_point(
     point.permission(permission)
 }
 
-async fn list(client: &Client, what: What) -> Point {
+async fn list(client: &Client, subject: Subject) -> Point {
     let now = Instant::from(jiff::Timestamp::now()).millisecond();
     let ask = Ask::for_a_sample(now);
-    let feed = match Feed::new(Family::Graph, what, None, &[]) {
+    let feed = match Feed::new(Api::Graph, subject, None, &[]) {
         Ok(feed) => feed,
         Err(error) => return Point::failed("feed", error.to_string()),
     };

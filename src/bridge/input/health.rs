@@ -125,7 +125,7 @@ impl Health {
                 secret_expires: feeding.secret_expires.clone(),
                 checkpoint: feeding.input.checkpoint.name(),
                 feed: feeding.input.feed_name(),
-                api: feeding.input.feed.family().name(),
+                api: feeding.input.feed.api().as_str(),
                 events: tally.events(),
                 tally,
                 calls: calls.calls,

@@ -5,7 +5,7 @@ use crate::bridge::account;
 use crate::bridge::input::settings::{Input, Kept};
 use crate::host::paths;
 use crate::ingest::{Checkpoint, Instant, Store};
-use crate::microsoft::{Client, Family, FeedSource, What};
+use crate::microsoft::{Client, FeedSource};
 use crate::splunk::modular_input::checkpoint_file::{CheckpointFile, Owner, Written};
 use crate::splunk::modular_input::checkpoint_kvstore::{Found, KvCheckpoint, is_used};
 use crate::splunk::modular_input::events::{Sourcetypes, Stamp};
@@ -13,6 +13,7 @@ use crate::splunk::modular_input::input;
 use crate::splunk::modular_input::input::Stanza;
 use crate::splunk::sourcetype;
 use crate::splunk::splunkd::Splunkd;
+use crate::triage::{Api, Subject};
 use anyhow::Context;
 use std::io;
 
@@ -41,7 +42,7 @@ impl Feeding {
             secret_expires,
         } = account::kept(&splunkd, &shared, &settings.account).await?;
         let state = paths::state();
-        let client = Client::new(&account, settings.feed.family(), state.as_deref())?;
+        let client = Client::new(&account, settings.feed.api(), state.as_deref())?;
         Ok(Self {
             tenant: account.tenant_id,
             secret_expires,
@@ -53,8 +54,8 @@ impl Feeding {
     }
 
     pub fn stamp(&self, stanza: &Stanza) -> Stamp {
-        let alert = match (self.input.feed.family(), self.input.feed.what()) {
-            (Family::Mde, What::Alerts) => sourcetype::ENDPOINT_ALERT,
+        let alert = match (self.input.feed.api(), self.input.feed.subject()) {
+            (Api::Mde, Subject::Alert) => sourcetype::ENDPOINT_ALERT,
             _ => sourcetype::ALERT,
         };
         Stamp {

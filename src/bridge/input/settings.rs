@@ -1,8 +1,9 @@
 //! An input's stanza: the text somebody wrote, and what it means.
 
 use crate::ingest::Instant;
-use crate::microsoft::{Family, Feed, FeedError, What};
+use crate::microsoft::{Feed, FeedError};
 use crate::splunk::modular_input::input::Stanza;
+use crate::triage::{Api, Subject};
 use std::time::Duration;
 
 /// A validated stanza.
@@ -114,6 +115,20 @@ pub fn span(text: &str) -> Result<Duration, String> {
         })
 }
 
+/// What the word of a feed lists.
+pub fn subject(feed: &str) -> Option<Subject> {
+    match feed {
+        "alerts" => Some(Subject::Alert),
+        "incidents" => Some(Subject::Incident),
+        _ => None,
+    }
+}
+
+/// The API of this word.
+pub fn api(word: &str) -> Option<Api> {
+    Api::ALL.into_iter().find(|api| api.as_str() == word)
+}
+
 impl Input {
     /// Reads a stanza's parameters; what is absent has its documented default.
     pub fn parse(stanza: &Stanza, now: Instant) -> Result<Self, Refusal> {
@@ -129,29 +144,22 @@ impl Input {
                 "missing: name a stanza of defender_bridge_account.conf",
             );
         };
-        let what = match text("feed").unwrap_or("alerts") {
-            "alerts" => What::Alerts,
-            "incidents" => What::Incidents,
-            other => {
-                return refuse(
-                    "feed",
-                    format!(
-                        "\"{}\" is not one of alerts, incidents",
-                        other.escape_debug()
-                    ),
-                );
-            }
+        let word = text("feed").unwrap_or("alerts");
+        let Some(subject) = subject(word) else {
+            return refuse(
+                "feed",
+                format!(
+                    "\"{}\" is not one of alerts, incidents",
+                    word.escape_debug()
+                ),
+            );
         };
-        let family = match text("api").unwrap_or("graph") {
-            "graph" => Family::Graph,
-            "mde" => Family::Mde,
-            "xdr" => Family::Xdr,
-            other => {
-                return refuse(
-                    "api",
-                    format!("\"{}\" is not one of graph, mde, xdr", other.escape_debug()),
-                );
-            }
+        let word = text("api").unwrap_or("graph");
+        let Some(api) = api(word) else {
+            return refuse(
+                "api",
+                format!("\"{}\" is not one of graph, mde, xdr", word.escape_debug()),
+            );
         };
         let checkpoint = match text("checkpoint").unwrap_or("local") {
             "local" => Kept::Local,
@@ -171,7 +179,7 @@ impl Input {
             .flat_map(|value| value.split(','))
             .map(|source| source.trim().to_owned())
             .collect();
-        let feed = Feed::new(family, what, text("min_severity"), &sources)?;
+        let feed = Feed::new(api, subject, text("min_severity"), &sources)?;
         let duration =
             |key, default: &str| span(text(key).unwrap_or(default)).or_else(|why| refuse(key, why));
         Ok(Self {
@@ -187,9 +195,9 @@ impl Input {
 
     /// `alerts` or `incidents`.
     pub fn feed_name(&self) -> &'static str {
-        match self.feed.what() {
-            What::Alerts => "alerts",
-            What::Incidents => "incidents",
+        match self.feed.subject() {
+            Subject::Alert => "alerts",
+            Subject::Incident => "incidents",
         }
     }
 }

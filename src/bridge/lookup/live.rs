@@ -19,7 +19,7 @@ pub const READ: &str = "ok";
 #[serde(deny_unknown_fields)]
 pub struct Question {
     pub account: String,
-    pub subject: crate::bridge::verdict::job::Kind,
+    pub subject: Subject,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api: Option<String>,
     #[serde(deserialize_with = "job_size::at_most::<100_000, _, _>")]
@@ -108,9 +108,7 @@ pub fn api(word: Option<&str>, subject: Subject) -> anyhow::Result<Api> {
     let Some(word) = word else {
         return Ok(Api::Graph);
     };
-    let known = [Api::Graph, Api::Mde, Api::Xdr]
-        .into_iter()
-        .filter(|api| api.serves(subject));
+    let known = Api::ALL.into_iter().filter(|api| api.serves(subject));
     let named = known
         .clone()
         .find(|api| api.as_str().eq_ignore_ascii_case(word));

@@ -24,7 +24,7 @@ pub const DEADLINE: Duration = Duration::from_secs(150);
 pub struct Job {
     /// The alert action, command or page that asks, for the ledger.
     pub action: String,
-    pub subject: Kind,
+    pub subject: Subject,
     /// The parameters of the form by name.
     #[serde(default)]
     pub form: BTreeMap<String, Cell>,
@@ -64,32 +64,6 @@ pub const MOST_NAMELESS: usize = 100;
 pub const fn most_rows(max_targets: usize) -> usize {
     let most = max_targets.saturating_mul(10);
     if most > LEAST_ROWS { most } else { LEAST_ROWS }
-}
-
-/// What the rows are about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Kind {
-    Alert,
-    Incident,
-}
-
-impl From<Kind> for Subject {
-    fn from(kind: Kind) -> Self {
-        match kind {
-            Kind::Alert => Self::Alert,
-            Kind::Incident => Self::Incident,
-        }
-    }
-}
-
-impl From<Subject> for Kind {
-    fn from(subject: Subject) -> Self {
-        match subject {
-            Subject::Alert => Self::Alert,
-            Subject::Incident => Self::Incident,
-        }
-    }
 }
 
 /// A field's value, or its values.
@@ -245,7 +219,7 @@ pub fn batch(of: Option<String>) -> String {
 impl Job {
     pub fn new(
         action: &str,
-        subject: Kind,
+        subject: Subject,
         form: BTreeMap<String, Cell>,
         rows: Vec<BTreeMap<String, Cell>>,
     ) -> Self {
@@ -280,7 +254,7 @@ impl Job {
                 .unwrap_or_else(|| batch(None)),
             marker: None,
             row: 0,
-            subject: self.subject.into(),
+            subject: self.subject,
             target: None,
             merged_into: None,
             outcome,
@@ -348,7 +322,7 @@ impl Job {
         let pairs = parameters
             .iter()
             .map(|(name, value)| (*name, value.as_str()));
-        let form = Form::parse(self.subject.into(), accounts, pairs)?;
+        let form = Form::parse(self.subject, accounts, pairs)?;
         let batch = match self.batch {
             Some(batch) => named("batch", batch)?,
             None => batch(None),

@@ -1,7 +1,8 @@
 //! How much a job asks, known before anything is built of it: its JSON is passed
 //! over, and what stands in it counted.
 
-use crate::bridge::verdict::job::{Job, JobError, Kind};
+use crate::bridge::verdict::job::{Job, JobError};
+use crate::triage::Subject;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::fmt;
@@ -14,7 +15,7 @@ const VALUES: usize = 20;
 #[derive(Deserialize)]
 pub struct Outline {
     action: String,
-    subject: Kind,
+    subject: Subject,
     batch: Option<String>,
     sid: Option<String>,
     search_name: Option<String>,

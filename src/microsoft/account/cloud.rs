@@ -1,9 +1,9 @@
-//! Microsoft's clouds: the host and the token audience of each API family.
+//! Microsoft's clouds: the host and the token audience of each API.
 //!
 //! Hosts and audiences as in "Microsoft Defender for Endpoint / Defender XDR for
 //! US Government customers" and "National cloud deployments" of Microsoft Graph.
 
-use std::fmt;
+use crate::triage::Api;
 use url::Url;
 
 /// Where a tenant lives.
@@ -24,15 +24,6 @@ pub struct Hosts {
     pub graph: Option<Url>,
     pub mde: Option<Url>,
     pub xdr: Option<Url>,
-}
-
-/// One of Microsoft's APIs over the same tenant. Tokens, audiences and call
-/// budgets belong to a family, never to a host.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Family {
-    Graph,
-    Mde,
-    Xdr,
 }
 
 const COMMERCIAL: Places = Places {
@@ -66,20 +57,20 @@ struct Places {
 }
 
 impl Places {
-    fn of(&self, family: Family) -> &'static str {
-        match family {
-            Family::Graph => self.graph,
-            Family::Mde => self.mde,
-            Family::Xdr => self.xdr,
+    fn of(&self, api: Api) -> &'static str {
+        match api {
+            Api::Graph => self.graph,
+            Api::Mde => self.mde,
+            Api::Xdr => self.xdr,
         }
     }
 }
 
 impl Cloud {
-    /// The resource a token for `family` is asked for. A custom cloud stands in
+    /// The resource a token for `api` is asked for. A custom cloud stands in
     /// for the commercial one, so its audiences are the commercial names.
-    pub fn audience(&self, family: Family) -> &'static str {
-        self.places().of(family)
+    pub fn audience(&self, api: Api) -> &'static str {
+        self.places().of(api)
     }
 
     /// Base URL of the sign-in service, without a trailing slash.
@@ -90,16 +81,16 @@ impl Cloud {
         }
     }
 
-    /// Base URL of an API family, without a trailing slash; `None` where a custom
+    /// Base URL of an API, without a trailing slash; `None` where a custom
     /// cloud does not have it.
-    pub fn api(&self, family: Family) -> Option<&str> {
+    pub fn api(&self, api: Api) -> Option<&str> {
         let Cloud::Custom(hosts) = self else {
-            return Some(self.places().of(family));
+            return Some(self.places().of(api));
         };
-        let url = match family {
-            Family::Graph => &hosts.graph,
-            Family::Mde => &hosts.mde,
-            Family::Xdr => &hosts.xdr,
+        let url = match api {
+            Api::Graph => &hosts.graph,
+            Api::Mde => &hosts.mde,
+            Api::Xdr => &hosts.xdr,
         };
         url.as_ref().map(bare)
     }
@@ -114,33 +105,18 @@ impl Cloud {
     }
 }
 
-impl Family {
-    /// The name in settings and in the User-Agent.
-    pub fn name(self) -> &'static str {
-        match self {
-            Family::Graph => "graph",
-            Family::Mde => "mde",
-            Family::Xdr => "xdr",
-        }
-    }
-
+impl Api {
     /// The form Microsoft asks of partners: `{API}Partner-{Company}-{Product}/{version}`.
     pub(crate) fn user_agent(self) -> String {
         let api = match self {
-            Family::Graph => "Graph",
-            Family::Mde => "Mde",
-            Family::Xdr => "M365D",
+            Api::Graph => "Graph",
+            Api::Mde => "Mde",
+            Api::Xdr => "M365D",
         };
         format!(
             "{api}Partner-DefenderBridge-Splunk/{}",
             env!("CARGO_PKG_VERSION")
         )
-    }
-}
-
-impl fmt::Display for Family {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
     }
 }
 
@@ -157,17 +133,11 @@ mod tests {
         let rows: Vec<_> = [Cloud::Commercial, Cloud::Gcc, Cloud::GccHigh, Cloud::Dod]
             .iter()
             .map(|cloud| {
-                let of = |family| {
-                    assert_eq!(cloud.api(family), Some(cloud.audience(family)));
-                    cloud.audience(family)
+                let of = |api| {
+                    assert_eq!(cloud.api(api), Some(cloud.audience(api)));
+                    cloud.audience(api)
                 };
-                [
-                    cloud.login(),
-                    of(Family::Graph),
-                    of(Family::Mde),
-                    of(Family::Xdr),
-                ]
-                .join(" ")
+                [cloud.login(), of(Api::Graph), of(Api::Mde), of(Api::Xdr)].join(" ")
             })
             .collect();
         insta::assert_snapshot!(rows.join("\n"), @r"
@@ -189,12 +159,12 @@ mod tests {
         }));
         assert_eq!(cloud.login(), "https://lab.example:8443/login");
         let graph = Some("https://lab.example:8443/graph");
-        assert_eq!(cloud.api(Family::Graph), graph);
-        assert_eq!(cloud.api(Family::Mde), Some("https://lab.example:8443"));
-        assert_eq!(cloud.api(Family::Xdr), None);
-        assert_eq!(cloud.audience(Family::Graph), "https://graph.microsoft.com");
+        assert_eq!(cloud.api(Api::Graph), graph);
+        assert_eq!(cloud.api(Api::Mde), Some("https://lab.example:8443"));
+        assert_eq!(cloud.api(Api::Xdr), None);
+        assert_eq!(cloud.audience(Api::Graph), "https://graph.microsoft.com");
         assert_eq!(
-            cloud.audience(Family::Mde),
+            cloud.audience(Api::Mde),
             "https://api.securitycenter.microsoft.com"
         );
     }

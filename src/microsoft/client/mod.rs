@@ -1,11 +1,10 @@
-//! Answered HTTP calls to one API family with one account: token, call budget,
+//! Answered HTTP calls to one API with one account: token, call budget,
 //! retries, and a body that is whole or an error.
 
 #[cfg(test)]
 mod tests;
 
 use crate::microsoft::account::Account;
-use crate::microsoft::account::cloud::Family;
 use crate::microsoft::http::body::{CAP, Reading};
 use crate::microsoft::http::call_budget::{Budget, Draw};
 use crate::microsoft::http::clock::Clock;
@@ -15,6 +14,7 @@ use crate::microsoft::http::transport::{Road, place};
 use crate::microsoft::http::usage::{Meter, count};
 use crate::microsoft::sign_in;
 use crate::microsoft::sign_in::{SignIn, Token};
+use crate::triage::Api;
 use backon::{ExponentialBuilder, Retryable};
 use jiff::Timestamp;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, LOCATION, WARNING};
@@ -42,7 +42,7 @@ pub(super) const BREATH: Duration = Duration::from_secs(10);
 /// Largest error answer read.
 const ERROR_CAP: usize = 256 << 10;
 
-/// One account and one API family. Cloning is cheap and shares everything.
+/// One account and one API. Cloning is cheap and shares everything.
 #[derive(Debug, Clone)]
 pub struct Client {
     inner: Arc<Inner>,
@@ -57,7 +57,7 @@ pub struct Client {
 struct Inner {
     account: String,
     read_only: bool,
-    family: Family,
+    api: Api,
     base: Url,
     /// For error texts.
     host: String,
@@ -86,9 +86,9 @@ pub struct Answer {
 /// Which published quota a write draws on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Quota {
-    /// The family's quota; a Graph `$batch` counts as many calls as it has parts.
+    /// The API's quota; a Graph `$batch` counts as many calls as it has parts.
     Calls(u32),
-    /// MDE's `batchUpdate`, which has a quota of its own beside the family's.
+    /// MDE's `batchUpdate`, which has a quota of its own beside the API's.
     BatchUpdate,
 }
 
@@ -142,54 +142,49 @@ enum Again {
 impl Client {
     /// `state_dir` is where the call budget shared between processes lives;
     /// without it the budget is this process's alone.
-    pub fn new(
-        account: &Account,
-        family: Family,
-        state_dir: Option<&Path>,
-    ) -> Result<Client, Error> {
-        Client::over(account, family, state_dir, Road::new)
+    pub fn new(account: &Account, api: Api, state_dir: Option<&Path>) -> Result<Client, Error> {
+        Client::over(account, api, state_dir, Road::new)
     }
 
     /// The same for calls that are answered only after a longer silence.
     pub(crate) fn with_silence(
         account: &Account,
-        family: Family,
+        api: Api,
         state_dir: Option<&Path>,
         silence: Duration,
     ) -> Result<Client, Error> {
-        Client::over(account, family, state_dir, |account, family| {
-            Road::silent_for(silence, account, family)
+        Client::over(account, api, state_dir, |account, api| {
+            Road::silent_for(silence, account, api)
         })
     }
 
     fn over(
         account: &Account,
-        family: Family,
+        api: Api,
         state_dir: Option<&Path>,
-        road: impl FnOnce(&Account, Family) -> Result<Road, Error>,
+        road: impl FnOnce(&Account, Api) -> Result<Road, Error>,
     ) -> Result<Client, Error> {
         let refuse = |why: String| Error::Setting {
             account: account.name.clone(),
-            what: format!("{family}_url: {why}"),
+            what: format!("{api}_url: {why}"),
         };
-        let base = account.cloud.api(family).ok_or_else(|| {
-            refuse(format!(
-                "missing: cloud = custom needs it for api = {family}"
-            ))
-        })?;
+        let base = account
+            .cloud
+            .api(api)
+            .ok_or_else(|| refuse(format!("missing: cloud = custom needs it for api = {api}")))?;
         let base = Url::parse(base).map_err(|e| refuse(format!("\"{base}\" is no URL: {e}")))?;
-        let road = road(account, family)?;
+        let road = road(account, api)?;
         let meter = Arc::new(Meter::new());
         Ok(Client {
             inner: Arc::new(Inner {
                 account: account.name.clone(),
                 read_only: account.read_only,
-                family,
+                api,
                 host: place(&base),
                 base,
-                sign_in: SignIn::new(account, family, &road, &meter)?,
+                sign_in: SignIn::new(account, api, &road, &meter)?,
                 road,
-                budget: Budget::new(&account.tenant_id, &account.client_id, family, state_dir),
+                budget: Budget::new(&account.tenant_id, &account.client_id, api, state_dir),
                 meter,
                 clock: Clock::default(),
                 cap: CAP,
@@ -202,9 +197,9 @@ impl Client {
 
     /// For tests that make more calls than a minute allows.
     #[cfg(test)]
-    pub(super) fn without_budget(account: &Account, family: Family) -> Client {
-        let mut client = Client::new(account, family, None).unwrap();
-        Arc::get_mut(&mut client.inner).unwrap().budget = Budget::endless(family);
+    pub(super) fn without_budget(account: &Account, api: Api) -> Client {
+        let mut client = Client::new(account, api, None).unwrap();
+        Arc::get_mut(&mut client.inner).unwrap().budget = Budget::endless(api);
         client
     }
 
@@ -259,7 +254,7 @@ impl Client {
         }
     }
 
-    /// `path_and_query` is joined to the family's base URL and starts with `/`.
+    /// `path_and_query` is joined to the API's base URL and starts with `/`.
     pub async fn get(&self, path_and_query: &str) -> Result<Answer, Error> {
         self.read(path_and_query, true).await
     }
@@ -383,12 +378,12 @@ impl Client {
         Timestamp::try_from(self.inner.meter.time_there()?).ok()
     }
 
-    /// The API family it speaks to.
-    pub fn family(&self) -> Family {
-        self.inner.family
+    /// The API it speaks to.
+    pub fn api(&self) -> Api {
+        self.inner.api
     }
 
-    /// The family's base URL.
+    /// The API's base URL.
     pub fn base(&self) -> &Url {
         &self.inner.base
     }
@@ -469,7 +464,7 @@ impl Inner {
         let base = self.base.as_str().trim_end_matches('/');
         let refuse = |why: String| Error::Setting {
             account: self.account.clone(),
-            what: format!("{} path \"{}\" {why}", self.family, line(path)),
+            what: format!("{} path \"{}\" {why}", self.api, line(path)),
         };
         if !path.starts_with('/') {
             return Err(refuse("does not begin with /".to_string()));

@@ -3,10 +3,11 @@
 use super::*;
 use crate::microsoft::account::Proxy;
 use crate::microsoft::tests::https_server::{Asked, Counterpart, Reply, Tunnels, hang_up, reply};
+use crate::triage::Api;
 use proptest::prelude::*;
 
 fn client(account: &Account) -> Client {
-    Client::new(account, Family::Graph, None).unwrap().still()
+    Client::new(account, Api::Graph, None).unwrap().still()
 }
 
 /// Refuses every call in the same way.
@@ -90,11 +91,8 @@ async fn one_token_serves_many_calls_and_each_has_an_id_of_its_own() {
 #[tokio::test]
 async fn the_prefer_header_is_graphs_alone_and_families_have_their_paths() {
     let server = Counterpart::api(|_, _| reply(200, &[], "{}")).await;
-    for (family, path) in [
-        (Family::Mde, "/mde/api/alerts"),
-        (Family::Xdr, "/api/alerts"),
-    ] {
-        let client = Client::new(&server.secret(), family, None).unwrap();
+    for (api, path) in [(Api::Mde, "/mde/api/alerts"), (Api::Xdr, "/api/alerts")] {
+        let client = Client::new(&server.secret(), api, None).unwrap();
         client.get("/api/alerts").await.unwrap();
         let asked = server.calls().pop().unwrap();
         assert_eq!(asked.target, path);
@@ -223,7 +221,7 @@ async fn a_throttled_process_holds_back_the_others() {
     let folder = tempfile::tempdir().unwrap();
     let server = Counterpart::api(|_, _| reply(429, &[("Retry-After", "60")], "")).await;
     let client = || {
-        Client::new(&server.secret(), Family::Graph, Some(folder.path()))
+        Client::new(&server.secret(), Api::Graph, Some(folder.path()))
             .unwrap()
             .still()
             .patience(Duration::from_secs(2))
@@ -574,7 +572,7 @@ fn an_api_that_a_custom_cloud_does_not_have_is_a_setting() {
         read_only: false,
     };
     client(&account);
-    let error = Client::new(&account, Family::Mde, None).unwrap_err();
+    let error = Client::new(&account, Api::Mde, None).unwrap_err();
     assert!(
         error
             .to_string()
@@ -596,7 +594,7 @@ async fn an_unusable_ca_file_is_named() {
             ca_file: Some(path),
             ..server.secret()
         };
-        let error = Client::new(&account, Family::Graph, None).unwrap_err();
+        let error = Client::new(&account, Api::Graph, None).unwrap_err();
         error.to_string()
     };
     assert!(refusal("missing.pem", None).contains("missing.pem cannot be read"));

@@ -5,10 +5,10 @@
 //! rows without a word.
 
 use crate::microsoft::account::Account;
-use crate::microsoft::account::cloud::Family;
 use crate::microsoft::client::Client;
 use crate::microsoft::http::error::{Error, line};
 use crate::microsoft::http::lenient::{Members, lenient};
+use crate::triage::Api;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -161,7 +161,7 @@ impl Hunter {
     /// # Errors
     /// If a setting of the account cannot be used.
     pub fn new(account: &Account, state_dir: Option<&Path>) -> Result<Self, Error> {
-        let client = Client::with_silence(account, Family::Graph, state_dir, SILENCE)?;
+        let client = Client::with_silence(account, Api::Graph, state_dir, SILENCE)?;
         Ok(Self { client })
     }
 
@@ -487,7 +487,7 @@ mod tests {
     }
 
     async fn hunter(tenant: &Tenant) -> Hunter {
-        let client = tenant.client(Family::Graph).await;
+        let client = tenant.client(Api::Graph).await;
         Hunter { client }
     }
 

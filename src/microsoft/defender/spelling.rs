@@ -4,17 +4,12 @@
 //! ones). The pages of the Defender for Endpoint and XDR APIs contradict each
 //! other, so some words have alternates, tried where the first is refused.
 
-use crate::microsoft::account::cloud::Family;
-use crate::triage::Subject;
 use crate::triage::vocabulary::{Classification, Determination, Status};
+use crate::triage::{Api, Subject};
 
 /// An alert's `new` is an incident's `active`.
-pub(in crate::microsoft) fn status(
-    family: Family,
-    subject: Subject,
-    status: Status,
-) -> &'static str {
-    let graph = family == Family::Graph;
+pub(in crate::microsoft) fn status(api: Api, subject: Subject, status: Status) -> &'static str {
+    let graph = api == Api::Graph;
     match (status, subject) {
         (Status::New | Status::Active, Subject::Alert) if graph => "new",
         (Status::New | Status::Active, Subject::Alert) => "New",
@@ -28,10 +23,10 @@ pub(in crate::microsoft) fn status(
 }
 
 pub(in crate::microsoft) fn classification(
-    family: Family,
+    api: Api,
     classification: Classification,
 ) -> &'static str {
-    let graph = family == Family::Graph;
+    let graph = api == Api::Graph;
     match classification {
         Classification::TruePositive if graph => "truePositive",
         Classification::TruePositive => "TruePositive",
@@ -47,12 +42,12 @@ pub(in crate::microsoft) fn classification(
 
 /// The spellings of a determination, the likeliest first; never empty.
 pub(in crate::microsoft) fn determinations(
-    family: Family,
+    api: Api,
     determination: Determination,
 ) -> &'static [&'static str] {
     use Determination as D;
-    match (family, determination) {
-        (Family::Graph, determination) => match determination {
+    match (api, determination) {
+        (Api::Graph, determination) => match determination {
             D::MultiStagedAttack => &["multiStagedAttack"],
             D::MaliciousUserActivity => &["maliciousUserActivity"],
             D::CompromisedAccount => &["compromisedAccount"],
@@ -67,10 +62,10 @@ pub(in crate::microsoft) fn determinations(
             D::Other => &["other"],
             D::Unset => &["unknown"],
         },
-        (Family::Mde, D::CompromisedAccount) => &["CompromisedUser", "CompromisedAccount"],
-        (Family::Xdr, D::CompromisedAccount) => &["CompromisedAccount", "CompromisedUser"],
-        (Family::Mde, D::NotMalicious) => &["NotMalicious", "Clean"],
-        (Family::Xdr, D::NotMalicious) => &["Clean", "NotMalicious"],
+        (Api::Mde, D::CompromisedAccount) => &["CompromisedUser", "CompromisedAccount"],
+        (Api::Xdr, D::CompromisedAccount) => &["CompromisedAccount", "CompromisedUser"],
+        (Api::Mde, D::NotMalicious) => &["NotMalicious", "Clean"],
+        (Api::Xdr, D::NotMalicious) => &["Clean", "NotMalicious"],
         (_, D::ConfirmedActivity) => &["ConfirmedActivity", "ConfirmedUserActivity"],
         (_, D::NotEnoughDataToValidate) => &[
             "NoEnoughDataToValidate",
@@ -158,40 +153,37 @@ mod tests {
     #[test]
     fn every_word_sent_to_any_api_reads_back_as_graphs() {
         for determination in DETERMINATIONS {
-            let [graph] = determinations(Family::Graph, determination) else {
+            let [graph] = determinations(Api::Graph, determination) else {
                 panic!("one word in Graph")
             };
-            for family in [Family::Graph, Family::Mde, Family::Xdr] {
-                for word in determinations(family, determination) {
+            for api in [Api::Graph, Api::Mde, Api::Xdr] {
+                for word in determinations(api, determination) {
                     assert_eq!(in_graph_words(word), *graph);
                 }
             }
         }
-        for family in [Family::Graph, Family::Mde, Family::Xdr] {
+        for api in [Api::Graph, Api::Mde, Api::Xdr] {
             for (word, graph) in [
                 (
-                    classification(family, Classification::TruePositive),
+                    classification(api, Classification::TruePositive),
                     "truePositive",
                 ),
                 (
-                    classification(family, Classification::FalsePositive),
+                    classification(api, Classification::FalsePositive),
                     "falsePositive",
                 ),
                 (
-                    classification(family, Classification::InformationalExpectedActivity),
+                    classification(api, Classification::InformationalExpectedActivity),
                     "informationalExpectedActivity",
                 ),
-                (status(family, Subject::Alert, Status::New), "new"),
-                (status(family, Subject::Alert, Status::Active), "new"),
-                (status(family, Subject::Incident, Status::New), "active"),
+                (status(api, Subject::Alert, Status::New), "new"),
+                (status(api, Subject::Alert, Status::Active), "new"),
+                (status(api, Subject::Incident, Status::New), "active"),
                 (
-                    status(family, Subject::Alert, Status::InProgress),
+                    status(api, Subject::Alert, Status::InProgress),
                     "inProgress",
                 ),
-                (
-                    status(family, Subject::Incident, Status::Resolved),
-                    "resolved",
-                ),
+                (status(api, Subject::Incident, Status::Resolved), "resolved"),
             ] {
                 assert_eq!(in_graph_words(word), graph);
             }
@@ -200,14 +192,14 @@ mod tests {
 
     #[test]
     fn the_published_tables_first_words_are_sent_first() {
-        let first = |family, determination| determinations(family, determination)[0];
+        let first = |api, determination| determinations(api, determination)[0];
         assert_eq!(
-            first(Family::Mde, Determination::CompromisedAccount),
+            first(Api::Mde, Determination::CompromisedAccount),
             "CompromisedUser"
         );
-        assert_eq!(first(Family::Xdr, Determination::NotMalicious), "Clean");
+        assert_eq!(first(Api::Xdr, Determination::NotMalicious), "Clean");
         assert_eq!(
-            first(Family::Mde, Determination::NotEnoughDataToValidate),
+            first(Api::Mde, Determination::NotEnoughDataToValidate),
             "NoEnoughDataToValidate"
         );
     }

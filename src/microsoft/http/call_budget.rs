@@ -1,13 +1,13 @@
 //! The call budget: how many calls Microsoft publishes per tenant, app and API
-//! family, kept in one small file that all our processes share.
+//! API, kept in one small file that all our processes share.
 //!
 //! Sliding windows, so that the published number is never passed in any window
 //! as long as only we use the app. Reading leaves a fifth to writing. The budget
 //! is a courtesy, not a lock: when its file cannot be used, calls go on.
 
 use crate::disk;
-use crate::microsoft::account::cloud::Family;
 use crate::microsoft::http::clock::Clock;
+use crate::triage::Api;
 use serde::{Deserialize, Serialize};
 use sha2::Digest;
 use std::fs::{File, TryLockError};
@@ -34,7 +34,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Draw {
     pub(crate) calls: u32,
-    /// MDE's `batchUpdate`, which has limits of its own beside the family's.
+    /// MDE's `batchUpdate`, which has limits of its own beside the API's.
     pub(crate) batch: bool,
     pub(crate) reading: bool,
 }
@@ -66,10 +66,10 @@ const fn batch(calls: u64, window: u64) -> Limit {
 /// Published limits: "Microsoft Graph service-specific throttling limits", "Update
 /// alert" and "Batch update alerts" of Defender for Endpoint, "List incidents" of
 /// Defender XDR.
-fn limits(family: Family) -> &'static [Limit] {
-    match family {
-        Family::Graph => &const { [limit(150, MINUTE)] },
-        Family::Mde => {
+fn limits(api: Api) -> &'static [Limit] {
+    match api {
+        Api::Graph => &const { [limit(150, MINUTE)] },
+        Api::Mde => {
             &const {
                 [
                     limit(100, MINUTE),
@@ -79,7 +79,7 @@ fn limits(family: Family) -> &'static [Limit] {
                 ]
             }
         }
-        Family::Xdr => &const { [limit(50, MINUTE), limit(1500, HOUR)] },
+        Api::Xdr => &const { [limit(50, MINUTE), limit(1500, HOUR)] },
     }
 }
 
@@ -206,7 +206,7 @@ impl Book {
     }
 }
 
-/// The budget of one tenant, app and family.
+/// The budget of one tenant, app and API.
 #[derive(Debug)]
 pub(crate) struct Budget {
     limits: &'static [Limit],
@@ -218,19 +218,15 @@ pub(crate) struct Budget {
 }
 
 impl Budget {
-    pub(crate) fn new(tenant: &str, app: &str, family: Family, folder: Option<&Path>) -> Budget {
-        let key = format!(
-            "{}\n{}\n{family}",
-            tenant.to_lowercase(),
-            app.to_lowercase()
-        );
+    pub(crate) fn new(tenant: &str, app: &str, api: Api, folder: Option<&Path>) -> Budget {
+        let key = format!("{}\n{}\n{api}", tenant.to_lowercase(), app.to_lowercase());
         let hash: String = sha2::Sha256::digest(key)
             .iter()
             .take(12)
             .map(|byte| format!("{byte:02x}"))
             .collect();
         Budget {
-            limits: limits(family),
+            limits: limits(api),
             file: folder.map(|folder| folder.join(format!("budget-{hash}.json"))),
             own: Mutex::new(Book::default()),
             clock: Clock::default(),
@@ -240,10 +236,10 @@ impl Budget {
 
     /// Without any limit but what the service asks for.
     #[cfg(test)]
-    pub(crate) fn endless(family: Family) -> Budget {
+    pub(crate) fn endless(api: Api) -> Budget {
         Budget {
             limits: &[],
-            ..Budget::new("", "", family, None)
+            ..Budget::new("", "", api, None)
         }
     }
 
@@ -354,9 +350,9 @@ mod tests {
     };
     const NOON: u64 = 1_700_000_000_000;
 
-    fn taken(book: &mut Book, now: u64, draw: Draw, family: Family) -> usize {
+    fn taken(book: &mut Book, now: u64, draw: Draw, api: Api) -> usize {
         let mut count = 0;
-        while book.draw(now, draw, limits(family)).is_ok() {
+        while book.draw(now, draw, limits(api)).is_ok() {
             count += 1;
         }
         count
@@ -364,17 +360,17 @@ mod tests {
 
     #[test]
     fn a_minutes_share_may_go_in_one_burst_and_a_fifth_is_left_to_writing() {
-        for (family, read, rest) in [
-            (Family::Graph, 120, 30),
-            (Family::Mde, 80, 20),
-            (Family::Xdr, 40, 10),
+        for (api, read, rest) in [
+            (Api::Graph, 120, 30),
+            (Api::Mde, 80, 20),
+            (Api::Xdr, 40, 10),
         ] {
             let mut book = Book::default();
-            assert_eq!(taken(&mut book, NOON, READ, family), read);
-            assert_eq!(taken(&mut book, NOON, WRITE, family), rest);
-            let wait = book.draw(NOON, READ, limits(family)).unwrap_err();
+            assert_eq!(taken(&mut book, NOON, READ, api), read);
+            assert_eq!(taken(&mut book, NOON, WRITE, api), rest);
+            let wait = book.draw(NOON, READ, limits(api)).unwrap_err();
             assert_eq!(wait, Duration::from_secs(61));
-            assert_eq!(taken(&mut book, NOON + 61 * SECOND, READ, family), read);
+            assert_eq!(taken(&mut book, NOON + 61 * SECOND, READ, api), read);
         }
     }
 
@@ -382,7 +378,7 @@ mod tests {
     fn the_hour_has_a_limit_too() {
         let mut book = Book::default();
         let reads: usize = (0..40)
-            .map(|minute| taken(&mut book, NOON + minute * 61 * SECOND, READ, Family::Mde))
+            .map(|minute| taken(&mut book, NOON + minute * 61 * SECOND, READ, Api::Mde))
             .sum();
         assert_eq!(reads, 1200);
         assert!(book.slots.len() < 130, "{}", book.slots.len());
@@ -391,16 +387,16 @@ mod tests {
     #[test]
     fn batch_update_draws_on_its_own_limits_and_the_familys() {
         let mut book = Book::default();
-        assert_eq!(taken(&mut book, NOON, BATCH, Family::Mde), 10);
-        assert_eq!(taken(&mut book, NOON, WRITE, Family::Mde), 90);
+        assert_eq!(taken(&mut book, NOON, BATCH, Api::Mde), 10);
+        assert_eq!(taken(&mut book, NOON, WRITE, Api::Mde), 90);
     }
 
     #[test]
     fn the_parts_of_a_graph_batch_count_one_by_one() {
         let mut book = Book::default();
         let twenty = Draw { calls: 20, ..WRITE };
-        assert_eq!(taken(&mut book, NOON, twenty, Family::Graph), 7);
-        assert_eq!(taken(&mut book, NOON, WRITE, Family::Graph), 10);
+        assert_eq!(taken(&mut book, NOON, twenty, Api::Graph), 7);
+        assert_eq!(taken(&mut book, NOON, WRITE, Api::Graph), 10);
     }
 
     #[test]
@@ -410,10 +406,10 @@ mod tests {
             calls: 1000,
             ..WRITE
         };
-        assert_eq!(book.draw(NOON, huge, limits(Family::Graph)), Ok(()));
+        assert_eq!(book.draw(NOON, huge, limits(Api::Graph)), Ok(()));
         let later = NOON + 61 * SECOND;
-        assert!(book.draw(later - 1, huge, limits(Family::Graph)).is_err());
-        assert_eq!(book.draw(later, huge, limits(Family::Graph)), Ok(()));
+        assert!(book.draw(later - 1, huge, limits(Api::Graph)).is_err());
+        assert_eq!(book.draw(later, huge, limits(Api::Graph)), Ok(()));
     }
 
     #[test]
@@ -422,11 +418,11 @@ mod tests {
         book.hold(NOON, Duration::from_secs(30));
         book.hold(NOON, Duration::from_secs(10));
         assert_eq!(
-            book.draw(NOON, WRITE, limits(Family::Graph)),
+            book.draw(NOON, WRITE, limits(Api::Graph)),
             Err(Duration::from_secs(30))
         );
         assert!(
-            book.draw(NOON + 30 * SECOND, WRITE, limits(Family::Graph))
+            book.draw(NOON + 30 * SECOND, WRITE, limits(Api::Graph))
                 .is_ok()
         );
     }
@@ -434,10 +430,10 @@ mod tests {
     #[test]
     fn a_clock_set_back_does_not_block_for_ever() {
         let mut book = Book::default();
-        taken(&mut book, NOON, WRITE, Family::Graph);
+        taken(&mut book, NOON, WRITE, Api::Graph);
         book.hold(NOON, Duration::from_secs(60));
         let earlier = NOON - 24 * HOUR;
-        assert!(book.draw(earlier, READ, limits(Family::Graph)).is_ok());
+        assert!(book.draw(earlier, READ, limits(Api::Graph)).is_ok());
     }
 
     proptest! {
@@ -451,7 +447,7 @@ mod tests {
             for (pause, calls, batch, reading) in steps {
                 now += pause;
                 let draw = Draw { calls, batch, reading };
-                if book.draw(now, draw, limits(Family::Mde)).is_ok() {
+                if book.draw(now, draw, limits(Api::Mde)).is_ok() {
                     log.push((now, u64::from(calls), u64::from(batch)));
                 }
                 let within = |window: u64| log.iter().filter(move |(at, ..)| at + window > now);
@@ -466,7 +462,7 @@ mod tests {
         fn no_book_makes_it_fall(slots in proptest::collection::vec(any::<(u64, u64, u64, u64)>(), 0..8), held in any::<u64>()) {
             let slots = slots.into_iter().map(|(at, length, calls, batch)| Slot { at, length, calls, batch }).collect();
             let mut book = Book { version: VERSION, held_until: held, slots };
-            let first = book.draw(NOON, READ, limits(Family::Mde));
+            let first = book.draw(NOON, READ, limits(Api::Mde));
             prop_assert!(first.is_ok() || first.is_err_and(|wait| wait > Duration::ZERO));
         }
     }
@@ -486,19 +482,19 @@ mod tests {
     #[tokio::test]
     async fn two_processes_share_one_budget() {
         let folder = tempfile::tempdir().unwrap();
-        let budget = || Budget::new("T", "app", Family::Graph, Some(folder.path()));
+        let budget = || Budget::new("T", "app", Api::Graph, Some(folder.path()));
         let (one, other) = (budget(), budget());
         assert_eq!(spend(&one, READ).await, 120);
         assert_eq!(spend(&other, READ).await, 0);
         assert_eq!(spend(&other, WRITE).await, 30);
-        let foreign = Budget::new("T", "app", Family::Mde, Some(folder.path()));
+        let foreign = Budget::new("T", "app", Api::Mde, Some(folder.path()));
         assert_eq!(spend(&foreign, READ).await, 80);
     }
 
     #[tokio::test]
     async fn a_wait_asked_of_one_process_holds_the_other() {
         let folder = tempfile::tempdir().unwrap();
-        let budget = || Budget::new("t", "app", Family::Graph, Some(folder.path()));
+        let budget = || Budget::new("t", "app", Api::Graph, Some(folder.path()));
         budget().hold(Duration::from_secs(60)).await;
         let wait = budget().draw(WRITE, soon()).await.unwrap_err();
         assert!(wait > Duration::from_secs(50) && wait <= Duration::from_secs(60));
@@ -507,12 +503,12 @@ mod tests {
     #[tokio::test]
     async fn a_broken_file_is_begun_anew_and_a_missing_folder_stops_nothing() {
         let folder = tempfile::tempdir().unwrap();
-        let budget = Budget::new("t", "app", Family::Xdr, Some(folder.path()));
+        let budget = Budget::new("t", "app", Api::Xdr, Some(folder.path()));
         std::fs::write(budget.file.as_ref().unwrap(), "{\"version\":1,\"held").unwrap();
         assert_eq!(spend(&budget, READ).await, 40);
 
         let nowhere = folder.path().join("missing");
-        let budget = Budget::new("t", "app", Family::Xdr, Some(&nowhere));
+        let budget = Budget::new("t", "app", Api::Xdr, Some(&nowhere));
         assert_eq!(spend(&budget, READ).await, 40);
     }
 }

@@ -1,10 +1,10 @@
 //! The road to Microsoft: one HTTP client with the account's trust and proxy,
 //! and why a request did not arrive.
 
-use crate::microsoft::account::cloud::Family;
 use crate::microsoft::account::{Account, Proxy};
 use crate::microsoft::http::advice::Trouble;
 use crate::microsoft::http::error::{Error, line};
+use crate::triage::Api;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue};
@@ -34,16 +34,16 @@ pub(crate) struct Road {
 }
 
 impl Road {
-    /// The road for one account and family; sign-in and API share it.
-    pub(crate) fn new(account: &Account, family: Family) -> Result<Road, Error> {
-        Road::silent_for(SILENCE, account, family)
+    /// The road for one account and API; sign-in and API share it.
+    pub(crate) fn new(account: &Account, api: Api) -> Result<Road, Error> {
+        Road::silent_for(SILENCE, account, api)
     }
 
     /// The same where the API thinks longer before it answers.
     pub(crate) fn silent_for(
         silence: Duration,
         account: &Account,
-        family: Family,
+        api: Api,
     ) -> Result<Road, Error> {
         let refuse = |what: String| Error::Setting {
             account: account.name.clone(),
@@ -51,7 +51,7 @@ impl Road {
         };
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-        if family == Family::Graph {
+        if api == Api::Graph {
             // Without it Graph hides enum values younger than its first ones.
             headers.insert(
                 HeaderName::from_static("prefer"),
@@ -61,7 +61,7 @@ impl Road {
         // `no_proxy` switches the environment's proxy variables off.
         let mut builder = reqwest::Client::builder()
             .no_proxy()
-            .user_agent(family.user_agent())
+            .user_agent(api.user_agent())
             .default_headers(headers)
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(CONNECT)

@@ -1,4 +1,4 @@
-//! From an account to a token for one API family, by `azure_identity` on our own
+//! From an account to a token for one API, by `azure_identity` on our own
 //! HTTP client.
 //!
 //! A fresh credential is made for every token: `azure_identity` keeps tokens
@@ -10,7 +10,6 @@ mod tests;
 pub mod token_transport;
 
 use crate::microsoft::account::certificate::{Certificate, Form};
-use crate::microsoft::account::cloud::Family;
 use crate::microsoft::account::{Account, Auth};
 use crate::microsoft::http::clock::Clock;
 use crate::microsoft::http::echo::Echo;
@@ -19,6 +18,7 @@ use crate::microsoft::http::transport::{Road, place};
 use crate::microsoft::http::usage::{Meter, count};
 use crate::microsoft::http::{advice, error};
 use crate::microsoft::sign_in::token_transport::{Door, Said};
+use crate::triage::Api;
 use async_trait::async_trait;
 use azure_core::cloud::{CloudConfiguration, CustomConfiguration};
 use azure_core::credentials::{Secret, TokenCredential};
@@ -50,7 +50,7 @@ pub(crate) struct Token {
     renew_at: Instant,
 }
 
-/// Signs one account in for one family, and keeps the token.
+/// Signs one account in for one API, and keeps the token.
 pub(crate) struct SignIn {
     account: String,
     tenant: String,
@@ -87,7 +87,7 @@ impl SignIn {
     /// `road` is the API's; a managed identity takes the metadata service's instead.
     pub(crate) fn new(
         account: &Account,
-        family: Family,
+        api: Api,
         road: &Road,
         meter: &Arc<Meter>,
     ) -> Result<SignIn, Error> {
@@ -105,7 +105,7 @@ impl SignIn {
             client: account.client_id.clone(),
             login,
             host,
-            scope: format!("{}/.default", account.cloud.audience(family)),
+            scope: format!("{}/.default", account.cloud.audience(api)),
             proof: match &account.auth {
                 Auth::Secret(secret) => Proof::Secret(secret.clone()),
                 Auth::Certificate(pem) => {

@@ -4,6 +4,7 @@ use super::*;
 use crate::microsoft::account::Proxy;
 use crate::microsoft::account::certificate::tests::PAIR;
 use crate::microsoft::tests::https_server::{Counterpart, Reply, hang_up, reply, token};
+use crate::triage::Api;
 use base64::engine::general_purpose::STANDARD;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use proptest::prelude::*;
@@ -11,8 +12,8 @@ use serde_json::json;
 use tokio::process::Command;
 
 fn sign_in(account: &Account) -> SignIn {
-    let road = Road::new(account, Family::Graph).unwrap();
-    let mut sign_in = SignIn::new(account, Family::Graph, &road, &Arc::new(Meter::new())).unwrap();
+    let road = Road::new(account, Api::Graph).unwrap();
+    let mut sign_in = SignIn::new(account, Api::Graph, &road, &Arc::new(Meter::new())).unwrap();
     sign_in.clock = Clock::still();
     sign_in
 }
@@ -395,7 +396,7 @@ fn on_a_virtual_machine(server: &Counterpart, account: &Account) -> SignIn {
         ..account.clone()
     };
     SignIn {
-        road: Road::new(&astray, Family::Graph).unwrap(),
+        road: Road::new(&astray, Api::Graph).unwrap(),
         ..sign_in(account)
     }
 }
@@ -494,8 +495,8 @@ fn an_unusable_certificate_is_a_setting() {
         proxy: None,
         read_only: false,
     };
-    let road = Road::new(&account, Family::Graph).unwrap();
-    let error = SignIn::new(&account, Family::Graph, &road, &Arc::new(Meter::new())).unwrap_err();
+    let road = Road::new(&account, Api::Graph).unwrap();
+    let error = SignIn::new(&account, Api::Graph, &road, &Arc::new(Meter::new())).unwrap_err();
     assert!(
         error.to_string().starts_with("account lab: certificate: "),
         "{error}"

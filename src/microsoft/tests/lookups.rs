@@ -1,12 +1,11 @@
 //! The app's lookup tables say what the code says: words as each API spells
 //! them, errors with the advice the executable gives, outcomes.
 
-use crate::microsoft::account::cloud::Family;
 use crate::microsoft::defender::spelling;
 use crate::microsoft::http::advice;
 use crate::microsoft::http::advice::Trouble;
 use crate::triage::vocabulary::{Classification, Determination, Status};
-use crate::triage::{Outcome, Subject};
+use crate::triage::{Api, Outcome, Subject};
 use std::collections::BTreeSet;
 
 fn table(name: &str) -> Vec<csv::StringRecord> {
@@ -23,24 +22,24 @@ fn the_vocabulary_is_the_codes_with_every_pair_that_goes_and_no_other() {
     let mut expected = Vec::new();
     for (subject, whose) in [(Subject::Alert, "alert"), (Subject::Incident, "incident")] {
         for status in Status::all(subject) {
-            let word = |family| spelling::status(family, subject, *status);
+            let word = |api| spelling::status(api, subject, *status);
             let (mde, xdr) = match subject {
-                Subject::Alert => (word(Family::Mde), ""),
-                Subject::Incident => ("", word(Family::Xdr)),
+                Subject::Alert => (word(Api::Mde), ""),
+                Subject::Incident => ("", word(Api::Xdr)),
             };
-            let graph = word(Family::Graph);
+            let graph = word(Api::Graph);
             expected.push(["status", whose, "", status.as_str(), graph, mde, xdr]);
         }
     }
     for class in Classification::ALL {
-        let [graph, mde, xdr] = [Family::Graph, Family::Mde, Family::Xdr]
-            .map(|family| spelling::classification(family, class));
+        let [graph, mde, xdr] =
+            [Api::Graph, Api::Mde, Api::Xdr].map(|api| spelling::classification(api, class));
         expected.push(["classification", "any", "", class.as_str(), graph, mde, xdr]);
     }
     for class in Classification::ALL {
         for word in class.determinations() {
-            let [graph, mde, xdr] = [Family::Graph, Family::Mde, Family::Xdr]
-                .map(|family| spelling::determinations(family, *word)[0]);
+            let [graph, mde, xdr] =
+                [Api::Graph, Api::Mde, Api::Xdr].map(|api| spelling::determinations(api, *word)[0]);
             expected.push([
                 "determination",
                 "any",

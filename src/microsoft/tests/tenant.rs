@@ -1,11 +1,11 @@
 //! A tenant on loopback for the tests of feeds and desks: JSON in, JSON out,
-//! paths as the API families know them.
+//! paths as the APIs know them.
 
 use crate::microsoft::account::Account;
-use crate::microsoft::account::cloud::Family;
 use crate::microsoft::client::Client;
 use crate::microsoft::tests::https_server;
 use crate::microsoft::tests::https_server::Counterpart;
+use crate::triage::Api;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -144,8 +144,8 @@ impl Tenant {
     }
 
     /// A client that does not wait for better answers, nor for a call budget.
-    pub async fn client_without_budget(&self, family: Family) -> Client {
-        let client = Client::without_budget(&self.account(), family).still();
+    pub async fn client_without_budget(&self, api: Api) -> Client {
+        let client = Client::without_budget(&self.account(), api).still();
         client.permissions().await.unwrap();
         client.patience(Duration::from_millis(390))
     }
@@ -166,8 +166,8 @@ impl Tenant {
     }
 
     /// A client that does not wait for better answers.
-    pub async fn client(&self, family: Family) -> Client {
-        impatient(&self.account(), family).await
+    pub async fn client(&self, api: Api) -> Client {
+        impatient(&self.account(), api).await
     }
 
     /// The API calls so far.
@@ -183,8 +183,8 @@ impl Tenant {
 }
 
 /// Signed in, and its calls end before a first pause would.
-pub(in crate::microsoft) async fn impatient(account: &Account, family: Family) -> Client {
-    let client = Client::new(account, family, None).unwrap().still();
+pub(in crate::microsoft) async fn impatient(account: &Account, api: Api) -> Client {
+    let client = Client::new(account, api, None).unwrap().still();
     client.permissions().await.unwrap();
     client.patience(Duration::from_millis(390))
 }

@@ -1,15 +1,15 @@
 //! `fetch`: a feed as one JSON object per line on stdout.
 
-use crate::bridge::input::settings::{Start, span};
+use crate::bridge::input::settings::{self, Start, span};
 use crate::host::stop::Stop;
 use crate::host::{exit, paths, runtime};
 use crate::ingest;
 use crate::ingest::{Checkpoint, Event, Instant, Kind, Poll, Sink, Store, Tally};
-use crate::microsoft::{Client, Family, Feed, FeedSource, What};
+use crate::microsoft::{Client, Feed, FeedSource};
 use crate::run::cli::account_arguments::AccountArguments;
 use crate::splunk::modular_input::checkpoint_file::CheckpointFile;
 use anyhow::{Context, anyhow};
-use clap::{Args, ValueEnum};
+use clap::Args;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
@@ -18,11 +18,11 @@ use std::process::ExitCode;
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// What to read
-    #[arg(long, value_enum, default_value_t = FeedName::Alerts)]
-    feed: FeedName,
+    #[arg(long, value_parser = ["alerts", "incidents"], default_value = "alerts")]
+    feed: String,
     /// Through which of Microsoft's APIs: mde for alerts only, xdr for incidents only
-    #[arg(long, value_enum, default_value_t = ApiName::Graph)]
-    api: ApiName,
+    #[arg(long, value_parser = ["graph", "mde", "xdr"], default_value = "graph")]
+    api: String,
     /// Where to begin: an instant (2026-11-01T00:00:00Z), a day (2026-11-01, UTC) or an age (-7d)
     #[arg(
         long,
@@ -50,19 +50,6 @@ pub struct Arguments {
     // Last: its heading would take in whatever follows.
     #[command(flatten)]
     account: AccountArguments,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum FeedName {
-    Alerts,
-    Incidents,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum ApiName {
-    Graph,
-    Mde,
-    Xdr,
 }
 
 pub fn run(arguments: Arguments) -> ExitCode {
@@ -96,18 +83,11 @@ fn summarise(tally: &Tally, json: bool) {
 
 fn fetch(arguments: Arguments) -> anyhow::Result<Tally> {
     let now = Instant::from(jiff::Timestamp::now()).millisecond();
-    let family = match arguments.api {
-        ApiName::Graph => Family::Graph,
-        ApiName::Mde => Family::Mde,
-        ApiName::Xdr => Family::Xdr,
-    };
-    let what = match arguments.feed {
-        FeedName::Alerts => What::Alerts,
-        FeedName::Incidents => What::Incidents,
-    };
+    let subject = settings::subject(&arguments.feed).context("feed: not alerts, not incidents")?;
+    let api = settings::api(&arguments.api).context("api: not graph, mde or xdr")?;
     let feed = Feed::new(
-        family,
-        what,
+        api,
+        subject,
         arguments.min_severity.as_deref(),
         &arguments.service_sources,
     )?;
@@ -123,7 +103,7 @@ fn fetch(arguments: Arguments) -> anyhow::Result<Tally> {
         Some(text) => Checkpoint::read(&text, &identity).context("the remembered state")?,
         None => Checkpoint::new(&identity, start.at(now)),
     };
-    let client = Client::new(&account, family, paths::state().as_deref())?;
+    let client = Client::new(&account, api, paths::state().as_deref())?;
     let runtime = runtime::new()?;
     let mut tally = Tally::default();
     let poll = Poll {

@@ -40,7 +40,7 @@ async fn look(
         return Err(Refusal::new(413, why));
     }
     let settings = account::settings(&asked.system).await?;
-    let subject = question.subject.into();
+    let subject = question.subject;
     let api = live::api(question.api.as_deref(), subject).map_err(wrong)?;
     asked.known(&question.account).await?;
     let desk = live::desk(&asked.system, &settings, &question.account, api)

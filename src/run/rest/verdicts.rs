@@ -194,9 +194,8 @@ impl Ledger for Answered {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bridge::verdict::job::Kind;
     use crate::splunk::splunkd::{Splunkd, Tls};
-    use crate::triage::State;
+    use crate::triage::{State, Subject};
 
     #[tokio::test]
     async fn an_answer_that_grows_long_leaves_out_what_the_ledger_has() {
@@ -210,7 +209,7 @@ mod tests {
             late: None,
             begun: HashSet::new(),
         };
-        let job = Job::new("queue", Kind::Alert, Default::default(), Vec::new());
+        let job = Job::new("queue", Subject::Alert, Default::default(), Vec::new());
         let entry = Entry {
             row: 1,
             before: Some(State::default()),

@@ -163,7 +163,7 @@ impl Wish {
         for ids in wanted.chunks(AT_ONCE) {
             let question = Question {
                 account: self.account.clone(),
-                subject: self.subject.into(),
+                subject: self.subject,
                 api: Some(self.api.to_string()),
                 ids: ids.to_vec(),
             };

@@ -6,7 +6,7 @@ use crate::bridge::signature::Authentic;
 use crate::bridge::verdict::authenticity::Judge;
 use crate::bridge::verdict::deadline::Course;
 use crate::bridge::verdict::dispatch::Way;
-use crate::bridge::verdict::job::{Cell, Job, Kind};
+use crate::bridge::verdict::job::{Cell, Job};
 use crate::bridge::verdict::ledger;
 use crate::bridge::verdict::row_result::Told;
 use crate::run::search_command::arguments::Arguments;
@@ -250,7 +250,7 @@ impl Wish {
         Job {
             batch: Some(batch.to_owned()),
             sid: call.sid.clone(),
-            ..Job::new(COMMAND, Kind::Alert, form.collect(), rows)
+            ..Job::new(COMMAND, Subject::Alert, form.collect(), rows)
         }
     }
 

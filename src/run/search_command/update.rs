@@ -152,7 +152,7 @@ impl Wish {
         Job {
             batch: Some(crate::run::search_command::batch(COMMAND, call)),
             sid: call.sid.clone(),
-            ..Job::new(COMMAND, self.subject.into(), form.collect(), rows)
+            ..Job::new(COMMAND, self.subject, form.collect(), rows)
         }
     }
 }

@@ -1,6 +1,7 @@
 use super::*;
-use crate::bridge::verdict::job::{Cell, Kind};
+use crate::bridge::verdict::job::Cell;
 use crate::splunk::splunkd::Tls;
+use crate::triage::Subject;
 use axum::Router;
 use axum::extract::Request;
 use axum::http::StatusCode;
@@ -150,7 +151,7 @@ fn job(ids: &[&str]) -> Job {
     let row = |id: &&str| BTreeMap::from([("id".to_owned(), Cell::from(*id))]);
     Job::new(
         "queue",
-        Kind::Alert,
+        Subject::Alert,
         form.into(),
         ids.iter().map(row).collect(),
     )

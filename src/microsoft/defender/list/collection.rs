@@ -1,19 +1,12 @@
-//! What one API family offers for one kind of object: where it is listed, what
+//! What one API offers for one kind of object: where it is listed, what
 //! its members are called, what the list call allows, who may read and write.
 //!
-//! Plain facts of the published contracts, one record per family and kind.
+//! Plain facts of the published contracts, one record per API and kind.
 
 use crate::ingest::Limits;
 use crate::microsoft::slice::Shape;
 
-/// The kind of object a feed lists.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum What {
-    Alerts,
-    Incidents,
-}
-
-/// One collection of one family.
+/// One collection of one API.
 #[derive(Debug)]
 pub(in crate::microsoft) struct Collection {
     /// What people call it, e.g. `Microsoft Graph alerts`.

@@ -1,4 +1,4 @@
-//! Which family lists what.
+//! Which API lists what.
 
 pub mod collection;
 pub mod graph;
@@ -7,16 +7,16 @@ pub mod query;
 pub mod source;
 pub mod xdr;
 
-use crate::microsoft::account::cloud::Family;
-use crate::microsoft::defender::list::collection::{Collection, What};
+use crate::microsoft::defender::list::collection::Collection;
+use crate::triage::{Api, Subject};
 
-/// The collection, if the family has it.
-pub(in crate::microsoft) fn collection(family: Family, what: What) -> Option<&'static Collection> {
-    match (family, what) {
-        (Family::Graph, What::Alerts) => Some(&graph::ALERTS),
-        (Family::Graph, What::Incidents) => Some(&graph::INCIDENTS),
-        (Family::Mde, What::Alerts) => Some(&mde::ALERTS),
-        (Family::Xdr, What::Incidents) => Some(&xdr::INCIDENTS),
-        (Family::Mde, What::Incidents) | (Family::Xdr, What::Alerts) => None,
+/// The collection, if the API has it.
+pub(in crate::microsoft) fn collection(api: Api, subject: Subject) -> Option<&'static Collection> {
+    match (api, subject) {
+        (Api::Graph, Subject::Alert) => Some(&graph::ALERTS),
+        (Api::Graph, Subject::Incident) => Some(&graph::INCIDENTS),
+        (Api::Mde, Subject::Alert) => Some(&mde::ALERTS),
+        (Api::Xdr, Subject::Incident) => Some(&xdr::INCIDENTS),
+        (Api::Mde, Subject::Incident) | (Api::Xdr, Subject::Alert) => None,
     }
 }

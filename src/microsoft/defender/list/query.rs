@@ -1,18 +1,18 @@
-//! A feed: one collection of one family, narrowed by what the list call can
+//! A feed: one collection of one API, narrowed by what the list call can
 //! filter; and the exact words of its questions.
 
 use crate::ingest::{Ask, Facet, Instant, Order};
-use crate::microsoft::account::cloud::Family;
 use crate::microsoft::defender::list::collection;
-use crate::microsoft::defender::list::collection::{Collection, What};
+use crate::microsoft::defender::list::collection::Collection;
+use crate::triage::{Api, Subject};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::fmt;
 
 /// A validated feed.
 #[derive(Debug, Clone)]
 pub struct Feed {
-    family: Family,
-    what: What,
+    api: Api,
+    subject: Subject,
     collection: &'static Collection,
     /// Conditions beside the window, each with its leading ` and `.
     narrowed: String,
@@ -22,11 +22,11 @@ pub struct Feed {
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum FeedError {
     #[error(
-        "feed: {api} has no list of {what}: use `api = graph`, `api = mde` (alerts) or `api = xdr` (incidents)"
+        "feed: {api} has no list of {subject}: use `api = graph`, `api = mde` (alerts) or `api = xdr` (incidents)"
     )]
     NoSuchList {
         api: &'static str,
-        what: &'static str,
+        subject: &'static str,
     },
     #[error("min_severity: `{0}` is no severity; use informational, low, medium or high")]
     Severity(String),
@@ -49,20 +49,20 @@ impl Feed {
     /// Checks the settings as they were typed. `informational` narrows nothing:
     /// objects without a severity belong to it.
     pub fn new(
-        family: Family,
-        what: What,
+        api: Api,
+        subject: Subject,
         min_severity: Option<&str>,
         service_sources: &[String],
     ) -> Result<Self, FeedError> {
-        let collection = collection(family, what).ok_or(FeedError::NoSuchList {
-            api: match family {
-                Family::Graph => "Microsoft Graph",
-                Family::Mde => "the Defender for Endpoint API",
-                Family::Xdr => "the Defender XDR API",
+        let collection = collection(api, subject).ok_or(FeedError::NoSuchList {
+            api: match api {
+                Api::Graph => "Microsoft Graph",
+                Api::Mde => "the Defender for Endpoint API",
+                Api::Xdr => "the Defender XDR API",
             },
-            what: match what {
-                What::Alerts => "alerts",
-                What::Incidents => "incidents",
+            subject: match subject {
+                Subject::Alert => "alerts",
+                Subject::Incident => "incidents",
             },
         })?;
         let mut narrowed = String::new();
@@ -104,19 +104,19 @@ impl Feed {
             narrowed += &format!(" and {}", one_of(field, &sources));
         }
         Ok(Self {
-            family,
-            what,
+            api,
+            subject,
             collection,
             narrowed,
         })
     }
 
-    pub fn family(&self) -> Family {
-        self.family
+    pub fn api(&self) -> Api {
+        self.api
     }
 
-    pub fn what(&self) -> What {
-        self.what
+    pub fn subject(&self) -> Subject {
+        self.subject
     }
 
     /// The application permission that reading takes, and the API it belongs to.
@@ -245,8 +245,8 @@ mod tests {
         }
     }
 
-    fn feed(family: Family, what: What) -> Feed {
-        Feed::new(family, what, None, &[]).unwrap()
+    fn feed(api: Api, subject: Subject) -> Feed {
+        Feed::new(api, subject, None, &[]).unwrap()
     }
 
     /// As a server reads it.
@@ -260,7 +260,7 @@ mod tests {
     #[test]
     fn asks_graph_for_a_window_of_alerts() {
         assert_eq!(
-            feed(Family::Graph, What::Alerts).question(&ask()),
+            feed(Api::Graph, Subject::Alert).question(&ask()),
             "/v1.0/security/alerts_v2?$filter=lastUpdateDateTime%20ge%202026-11-20T08:00:00Z\
              %20and%20lastUpdateDateTime%20lt%202026-11-21T08:15:30.1234567Z\
              &$orderby=lastUpdateDateTime%20asc&$top=500"
@@ -293,33 +293,33 @@ mod tests {
         let window = |field| {
             format!("{field} ge 2026-11-20T08:00:00Z and {field} lt 2026-11-21T08:15:30.1234567Z")
         };
-        for (family, what, expected) in [
+        for (api, subject, expected) in [
             (
-                Family::Graph,
-                What::Incidents,
+                Api::Graph,
+                Subject::Incident,
                 format!(
                     "/v1.0/security/incidents?$filter={}&$top=50&$skip=450",
                     window("lastUpdateDateTime")
                 ),
             ),
             (
-                Family::Mde,
-                What::Alerts,
+                Api::Mde,
+                Subject::Alert,
                 format!(
                     "/api/alerts?$filter={}&$expand=evidence&$top=50&$skip=450",
                     window("lastUpdateTime")
                 ),
             ),
             (
-                Family::Xdr,
-                What::Incidents,
+                Api::Xdr,
+                Subject::Incident,
                 format!(
                     "/api/incidents?$filter={}&$top=50&$skip=450",
                     window("lastUpdateTime")
                 ),
             ),
         ] {
-            assert_eq!(decoded(&feed(family, what).question(&ask)), expected);
+            assert_eq!(decoded(&feed(api, subject).question(&ask)), expected);
         }
     }
 
@@ -331,7 +331,7 @@ mod tests {
             "microsoftSentinel".to_owned(),
             String::new(),
         ];
-        let feed = Feed::new(Family::Graph, What::Alerts, Some("Medium"), &sources).unwrap();
+        let feed = Feed::new(Api::Graph, Subject::Alert, Some("Medium"), &sources).unwrap();
         let mut ask = ask();
         ask.facets = vec![Facet::IsNone("status", &["new", "it's"])];
         let question = decoded(&feed.question(&ask));
@@ -351,48 +351,48 @@ mod tests {
 
     #[test]
     fn mde_spells_severities_its_own_way_and_the_lowest_narrows_nothing() {
-        let high = Feed::new(Family::Mde, What::Alerts, Some("high"), &[]).unwrap();
+        let high = Feed::new(Api::Mde, Subject::Alert, Some("high"), &[]).unwrap();
         assert!(decoded(&high.question(&ask())).contains(" and severity eq 'High'&$expand"));
-        let all = Feed::new(Family::Mde, What::Alerts, Some("informational"), &[]).unwrap();
+        let all = Feed::new(Api::Mde, Subject::Alert, Some("informational"), &[]).unwrap();
         assert_eq!(
             all.question(&ask()),
-            feed(Family::Mde, What::Alerts).question(&ask())
+            feed(Api::Mde, Subject::Alert).question(&ask())
         );
     }
 
     #[test]
     fn what_cannot_be_asked_is_refused_in_clear_words() {
-        let refuse = |family, what, severity: Option<&str>, source: &[&str]| {
+        let refuse = |api, subject, severity: Option<&str>, source: &[&str]| {
             let sources: Vec<_> = source.iter().map(|text| (*text).to_owned()).collect();
-            Feed::new(family, what, severity, &sources)
+            Feed::new(api, subject, severity, &sources)
                 .unwrap_err()
                 .to_string()
         };
         for (error, words) in [
             (
-                refuse(Family::Mde, What::Incidents, None, &[]),
+                refuse(Api::Mde, Subject::Incident, None, &[]),
                 "the Defender for Endpoint API has no list of incidents",
             ),
             (
-                refuse(Family::Xdr, What::Alerts, None, &[]),
+                refuse(Api::Xdr, Subject::Alert, None, &[]),
                 "the Defender XDR API has no list of alerts",
             ),
             (
-                refuse(Family::Graph, What::Alerts, Some("hgih"), &[]),
+                refuse(Api::Graph, Subject::Alert, Some("hgih"), &[]),
                 "min_severity: `hgih` is no severity",
             ),
             (
-                refuse(Family::Xdr, What::Incidents, Some("high"), &[]),
+                refuse(Api::Xdr, Subject::Incident, Some("high"), &[]),
                 "min_severity: Defender XDR incidents cannot be filtered by it",
             ),
             (
-                refuse(Family::Graph, What::Alerts, None, &["defender"]),
+                refuse(Api::Graph, Subject::Alert, None, &["defender"]),
                 "service_sources: `defender` is none; known are microsoftDefenderForEndpoint,",
             ),
             (
                 refuse(
-                    Family::Graph,
-                    What::Incidents,
+                    Api::Graph,
+                    Subject::Incident,
                     None,
                     &["microsoft365Defender"],
                 ),
@@ -415,7 +415,7 @@ mod tests {
             ask.from = Instant::from_ticks(from);
             (ask.top, ask.skip) = (top, skip);
             ask.facets = vec![Facet::Is("f", value)];
-            let question = feed(Family::Graph, What::Alerts).question(&ask);
+            let question = feed(Api::Graph, Subject::Alert).question(&ask);
             let url = url::Url::parse("https://graph.example/").unwrap().join(&question).unwrap();
             let sent = format!("{}?{}", url.path(), url.query().unwrap());
             proptest::prop_assert_eq!(&sent, &question);

@@ -1,5 +1,5 @@
 //! A desk at work, as triage sees it: every read and write takes the fewest
-//! calls its family offers.
+//! calls its API offers.
 
 pub mod client;
 pub mod graph_batch;
@@ -12,10 +12,9 @@ pub mod sent_comments;
 pub mod state;
 pub mod tenant_limits;
 
-use crate::microsoft::account::cloud::Family;
 use crate::microsoft::defender::update::client::{DeskFault, FamilyDesk};
 use crate::microsoft::defender::update::sent_comments::{After, Trace};
-use crate::triage::{Change, DefenderClient, Receipt, State, Target};
+use crate::triage::{Api, Change, DefenderClient, Receipt, State, Target};
 use jiff::Timestamp;
 use tokio::time::Instant;
 
@@ -31,9 +30,9 @@ impl DefenderClient for FamilyDesk {
     }
 
     async fn read_many(&self, targets: &[Target]) -> Vec<Result<State, DeskFault>> {
-        match self.client().family() {
-            Family::Graph if targets.len() > 1 => graph_batch_read::read_all(self, targets).await,
-            Family::Mde if targets.len() > 1 => mde_list_by_id::read_all(self, targets).await,
+        match self.client().api() {
+            Api::Graph if targets.len() > 1 => graph_batch_read::read_all(self, targets).await,
+            Api::Mde if targets.len() > 1 => mde_list_by_id::read_all(self, targets).await,
             _ => self.read_singly(targets).await,
         }
     }
@@ -60,11 +59,11 @@ impl FamilyDesk {
         change: &Change,
         marker: &str,
     ) -> Vec<Result<Receipt, DeskFault>> {
-        match self.client().family() {
-            Family::Graph if targets.len() > 1 => {
+        match self.client().api() {
+            Api::Graph if targets.len() > 1 => {
                 graph_batch_write::write_all(self, targets, change, marker).await
             }
-            Family::Mde if targets.len() >= mde_batch_update::LEAST => {
+            Api::Mde if targets.len() >= mde_batch_update::LEAST => {
                 mde_batch_update::write_all(self, targets, change, marker).await
             }
             _ => self.write_singly(targets, change, marker).await,

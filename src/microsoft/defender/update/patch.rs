@@ -6,7 +6,6 @@
 //! after a refusal, which nowhere is documented to mean that nothing was written.
 //! Whoever was sent one without certainty is looked for together with the others.
 
-use crate::microsoft::account::cloud::Family;
 use crate::microsoft::client::{Answer, Quota};
 use crate::microsoft::defender::list::collection::Collection;
 use crate::microsoft::defender::spelling;
@@ -16,7 +15,7 @@ use crate::microsoft::defender::update::tenant_limits::Term;
 use crate::microsoft::http::error::Error;
 use crate::triage::vocabulary::{Classification, Determination};
 use crate::triage::{
-    Change, DefenderClient, Failing, Owner, Receipt, State, Subject, Target, UpdateError,
+    Api, Change, DefenderClient, Failing, Owner, Receipt, State, Subject, Target, UpdateError,
 };
 use futures::StreamExt;
 use reqwest::Method;
@@ -161,7 +160,7 @@ impl<'a> Errand<'a> {
         };
         let wordings = self.wordings(change, tags)?;
         let comment = change.comment.as_deref();
-        if self.family() == Family::Graph {
+        if self.api() == Api::Graph {
             let patched = wordings.iter().any(|wording| !wording.fields.is_empty());
             self.patch_worded(wordings, None).await?;
             if let Some(comment) = comment {
@@ -172,7 +171,7 @@ impl<'a> Errand<'a> {
         }
         // Defender for Endpoint's list lags, and may not show it yet.
         let there = match comment {
-            Some(_) if self.family() == Family::Mde => self.is_there().await?,
+            Some(_) if self.api() == Api::Mde => self.is_there().await?,
             _ => false,
         };
         self.patch_worded(wordings, comment.filter(|_| !there))
@@ -212,40 +211,40 @@ impl<'a> Errand<'a> {
         };
     }
 
-    fn family(&self) -> Family {
-        self.desk.client().family()
+    fn api(&self) -> Api {
+        self.desk.client().api()
     }
 
     /// The change in every wording the API may take, the likeliest first. `tags`
     /// are those that stand.
     pub fn wordings(&self, change: &Change, tags: Vec<String>) -> Result<Vec<Wording>, DeskFault> {
-        let (family, subject) = (self.family(), self.target.subject);
+        let (api, subject) = (self.api(), self.target.subject);
         let withdraws = change.classification == Some(Classification::Unset)
             || change.determination == Some(Determination::Unset);
-        if withdraws && family != Family::Graph {
+        if withdraws && api != Api::Graph {
             return Err(DeskFault::Unoffered(
                 "only Microsoft Graph takes a classification or determination back",
             ));
         }
         let mut fields = Map::new();
         if let Some(status) = change.status {
-            let word = spelling::status(family, subject, status);
+            let word = spelling::status(api, subject, status);
             fields.insert("status".into(), word.into());
         }
         if let Some(classification) = change.classification {
-            let word = spelling::classification(family, classification);
+            let word = spelling::classification(api, classification);
             fields.insert("classification".into(), word.into());
         }
         if let Some(Owner::User(name)) = &change.assigned_to {
             fields.insert("assignedTo".into(), name.as_str().into());
         }
         if replaces_tags(change) {
-            let member = match (subject, family) {
+            let member = match (subject, api) {
                 (Subject::Alert, _) => {
                     return Err(DeskFault::Unoffered("no API can write tags to an alert"));
                 }
-                (Subject::Incident, Family::Graph) => "customTags",
-                (Subject::Incident, Family::Mde | Family::Xdr) => "tags",
+                (Subject::Incident, Api::Graph) => "customTags",
+                (Subject::Incident, Api::Mde | Api::Xdr) => "tags",
             };
             fields.insert(member.into(), retagged(tags, change).into());
         }
@@ -261,7 +260,7 @@ impl<'a> Errand<'a> {
                 ));
             }
             (Some(determination), Some(_)) => {
-                let words = spelling::determinations(family, determination);
+                let words = spelling::determinations(api, determination);
                 let words: Vec<Value> = words.iter().map(|word| Value::from(*word)).collect();
                 let term = Term::Determination(determination);
                 wordings = self.reworded(wordings, "determination", term, &words);
@@ -269,7 +268,7 @@ impl<'a> Errand<'a> {
         }
         if change.assigned_to == Some(Owner::Nobody) {
             let mut words = [Value::Null, Value::from("")];
-            if family != Family::Graph {
+            if api != Api::Graph {
                 words.reverse();
             }
             wordings = self.reworded(wordings, "assignedTo", Term::Nobody, &words);
@@ -367,7 +366,7 @@ impl<'a> Errand<'a> {
     /// fate is as open.
     pub async fn say(&mut self, text: &str) {
         let comment = self.signed(text);
-        let (method, path, body) = if self.family() == Family::Graph {
+        let (method, path, body) = if self.api() == Api::Graph {
             (Method::POST, self.comments(), comment_document(&comment))
         } else {
             let mut whole = self.along.clone();

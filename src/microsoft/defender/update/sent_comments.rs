@@ -5,9 +5,8 @@
 //! to be borne out by objects themselves. What is not proved absent is never sent
 //! again.
 
-use crate::microsoft::account::cloud::Family;
 use crate::microsoft::defender::update::client::{DeskFault, FamilyDesk};
-use crate::triage::{DefenderClient, Failing, State, Target, UpdateError};
+use crate::triage::{Api, DefenderClient, Failing, State, Target, UpdateError};
 use std::sync::atomic::Ordering;
 use tokio::time::{Instant, sleep_until};
 
@@ -89,7 +88,7 @@ impl FamilyDesk {
             false => (0..targets.len()).collect(),
         };
         // A look costs Defender for Endpoint's small quota several lists.
-        let lists = self.client().family() == Family::Mde && targets.len() > 1;
+        let lists = self.client().api() == Api::Mde && targets.len() > 1;
         for (times, looks) in LOOKS.into_iter().zip(1..) {
             let last = looks == LOOKS.len();
             if !last && (after == After::Refusal || (lists && looks > 1)) {

@@ -1,5 +1,5 @@
 //! What a single alert or incident says of its standing: the few members triage
-//! looks at, out of the answer of any family. Each is read by itself, and what is
+//! looks at, out of the answer of any API. Each is read by itself, and what is
 //! strange is passed over: text nobody needs stops nothing.
 
 use crate::ingest::Instant;

@@ -93,7 +93,7 @@ impl PageError {
 }
 
 impl FeedSource {
-    /// `client` must be of the feed's own family.
+    /// `client` must be of the feed's own API.
     pub fn new(client: Client, feed: Feed) -> Self {
         Self {
             client,

@@ -4,14 +4,13 @@
 #[cfg(test)]
 mod tests;
 
-use crate::microsoft::account::cloud::Family;
 use crate::microsoft::client::{Answer, Client};
 use crate::microsoft::defender::list::collection;
-use crate::microsoft::defender::list::collection::{Collection, What};
+use crate::microsoft::defender::list::collection::Collection;
 use crate::microsoft::defender::update::state::standing;
 use crate::microsoft::defender::update::tenant_limits::{Learnt, Term, Together};
 use crate::microsoft::http::error::{Error, line};
-use crate::triage::{Failing, State, Subject, Target, UpdateError};
+use crate::triage::{Api, Failing, State, Target, UpdateError};
 use futures::StreamExt;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::collections::HashMap;
@@ -21,7 +20,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Reads and writes through one family, several at once where it offers a call
+/// Reads and writes through one API, several at once where it offers a call
 /// for that: Graph `$batch`, Defender for Endpoint a list by ids and `batchUpdate`.
 #[derive(Debug)]
 pub struct FamilyDesk {
@@ -76,7 +75,7 @@ const SINGLE_READS: usize = 100;
 pub(in crate::microsoft) const IN_FLIGHT: usize = 4;
 
 impl FamilyDesk {
-    /// The desk of the client's family.
+    /// The desk of the client's API.
     pub fn new(client: Client) -> Self {
         Self {
             client: client.unyielding(),
@@ -164,15 +163,12 @@ impl FamilyDesk {
         &self,
         target: &Target,
     ) -> Result<(&'static Collection, String), DeskFault> {
-        let what = match target.subject {
-            Subject::Alert => What::Alerts,
-            Subject::Incident => What::Incidents,
-        };
-        let family = self.client.family();
-        let collection = collection(family, what).ok_or(DeskFault::Unoffered(match family {
-            Family::Xdr => "the Defender XDR API cannot write alerts: use `api = graph`",
-            _ => "the Defender for Endpoint API has no incidents: use `api = graph`",
-        }))?;
+        let api = self.client.api();
+        let collection =
+            collection(api, target.subject).ok_or(DeskFault::Unoffered(match api {
+                Api::Xdr => "the Defender XDR API cannot write alerts: use `api = graph`",
+                _ => "the Defender for Endpoint API has no incidents: use `api = graph`",
+            }))?;
         let id = segment(&target.id)?;
         Ok((collection, format!("{}/{id}", collection.path)))
     }

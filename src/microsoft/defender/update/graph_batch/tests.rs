@@ -1,6 +1,6 @@
 use super::*;
-use crate::microsoft::account::cloud::Family;
 use crate::microsoft::tests::tenant::{BATCH, Reply, Tenant};
+use crate::triage::Api;
 use std::sync::Mutex;
 
 fn part(method: Method, path: &str) -> Part {
@@ -27,7 +27,7 @@ async fn each_part_gets_its_own_answer_whatever_their_order() {
         _ => Reply::text(204, ""),
     })
     .await;
-    let client = server.client(Family::Graph).await;
+    let client = server.client(Api::Graph).await;
     let parts = [
         Part::get("/v1.0/security/a"),
         part(Method::PATCH, "b"),
@@ -76,7 +76,7 @@ async fn only_throttled_and_broken_parts_are_sent_again() {
     })
     .await;
     let client = server
-        .client(Family::Graph)
+        .client(Api::Graph)
         .await
         .patience(Duration::from_secs(30));
     let parts = [
@@ -127,7 +127,7 @@ async fn what_appends_is_left_alone_once_nobody_knows_its_fate() {
         let shown = format!("{answer:?}");
         let server = Tenant::plain(move |_| answer.clone()).await;
         let client = server
-            .client(Family::Graph)
+            .client(Api::Graph)
             .await
             .patience(Duration::from_secs(30));
         let parts = [part(Method::POST, "a"), part(Method::POST, "b")];
@@ -152,7 +152,7 @@ async fn what_batches_leave_out_again_and_again_goes_by_itself_unless_it_appends
         _ => Reply::json(200, &json!({"I am": "alone"})),
     })
     .await;
-    let client = server.client(Family::Graph).await;
+    let client = server.client(Api::Graph).await;
     let parts = [
         Part::get("/v1.0/security/a"),
         Part::get("/v1.0/security/b"),
@@ -175,7 +175,7 @@ async fn an_answer_that_is_none_to_a_batch_sends_its_parts_singly_unless_one_app
             _ => Reply::json(200, &json!({})),
         })
         .await;
-        let client = server.client(Family::Graph).await;
+        let client = server.client(Api::Graph).await;
         let parts = [Part::get("/v1.0/security/a"), part(method, "b")];
         send(&client, &parts).await.map(|results| said(&results))
     };
@@ -191,7 +191,7 @@ async fn a_throttled_part_without_time_left_says_so() {
         _ => Reply::json(200, &json!({})),
     })
     .await;
-    let client = server.client(Family::Graph).await;
+    let client = server.client(Api::Graph).await;
     let parts = [part(Method::PATCH, "a"), part(Method::PATCH, "b")];
     let results = send(&client, &parts).await.unwrap();
     assert!(
@@ -218,7 +218,7 @@ async fn a_service_without_batches_is_told_from_one_in_trouble() {
             Reply::error(status, "Code", "no")
         })
         .await;
-        let client = server.client(Family::Graph).await;
+        let client = server.client(Api::Graph).await;
         let results = send(&client, &[Part::get("/v1.0/security/a")]).await;
         assert_eq!(results.is_some(), offered, "{status}");
     }
@@ -229,7 +229,7 @@ async fn a_read_only_account_reads_in_batches_and_writes_in_none() {
     let server = Tenant::start(|_| Reply::json(200, &json!({}))).await;
     let mut account = server.account();
     account.read_only = true;
-    let client = Client::new(&account, Family::Graph, None).unwrap();
+    let client = Client::new(&account, Api::Graph, None).unwrap();
     let reads = [Part::get("/v1.0/security/a")];
     assert!(send(&client, &reads).await.unwrap()[0].is_ok());
     let writes = send(&client, &[part(Method::PATCH, "a")]).await.unwrap();

@@ -1,8 +1,7 @@
 use crate::ingest::{Kind, Order};
-use crate::microsoft::account::cloud::Family;
-use crate::microsoft::defender::list::collection::What;
 use crate::microsoft::defender::list::source::*;
 use crate::microsoft::tests::tenant::{Reply, Tenant, impatient};
+use crate::triage::{Api, Subject};
 use serde_json::json;
 use std::io;
 use std::sync::atomic::AtomicU32;
@@ -21,16 +20,16 @@ fn ask() -> Ask {
     }
 }
 
-async fn source(family: Family, what: What, reply: Reply) -> (FeedSource, Tenant) {
+async fn source(api: Api, subject: Subject, reply: Reply) -> (FeedSource, Tenant) {
     let tenant = Tenant::start(move |_| reply.clone()).await;
-    let feed = Feed::new(family, what, None, &[]).unwrap();
-    (FeedSource::new(tenant.client(family).await, feed), tenant)
+    let feed = Feed::new(api, subject, None, &[]).unwrap();
+    (FeedSource::new(tenant.client(api).await, feed), tenant)
 }
 
 #[tokio::test]
 async fn microsofts_sample_page_comes_through_as_sent() {
     let sample = include_str!("../../../../fixtures/mde_alerts.json");
-    let (source, tenant) = source(Family::Mde, What::Alerts, Reply::text(200, sample)).await;
+    let (source, tenant) = source(Api::Mde, Subject::Alert, Reply::text(200, sample)).await;
     let page = source.page(&ask()).await.unwrap();
     assert_eq!(page.body, sample);
     let ids: Vec<_> = page.objects.iter().map(|object| &object.id).collect();
@@ -54,7 +53,7 @@ async fn an_xdr_incident_gives_up_its_alerts_and_a_graph_incident_keeps_them() {
         "incidentId": 924521, "lastUpdateTime": "2026-11-20T09:00:00.1Z",
         "alerts": [{"alertId": "da1", "lastUpdatedTime": "2026-11-20T08:59:00Z"}],
     }]});
-    let (xdr, _server) = source(Family::Xdr, What::Incidents, Reply::json(200, &body)).await;
+    let (xdr, _server) = source(Api::Xdr, Subject::Incident, Reply::json(200, &body)).await;
     let page = xdr.page(&ask()).await.unwrap();
     let incident = &page.objects[0];
     assert_eq!(
@@ -68,7 +67,7 @@ async fn an_xdr_incident_gives_up_its_alerts_and_a_graph_incident_keeps_them() {
     );
 
     let sample = include_str!("../../../../fixtures/graph_incidents_expand_alerts.json");
-    let (graph, _server) = source(Family::Graph, What::Incidents, Reply::text(200, sample)).await;
+    let (graph, _server) = source(Api::Graph, Subject::Incident, Reply::text(200, sample)).await;
     let page = graph.page(&ask()).await.unwrap();
     assert_eq!(page.objects.len(), 1);
     assert!(page.objects[0].nested.is_empty());
@@ -89,7 +88,7 @@ async fn what_a_partial_answer_lists_comes_through_and_is_known_to_be_partial() 
             "MCAS",
         ),
     ] {
-        let (source, _server) = source(Family::Mde, What::Alerts, reply).await;
+        let (source, _server) = source(Api::Mde, Subject::Alert, reply).await;
         let page = source.page(&ask()).await.unwrap();
         assert_eq!(page.objects.len(), 1);
         assert!(page.partial.unwrap().contains(words));
@@ -161,7 +160,7 @@ async fn every_answer_gets_its_verdict() {
     ];
     for (reply, verdict, words) in rows {
         let shown = format!("{reply:?}");
-        let (source, _server) = source(Family::Mde, What::Alerts, reply).await;
+        let (source, _server) = source(Api::Mde, Subject::Alert, reply).await;
         let fault = source.page(&ask()).await.unwrap_err();
         assert_eq!(fault.verdict(), verdict, "{shown}: {fault}");
         let text = fault.to_string();
@@ -172,14 +171,14 @@ async fn every_answer_gets_its_verdict() {
 
 #[tokio::test]
 async fn each_feed_names_the_permission_it_lacks() {
-    for (family, what, permission) in [
-        (Family::Graph, What::Alerts, "SecurityAlert.Read.All"),
-        (Family::Graph, What::Incidents, "SecurityIncident.Read.All"),
-        (Family::Mde, What::Alerts, "Alert.Read.All"),
-        (Family::Xdr, What::Incidents, "Incident.Read.All"),
+    for (api, subject, permission) in [
+        (Api::Graph, Subject::Alert, "SecurityAlert.Read.All"),
+        (Api::Graph, Subject::Incident, "SecurityIncident.Read.All"),
+        (Api::Mde, Subject::Alert, "Alert.Read.All"),
+        (Api::Xdr, Subject::Incident, "Incident.Read.All"),
     ] {
         let reply = Reply::error(403, "Forbidden", "no");
-        let (source, _server) = source(family, what, reply).await;
+        let (source, _server) = source(api, subject, reply).await;
         let text = source.page(&ask()).await.unwrap_err().to_string();
         assert!(text.contains(permission), "{text}");
     }
@@ -191,8 +190,8 @@ async fn a_server_that_is_not_there_stops_the_walk() {
     let port = free.local_addr().unwrap().port();
     drop(free);
     let (source, tenant) = source(
-        Family::Graph,
-        What::Alerts,
+        Api::Graph,
+        Subject::Alert,
         Reply::json(200, &json!({"value": []})),
     )
     .await;
@@ -203,8 +202,8 @@ async fn a_server_that_is_not_there_stops_the_walk() {
     };
     let graph = hosts.graph.as_mut().unwrap();
     graph.set_port(Some(port)).unwrap();
-    let client = impatient(&account, Family::Graph).await;
-    let feed = Feed::new(Family::Graph, What::Alerts, None, &[]).unwrap();
+    let client = impatient(&account, Api::Graph).await;
+    let feed = Feed::new(Api::Graph, Subject::Alert, None, &[]).unwrap();
     let fault = FeedSource::new(client, feed)
         .page(&ask())
         .await
@@ -236,7 +235,7 @@ async fn a_link_to_another_host_is_named_once_and_never_followed() {
             .finish(),
     );
     let body = json!({"@odata.nextLink": "https://evil.example/next", "value": []});
-    let (source, tenant) = source(Family::Graph, What::Alerts, Reply::json(200, &body)).await;
+    let (source, tenant) = source(Api::Graph, Subject::Alert, Reply::json(200, &body)).await;
     for _ in 0..2 {
         assert!(source.page(&ask()).await.unwrap().more);
     }
@@ -255,9 +254,9 @@ fn alert(number: u32) -> serde_json::Value {
 
 async fn pages(answer: impl Fn(&str) -> Reply + Send + Sync + 'static) -> (FeedSource, Tenant) {
     let tenant = Tenant::start(move |call| answer(&call.target)).await;
-    let feed = Feed::new(Family::Graph, What::Alerts, None, &[]).unwrap();
+    let feed = Feed::new(Api::Graph, Subject::Alert, None, &[]).unwrap();
     (
-        FeedSource::new(tenant.client(Family::Graph).await, feed),
+        FeedSource::new(tenant.client(Api::Graph).await, feed),
         tenant,
     )
 }

@@ -1,8 +1,7 @@
-use crate::microsoft::account::cloud::Family;
 use crate::microsoft::defender::update::client::*;
 use crate::microsoft::tests::tenant::{BATCH, Call, Reply, Tenant};
 use crate::triage::vocabulary::{Classification, Determination, Status};
-use crate::triage::{Change, DefenderClient, Owner};
+use crate::triage::{Api, Change, DefenderClient, Owner, Subject};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,7 +17,7 @@ fn alerts(count: usize) -> Vec<Target> {
 }
 
 async fn desk(tenant: &Tenant) -> FamilyDesk {
-    let client = tenant.client_without_budget(Family::Graph).await;
+    let client = tenant.client_without_budget(Api::Graph).await;
     FamilyDesk::new(client).settle(Duration::ZERO)
 }
 
@@ -193,7 +192,7 @@ async fn no_comment_is_doubled_when_answers_get_lost() {
     })
     .await;
     let client = server
-        .client_without_budget(Family::Graph)
+        .client_without_budget(Api::Graph)
         .await
         .patience(Duration::from_secs(20));
     let desk = FamilyDesk::new(client).settle(Duration::ZERO);

@@ -1,8 +1,7 @@
-use crate::microsoft::account::cloud::Family;
 use crate::microsoft::defender::update::client::*;
 use crate::microsoft::tests::tenant::{Call, Reply, Tenant};
 use crate::triage::vocabulary::{Classification, Determination, Status};
-use crate::triage::{Change, DefenderClient};
+use crate::triage::{Api, Change, DefenderClient, Subject};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,7 +18,7 @@ fn alerts(count: usize) -> Vec<Target> {
 }
 
 async fn desk(tenant: &Tenant) -> FamilyDesk {
-    let client = tenant.client_without_budget(Family::Mde).await;
+    let client = tenant.client_without_budget(Api::Mde).await;
     FamilyDesk::new(client).settle(Duration::ZERO)
 }
 
@@ -177,7 +176,7 @@ async fn a_thousand_alerts_are_read_written_and_read_back_within_the_published_q
     let kept = Arc::new(Kept::of(&rows));
     let server = serving(&kept).await;
     // With the call budget: it would refuse what the quotas do not allow.
-    let desk = FamilyDesk::new(server.client(Family::Mde).await);
+    let desk = FamilyDesk::new(server.client(Api::Mde).await);
     let read = desk.read_many(&rows).await;
     assert!(
         read.iter()

@@ -1,8 +1,7 @@
-use crate::microsoft::account::cloud::Family;
 use crate::microsoft::defender::update::client::*;
 use crate::microsoft::tests::tenant::{Call, Reply, Tenant};
 use crate::triage::vocabulary::{Classification, Determination, Status};
-use crate::triage::{Change, DefenderClient, Owner, Receipt};
+use crate::triage::{Api, Change, DefenderClient, Owner, Receipt, Subject};
 use serde_json::{Value, json};
 
 const MARKER: &str = "[splunk:0badcafe]";
@@ -18,8 +17,8 @@ fn alert(id: &str) -> Target {
     target(Subject::Alert, id)
 }
 
-async fn desk(tenant: &Tenant, family: Family) -> FamilyDesk {
-    FamilyDesk::new(tenant.client(family).await).settle(Duration::ZERO)
+async fn desk(tenant: &Tenant, api: Api) -> FamilyDesk {
+    FamilyDesk::new(tenant.client(api).await).settle(Duration::ZERO)
 }
 
 fn verdict() -> Change {
@@ -63,13 +62,9 @@ async fn graph_takes_the_fields_then_the_comment() {
         assigned_to: Some(Owner::User("ann@contoso.com".into())),
         ..verdict()
     });
-    let receipt = write_one(
-        &desk(&server, Family::Graph).await,
-        alert("da1_-2"),
-        &change,
-    )
-    .await
-    .unwrap();
+    let receipt = write_one(&desk(&server, Api::Graph).await, alert("da1_-2"), &change)
+        .await
+        .unwrap();
     assert_eq!(
         server.calls(),
         [
@@ -103,7 +98,7 @@ async fn graph_takes_the_fields_then_the_comment() {
 #[tokio::test]
 async fn only_what_is_asked_for_is_sent() {
     let server = Tenant::start(|_| Reply::json(200, &json!({}))).await;
-    let desk = desk(&server, Family::Graph).await;
+    let desk = desk(&server, Api::Graph).await;
     let status = Change {
         status: Some(Status::New),
         ..Change::default()
@@ -171,7 +166,7 @@ async fn a_comment_whose_fate_is_unknown_is_looked_for_before_it_is_sent_again()
             }
         })
         .await;
-        let desk = desk(&server, Family::Graph).await;
+        let desk = desk(&server, Api::Graph).await;
         let outcome = write_one(&desk, alert("a"), &commented(Change::default())).await;
         let sent = server.lines();
         let sent = sent.iter().filter(|call| call.starts_with("POST")).count();
@@ -186,7 +181,7 @@ async fn a_comment_whose_fate_is_unknown_is_looked_for_before_it_is_sent_again()
 
 #[tokio::test]
 async fn a_comment_that_shows_late_is_not_sent_again() {
-    for (family, method) in [(Family::Graph, "POST"), (Family::Mde, "PATCH")] {
+    for (api, method) in [(Api::Graph, "POST"), (Api::Mde, "PATCH")] {
         let (written, reads) = (Mutex::new(Vec::<Value>::new()), Mutex::new(0));
         let server = Tenant::start(move |asked| {
             let (mut written, mut reads) = (written.lock().unwrap(), reads.lock().unwrap());
@@ -204,12 +199,12 @@ async fn a_comment_that_shows_late_is_not_sent_again() {
             Reply::error(503, "ServiceUnavailable", "busy")
         })
         .await;
-        let desk = desk(&server, family).await;
+        let desk = desk(&server, api).await;
         let change = commented(Change::default());
         write_one(&desk, alert("a"), &change).await.unwrap();
         let sent = server.lines();
         let sent = sent.iter().filter(|call| call.starts_with(method)).count();
-        assert_eq!(sent, 1, "{family}");
+        assert_eq!(sent, 1, "{api}");
     }
 }
 
@@ -220,7 +215,7 @@ async fn a_comment_refused_after_its_fields_says_what_stands() {
         _ => Reply::error(403, "Forbidden", "no"),
     })
     .await;
-    let desk = desk(&server, Family::Graph).await;
+    let desk = desk(&server, Api::Graph).await;
     let fault = write_one(&desk, alert("a"), &commented(verdict()))
         .await
         .unwrap_err();
@@ -243,7 +238,7 @@ async fn fields_that_stand_are_never_told_as_not_found_for_want_of_the_comment()
             _ => Reply::json(200, &json!({})),
         })
         .await;
-        let desk = desk(&server, Family::Graph).await;
+        let desk = desk(&server, Api::Graph).await;
         let change = commented(verdict());
         for targets in [vec![alert("a")], vec![alert("a"), alert("b")]] {
             for fault in desk.write(&targets, &change, MARKER).await {
@@ -277,7 +272,7 @@ async fn no_message_grows_with_an_answer() {
         Reply::json(200, &json!([long])),
     ] {
         let server = Tenant::start(move |_| answer.clone()).await;
-        let desk = desk(&server, Family::Graph).await;
+        let desk = desk(&server, Api::Graph).await;
         let both = [alert("a"), alert("b")];
         let mut faults: Vec<DeskFault> = Vec::new();
         for targets in [&both[..1], &both[..]] {
@@ -307,7 +302,7 @@ async fn mde_takes_the_comment_inside_and_its_spelling_is_learnt_once() {
         }
     })
     .await;
-    let desk = desk(&server, Family::Mde).await;
+    let desk = desk(&server, Api::Mde).await;
     write_one(&desk, alert("a"), &commented(verdict()))
         .await
         .unwrap();
@@ -349,7 +344,7 @@ async fn a_change_refused_in_every_wording_fails_with_the_first_refusal() {
         Reply::error(400, "InvalidInput", &format!("not {word}"))
     })
     .await;
-    let desk = desk(&server, Family::Mde).await;
+    let desk = desk(&server, Api::Mde).await;
     let fault = write_one(&desk, alert("a"), &verdict()).await.unwrap_err();
     assert_eq!(fault.failing(), Failing::Invalid);
     assert!(fault.to_string().contains("not NoEnoughDataToValidate"));
@@ -371,7 +366,7 @@ async fn mde_gets_the_fields_again_but_not_the_comment_while_its_fate_is_unknown
         }
     })
     .await;
-    let desk = desk(&server, Family::Mde).await;
+    let desk = desk(&server, Api::Mde).await;
     let change = commented(Change {
         status: Some(Status::InProgress),
         ..Change::default()
@@ -386,7 +381,7 @@ async fn mde_gets_the_fields_again_but_not_the_comment_while_its_fate_is_unknown
 
 #[tokio::test]
 async fn a_refusal_that_wrote_the_comment_all_the_same_is_no_reason_to_write_it_again() {
-    for family in [Family::Mde, Family::Xdr] {
+    for api in [Api::Mde, Api::Xdr] {
         let comments = Mutex::new(Vec::<Value>::new());
         let server = Tenant::start(move |asked| {
             let mut comments = comments.lock().unwrap();
@@ -402,11 +397,11 @@ async fn a_refusal_that_wrote_the_comment_all_the_same_is_no_reason_to_write_it_
             }
         })
         .await;
-        let subject = match family {
-            Family::Xdr => Subject::Incident,
+        let subject = match api {
+            Api::Xdr => Subject::Incident,
             _ => Subject::Alert,
         };
-        let desk = desk(&server, family).await;
+        let desk = desk(&server, api).await;
         write_one(&desk, target(subject, "7"), &commented(verdict()))
             .await
             .unwrap();
@@ -415,7 +410,7 @@ async fn a_refusal_that_wrote_the_comment_all_the_same_is_no_reason_to_write_it_
         let commented: Vec<bool> = sent
             .map(|call| call.body.get("comment").is_some())
             .collect();
-        assert_eq!(commented, [true, false], "{family}");
+        assert_eq!(commented, [true, false], "{api}");
     }
 }
 
@@ -425,14 +420,10 @@ async fn nobody_is_worded_as_each_api_wants_it() {
         assigned_to: Some(Owner::Nobody),
         ..Change::default()
     };
-    for (family, refused, words) in [
-        (Family::Graph, None, vec![Value::Null]),
-        (
-            Family::Graph,
-            Some(Value::Null),
-            vec![Value::Null, json!("")],
-        ),
-        (Family::Mde, None, vec![json!("")]),
+    for (api, refused, words) in [
+        (Api::Graph, None, vec![Value::Null]),
+        (Api::Graph, Some(Value::Null), vec![Value::Null, json!("")]),
+        (Api::Mde, None, vec![json!("")]),
     ] {
         let server = Tenant::start(move |asked| {
             if refused.as_ref() == asked.body.get("assignedTo") {
@@ -442,7 +433,7 @@ async fn nobody_is_worded_as_each_api_wants_it() {
             }
         })
         .await;
-        write_one(&desk(&server, family).await, alert("a"), &nobody)
+        write_one(&desk(&server, api).await, alert("a"), &nobody)
             .await
             .unwrap();
         let sent: Vec<_> = server.calls().into_iter().map(|call| call.body).collect();
@@ -456,7 +447,7 @@ async fn nobody_is_worded_as_each_api_wants_it() {
 
 #[tokio::test]
 async fn an_incidents_tags_are_read_merged_and_written_as_a_whole() {
-    for (family, member) in [(Family::Graph, "customTags"), (Family::Xdr, "tags")] {
+    for (api, member) in [(Api::Graph, "customTags"), (Api::Xdr, "tags")] {
         let server = Tenant::start(move |asked| match asked.method.as_str() {
             "GET" => Reply::json(200, &json!({member: ["Keep", "Drop", "There"]})),
             _ => Reply::json(200, &json!({})),
@@ -467,7 +458,7 @@ async fn an_incidents_tags_are_read_merged_and_written_as_a_whole() {
             tags_remove: vec!["drop".into()],
             ..Change::default()
         };
-        let desk = desk(&server, family).await;
+        let desk = desk(&server, api).await;
         write_one(&desk, target(Subject::Incident, "7"), &change)
             .await
             .unwrap();
@@ -484,7 +475,7 @@ async fn an_incidents_tags_are_read_merged_and_written_as_a_whole() {
 #[tokio::test]
 async fn nothing_is_called_for_what_cannot_be() {
     let server = Tenant::start(|_| Reply::json(200, &json!({}))).await;
-    let open = desk(&server, Family::Mde).await;
+    let open = desk(&server, Api::Mde).await;
     for target in [alert(""), alert("a\u{0}"), target(Subject::Incident, "7")] {
         let fault = open.read(&target).await.unwrap_err();
         assert_eq!(fault.failing(), Failing::Invalid);
@@ -500,7 +491,7 @@ async fn nothing_is_called_for_what_cannot_be() {
 
     let mut account = server.account();
     account.read_only = true;
-    let client = Client::new(&account, Family::Graph, None).unwrap();
+    let client = Client::new(&account, Api::Graph, None).unwrap();
     let closed = FamilyDesk::new(client).settle(Duration::ZERO);
     let fault = write_one(&closed, alert("a"), &commented(verdict()))
         .await
@@ -520,7 +511,7 @@ async fn each_refusal_has_its_name_and_stops_no_other_target() {
         }
     })
     .await;
-    let desk = desk(&server, Family::Graph).await;
+    let desk = desk(&server, Api::Graph).await;
     let ids = ["200", "400", "401", "403", "404", "409", "200", "429"];
     let targets: Vec<_> = ids.iter().map(|id| alert(id)).collect();
     let outcomes = desk.write(&targets, &verdict(), MARKER).await;
@@ -550,7 +541,7 @@ async fn what_is_throttled_for_longer_than_anybody_waits_says_so_before() {
             Reply::error(429, "TooManyRequests", "slow down").header("retry-after", "40")
         })
         .await;
-        let client = server.client(Family::Graph).await;
+        let client = server.client(Api::Graph).await;
         let end = tokio::time::Instant::now() + Duration::from_secs(20);
         let desk = FamilyDesk::new(client.patience(Duration::from_secs(300)).until(end));
         let change = verdict();
@@ -574,7 +565,7 @@ async fn only_another_incident_is_one_it_was_merged_into() {
     ] {
         let object = json!({"id": "7", "status": "active", "redirectIncidentId": said});
         let server = Tenant::start(move |_| Reply::json(200, &object)).await;
-        let desk = desk(&server, Family::Graph).await;
+        let desk = desk(&server, Api::Graph).await;
         let state = desk.read(&target(Subject::Incident, "7")).await.unwrap();
         assert_eq!(state.merged_into.as_deref(), merged, "{said}");
     }
@@ -592,7 +583,7 @@ async fn what_stands_is_read_in_graph_words() {
         _ => Reply::text(404, "<html>gone</html>"),
     })
     .await;
-    let desk = desk(&server, Family::Mde).await;
+    let desk = desk(&server, Api::Mde).await;
     let state = desk.read(&alert("a/b")).await.unwrap();
     assert_eq!(
         state,

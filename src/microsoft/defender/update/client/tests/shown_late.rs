@@ -2,12 +2,12 @@
 //! answers after the deed, leave parts out and refuse what they have carried out:
 //! no comment ever stands twice. A second of Defender's is a millisecond here.
 
-use crate::microsoft::account::cloud::Family;
 use crate::microsoft::client::Client;
 use crate::microsoft::defender::update::client::*;
 use crate::microsoft::tests::tenant::{BATCH, Call, Reply, Tenant};
 use crate::triage::{
-    Accounts, Action, Api, CarryOver, Clock, Entry, Form, Ledger, Limits, Outcome, Row, Via, triage,
+    Accounts, Action, Api, CarryOver, Clock, Entry, Form, Ledger, Limits, Outcome, Row, Subject,
+    Via, triage,
 };
 use proptest::prelude::*;
 use rand::SeedableRng as _;
@@ -252,13 +252,13 @@ struct Scene {
     world: Arc<Mutex<World>>,
     server: Tenant,
     subject: Subject,
-    family: Family,
+    api: Api,
     ids: Vec<String>,
     comment_alone: bool,
 }
 
 impl Scene {
-    async fn open(family: Family, subject: Subject, count: usize, seed: u64) -> Self {
+    async fn open(api: Api, subject: Subject, count: usize, seed: u64) -> Self {
         let id = |n: usize| match subject {
             Subject::Alert => format!("da63755122767756{n:04}_-961444813"),
             Subject::Incident => (n + 1).to_string(),
@@ -284,7 +284,7 @@ impl Scene {
             world,
             server,
             subject,
-            family,
+            api,
             ids,
             comment_alone: false,
         }
@@ -292,11 +292,7 @@ impl Scene {
 
     /// One run of the same batch.
     async fn run(&self) -> Vec<Entry> {
-        let api = match self.family {
-            Family::Graph => "graph",
-            Family::Mde => "mde",
-            Family::Xdr => "xdr",
-        };
+        let api = self.api.as_str();
         let mut parameters = vec![("account", "lab"), ("api", api), ("comment", "closed")];
         if !self.comment_alone {
             parameters.push(("status", "resolved"));
@@ -321,7 +317,7 @@ impl Scene {
         };
         let row = |id: &String| Row::new([("id".to_owned(), vec![id.clone()])]);
         let rows: Vec<Row> = self.ids.iter().map(row).collect();
-        let client = Client::without_budget(&self.server.account(), self.family);
+        let client = Client::without_budget(&self.server.account(), self.api);
         client.permissions().await.unwrap();
         // Nothing that is slow here may look like an answer that is lost.
         let scale = self.world.lock().unwrap().scale;
@@ -353,13 +349,13 @@ impl Scene {
     }
 }
 
-fn apis() -> impl Strategy<Value = (Family, Subject)> {
+fn apis() -> impl Strategy<Value = (Api, Subject)> {
     prop_oneof![
-        Just((Family::Graph, Subject::Alert)),
-        Just((Family::Graph, Subject::Incident)),
-        Just((Family::Mde, Subject::Alert)),
-        Just((Family::Mde, Subject::Alert)),
-        Just((Family::Xdr, Subject::Incident)),
+        Just((Api::Graph, Subject::Alert)),
+        Just((Api::Graph, Subject::Incident)),
+        Just((Api::Mde, Subject::Alert)),
+        Just((Api::Mde, Subject::Alert)),
+        Just((Api::Xdr, Subject::Incident)),
     ]
 }
 
@@ -368,7 +364,7 @@ proptest! {
 
     #[test]
     fn no_comment_ever_stands_twice_whatever_is_lost_and_however_late_it_shows(
-        (family, subject) in apis(),
+        (api, subject) in apis(),
         count in prop_oneof![1usize..4, 4usize..50],
         seed: u64,
         trouble in 0u32..90,
@@ -378,7 +374,7 @@ proptest! {
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
-            let mut scene = Scene::open(family, subject, count, seed).await;
+            let mut scene = Scene::open(api, subject, count, seed).await;
             scene.comment_alone = comment_alone;
             scene.set(|world| {
                 (world.trouble, world.hidden, world.lists_lag) = (trouble, hidden, lists_lag);
@@ -416,7 +412,7 @@ proptest! {
 
 #[tokio::test]
 async fn a_comment_lost_in_each_of_many_batches_is_looked_for_with_patience_in_all_of_them() {
-    let scene = Scene::open(Family::Graph, Subject::Alert, 100, 1).await;
+    let scene = Scene::open(Api::Graph, Subject::Alert, 100, 1).await;
     // The first comment of each batch of twenty is written, and its answer is lost.
     scene.set(|world| {
         let lost = |n: usize| match n % 20 {
@@ -442,16 +438,16 @@ async fn a_comment_lost_in_each_of_many_batches_is_looked_for_with_patience_in_a
 
 #[tokio::test]
 async fn what_is_proved_absent_is_sent_once_more() {
-    for (family, subject) in [
-        (Family::Graph, Subject::Alert),
-        (Family::Mde, Subject::Alert),
-        (Family::Xdr, Subject::Incident),
+    for (api, subject) in [
+        (Api::Graph, Subject::Alert),
+        (Api::Mde, Subject::Alert),
+        (Api::Xdr, Subject::Incident),
     ] {
-        let scene = Scene::open(family, subject, 2, 1).await;
+        let scene = Scene::open(api, subject, 2, 1).await;
         scene.set(|world| world.next = vec![Mishap::Spared(504); 2]);
         let entries = scene.run().await;
         let outcomes: Vec<Outcome> = entries.iter().map(|entry| entry.outcome).collect();
-        assert_eq!(outcomes, [Outcome::Updated; 2], "{family}");
+        assert_eq!(outcomes, [Outcome::Updated; 2], "{api}");
         assert!(scene.counts().values().all(|count| *count == 1));
     }
 }
