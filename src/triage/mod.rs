@@ -292,9 +292,9 @@ pub trait DefenderClient {
 
     fn read(&self, target: &Target) -> impl Future<Output = Result<State, Self::Error>>;
 
-    /// Reads every target: one result per target, in their order. For a desk
-    /// that can ask for many at once to do better; what it has from a list says
-    /// so ([`State::listed`]), and is read by itself where that matters.
+    /// Reads every target: one result per target, in their order. A client that
+    /// can ask for many at once does better; a state out of a list says so
+    /// ([`State::listed`]), and triage reads the object itself where that matters.
     fn read_many(
         &self,
         targets: &[Target],
@@ -318,7 +318,8 @@ pub trait DefenderClient {
     ) -> impl Future<Output = Vec<Result<Receipt, Self::Error>>>;
 }
 
-/// Why Defender did not do it, in the words a row's outcome needs.
+/// Why Defender did not carry out a read or a write, in the words a row's outcome
+/// needs.
 pub trait UpdateError: std::error::Error {
     fn failing(&self) -> Failing;
     /// Whether a write may have been carried out all the same.

@@ -216,7 +216,7 @@ fn missing(change: Change, live: &State) -> (Change, Vec<Field>) {
     (left, fields)
 }
 
-/// The tags an event shows, under the names its families give them.
+/// The tags an event shows, under the names the APIs give them.
 fn tags_apart(row: &Row, live: &State) -> Option<String> {
     let shown = ["customTags{}", "customTags", "tags{}"]
         .into_iter()

@@ -121,7 +121,7 @@ impl<D: DefenderClient, L: Ledger, C: Clock> MergeFollower<'_, '_, '_, D, L, C> 
                         Some(next) if merged.chain.len() > MERGES_FOLLOWED => TargetOutcome::new(
                             Outcome::Conflict,
                             format!(
-                                "more than {MERGES_FOLLOWED} merges on, in {next}: triage the last one"
+                                "more than {MERGES_FOLLOWED} merges follow, the last known into {next}: triage the last incident itself"
                             ),
                         ),
                         Some(next) => {

@@ -124,7 +124,7 @@ fn what_an_incident_did_to_an_alert_is_noted_also_where_the_rest_was_refused() {
     );
 }
 
-/// Runs these rows in the wake of those before; what changed of the alerts, by
+/// Runs these rows after others, with what those left behind; what changed of the alerts, by
 /// what stood before.
 fn later(
     call: &Call,

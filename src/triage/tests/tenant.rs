@@ -335,7 +335,7 @@ impl Tenant {
         }
         let stands =
             change.comment.is_some() && state.comments.iter().any(|said| said.contains(marker));
-        // Behind a list, the desk itself looks before it adds a comment.
+        // Behind a list, the client itself looks before it adds a comment.
         let looks = matches!(object.temper, Temper::Listed(_));
         assert!(
             looks || !stands,
@@ -592,7 +592,7 @@ impl Call {
         self.run_on(rows, pages, &mut CarryOver::default())
     }
 
-    /// In the wake of earlier rows.
+    /// After earlier rows, with what they left behind.
     pub fn run_on(
         &self,
         rows: &[Row],
