@@ -56,7 +56,9 @@ impl Echo {
         let texts: Vec<String> = texts.iter().map(|text| spaced(text)).collect();
         self.0.iter().any(|secret| {
             let forms = layers(secret.expose_secret());
-            let mut forms = forms.iter().map(|form| spaced(form));
+            let mut forms = forms
+                .iter()
+                .flat_map(|form| [spaced(form), spaced(without_begun_code(form))]);
             forms
                 .any(|form| form.len() >= SHORTEST && texts.iter().any(|text| text.contains(&form)))
         })
@@ -67,6 +69,17 @@ impl fmt::Debug for Echo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Echo({})", self.0.len())
     }
+}
+
+/// The text less a code that begins at its end: with what follows it elsewhere, that
+/// would be taken for another character.
+fn without_begun_code(text: &str) -> &str {
+    const LONGEST_CODE: usize = 12;
+    let begun = text.rfind(['%', '\\', '&']).filter(|at| {
+        let code = text.get(*at..).unwrap_or_default();
+        code.len() < LONGEST_CODE && one(code).is_none()
+    });
+    begun.and_then(|at| text.get(..at)).unwrap_or(text)
 }
 
 /// A form writes a blank as `+`; where it came from is not known any more.
@@ -321,6 +334,17 @@ mod tests {
         let text = echo.blotted("hunter22~x is wrong, hunter22~x");
         assert_eq!(text.as_deref(), Some("*** is wrong, ***"));
         assert_eq!(echo.blotted("hunter22~x is hunter22%7ex"), None);
+    }
+
+    #[test]
+    fn a_secret_that_ends_as_a_code_begins_does_not_hide_before_what_follows() {
+        for (secret, text) in [
+            (r" a0 &0A\", r#" a0 &amp;0A\""#),
+            ("a<b>c%4", "a&lt;b&gt;c%41"),
+            ("a<b>c&am", "a&lt;b&gt;c&amp;"),
+        ] {
+            assert!(echo(secret).is_in(text), "{text}");
+        }
     }
 
     proptest! {
