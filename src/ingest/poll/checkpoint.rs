@@ -191,11 +191,18 @@ impl Checkpoint {
         struct Head {
             version: u32,
         }
-        let Head { version } = serde_json::from_str(text).map_err(CheckpointError::Broken)?;
-        if version != VERSION {
-            return Err(CheckpointError::OtherVersion(version));
+        let checkpoint: Self = serde_json::from_str(text).map_err(|broken| {
+            // Another layout need not be readable to be named.
+            match serde_json::from_str(text) {
+                Ok(Head { version }) if version != VERSION => {
+                    CheckpointError::OtherVersion(version)
+                }
+                _ => CheckpointError::Broken(broken),
+            }
+        })?;
+        if checkpoint.version != VERSION {
+            return Err(CheckpointError::OtherVersion(checkpoint.version));
         }
-        let checkpoint: Self = serde_json::from_str(text).map_err(CheckpointError::Broken)?;
         if checkpoint.stream != stream {
             return Err(CheckpointError::OtherStream {
                 found: checkpoint.stream,
@@ -208,10 +215,62 @@ impl Checkpoint {
     pub fn text(&self) -> Result<String, serde_json::Error> {
         serde_json::to_string(self)
     }
+
+    /// Enough to tell whether it has changed since, without its text.
+    pub(super) fn snapshot(&self) -> Snapshot {
+        // A field that is added has to be added here too.
+        let Self {
+            version: _,
+            stream: _,
+            start: _,
+            watermark,
+            finished,
+            habits,
+            gaps,
+            seen_since,
+            seen,
+            kept,
+            looked,
+            partial_since,
+        } = self;
+        Snapshot {
+            watermark: *watermark,
+            finished: *finished,
+            habits: habits.clone(),
+            gaps: gaps.clone(),
+            seen_since: *seen_since,
+            seen: seen.changes(),
+            kept: kept.changes(),
+            looked: looked.clone(),
+            partial_since: *partial_since,
+        }
+    }
+}
+
+/// A checkpoint as it was saved, its megabytes told by how often they had changed.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Snapshot {
+    watermark: Option<Instant>,
+    finished: bool,
+    habits: Habits,
+    gaps: Vec<Gap>,
+    seen_since: Instant,
+    seen: u64,
+    kept: u64,
+    looked: Looked,
+    partial_since: Option<Instant>,
+}
+
+impl Snapshot {
+    /// Whether a killed process would have to find out again what cost many calls.
+    pub fn is_behind(&self, checkpoint: &Checkpoint) -> bool {
+        self.watermark != checkpoint.watermark || self.gaps != checkpoint.gaps
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::seen::Key;
     use super::*;
 
     fn stream() -> &'static str {
@@ -260,6 +319,52 @@ mod tests {
         let newer = text.replace("\"version\":2", "\"version\":3");
         let other = Checkpoint::read(&newer, stream()).unwrap_err();
         assert!(matches!(other, CheckpointError::OtherVersion(3)), "{other}");
+        let other = Checkpoint::read("{\"version\":1,\"seen\":[]}", stream()).unwrap_err();
+        assert!(matches!(other, CheckpointError::OtherVersion(1)), "{other}");
+    }
+
+    #[test]
+    fn a_snapshot_tells_every_change_and_which_ones_do_not_wait() {
+        let whole = Checkpoint::new(stream(), Instant::EPOCH);
+        type Alter = fn(&mut Checkpoint);
+        let changes: [(bool, Alter); 9] = [
+            (true, |changed| changed.watermark = Some(Instant::EPOCH)),
+            (true, |changed| {
+                changed.gaps.push(Gap {
+                    from: Instant::EPOCH,
+                    to: Instant::EPOCH,
+                    why: String::new(),
+                    found: Instant::EPOCH,
+                    tries: 0,
+                    next_try: Instant::EPOCH,
+                });
+            }),
+            (false, |changed| changed.finished = true),
+            (false, |changed| changed.habits.doubt = true),
+            (false, |changed| changed.seen_since = Instant::from_ticks(1)),
+            (false, |changed| {
+                changed.seen.add(Instant::EPOCH, Key::of_text("a"));
+            }),
+            (false, |changed| {
+                assert!(changed.kept.add(Key::of_text("a")))
+            }),
+            (false, |changed| {
+                changed.looked.pages = Some(Instant::EPOCH);
+            }),
+            (false, |changed| {
+                changed.partial_since = Some(Instant::EPOCH);
+            }),
+        ];
+        let saved = whole.snapshot();
+        assert_eq!(saved, whole.clone().snapshot());
+        assert!(!saved.is_behind(&whole));
+        for (at_once, change) in changes {
+            let mut changed = whole.clone();
+            change(&mut changed);
+            assert_ne!(changed.text().unwrap(), whole.text().unwrap());
+            assert_ne!(changed.snapshot(), saved);
+            assert_eq!(saved.is_behind(&changed), at_once);
+        }
     }
 
     #[test]

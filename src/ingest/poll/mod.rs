@@ -12,9 +12,9 @@ mod tests;
 pub mod walk;
 
 use super::{Ask, Event, Fault, Instant, Kind, Limits, Page, Sink, Source, Store};
-use crate::ingest::poll::checkpoint::{Checkpoint, Gap, Looked, Ordering};
+use crate::ingest::poll::checkpoint::{Checkpoint, Gap, Looked, Ordering, Snapshot};
 use crate::ingest::poll::seen::Key;
-use crate::ingest::poll::walk::{Known, Listing, Route, Walk, earlier, most_skip, page_length};
+use crate::ingest::poll::walk::{Known, Listing, Route, Walk, earlier, most_skip, page_holds};
 use std::io;
 use std::ops::Range;
 use std::time::Duration;
@@ -148,13 +148,12 @@ struct Hands<K, T> {
 
 type Delivered<K, T, E> = (Hands<K, T>, Result<(), PullError<E>>);
 
-/// Everything one page leaves to do.
+/// Everything one page leaves to deliver.
 struct Outgoing {
     page: Page,
     /// Index of the object, and of the alert nested in it.
     objects: Vec<(usize, Option<usize>)>,
     poison: Vec<usize>,
-    checkpoint: String,
     now: Instant,
 }
 
@@ -181,10 +180,11 @@ where
     let mut delivery = Delivery {
         hands: Some(Hands { sink, store }),
         delivering: None,
-        saved: fingerprint(&checkpoint.text().unwrap_or_default()),
+        saved: Some(checkpoint.snapshot()),
+        learnt: false,
     };
     let outcome = walk_through(source, &mut delivery, checkpoint, poll, bounds, tally).await;
-    let last = delivery.settle().await;
+    let last = delivery.finish(checkpoint, poll.now).await;
     let hands = delivery.hands.take().map(|hands| (hands.sink, hands.store));
     (hands, outcome.and(last))
 }
@@ -193,8 +193,12 @@ where
 struct Delivery<K, T, E: Fault> {
     hands: Option<Hands<K, T>>,
     delivering: Option<JoinHandle<Delivered<K, T, E>>>,
-    /// Of the checkpoint last handed to the store.
-    saved: u128,
+    /// The checkpoint last handed to the store. None where events it knows of may not
+    /// have left: then nothing later is saved.
+    saved: Option<Snapshot>,
+    /// Answers without events were taken since: what they taught is saved with the next
+    /// events, or when the poll ends, however it ends.
+    learnt: bool,
 }
 
 impl<K, T, E> Delivery<K, T, E>
@@ -208,39 +212,75 @@ where
         let Some(job) = self.delivering.take() else {
             return Ok(());
         };
-        match job.await {
+        let outcome = match job.await {
             Ok((hands, outcome)) => {
                 self.hands = Some(hands);
                 outcome
             }
             Err(died) => Err(PullError::Died(died.to_string())),
+        };
+        if outcome.is_err() {
+            self.saved = None;
         }
+        outcome
     }
 
-    fn deliver(&mut self, outgoing: Outgoing) {
+    /// Takes what a page left; where that is nothing, its checkpoint may wait.
+    fn take(&mut self, outgoing: Outgoing, checkpoint: &Checkpoint) -> Result<(), PullError<E>> {
+        let behind = |saved: &Snapshot| saved.is_behind(checkpoint);
+        if outgoing.is_empty() && !self.saved.as_ref().is_some_and(behind) {
+            self.learnt = true;
+            return Ok(());
+        }
+        self.deliver(outgoing, checkpoint)
+    }
+
+    fn deliver(&mut self, outgoing: Outgoing, checkpoint: &Checkpoint) -> Result<(), PullError<E>> {
+        self.saved = None;
+        let text = checkpoint
+            .text()
+            .map_err(|error| PullError::Store(error.into()))?;
         let Some(mut hands) = self.hands.take() else {
-            return;
+            return Ok(());
         };
-        let checkpoint = fingerprint(&outgoing.checkpoint);
-        let unchanged = std::mem::replace(&mut self.saved, checkpoint) == checkpoint;
+        self.saved = Some(checkpoint.snapshot());
+        self.learnt = false;
         self.delivering = Some(tokio::task::spawn_blocking(move || {
-            let outcome = outgoing.hand_over(&mut hands, unchanged);
+            let outcome = outgoing.hand_over(&mut hands, &text);
             (hands, outcome)
         }));
+        Ok(())
+    }
+
+    /// Saves what is not saved yet.
+    async fn finish(&mut self, checkpoint: &Checkpoint, now: Instant) -> Result<(), PullError<E>> {
+        self.settle().await?;
+        let changed = |saved: &Snapshot| *saved != checkpoint.snapshot();
+        if self.learnt && self.saved.as_ref().is_some_and(changed) {
+            let nothing = Outgoing {
+                page: Page::default(),
+                objects: Vec::new(),
+                poison: Vec::new(),
+                now,
+            };
+            self.deliver(nothing, checkpoint)?;
+        }
+        self.settle().await
     }
 }
 
 impl Outgoing {
+    fn is_empty(&self) -> bool {
+        self.objects.is_empty() && self.poison.is_empty()
+    }
+
     fn hand_over<K: Sink, T: Store, E: Fault>(
         &self,
         hands: &mut Hands<K, T>,
-        unchanged: bool,
+        checkpoint: &str,
     ) -> Result<(), PullError<E>> {
         self.events(&mut hands.sink).map_err(PullError::Sink)?;
-        if unchanged {
-            return Ok(());
-        }
-        hands.store.save(&self.checkpoint).map_err(PullError::Store)
+        hands.store.save(checkpoint).map_err(PullError::Store)
     }
 
     fn events<K: Sink>(&self, sink: &mut K) -> io::Result<()> {
@@ -366,20 +406,19 @@ where
         let (objects, poison) = choose(&page, &listing, from, &walk, checkpoint, tally);
         walk.took(&listing, &mut checkpoint.habits);
         if strays && walk.gives_up() {
+            // Objects of this page are known by now, and not delivered.
+            delivery.saved = None;
             return Err(PullError::Unfiltered);
         }
         advance(&mut walk, checkpoint, poll, end, tally);
         checkpoint.finished = walk.is_over();
-        let text = checkpoint
-            .text()
-            .map_err(|error| PullError::Store(error.into()))?;
-        delivery.deliver(Outgoing {
+        let outgoing = Outgoing {
             page,
             objects,
             poison,
-            checkpoint: text,
             now: poll.now,
-        });
+        };
+        delivery.take(outgoing, checkpoint)?;
         if walk.is_hopeless() {
             return Err(PullError::Hopeless);
         }
@@ -395,18 +434,7 @@ where
     judge_partial(&mut walk, checkpoint, poll);
     close_gaps(&mut walk, checkpoint, &due, poll, end, tally);
     checkpoint.finished = true;
-    let text = checkpoint
-        .text()
-        .map_err(|error| PullError::Store(error.into()))?;
-    if fingerprint(&text) != delivery.saved {
-        delivery.deliver(Outgoing {
-            page: Page::default(),
-            objects: Vec::new(),
-            poison: Vec::new(),
-            checkpoint: text,
-            now: poll.now,
-        });
-    }
+    delivery.learnt = true;
     Ok(())
 }
 
@@ -443,24 +471,16 @@ fn route(checkpoint: &mut Checkpoint, from: Instant, limits: &Limits) -> Route {
     };
     let known = checkpoint.seen.current(from, newest.next());
     let count = u32::try_from(known.len()).unwrap_or(u32::MAX);
-    let length = page_length(limits, habits).min(habits.cut_at.unwrap_or(u32::MAX));
+    let length = page_holds(limits, habits);
     if count >= length {
         let newest = match checkpoint.finished {
             true => newest.next(),
             false => newest,
         };
-        let (mut numbers, mut pages) = (Vec::new(), Vec::new());
-        if checkpoint.finished {
-            looks(
-                checkpoint,
-                from,
-                newest,
-                &known,
-                limits,
-                &mut numbers,
-                &mut pages,
-            );
-        }
+        let Looks { numbers, pages } = match checkpoint.finished {
+            true => looks(checkpoint, from..newest, &known, limits, length),
+            false => Looks::default(),
+        };
         let whole = (from, newest);
         let counted = checkpoint.looked.counted;
         let counted = counted.filter(|(window, _)| *window == whole);
@@ -511,40 +531,45 @@ const LOOK_BYTES: u64 = 500_000;
 
 /// Windows to look at: by number where the service tells numbers, so that whatever
 /// was added late shows within a few polls, and by page, turn by turn.
+#[derive(Default)]
+struct Looks {
+    numbers: Vec<Range<Instant>>,
+    pages: Vec<Range<Instant>>,
+}
+
 fn looks(
     checkpoint: &mut Checkpoint,
-    from: Instant,
-    to: Instant,
+    whole: Range<Instant>,
     known: &[Instant],
     limits: &Limits,
-    numbers: &mut Vec<Range<Instant>>,
-    pages: &mut Vec<Range<Instant>>,
-) {
+    length: u32,
+) -> Looks {
     let habits = &checkpoint.habits;
     let skip = usize::try_from(most_skip(limits, habits)).unwrap_or(usize::MAX);
     let looked = &mut checkpoint.looked;
+    let mut looks = Looks::default();
     if habits.miscounts {
         // Neither tells anything here.
     } else if known.len() <= skip || (limits.counts && habits.counts) {
-        numbers.push(from..to);
+        looks.numbers.push(whole.clone());
     } else if skip > 0 {
         // A round in some five polls.
         let most = if known.len() > 5 * skip { LOOKS } else { 1 };
         for _ in 0..most {
-            numbers.push(turn(&mut looked.numbers, from..to, known, skip));
+            let window = turn(&mut looked.numbers, whole.clone(), known, skip);
+            looks.numbers.push(window);
         }
     }
     let bytes = habits.object_bytes.unwrap_or(1).max(1);
-    let objects = usize::try_from(LOOK_BYTES / bytes)
-        .unwrap_or(usize::MAX)
-        .max(1);
-    let length = page_length(limits, habits).min(habits.cut_at.unwrap_or(u32::MAX));
-    let most = usize::try_from(length).unwrap_or(1);
-    for _ in numbers.len()..LOOKS {
-        // One less than a page, so that one more shows.
-        let objects = objects.min(most.saturating_sub(1)).max(1);
-        pages.push(turn(&mut looked.pages, from..to, known, objects));
+    let fitting = usize::try_from(LOOK_BYTES / bytes).unwrap_or(usize::MAX);
+    // One less than a page, so that one more shows.
+    let most = usize::try_from(length).unwrap_or(1).saturating_sub(1);
+    let objects = fitting.min(most).max(1);
+    for _ in looks.numbers.len()..LOOKS {
+        let window = turn(&mut looked.pages, whole.clone(), known, objects);
+        looks.pages.push(window);
     }
+    looks
 }
 
 /// The next window with at most so many known objects, one instant at least.
@@ -594,10 +619,6 @@ fn strayed(ask: &Ask, page: &Page) -> bool {
     let allowed = ask.from.minus(ROUNDING)..ask.to.plus(ROUNDING);
     let mut objects = page.objects.iter();
     objects.any(|object| !allowed.contains(&object.updated))
-}
-
-fn fingerprint(text: &str) -> u128 {
-    xxhash_rust::xxh3::xxh3_128(text.as_bytes())
 }
 
 fn first_instant(checkpoint: &Checkpoint, overlap: Duration) -> Instant {

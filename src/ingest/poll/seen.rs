@@ -6,7 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::de::Error as _;
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
-use std::io::Read;
+use std::io;
 use xxhash_rust::xxh3::{Xxh3, xxh3_64, xxh3_128};
 
 /// Fingerprint of one revision of one object: 48 bits of its id, 48 of what it holds.
@@ -98,6 +98,7 @@ pub struct Seen {
     /// Entries at the beginning of `sorted` that are forgotten.
     forgotten: usize,
     fresh: BTreeSet<Entry>,
+    changes: u64,
 }
 
 impl Seen {
@@ -106,6 +107,11 @@ impl Seen {
 
     fn old(&self) -> &[Entry] {
         self.sorted.get(self.forgotten..).unwrap_or_default()
+    }
+
+    /// How often it has changed since it was made: what is saved is not compared whole.
+    pub fn changes(&self) -> u64 {
+        self.changes
     }
 
     pub fn has(&self, updated: Instant, key: Key) -> bool {
@@ -117,6 +123,7 @@ impl Seen {
         if self.has(updated, key) {
             return;
         }
+        self.changes += 1;
         self.fresh.insert((updated.ticks(), key));
         if self.fresh.len() > Self::FRESH {
             self.sorted.drain(..self.forgotten);
@@ -130,10 +137,12 @@ impl Seen {
     /// Forgets what was last updated before `floor` and so is not listed again.
     pub fn forget_before(&mut self, floor: Instant) {
         let before = |(ticks, _): &Entry| *ticks < floor.ticks();
+        let len = self.len();
         self.forgotten += self.old().partition_point(before);
         while self.fresh.first().is_some_and(before) {
             self.fresh.pop_first();
         }
+        self.changes += u64::from(self.len() < len);
     }
 
     fn range(&self, from: Instant, to: Instant) -> impl Iterator<Item = Entry> {
@@ -164,16 +173,38 @@ impl Seen {
     /// Last updates, in order, of the objects that were last seen in `[from, to)`: one
     /// for each object, since only its newest revision is still listed.
     pub fn current(&self, from: Instant, to: Instant) -> Vec<Instant> {
-        // A pair an object, no more: this runs at each poll while a burst is known.
-        let entries = self.range(from, Instant::from_ticks(i64::MAX));
-        let mut newest: Vec<(u64, i64)> = entries.map(|(ticks, key)| (key.id, ticks)).collect();
-        newest.sort_unstable_by(|a, b| b.cmp(a));
-        newest.dedup_by_key(|(id, _)| *id);
-        let mut current: Vec<Instant> = newest
-            .into_iter()
-            .map(|(_, ticks)| Instant::from_ticks(ticks))
-            .filter(|updated| *updated < to)
-            .collect();
+        // This runs at each poll while a burst is known: most objects have one revision,
+        // so only the others are looked up.
+        let entries = || self.range(from, Instant::from_ticks(i64::MAX));
+        let mut ids: Vec<u64> = entries().map(|(_, key)| key.id).collect();
+        ids.sort_unstable();
+        let mut revised: HashMap<u64, Option<i64>> = HashMap::new();
+        for pair in ids.windows(2) {
+            if let [one, other] = pair
+                && one == other
+            {
+                revised.insert(*one, None);
+            }
+        }
+        let mut current = Vec::with_capacity(ids.len());
+        drop(ids);
+        if !revised.is_empty() {
+            for (ticks, key) in entries() {
+                if let Some(newest) = revised.get_mut(&key.id) {
+                    *newest = (*newest).max(Some(ticks));
+                }
+            }
+        }
+        for (ticks, key) in entries() {
+            let counts = match revised.get_mut(&key.id) {
+                None => true,
+                // Revisions of one instant count once.
+                Some(newest) => newest.take_if(|newest| *newest == ticks).is_some(),
+            };
+            if counts && ticks < to.ticks() {
+                current.push(Instant::from_ticks(ticks));
+            }
+        }
         current.sort_unstable();
         current
     }
@@ -207,13 +238,13 @@ impl Eq for Seen {}
 impl fmt::Display for Seen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const CHUNK: usize = 3 * 1024;
-        let mut bytes = Vec::with_capacity(CHUNK + 32);
+        let mut bytes = Vec::with_capacity(CHUNK + LONGEST);
         let mut text = String::with_capacity(4 * 1024);
         let mut emit = |bytes: &mut Vec<u8>, most: usize| {
             text.clear();
-            let rest = bytes.split_off(most.min(bytes.len()));
-            STANDARD.encode_string(&*bytes, &mut text);
-            *bytes = rest;
+            let most = most.min(bytes.len());
+            STANDARD.encode_string(bytes.get(..most).unwrap_or_default(), &mut text);
+            bytes.drain(..most);
             f.write_str(&text)
         };
         bytes.extend(u64::try_from(self.len()).unwrap_or(0).to_le_bytes());
@@ -227,7 +258,8 @@ impl fmt::Display for Seen {
             }
             bytes.push(since as u8);
             for part in [key.id, key.revision] {
-                bytes.extend(part.to_le_bytes().into_iter().take(6));
+                let [a, b, c, d, e, f, _, _] = part.to_le_bytes();
+                bytes.extend_from_slice(&[a, b, c, d, e, f]);
             }
             if bytes.len() >= CHUNK {
                 emit(&mut bytes, CHUNK)?;
@@ -243,58 +275,95 @@ impl serde::Serialize for Seen {
     }
 }
 
+/// Bytes of the longest entry.
+const LONGEST: usize = 10 + 6 + 6;
+
+/// Base64 read a piece at a time: megabytes of it take no second copy.
+struct Bytes<'t> {
+    rest: &'t [u8],
+    ready: Vec<u8>,
+    taken: usize,
+}
+
+impl Bytes<'_> {
+    /// What comes next: as many bytes as the longest entry takes, or all there are.
+    fn peek(&mut self) -> io::Result<&[u8]> {
+        const PIECE: usize = 4 * 1024;
+        if self.ready.len() - self.taken < LONGEST && !self.rest.is_empty() {
+            self.ready.drain(..self.taken);
+            self.taken = 0;
+            let before = self.ready.len();
+            let (piece, rest) = self.rest.split_at(PIECE.min(self.rest.len()));
+            let decoded = STANDARD.decode_vec(piece, &mut self.ready);
+            decoded.map_err(io::Error::other)?;
+            if !rest.is_empty() && self.ready.len() - before < PIECE / 4 * 3 {
+                return Err(bad("it ends, and something follows"));
+            }
+            self.rest = rest;
+        }
+        Ok(self.ready.get(self.taken..).unwrap_or_default())
+    }
+}
+
+fn bad(why: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, why)
+}
+
 impl std::str::FromStr for Seen {
-    type Err = std::io::Error;
+    type Err = io::Error;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let bad = |why: &str| std::io::Error::new(std::io::ErrorKind::InvalidData, why);
-        let mut bytes = std::io::BufReader::with_capacity(
-            8 * 1024,
-            base64::read::DecoderReader::new(text.as_bytes(), &STANDARD),
-        );
-        let mut count = [0; 8];
-        bytes.read_exact(&mut count)?;
+        let early = || bad("it ends early");
+        let mut bytes = Bytes {
+            rest: text.as_bytes(),
+            ready: Vec::new(),
+            taken: 0,
+        };
+        let count = *bytes.peek()?.first_chunk().ok_or_else(early)?;
+        bytes.taken += count.len();
         let count = usize::try_from(u64::from_le_bytes(count)).unwrap_or(usize::MAX);
         // An entry takes at least 13 bytes, so a wrong count asks for no memory.
         if count > text.len() / 13 {
-            return Err(bad("it ends early"));
+            return Err(early());
         }
         let mut sorted: Vec<Entry> = Vec::with_capacity(count);
         let mut before = i64::MIN;
         for _ in 0..count {
+            let mut next = bytes.peek()?;
+            let there = next.len();
             let (mut since, mut shift) = (0_u64, 0_u32);
             loop {
-                let mut byte = [0; 1];
-                bytes.read_exact(&mut byte)?;
-                let [byte] = byte;
+                let (byte, rest) = next.split_first().ok_or_else(early)?;
+                next = rest;
                 let part = u64::from(byte & 0x7f);
                 if shift > 63 || (shift == 63 && part > 1) {
                     return Err(bad("a time lies out of range"));
                 }
                 since |= part << shift;
                 shift += 7;
-                if byte < 0x80 {
+                if *byte < 0x80 {
                     break;
                 }
             }
             before = before
                 .checked_add_unsigned(since)
                 .ok_or_else(|| bad("a time lies out of range"))?;
-            let mut part = || {
-                let mut eight = [0; 8];
-                let (six, _) = eight.split_at_mut(6);
-                bytes.read_exact(six)?;
-                Ok::<_, std::io::Error>(u64::from_le_bytes(eight))
+            let ([a, b, c, d, e, f, g, h, i, j, k, l], rest) =
+                next.split_first_chunk().ok_or_else(early)?;
+            let key = Key {
+                id: u64::from_le_bytes([*a, *b, *c, *d, *e, *f, 0, 0]),
+                revision: u64::from_le_bytes([*g, *h, *i, *j, *k, *l, 0, 0]),
             };
-            let (id, revision) = (part()?, part()?);
-            let entry = (before, Key { id, revision });
+            let read = there - rest.len();
+            bytes.taken += read;
+            let entry = (before, key);
             if sorted.last().is_some_and(|last| *last >= entry) {
                 return Err(bad("it is not in order"));
             }
             sorted.push(entry);
         }
-        match bytes.read(&mut [0; 1])? {
-            0 => Ok(Self {
+        match bytes.peek()? {
+            [] => Ok(Self {
                 sorted,
                 ..Self::default()
             }),
@@ -343,6 +412,11 @@ impl Kept {
     /// How much later a key must be met again to be noted as met again: an idle
     /// poll changes nothing.
     const STALE: u64 = 5_000;
+
+    /// Grows with every change.
+    pub fn changes(&self) -> u64 {
+        self.met
+    }
 
     pub fn has(&self, key: Key) -> bool {
         self.last_met.contains_key(&key)
@@ -438,12 +512,51 @@ mod tests {
         assert_eq!(seen.current(at(0), at(9)), [at(2), at(3)]);
         assert_eq!(seen.current(at(0), at(10)), [at(2), at(3), at(9), at(9)]);
         assert_eq!(seen.current(at(3), at(4)), [at(3)]);
+        // Evidence came without a new last update: one object, not two.
+        seen.add(at(9), key(4, 77));
+        assert_eq!(seen.current(at(0), at(10)), [at(2), at(3), at(9), at(9)]);
+    }
+
+    #[test]
+    fn every_change_is_counted_and_nothing_else() {
+        let (mut seen, mut kept) = (Seen::default(), Kept::default());
+        let at = Instant::from_ticks;
+        let mut before = (seen.changes(), kept.changes());
+        let mut changed = |seen: &Seen, kept: &Kept| {
+            let now = (seen.changes(), kept.changes());
+            let changed = (before.0 != now.0, before.1 != now.1);
+            before = now;
+            changed
+        };
+        seen.add(at(5), key(1, 1));
+        assert_eq!(changed(&seen, &kept), (true, false));
+        seen.add(at(5), key(1, 1));
+        seen.forget_before(at(5));
+        assert_eq!(changed(&seen, &kept), (false, false));
+        seen.forget_before(at(6));
+        assert_eq!(changed(&seen, &kept), (true, false));
+        kept.add(key(1, 1));
+        assert_eq!(changed(&seen, &kept), (false, true));
+        kept.add(key(1, 1));
+        assert_eq!(changed(&seen, &kept), (false, false));
     }
 
     #[test]
     fn what_is_no_seen_set_is_refused() {
         for text in ["", "?", "AAAA", "AQAAAAAAAAA=", "//////////8="] {
             assert!(text.parse::<Seen>().is_err(), "{text}");
+        }
+        let mut seen = Seen::default();
+        for tick in 0..1_000 {
+            seen.add(Instant::from_ticks(tick), key(1, 1));
+        }
+        let text = seen.to_string();
+        assert_eq!(text.parse::<Seen>().unwrap(), seen);
+        for cut in [4, 4_092, 4_096, 4_100, text.len() - 4] {
+            assert!(text[..cut].parse::<Seen>().is_err(), "{cut}");
+            // Two texts in a row are no text, wherever the first one ends.
+            let two = format!("{}AA=={}", &text[..cut - 4], &text[cut..]);
+            assert!(two.parse::<Seen>().is_err(), "{cut}");
         }
     }
 
@@ -472,6 +585,14 @@ mod tests {
                 for (tick, key) in &plain {
                     proptest::prop_assert_eq!(seen.has(Instant::from_ticks(*tick), *key), *tick >= floor);
                 }
+                let (from, to) = (Instant::from_ticks(floor - 100), Instant::from_ticks(floor + 300));
+                let mut objects = std::collections::BTreeMap::new();
+                for (tick, key) in left.iter().filter(|(tick, _)| *tick >= from.ticks() && *tick < i64::MAX) {
+                    objects.insert(key.id, *tick);
+                }
+                let mut current: Vec<_> = objects.into_values().map(Instant::from_ticks).filter(|at| *at < to).collect();
+                current.sort_unstable();
+                proptest::prop_assert_eq!(seen.current(from, to), current);
                 let newest = left.iter().rev().find(|(tick, _)| *tick <= 100).map(|(tick, _)| *tick);
                 proptest::prop_assert_eq!(seen.newest_until(Instant::from_ticks(100)).map(Instant::ticks), newest);
             }

@@ -309,8 +309,21 @@ fn render(objects: &[(u32, i64)], more: bool, size: fn(u32) -> usize) -> Page {
 struct Splunk {
     events: Arc<Mutex<Vec<String>>>,
     kept: Arc<Mutex<Option<String>>>,
+    saves: Arc<Mutex<u32>>,
     /// Saves that work before one does not, as if killed between flush and save.
     saves_left: Option<Arc<Mutex<u32>>>,
+    /// Flushes that work before one does not.
+    flushes_left: Option<Arc<Mutex<u32>>>,
+}
+
+/// Whether one more works.
+fn works(left: Option<&Arc<Mutex<u32>>>) -> io::Result<()> {
+    let Some(left) = left else {
+        return Ok(());
+    };
+    let mut left = left.lock().unwrap();
+    *left = left.checked_sub(1).ok_or(io::ErrorKind::BrokenPipe)?;
+    Ok(())
 }
 
 impl Sink for Splunk {
@@ -320,19 +333,14 @@ impl Sink for Splunk {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+        works(self.flushes_left.as_ref())
     }
 }
 
 impl Store for Splunk {
     fn save(&mut self, text: &str) -> io::Result<()> {
-        if let Some(left) = &self.saves_left {
-            let mut left = left.lock().unwrap();
-            if *left == 0 {
-                return Err(io::Error::other("killed"));
-            }
-            *left -= 1;
-        }
+        works(self.saves_left.as_ref())?;
+        *self.saves.lock().unwrap() += 1;
         *self.kept.lock().unwrap() = Some(text.to_owned());
         Ok(())
     }
@@ -1330,6 +1338,113 @@ fn a_bound_reached_with_nothing_new_is_an_error() {
     );
 }
 
+fn kept(splunk: &Splunk) -> Checkpoint {
+    Checkpoint::read(splunk.kept.lock().unwrap().as_deref().unwrap(), "s").unwrap()
+}
+
+fn saves(splunk: &Splunk) -> u32 {
+    std::mem::take(&mut *splunk.saves.lock().unwrap())
+}
+
+#[test]
+fn an_idle_poll_saves_once_where_it_learnt_something_and_else_never() {
+    for (counts, skip) in [(true, Skip::Honoured), (false, Skip::Refused)] {
+        let tenant = Tenant {
+            objects: burst(6_000),
+            counts,
+            skip,
+            size: |_| 200,
+            ..Tenant::default()
+        };
+        let splunk = Splunk::default();
+        poll(&tenant, &splunk, NOW);
+        poll(&tenant, &splunk, NOW + 1);
+        saves(&splunk);
+        for minute in 1..9 {
+            let before = kept(&splunk);
+            assert_eq!(
+                poll(&tenant, &splunk, NOW + minute * 600_000_000).events(),
+                0
+            );
+            assert!(calls(&tenant) > 1, "{counts}");
+            // The next look begins elsewhere.
+            assert!(kept(&splunk) != before, "{counts}");
+            assert_eq!(saves(&splunk), 1, "{counts}");
+        }
+    }
+    let tenant = Tenant {
+        objects: spread(40),
+        ..Tenant::default()
+    };
+    let splunk = Splunk::default();
+    for minute in 0..4 {
+        poll(&tenant, &splunk, NOW + minute * 600_000_000);
+    }
+    // A page that may have been cut is looked behind at every other poll.
+    saves(&splunk);
+    let before = kept(&splunk);
+    poll(&tenant, &splunk, NOW + 5 * 600_000_000);
+    assert_eq!(saves(&splunk), u32::from(kept(&splunk) != before));
+}
+
+#[test]
+fn what_a_poll_without_events_learnt_outlives_its_failure() {
+    let tenant = Tenant {
+        objects: burst(6_000),
+        counts: false,
+        skip: Skip::Refused,
+        size: |_| 200,
+        ..Tenant::default()
+    };
+    let splunk = Splunk::default();
+    poll(&tenant, &splunk, NOW);
+    poll(&tenant, &splunk, NOW + 1);
+    let before = kept(&splunk);
+    saves(&splunk);
+    // What is newest is listed; the look at a page fails each time.
+    let (_, outcome) = poll_bounded(&tenant, &splunk, NOW + 600_000_000, 1);
+    assert!(outcome.is_err());
+    assert_eq!(saves(&splunk), 1);
+    let after = kept(&splunk);
+    assert_ne!(
+        after.looked, before.looked,
+        "the same look would fail for ever"
+    );
+    assert!(!after.finished);
+    // Nothing was answered at all, so nothing is known that was not.
+    let down = Tenant {
+        down: true,
+        ..tenant.clone()
+    };
+    let (_, outcome) = poll_at(&down, &splunk, NOW + 1_200_000_000);
+    assert!(outcome.is_err());
+    assert_eq!(saves(&splunk), 0);
+    poll(&tenant, &splunk, NOW + 1_800_000_000);
+    assert!(kept(&splunk).finished);
+}
+
+#[test]
+fn what_was_not_handed_over_is_not_remembered() {
+    let tenant = Tenant {
+        objects: burst(300),
+        clamp: 40,
+        ..Tenant::default()
+    };
+    for flushes in 0..6 {
+        let splunk = Splunk::default();
+        let broken = Splunk {
+            flushes_left: Some(Arc::new(Mutex::new(flushes))),
+            ..splunk.clone()
+        };
+        let (_, outcome) = poll_at(&tenant, &broken, NOW);
+        assert!(outcome.unwrap_err().contains("cannot be handed over"));
+        assert_eq!(saves(&splunk), flushes);
+        poll(&tenant, &splunk, NOW + 1);
+        let got = delivered(&splunk);
+        assert!(got.keys().eq(expected(&tenant).keys()), "{flushes}");
+    }
+}
+
 #[test]
 fn a_question_that_may_not_move_goes_on_by_number() {
     let objects = [
@@ -1574,19 +1689,27 @@ proptest! {
         prop_assert_eq!(outcome, Ok(()));
         prop_assert_eq!(tally.gaps, 0);
         prop_assert_eq!(delivered(&splunk), expected(&tenant));
+        saves(&splunk);
         let tally = poll(&tenant, &splunk, NOW + NOW + 1);
         prop_assert_eq!(tally.events(), 0);
+        prop_assert!(saves(&splunk) <= 1);
     }
 
     #[test]
     fn killed_after_any_page_it_loses_nothing_and_doubles_one_page_at_most(
         tenant in any_tenant(),
-        saves in prop::collection::vec(0..6_u32, 0..8),
+        deaths in prop::collection::vec((0..6_u32, 0..3_u8), 0..8),
     ) {
         let splunk = Splunk::default();
-        for saves in &saves {
-            let dying = Splunk { saves_left: Some(Arc::new(Mutex::new(*saves))), ..splunk.clone() };
-            drop(poll_at(&tenant, &dying, NOW + NOW));
+        for (pages, how) in &deaths {
+            let left = Some(Arc::new(Mutex::new(*pages)));
+            let dying = match how {
+                0 => Splunk { saves_left: left, ..splunk.clone() },
+                1 => Splunk { flushes_left: left, ..splunk.clone() },
+                _ => splunk.clone(),
+            };
+            let questions = if *how == 2 { u64::from(*pages) } else { u64::MAX };
+            drop(poll_bounded(&tenant, &dying, NOW + NOW, questions));
         }
         let (_, outcome) = poll_at(&tenant, &splunk, NOW + NOW);
         prop_assert_eq!(outcome, Ok(()));
@@ -1594,7 +1717,7 @@ proptest! {
         let wanted = expected(&tenant);
         prop_assert_eq!(got.keys().collect::<Vec<_>>(), wanted.keys().collect::<Vec<_>>());
         let doubles: usize = got.values().map(|count| count - 1).sum();
-        prop_assert!(doubles <= saves.len() * tenant.clamp as usize, "{} doubles", doubles);
+        prop_assert!(doubles <= deaths.len() * tenant.clamp as usize, "{} doubles", doubles);
     }
 
     #[test]

@@ -58,6 +58,7 @@ const ORDERLY: usize = 8;
 const EARLIER: Duration = Duration::from_secs(1);
 
 /// What a page listed, as far as the walk is concerned.
+#[derive(Default)]
 pub(in crate::ingest) struct Listing {
     /// Last update and fingerprint of each object, in the order listed.
     pub sights: Vec<(Instant, Key)>,
@@ -1051,28 +1052,40 @@ impl Walk {
         self.spans.push(span);
     }
 
-    /// Goes on where the service does not apply `$skip`, or refuses it.
+    /// Goes on where nobody may look behind a page that looked like the last one.
+    fn without_looking_behind(
+        &mut self,
+        mut span: Span,
+        behind: Behind,
+        listing: &Listing,
+        top: u32,
+        habits: &mut Habits,
+    ) {
+        span.skip = 0;
+        span.before = Vec::new();
+        match habits.order {
+            Ordering::Honoured => {
+                span.go_on(
+                    behind.last,
+                    &behind.sights,
+                    most_skip(&self.limits, habits),
+                    habits,
+                );
+                self.spans.push(span);
+            }
+            _ if behind.count < LEAST_CUT => self.close(span, habits),
+            Ordering::Unknown => self.prove_order(span, behind.sights, listing, top, habits),
+            _ => {
+                span.half = Some(behind.count);
+                self.split(span, &behind.sights, habits);
+            }
+        }
+    }
+
+    /// Goes on where the service does not apply `$skip`, or refuses more of it.
     fn without_skip(&mut self, mut span: Span, listing: &Listing, top: u32, habits: &mut Habits) {
         if let Some(behind) = span.behind.take() {
-            span.skip = 0;
-            span.before = Vec::new();
-            return match habits.order {
-                Ordering::Honoured => {
-                    span.go_on(
-                        behind.last,
-                        &behind.sights,
-                        most_skip(&self.limits, habits),
-                        habits,
-                    );
-                    self.spans.push(span);
-                }
-                _ if behind.count < LEAST_CUT => self.close(span, habits),
-                Ordering::Unknown => self.prove_order(span, behind.sights, listing, top, habits),
-                _ => {
-                    span.half = Some(behind.count);
-                    self.split(span, &behind.sights, habits);
-                }
-            };
+            return self.without_looking_behind(span, behind, listing, top, habits);
         }
         let inside = |(updated, _): &(Instant, Key)| *updated >= span.from && *updated < span.to;
         let strays = listing.count > 0 && !listing.sights.iter().any(inside);
@@ -1085,16 +1098,22 @@ impl Walk {
             return;
         }
         if span.ended || is_short(listing, top, habits) {
-            // In order, what is newer stands behind; nothing else may be missing.
             // Where it lists what is older only, it has shown all of this window.
-            let next = span.cursor.next();
-            let on = habits.order == Ordering::Honoured && !strays && !span.is_one_instant();
-            if on && next < span.to {
-                self.spans.push(span.with(next, span.to));
+            if !strays {
+                self.past_instant(&span, habits);
             }
             return;
         }
         self.tell_apart(span);
+    }
+
+    /// All of one instant was listed: in order, what is newer stands behind, and nothing
+    /// else may be missing.
+    fn past_instant(&mut self, span: &Span, habits: &Habits) {
+        let next = span.cursor.next();
+        if habits.order == Ordering::Honoured && next < span.to && !span.is_one_instant() {
+            self.spans.push(span.with(next, span.to));
+        }
     }
 
     /// Divides what time and number cannot by the next field that can.
@@ -1284,26 +1303,14 @@ impl Walk {
 
     /// What lies behind so many objects may not be asked for.
     fn beyond_skip(&mut self, mut span: Span, habits: &mut Habits) {
-        if span.behind.is_some() {
-            let nothing = Listing {
-                sights: Vec::new(),
-                nested: Vec::new(),
-                poison: Vec::new(),
-                count: 0,
-                more: false,
-                total: None,
-                partial: false,
-                all_known: false,
-            };
-            return self.without_skip(span, &nothing, 1, habits);
-        }
-        if !span.ended {
-            return self.tell_apart(span);
-        }
-        let next = span.cursor.next();
-        if habits.order == Ordering::Honoured && next < span.to && !span.is_one_instant() {
-            span = span.with(next, span.to);
-            self.spans.push(span);
+        match span.behind.take() {
+            Some(behind) => {
+                // A refusal lists nothing.
+                let nothing = Listing::default();
+                self.without_looking_behind(span, behind, &nothing, 1, habits);
+            }
+            None if span.ended => self.past_instant(&span, habits),
+            None => self.tell_apart(span),
         }
     }
 
@@ -1449,13 +1456,18 @@ fn wants_order(habits: &Habits) -> bool {
 }
 
 /// Objects a page is asked for.
-pub(in crate::ingest) fn page_length(limits: &Limits, habits: &Habits) -> u32 {
+fn page_length(limits: &Limits, habits: &Habits) -> u32 {
     let fitting = match habits.object_bytes {
         None => FIRST_PAGE,
         Some(bytes) => u32::try_from(PAGE_BYTES / bytes.max(1)).unwrap_or(u32::MAX),
     };
     let most = habits.top.unwrap_or(u32::MAX);
     fitting.min(limits.top).min(most).max(1)
+}
+
+/// Objects a page is likely to hold.
+pub(in crate::ingest) fn page_holds(limits: &Limits, habits: &Habits) -> u32 {
+    page_length(limits, habits).min(habits.cut_at.unwrap_or(u32::MAX))
 }
 
 /// Most objects that may be passed over.
