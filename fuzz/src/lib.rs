@@ -52,8 +52,8 @@ pub fn list_answer(body: &[u8]) -> bool {
             assert!(!object.id.is_empty());
             nested(&page, object);
         }
-        for poison in &page.poison {
-            assert!(page.body.get(poison.span.clone()).is_some());
+        for quarantined in &page.quarantined {
+            assert!(page.body.get(quarantined.span.clone()).is_some());
         }
     }
     found

@@ -8,7 +8,7 @@
 //! This file must never know a URL, a clock or which API answered: member names
 //! come in as a [`Shape`].
 
-use crate::ingest::{Instant, Kind, Object, Page, Poison, Raw};
+use crate::ingest::{Instant, Kind, Object, Page, Quarantined, Raw};
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess};
 use serde_json::value::RawValue;
@@ -191,10 +191,12 @@ impl<'de> serde::de::Visitor<'de> for Elements<'de, '_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
         let Page {
-            objects, poison, ..
+            objects,
+            quarantined,
+            ..
         } = self.page;
         while let Some(element) = seq.next_element::<&RawValue>()? {
-            sort(self.body, element, self.shape, objects, poison);
+            sort(self.body, element, self.shape, objects, quarantined);
         }
         Ok(())
     }
@@ -206,11 +208,11 @@ fn sort(
     element: &RawValue,
     shape: &Shape,
     objects: &mut Vec<Object>,
-    poison: &mut Vec<Poison>,
+    quarantined: &mut Vec<Quarantined>,
 ) {
-    match object(body, element, shape, poison) {
+    match object(body, element, shape, quarantined) {
         Ok(object) => objects.push(object),
-        Err(why) => poison.push(Poison {
+        Err(why) => quarantined.push(Quarantined {
             span: span(body, element.get()),
             why,
         }),
@@ -221,7 +223,7 @@ fn object(
     body: &str,
     element: &RawValue,
     shape: &Shape,
-    poison: &mut Vec<Poison>,
+    quarantined: &mut Vec<Quarantined>,
 ) -> Result<Object, String> {
     if !element.get().starts_with('{') {
         return Err(format!("it is {}, not an object", what(element)));
@@ -236,7 +238,7 @@ fn object(
     {
         let inner = serde_json::from_str::<Inner<'_>>(member.value.get());
         for element in inner.map_err(|error| error.to_string())?.0 {
-            sort(body, element, shape, &mut nested, poison);
+            sort(body, element, shape, &mut nested, quarantined);
         }
         without = Some(member.cut(body));
     }
@@ -515,10 +517,10 @@ mod tests {
         for (bad, why) in bad {
             let page = page(&format!(r#"{{"value":[{good},{bad},{good}]}}"#), &ALERT);
             assert_eq!(page.objects.len(), 2, "{bad}");
-            assert_eq!(page.poison.len(), 1, "{bad}");
-            let poison = &page.poison[0];
-            assert_eq!(&page.body[poison.span.clone()], bad);
-            assert!(poison.why.contains(why), "{bad}: {}", poison.why);
+            assert_eq!(page.quarantined.len(), 1, "{bad}");
+            let quarantined = &page.quarantined[0];
+            assert_eq!(&page.body[quarantined.span.clone()], bad);
+            assert!(quarantined.why.contains(why), "{bad}: {}", quarantined.why);
         }
     }
 
@@ -546,7 +548,7 @@ mod tests {
                 whole(&page, alert),
                 r#"{"alertId":"x","changed":"2026-01-03T00:00:00Z"}"#
             );
-            assert_eq!(&page.body[page.poison[0].span.clone()], "null");
+            assert_eq!(&page.body[page.quarantined[0].span.clone()], "null");
         }
     }
 
@@ -603,7 +605,7 @@ mod tests {
             r#"{{"x":{deep},"value":[{deep},{{"id":"a","at":"2026-01-01T00:00:00Z","x":{deep}}}]}}"#
         );
         let page = page(&body, &ALERT);
-        assert_eq!((page.objects.len(), page.poison.len()), (1, 1));
+        assert_eq!((page.objects.len(), page.quarantined.len()), (1, 1));
         assert!(slice("[".repeat(1_000_000).into(), &ALERT).is_err());
     }
 
@@ -684,7 +686,7 @@ mod tests {
             let mut spans: Vec<_> = page.objects.iter().map(|o| o.raw.span.clone()).collect();
             let inside = |span: &Range<usize>| page.objects.iter()
                 .any(|o| o.raw.span.start < span.start && span.end < o.raw.span.end);
-            spans.extend(page.poison.iter().map(|p| p.span.clone()).filter(|s| !inside(s)));
+            spans.extend(page.quarantined.iter().map(|p| p.span.clone()).filter(|s| !inside(s)));
             spans.sort_by_key(|span| span.start);
             let sliced: Vec<Value> = spans.into_iter()
                 .map(|span| serde_json::from_str(&page.body[span]).unwrap())

@@ -89,12 +89,12 @@ async fn end(
     if let Some(stanza) = input.stanzas.last()
         && ledger::is_waiting()
     {
-        let mut stamp = unfed(stanza);
-        stamp.host = Some(input.server_host.clone()).filter(|host| !host.is_empty());
+        let mut metadata = unfed(stanza);
+        metadata.host = Some(input.server_host.clone()).filter(|host| !host.is_empty());
         if let Some(index) = outcome_index(input).await {
-            stamp.index = Some(index);
+            metadata.index = Some(index);
         }
-        stream = ledger::hand_over(stream, stamp, stop.asked()).await?;
+        stream = ledger::hand_over(stream, metadata, stop.asked()).await?;
     }
     tokio::task::spawn_blocking(move || stream.finish().map(drop))
         .await
@@ -142,16 +142,16 @@ async fn poll_stanza(
     let now = begun.at.millisecond();
     let mut ownership = Ownership::of(input);
     let prepared = prepare(input, stanza, now, &mut ownership).await;
-    let stamp = match &prepared {
-        Ok(prepared) => prepared.feeding.stamp(stanza),
+    let metadata = match &prepared {
+        Ok(prepared) => prepared.feeding.metadata(stanza),
         Err(_) => unfed(stanza),
     };
     let sink = match stream.take() {
         Some(mut stream) => {
-            stream.restamp(&stamp);
+            stream.set_metadata(&metadata);
             stream
         }
-        None => EventStream::open(paths::stdout()?, &stamp)?,
+        None => EventStream::open(paths::stdout()?, &metadata)?,
     };
     let (mut sink, health, error) = match prepared {
         Err(error) => {

@@ -4,7 +4,7 @@
 use crate::bridge::account;
 use crate::bridge::input::settings::{Input, Kept};
 use crate::host::{exit, log, paths, runtime};
-use crate::ingest::{Ask, Instant, Source};
+use crate::ingest::{Instant, ListQuery, ListSource};
 use crate::microsoft::{Client, FeedSource};
 use crate::splunk::modular_input::input::Stanza;
 use crate::splunk::modular_input::validation::Definition;
@@ -70,7 +70,7 @@ async fn try_feed(definition: Definition, input: Input, now: Instant) -> anyhow:
         there.map_err(|error| anyhow!("checkpoint: {error}"))?;
     }
     let client = Client::new(&account, input.feed.api(), None)?.patience(PATIENCE);
-    let newest = Ask::for_a_sample(now);
+    let newest = ListQuery::for_a_sample(now);
     FeedSource::new(client, input.feed).page(&newest).await?;
     Ok(())
 }

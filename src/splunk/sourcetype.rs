@@ -7,6 +7,8 @@ pub const ALERT: &str = "ms365:defender:incident:alerts";
 pub const INCIDENT: &str = "ms365:defender:incident";
 /// Alerts in the form of Defender for Endpoint.
 pub const ENDPOINT_ALERT: &str = "ms:defender:atp:alerts";
+/// Records of the streaming API, from an event hub or a storage account.
+pub const RECORD: &str = "ms:defender:eventhub";
 /// The ledger of the way back: one event per row.
 pub const TRIAGE: &str = "defender_bridge:triage";
 /// One summary per run.

@@ -321,7 +321,7 @@ fn the_reader_of_this_test_sees_what_it_looks_for() {
         ["splunk"]
     );
     assert_eq!(
-        room(Path::new("ingest/batch.rs")).as_deref(),
+        room(Path::new("ingest/instant.rs")).as_deref(),
         Some("ingest")
     );
     assert_eq!(room(Path::new("lib.rs")), None);

@@ -7,7 +7,7 @@ mod release;
 use super::account;
 use crate::bridge::account::Settings;
 use crate::host::paths;
-use crate::ingest::{Ask, Instant, Source};
+use crate::ingest::{Instant, ListQuery, ListSource};
 use crate::microsoft::defender::hunting::PERMISSION as HUNT;
 use crate::microsoft::{Account, Client, Error, Feed, FeedSource};
 use crate::splunk::splunkd::Splunkd;
@@ -207,13 +207,13 @@ fn permission_point(
 
 async fn list(client: &Client, subject: Subject) -> Point {
     let now = Instant::from(jiff::Timestamp::now()).millisecond();
-    let ask = Ask::for_a_sample(now);
+    let query = ListQuery::for_a_sample(now);
     let feed = match Feed::new(Api::Graph, subject, None, &[]) {
         Ok(feed) => feed,
         Err(error) => return Point::failed("feed", error.to_string()),
     };
     let point = format!("one call to {feed}");
-    match FeedSource::new(client.clone(), feed).page(&ask).await {
+    match FeedSource::new(client.clone(), feed).page(&query).await {
         Ok(page) if page.objects.is_empty() => Point::new(
             point,
             CheckState::Ok,

@@ -146,13 +146,18 @@ impl Health {
         let Some(fed) = &self.fed else {
             return self.outcome.to_owned();
         };
+        let delivered = fed.tally.delivered;
+        let records = match delivered.records {
+            0 => String::new(),
+            records => format!("{records} records, "),
+        };
         format!(
-            "{}: {} events ({} alerts, {} incidents, {} quarantined) in {} calls and {} ms",
+            "{}: {} events ({} alerts, {} incidents, {records}{} quarantined) in {} calls and {} ms",
             self.outcome,
             fed.events,
-            fed.tally.alerts,
-            fed.tally.incidents,
-            fed.tally.quarantined,
+            delivered.alerts,
+            delivered.incidents,
+            delivered.quarantined,
             fed.calls,
             self.duration_ms
         )

@@ -8,7 +8,7 @@ use crate::ingest::{Checkpoint, Instant, Store};
 use crate::microsoft::{Client, FeedSource};
 use crate::splunk::modular_input::checkpoint_file::{CheckpointFile, Owner, Written};
 use crate::splunk::modular_input::checkpoint_kvstore::{Found, KvCheckpoint, is_used};
-use crate::splunk::modular_input::events::{Sourcetypes, Stamp};
+use crate::splunk::modular_input::events::{EventMetadata, Sourcetypes};
 use crate::splunk::modular_input::input;
 use crate::splunk::modular_input::input::Stanza;
 use crate::splunk::sourcetype;
@@ -53,19 +53,19 @@ impl Feeding {
         })
     }
 
-    pub fn stamp(&self, stanza: &Stanza) -> Stamp {
+    pub fn metadata(&self, stanza: &Stanza) -> EventMetadata {
         let alert = match (self.input.feed.api(), self.input.feed.subject()) {
             (Api::Mde, Subject::Alert) => sourcetype::ENDPOINT_ALERT,
             _ => sourcetype::ALERT,
         };
-        Stamp {
+        EventMetadata {
             stanza: stanza.full_name(),
             source: format!("{NAME}:{}:{}", self.input.feed_name(), self.tenant),
             index: stanza.index().map(str::to_owned),
             host: stanza.host().map(str::to_owned),
             sourcetypes: Sourcetypes {
                 alert: alert.to_owned(),
-                incident: sourcetype::INCIDENT.to_owned(),
+                ..Sourcetypes::default()
             },
         }
     }
@@ -250,15 +250,12 @@ pub async fn prepare(
 }
 
 /// For the summary of a stanza that cannot be read.
-pub fn unfed(stanza: &Stanza) -> Stamp {
-    Stamp {
+pub fn unfed(stanza: &Stanza) -> EventMetadata {
+    EventMetadata {
         stanza: stanza.full_name(),
         source: NAME.to_owned(),
         index: stanza.index().map(str::to_owned),
         host: stanza.host().map(str::to_owned),
-        sourcetypes: Sourcetypes {
-            alert: sourcetype::ALERT.to_owned(),
-            incident: sourcetype::INCIDENT.to_owned(),
-        },
+        sourcetypes: Sourcetypes::default(),
     }
 }

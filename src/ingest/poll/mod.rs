@@ -2,24 +2,28 @@
 //!
 //! While one page is being delivered the next one downloads, no more than that:
 //! memory does not grow with the backlog, and a reader that is slow slows the
-//! downloads. What is remembered is saved only after the sink has flushed, so a
-//! process killed at any instant loses nothing and repeats at most that page.
+//! downloads.
 
 pub mod checkpoint;
+pub mod page;
 pub mod seen;
+pub mod source;
 #[cfg(test)]
 mod tests;
 pub mod walk;
 
-use super::{Ask, Event, Fault, Instant, Kind, Limits, Page, Sink, Source, Store};
+use super::delivery::{Delivery, DeliveryError};
+use super::tally::{Delivered, is_zero};
+use super::{Event, Instant, Kind, Sink, Store};
 use crate::ingest::poll::checkpoint::{Checkpoint, Gap, Looked, Ordering, Snapshot};
+use crate::ingest::poll::page::Page;
 use crate::ingest::poll::seen::Key;
+use crate::ingest::poll::source::{Limits, ListQuery, ListSource, SourceError};
 use crate::ingest::poll::walk::{Known, Listing, Route, Walk, earlier, most_skip, page_holds};
 use std::io;
 use std::ops::Range;
 use std::time::Duration;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
 
 /// When a poll takes place, and how much of the past it reads again.
 #[derive(Debug, Clone, Copy)]
@@ -72,12 +76,8 @@ pub struct Tally {
     pub pages: u64,
     /// Objects listed, those known already included.
     pub listed: u64,
-    /// Events delivered, by what they are.
-    pub alerts: u64,
-    pub incidents: u64,
-    pub quarantined: u64,
-    /// Bytes delivered.
-    pub bytes: u64,
+    #[serde(flatten)]
+    pub delivered: Delivered,
     /// Windows that would not come.
     pub gaps: u64,
     /// Answers the service called partial.
@@ -90,32 +90,18 @@ pub struct Tally {
     pub bound: Option<&'static str>,
 }
 
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde passes a reference"
-)]
-fn is_zero(number: &u64) -> bool {
-    *number == 0
-}
-
 impl Tally {
     pub fn events(&self) -> u64 {
-        self.alerts + self.incidents + self.quarantined
+        self.delivered.events()
     }
 }
 
 #[derive(Debug, thiserror::Error)]
-pub enum PullError<E: Fault> {
+pub enum PullError<E: SourceError> {
     #[error("{0}")]
     Source(E),
-    #[error(
-        "events cannot be handed over ({0}); nothing is lost, the next run goes on from the last checkpoint"
-    )]
-    Sink(#[source] io::Error),
-    #[error(
-        "the checkpoint cannot be written ({0}); free or repair the disk it lies on. The run stops, since events read on would be read again"
-    )]
-    Store(#[source] io::Error),
+    #[error(transparent)]
+    Delivery(#[from] DeliveryError),
     #[error(
         "the service does not apply `$filter`, and lists more than its pages and `$skip` reach: \
          what is behind cannot be read"
@@ -125,8 +111,6 @@ pub enum PullError<E: Fault> {
         "more windows of time cannot be listed than one poll gives up; the next one goes on from here"
     )]
     Hopeless,
-    #[error("delivering stopped unexpectedly: {0}")]
-    Died(String),
     #[error(
         "the checkpoint is ahead of this machine's clock ({watermark}, while it is {now}): either \
          the clock is set back, and reading goes on once it is right, or the checkpoint was \
@@ -140,20 +124,12 @@ pub enum PullError<E: Fault> {
     Bound(&'static str),
 }
 
-/// Where events go and where memory is kept: handed to the delivering thread and back.
-struct Hands<K, T> {
-    sink: K,
-    store: T,
-}
-
-type Delivered<K, T, E> = (Hands<K, T>, Result<(), PullError<E>>);
-
 /// Everything one page leaves to deliver.
 struct Outgoing {
     page: Page,
     /// Index of the object, and of the alert nested in it.
     objects: Vec<(usize, Option<usize>)>,
-    poison: Vec<usize>,
+    quarantined: Vec<usize>,
     now: Instant,
 }
 
@@ -172,27 +148,25 @@ pub async fn pull<S, K, T>(
     tally: &mut Tally,
 ) -> (Option<(K, T)>, Result<(), PullError<S::Error>>)
 where
-    S: Source,
+    S: ListSource,
     S::Error: Send + 'static,
     K: Sink + Send + 'static,
     T: Store + Send + 'static,
 {
-    let mut delivery = Delivery {
-        hands: Some(Hands { sink, store }),
-        delivering: None,
+    let mut delivery = PageDelivery {
+        delivery: Delivery::new(sink, store),
         saved: Some(checkpoint.snapshot()),
         learnt: false,
     };
     let outcome = walk_through(source, &mut delivery, checkpoint, poll, bounds, tally).await;
     let last = delivery.finish(checkpoint, poll.now).await;
-    let hands = delivery.hands.take().map(|hands| (hands.sink, hands.store));
-    (hands, outcome.and(last))
+    let outcome = outcome.and(last.map_err(PullError::Delivery));
+    (delivery.delivery.into_ends(), outcome)
 }
 
-/// Hands the pages over, one at a time, in the background.
-struct Delivery<K, T, E: Fault> {
-    hands: Option<Hands<K, T>>,
-    delivering: Option<JoinHandle<Delivered<K, T, E>>>,
+/// The delivery of pages, each with the checkpoint that follows from it.
+struct PageDelivery<K, T> {
+    delivery: Delivery<K, T>,
     /// The checkpoint last handed to the store. None where events it knows of may not
     /// have left: then nothing later is saved.
     saved: Option<Snapshot>,
@@ -201,24 +175,14 @@ struct Delivery<K, T, E: Fault> {
     learnt: bool,
 }
 
-impl<K, T, E> Delivery<K, T, E>
+impl<K, T> PageDelivery<K, T>
 where
     K: Sink + Send + 'static,
     T: Store + Send + 'static,
-    E: Fault + Send + 'static,
 {
-    /// Waits until the page before is out and remembered.
-    async fn settle(&mut self) -> Result<(), PullError<E>> {
-        let Some(job) = self.delivering.take() else {
-            return Ok(());
-        };
-        let outcome = match job.await {
-            Ok((hands, outcome)) => {
-                self.hands = Some(hands);
-                outcome
-            }
-            Err(died) => Err(PullError::Died(died.to_string())),
-        };
+    /// Waits until the page before is handed over and its checkpoint saved.
+    async fn settle(&mut self) -> Result<(), DeliveryError> {
+        let outcome = self.delivery.settle().await;
         if outcome.is_err() {
             self.saved = None;
         }
@@ -226,44 +190,48 @@ where
     }
 
     /// Takes what a page left; where that is nothing, its checkpoint may wait.
-    fn take(&mut self, outgoing: Outgoing, checkpoint: &Checkpoint) -> Result<(), PullError<E>> {
+    async fn take(
+        &mut self,
+        outgoing: Outgoing,
+        checkpoint: &Checkpoint,
+    ) -> Result<(), DeliveryError> {
         let behind = |saved: &Snapshot| saved.is_behind(checkpoint);
         if outgoing.is_empty() && !self.saved.as_ref().is_some_and(behind) {
             self.learnt = true;
             return Ok(());
         }
-        self.deliver(outgoing, checkpoint)
+        self.deliver(outgoing, checkpoint).await
     }
 
-    fn deliver(&mut self, outgoing: Outgoing, checkpoint: &Checkpoint) -> Result<(), PullError<E>> {
+    async fn deliver(
+        &mut self,
+        outgoing: Outgoing,
+        checkpoint: &Checkpoint,
+    ) -> Result<(), DeliveryError> {
         self.saved = None;
         let text = checkpoint
             .text()
-            .map_err(|error| PullError::Store(error.into()))?;
-        let Some(mut hands) = self.hands.take() else {
-            return Ok(());
-        };
+            .map_err(|error| DeliveryError::Store(error.into()))?;
+        let write = move |sink: &mut K| outgoing.events(sink);
+        let save = move |store: &mut T| store.save(&text);
+        self.delivery.deliver(write, save).await?;
         self.saved = Some(checkpoint.snapshot());
         self.learnt = false;
-        self.delivering = Some(tokio::task::spawn_blocking(move || {
-            let outcome = outgoing.hand_over(&mut hands, &text);
-            (hands, outcome)
-        }));
         Ok(())
     }
 
     /// Saves what is not saved yet.
-    async fn finish(&mut self, checkpoint: &Checkpoint, now: Instant) -> Result<(), PullError<E>> {
+    async fn finish(&mut self, checkpoint: &Checkpoint, now: Instant) -> Result<(), DeliveryError> {
         self.settle().await?;
         let changed = |saved: &Snapshot| *saved != checkpoint.snapshot();
         if self.learnt && self.saved.as_ref().is_some_and(changed) {
             let nothing = Outgoing {
                 page: Page::default(),
                 objects: Vec::new(),
-                poison: Vec::new(),
+                quarantined: Vec::new(),
                 now,
             };
-            self.deliver(nothing, checkpoint)?;
+            self.deliver(nothing, checkpoint).await?;
         }
         self.settle().await
     }
@@ -271,16 +239,7 @@ where
 
 impl Outgoing {
     fn is_empty(&self) -> bool {
-        self.objects.is_empty() && self.poison.is_empty()
-    }
-
-    fn hand_over<K: Sink, T: Store, E: Fault>(
-        &self,
-        hands: &mut Hands<K, T>,
-        checkpoint: &str,
-    ) -> Result<(), PullError<E>> {
-        self.events(&mut hands.sink).map_err(PullError::Sink)?;
-        hands.store.save(checkpoint).map_err(PullError::Store)
+        self.objects.is_empty() && self.quarantined.is_empty()
     }
 
     fn events<K: Sink>(&self, sink: &mut K) -> io::Result<()> {
@@ -299,33 +258,36 @@ impl Outgoing {
                 })?;
             }
         }
-        for index in &self.poison {
-            if let Some(poison) = self.page.poison.get(*index) {
+        for index in &self.quarantined {
+            if let Some(quarantined) = self.page.quarantined.get(*index) {
                 sink.event(&Event {
                     kind: Kind::Quarantined,
                     time: self.now,
                     raw: [
-                        self.page.body.get(poison.span.clone()).unwrap_or_default(),
+                        self.page
+                            .body
+                            .get(quarantined.span.clone())
+                            .unwrap_or_default(),
                         "",
                     ],
-                    why: Some(&poison.why),
+                    why: Some(&quarantined.why),
                 })?;
             }
         }
-        sink.flush()
+        Ok(())
     }
 }
 
 async fn walk_through<S, K, T>(
     source: &S,
-    delivery: &mut Delivery<K, T, S::Error>,
+    delivery: &mut PageDelivery<K, T>,
     checkpoint: &mut Checkpoint,
     poll: Poll,
     mut bounds: Bounds,
     tally: &mut Tally,
 ) -> Result<(), PullError<S::Error>>
 where
-    S: Source,
+    S: ListSource,
     S::Error: Send + 'static,
     K: Sink + Send + 'static,
     T: Store + Send + 'static,
@@ -352,15 +314,20 @@ where
     let mut walk = Walk::new(limits, poll.now, end, route, &checkpoint.gaps, &due);
     let mut strays = false;
     let (mut questions, mut stalls) = (0, 0);
-    while let Some(ask) = walk.ask(&mut checkpoint.habits) {
+    while let Some(query) = walk.ask(&mut checkpoint.habits) {
         if questions >= bounds.questions {
             return reached("calls", delivery, tally).await;
         }
         questions += 1;
-        tracing::debug!("asking for {} to {}, {} objects", ask.from, ask.to, ask.top);
+        tracing::debug!(
+            "asking for {} to {}, {} objects",
+            query.from,
+            query.to,
+            query.top
+        );
         let answer = tokio::select! {
             biased;
-            answer = source.page(&ask) => answer,
+            answer = source.page(&query) => answer,
             Ok(_) = bounds.stop.wait_for(|stop| *stop) => {
                 tally.stopped = true;
                 return Ok(());
@@ -375,7 +342,7 @@ where
             Err(error) => {
                 let why = error.to_string();
                 stalls += u32::from(error.is_stall());
-                let taken = walk.missed(error.verdict(), why, &mut checkpoint.habits);
+                let taken = walk.on_error(error.class(), why, &mut checkpoint.habits);
                 if taken.is_err() || stalls >= MOST_STALLS {
                     return Err(PullError::Source(error));
                 }
@@ -384,27 +351,27 @@ where
             }
         };
         tally.pages += 1;
-        if !strays && strayed(&ask, &page) {
+        if !strays && strayed(&query, &page) {
             strays = true;
             tracing::warn!(
                 "the service lists objects last updated outside {} to {}, the window it was asked \
                  for: it seems not to apply `$filter`, and each poll may cost many calls",
-                ask.from,
-                ask.to
+                query.from,
+                query.to
             );
         }
         let listing = Listing::of(&page, from, checkpoint);
         if !walk.delivers() {
-            walk.took(&listing, &mut checkpoint.habits);
+            walk.on_page(&listing, &mut checkpoint.habits);
             continue;
         }
         if page.partial.is_some() {
             tally.partial += 1;
             checkpoint.partial_since.get_or_insert(poll.now);
         }
-        learn_size(&page, ask.top, checkpoint);
-        let (objects, poison) = choose(&page, &listing, from, &walk, checkpoint, tally);
-        walk.took(&listing, &mut checkpoint.habits);
+        learn_size(&page, query.top, checkpoint);
+        let (objects, quarantined) = choose(&page, &listing, from, &walk, checkpoint, tally);
+        walk.on_page(&listing, &mut checkpoint.habits);
         if strays && walk.gives_up() {
             // Objects of this page are known by now, and not delivered.
             delivery.saved = None;
@@ -415,10 +382,10 @@ where
         let outgoing = Outgoing {
             page,
             objects,
-            poison,
+            quarantined,
             now: poll.now,
         };
-        delivery.take(outgoing, checkpoint)?;
+        delivery.take(outgoing, checkpoint).await?;
         if walk.is_hopeless() {
             return Err(PullError::Hopeless);
         }
@@ -441,13 +408,13 @@ where
 /// A poll that is not through; the next one goes on from the last checkpoint.
 async fn reached<K, T, E>(
     bound: &'static str,
-    delivery: &mut Delivery<K, T, E>,
+    delivery: &mut PageDelivery<K, T>,
     tally: &mut Tally,
 ) -> Result<(), PullError<E>>
 where
     K: Sink + Send + 'static,
     T: Store + Send + 'static,
-    E: Fault + Send + 'static,
+    E: SourceError + Send + 'static,
 {
     delivery.settle().await?;
     tally.bound = Some(bound);
@@ -614,9 +581,9 @@ fn judge_partial(walk: &mut Walk, checkpoint: &mut Checkpoint, poll: Poll) {
 }
 
 /// Whether a page goes beyond its window by more than the rounding of instants explains.
-fn strayed(ask: &Ask, page: &Page) -> bool {
+fn strayed(query: &ListQuery, page: &Page) -> bool {
     const ROUNDING: Duration = Duration::from_secs(1);
-    let allowed = ask.from.minus(ROUNDING)..ask.to.plus(ROUNDING);
+    let allowed = query.from.minus(ROUNDING)..query.to.plus(ROUNDING);
     let mut objects = page.objects.iter();
     objects.any(|object| !allowed.contains(&object.updated))
 }
@@ -634,33 +601,33 @@ impl Listing {
     fn of(page: &Page, from: Instant, checkpoint: &Checkpoint) -> Self {
         let key = |object| Key::of(object, page);
         let objects = page.objects.iter();
-        let sights: Vec<(Instant, Key)> = objects
+        let listed: Vec<(Instant, Key)> = objects
             .clone()
             .map(|object| (object.updated, key(object)))
             .collect();
         let nested: Vec<Vec<Key>> = objects
             .map(|object| object.nested.iter().map(key).collect())
             .collect();
-        let poison: Vec<Key> = page
-            .poison
+        let quarantined: Vec<Key> = page
+            .quarantined
             .iter()
             .map(|element| page.body.get(element.span.clone()).unwrap_or_default())
             .map(Key::of_text)
             .collect();
-        let mut kept = nested.iter().flatten().chain(&poison);
+        let mut kept = nested.iter().flatten().chain(&quarantined);
         let all_known = kept.all(|key| checkpoint.kept.has(*key))
-            && sights
+            && listed
                 .iter()
                 .all(|(updated, key)| *updated < from || checkpoint.seen.has(*updated, *key));
         Self {
-            count: u32::try_from(sights.len() + poison.len()).unwrap_or(u32::MAX),
+            count: u32::try_from(listed.len() + quarantined.len()).unwrap_or(u32::MAX),
             more: page.more,
             total: page.count,
             partial: page.partial.is_some(),
             all_known,
-            sights,
+            listed,
             nested,
-            poison,
+            quarantined,
         }
     }
 }
@@ -700,25 +667,20 @@ fn choose(
     let old_gap = walk.in_old_gap();
     let mut objects = Vec::new();
     let count = |kind: Kind, pieces: [&str; 2], tally: &mut Tally| {
-        match kind {
-            Kind::Alert => tally.alerts += 1,
-            Kind::Incident => tally.incidents += 1,
-            Kind::Quarantined => tally.quarantined += 1,
-        }
-        let bytes = pieces.iter().map(|piece| piece.len()).sum::<usize>();
-        tally.bytes += u64::try_from(bytes).unwrap_or(u64::MAX);
+        let bytes = pieces.iter().map(|piece| piece.len()).sum();
+        tally.delivered.count(kind, bytes);
     };
     let listed = page
         .objects
         .iter()
-        .zip(&listing.sights)
+        .zip(&listing.listed)
         .zip(&listing.nested);
     for (index, ((object, (updated, key)), nested)) in listed.enumerate() {
         tally.listed += 1;
         let known = (!old_gap && *updated < from.max(checkpoint.seen_since))
             || checkpoint.seen.has(*updated, *key)
             // A gap may lie further back than the seen set reaches.
-            || (old_gap && (walk.met(*key) || !checkpoint.kept.add(*key)));
+            || (old_gap && (walk.already_listed(*key) || !checkpoint.kept.add(*key)));
         if !known {
             if *updated >= checkpoint.seen_since {
                 checkpoint.seen.add(*updated, *key);
@@ -738,16 +700,21 @@ fn choose(
             }
         }
     }
-    let mut poison = Vec::new();
-    for (index, (element, key)) in page.poison.iter().zip(&listing.poison).enumerate() {
+    let mut quarantined = Vec::new();
+    for (index, (element, key)) in page
+        .quarantined
+        .iter()
+        .zip(&listing.quarantined)
+        .enumerate()
+    {
         if checkpoint.kept.add(*key) {
             tracing::warn!("an element was quarantined: {}", element.why);
             let text = page.body.get(element.span.clone()).unwrap_or_default();
             count(Kind::Quarantined, [text, ""], tally);
-            poison.push(index);
+            quarantined.push(index);
         }
     }
-    (objects, poison)
+    (objects, quarantined)
 }
 
 /// Moves the watermark over what is drained.

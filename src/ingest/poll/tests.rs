@@ -104,7 +104,7 @@ struct Tenant {
     skip: Skip,
     skip_cap: u32,
     /// Any page that would hold one of these is a lasting 500.
-    poison: BTreeSet<u32>,
+    unlistable: BTreeSet<u32>,
     compare: Compare,
     links: bool,
     /// Lists everything, whatever was asked for.
@@ -112,7 +112,7 @@ struct Tenant {
     down: bool,
     calls: Arc<Mutex<u32>>,
     /// The question before, unless it failed.
-    asked: Arc<Mutex<Option<Ask>>>,
+    asked: Arc<Mutex<Option<ListQuery>>>,
 }
 
 impl std::fmt::Debug for Tenant {
@@ -123,7 +123,7 @@ impl std::fmt::Debug for Tenant {
              counts {}, object 50 of {} bytes: {:?}",
             self.order,
             self.compare,
-            self.poison,
+            self.unlistable,
             self.skip,
             self.skip_cap,
             self.clamp,
@@ -152,7 +152,7 @@ impl Default for Tenant {
             refuse_top_over: None,
             skip: Skip::Honoured,
             skip_cap: 500,
-            poison: BTreeSet::new(),
+            unlistable: BTreeSet::new(),
             compare: Compare::Exactly,
             links: false,
             unfiltered: false,
@@ -165,15 +165,15 @@ impl Default for Tenant {
 
 #[derive(Debug, thiserror::Error)]
 #[error("{0:?}")]
-struct Trouble(Verdict);
+struct Trouble(ErrorClass);
 
-impl Fault for Trouble {
-    fn verdict(&self) -> Verdict {
+impl SourceError for Trouble {
+    fn class(&self) -> ErrorClass {
         self.0
     }
 }
 
-impl Source for Tenant {
+impl ListSource for Tenant {
     type Error = Trouble;
 
     fn limits(&self) -> Limits {
@@ -181,58 +181,64 @@ impl Source for Tenant {
             top: 1000,
             skip: self.skip_cap,
             counts: self.counts,
-            facets: &[("parity", &["even", "odd"]), ("third", &["0", "1"])],
+            tie_breakers: &[("parity", &["even", "odd"]), ("third", &["0", "1"])],
         }
     }
 
-    async fn page(&self, ask: &Ask) -> Result<Page, Trouble> {
+    async fn page(&self, query: &ListQuery) -> Result<Page, Trouble> {
         let call = {
             let mut calls = self.calls.lock().unwrap();
             *calls += 1;
             *calls
         };
-        assert!(call < 20_000, "the walk does not end: {ask:?}");
-        assert!(ask.from < ask.to && ask.top > 0, "{ask:?}");
+        assert!(call < 20_000, "the walk does not end: {query:?}");
+        assert!(query.from < query.to && query.top > 0, "{query:?}");
         let before = self.asked.lock().unwrap().take();
         assert!(
-            before.as_ref() != Some(ask),
-            "asked twice in a row: {ask:?}"
+            before.as_ref() != Some(query),
+            "asked twice in a row: {query:?}"
         );
         if self.down {
-            return Err(Trouble(Verdict::Unservable));
+            return Err(Trouble(ErrorClass::Unservable));
         }
-        if ask.order.is_some() && self.order == Order_::Refused {
-            return Err(Trouble(Verdict::Refused(Refusal::Unnamed)));
+        if query.order.is_some() && self.order == Order_::Refused {
+            return Err(Trouble(ErrorClass::Refused(Refusal::Unnamed)));
         }
-        if ask.count && !self.counts {
-            return Err(Trouble(Verdict::Refused(Refusal::Unnamed)));
+        if query.count && !self.counts {
+            return Err(Trouble(ErrorClass::Refused(Refusal::Unnamed)));
         }
-        if self.refuse_top_over.is_some_and(|most| ask.top > most) {
-            return Err(Trouble(Verdict::Refused(Refusal::Unnamed)));
+        if self.refuse_top_over.is_some_and(|most| query.top > most) {
+            return Err(Trouble(ErrorClass::Refused(Refusal::Unnamed)));
         }
         let skip = match self.skip {
             Skip::Ignored => 0,
-            _ => ask.skip,
+            _ => query.skip,
         };
         if skip > self.skip_cap || (skip > 0 && self.skip == Skip::Refused) {
-            return Err(Trouble(Verdict::Refused(Refusal::Skip)));
+            return Err(Trouble(ErrorClass::Refused(Refusal::Skip)));
         }
-        let holds = |ticks: i64| self.compare.holds(ticks, ask.from.ticks(), ask.to.ticks());
+        let holds = |ticks: i64| {
+            self.compare
+                .holds(ticks, query.from.ticks(), query.to.ticks())
+        };
         let mut listed: Vec<(u32, i64)> = self
             .objects
             .iter()
             .map(|(id, ticks)| (*id, *ticks))
             .filter(|(_, ticks)| self.unfiltered || holds(*ticks))
             .filter(|(id, _)| {
-                ask.facets.iter().all(|facet| match facet {
-                    Facet::Is("parity", value) => (id % 2 == 0) == (*value == "even"),
-                    Facet::Is(_, value) => (id % 3).to_string() == *value,
-                    Facet::IsNone("parity", _) => false,
-                    Facet::IsNone(..) => id % 3 == 2,
-                })
+                query
+                    .tie_breakers
+                    .iter()
+                    .all(|tie_breaker| match tie_breaker {
+                        TieBreaker::Is("parity", value) => (id % 2 == 0) == (*value == "even"),
+                        TieBreaker::Is(_, value) => (id % 3).to_string() == *value,
+                        TieBreaker::IsNone("parity", _) => false,
+                        TieBreaker::IsNone(..) => id % 3 == 2,
+                    })
             })
             .collect();
-        match (self.order, ask.order) {
+        match (self.order, query.order) {
             (Order_::Honoured, Some(crate::ingest::Order::Ascending)) => {
                 listed.sort_by_key(|o| (o.1, o.0))
             }
@@ -261,15 +267,15 @@ impl Source for Tenant {
         let page: Vec<(u32, i64)> = listed
             .into_iter()
             .skip(skip as usize)
-            .take(ask.top.min(clamp) as usize)
+            .take(query.top.min(clamp) as usize)
             .collect();
-        if page.iter().any(|(id, _)| self.poison.contains(id)) {
-            return Err(Trouble(Verdict::Unservable));
+        if page.iter().any(|(id, _)| self.unlistable.contains(id)) {
+            return Err(Trouble(ErrorClass::Unservable));
         }
         let more = self.links && skip as usize + page.len() < total;
-        *self.asked.lock().unwrap() = Some(ask.clone());
+        *self.asked.lock().unwrap() = Some(query.clone());
         let mut page = render(&page, more, self.size);
-        page.count = ask.count.then_some(total as u64);
+        page.count = query.count.then_some(total as u64);
         page.partial = self.partial.then(|| "status 206".to_owned());
         Ok(page)
     }
@@ -435,7 +441,7 @@ fn expected(tenant: &Tenant) -> BTreeMap<String, usize> {
     tenant
         .objects
         .iter()
-        .filter(|(id, _)| !tenant.poison.contains(id))
+        .filter(|(id, _)| !tenant.unlistable.contains(id))
         .map(|(id, ticks)| (name(&text(*id, *ticks, |_| 0)), 1))
         .collect()
 }
@@ -619,24 +625,28 @@ fn more_ties_than_the_api_can_list_are_said_and_do_not_stop_the_rest() {
 #[test]
 fn a_page_that_never_comes_is_halved_down_to_the_object_at_fault() {
     for order in [Order_::Honoured, Order_::NewestFirst, Order_::Refused] {
-        for poison in [vec![0], vec![777], vec![1999], vec![500, 501, 1500]] {
+        for unlistable in [vec![0], vec![777], vec![1999], vec![500, 501, 1500]] {
             let tenant = Tenant {
                 objects: spread(2000),
                 order,
-                poison: poison.iter().copied().collect(),
+                unlistable: unlistable.iter().copied().collect(),
                 ..Tenant::default()
             };
             let splunk = Splunk::default();
             let (tally, outcome) = poll_at(&tenant, &splunk, NOW);
-            assert_eq!(outcome, Ok(()), "{order:?} {poison:?}");
+            assert_eq!(outcome, Ok(()), "{order:?} {unlistable:?}");
             assert!(
                 delivered(&splunk) == expected(&tenant),
-                "{order:?} {poison:?}"
+                "{order:?} {unlistable:?}"
             );
-            assert_eq!(tally.gaps as usize, poison.len(), "{order:?} {poison:?}");
+            assert_eq!(
+                tally.gaps as usize,
+                unlistable.len(),
+                "{order:?} {unlistable:?}"
+            );
             assert!(
                 calls(&tenant) < 600,
-                "{order:?} {poison:?}: {} calls",
+                "{order:?} {unlistable:?}: {} calls",
                 calls(&tenant)
             );
         }
@@ -649,7 +659,7 @@ fn what_shares_its_instant_with_the_object_at_fault_still_arrives() {
     objects.extend((500..520).map(|id| (id, NOW / 2)));
     let tenant = Tenant {
         objects,
-        poison: [510].into(),
+        unlistable: [510].into(),
         ..Tenant::default()
     };
     let splunk = Splunk::default();
@@ -662,12 +672,12 @@ fn what_shares_its_instant_with_the_object_at_fault_still_arrives() {
 fn an_object_at_fault_arrives_when_the_service_is_mended() {
     let mut tenant = Tenant {
         objects: spread(200),
-        poison: [77].into(),
+        unlistable: [77].into(),
         ..Tenant::default()
     };
     let splunk = Splunk::default();
     poll(&tenant, &splunk, NOW);
-    tenant.poison.clear();
+    tenant.unlistable.clear();
     poll(&tenant, &splunk, NOW + 1);
     assert_eq!(delivered(&splunk), expected(&tenant));
     poll(&tenant, &splunk, NOW + 2);
@@ -678,7 +688,7 @@ fn an_object_at_fault_arrives_when_the_service_is_mended() {
 fn an_object_at_fault_for_good_is_asked_for_ever_more_seldom_and_then_given_up() {
     let tenant = Tenant {
         objects: spread(200),
-        poison: [77].into(),
+        unlistable: [77].into(),
         ..Tenant::default()
     };
     let splunk = Splunk::default();
@@ -707,7 +717,7 @@ fn an_object_at_fault_within_the_overlap_is_met_once_and_does_not_wear_out_the_p
         let mut tenant = Tenant {
             objects: dense(400),
             order,
-            poison: [77, 200].into(),
+            unlistable: [77, 200].into(),
             ..Tenant::default()
         };
         let splunk = Splunk::default();
@@ -717,7 +727,7 @@ fn an_object_at_fault_within_the_overlap_is_met_once_and_does_not_wear_out_the_p
             assert_eq!((tally.gaps, tally.events()), (0, 0), "{order:?}");
             assert!(calls(&tenant) < 40, "{order:?}: {} calls", calls(&tenant));
         }
-        tenant.poison.clear();
+        tenant.unlistable.clear();
         poll(&tenant, &splunk, NOW + 10);
         poll(&tenant, &splunk, NOW + 11);
         assert!(delivered(&splunk) == expected(&tenant), "{order:?}");
@@ -728,7 +738,7 @@ fn an_object_at_fault_within_the_overlap_is_met_once_and_does_not_wear_out_the_p
 fn more_objects_at_fault_than_one_poll_gives_up_on_do_not_stall_the_feed() {
     let tenant = Tenant {
         objects: dense(400),
-        poison: (0..40).map(|n| n * 9).collect(),
+        unlistable: (0..40).map(|n| n * 9).collect(),
         ..Tenant::default()
     };
     let splunk = Splunk::default();

@@ -8,11 +8,11 @@
 //! windows are split until each fits one page. What cannot be listed at all is
 //! closed in on by halving, so that only the object at fault is left out, and said.
 //!
-//! Pure: it sees instants and fingerprints, answers with an [`Ask`].
+//! Pure: it sees instants and fingerprints, answers with an [`ListQuery`].
 
 use crate::ingest::poll::checkpoint::{Gap, Habits, Ordering};
 use crate::ingest::poll::seen::Key;
-use crate::ingest::{Ask, Facet, Instant, Limits, Order, Refusal, Verdict};
+use crate::ingest::{ErrorClass, Instant, Limits, ListQuery, Order, Refusal, TieBreaker};
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::time::Duration;
@@ -61,11 +61,11 @@ const EARLIER: Duration = Duration::from_secs(1);
 #[derive(Default)]
 pub(in crate::ingest) struct Listing {
     /// Last update and fingerprint of each object, in the order listed.
-    pub sights: Vec<(Instant, Key)>,
+    pub listed: Vec<(Instant, Key)>,
     /// Fingerprints of the objects nested in each.
     pub nested: Vec<Vec<Key>>,
     /// Of the unusable elements.
-    pub poison: Vec<Key>,
+    pub quarantined: Vec<Key>,
     /// Elements listed, unusable ones included.
     pub count: u32,
     /// The service says that more follows.
@@ -80,14 +80,14 @@ pub(in crate::ingest) struct Listing {
 
 impl Listing {
     fn keys(&self) -> Vec<Key> {
-        let sights = self.sights.iter().map(|(_, key)| *key);
-        sights.chain(self.poison.iter().copied()).collect()
+        let listed = self.listed.iter().map(|(_, key)| *key);
+        listed.chain(self.quarantined.iter().copied()).collect()
     }
 }
 
 /// What carries an instant, of those listed.
-fn at(instant: Instant, sights: &[(Instant, Key)]) -> Vec<Key> {
-    let here = sights.iter().filter(|(updated, _)| *updated == instant);
+fn at(instant: Instant, listed: &[(Instant, Key)]) -> Vec<Key> {
+    let here = listed.iter().filter(|(updated, _)| *updated == instant);
     here.map(|(_, key)| *key).collect()
 }
 
@@ -138,7 +138,7 @@ pub(in crate::ingest) struct Walk {
     asking: Asking,
     /// The question under way or answered last, and whether it failed: no other is
     /// asked twice in a row.
-    asked: Option<Ask>,
+    asked: Option<ListQuery>,
     failed: bool,
     /// The poll's first page may show that nothing is new.
     idle: Option<Known>,
@@ -172,12 +172,12 @@ enum Asking {
     /// Is the order honoured at all? The newest object, where ascending order
     /// showed these.
     Order {
-        sights: Vec<(Instant, Key)>,
+        listed: Vec<(Instant, Key)>,
     },
     /// Does anything lie before `last` that the page did not list?
     Before {
         last: Instant,
-        sights: Vec<(Instant, Key)>,
+        listed: Vec<(Instant, Key)>,
         /// Listed before `last`.
         count: u32,
     },
@@ -194,9 +194,9 @@ struct Span {
     /// Up to here all is listed; later than `from` where the service is asked from earlier.
     cursor: Instant,
     skip: u32,
-    facets: Vec<Facet>,
+    tie_breakers: Vec<TieBreaker>,
     /// Listed since the window last moved.
-    met: HashSet<Key>,
+    already_listed: HashSet<Key>,
     /// What was listed at the very beginning of the window: it has to come back.
     edge: Vec<Key>,
     /// It did not come back, so the window was begun earlier.
@@ -207,7 +207,7 @@ struct Span {
     before: Vec<Key>,
     /// Paged through by number, and what was listed since its first object.
     by_number: bool,
-    listed: HashMap<Key, Instant>,
+    listed_by_number: HashMap<Key, Instant>,
     /// Objects on the page before, if more were asked for: it was cut if this one
     /// brings anything new.
     shorter: Option<u32>,
@@ -235,7 +235,7 @@ struct Span {
 #[derive(Debug, Clone)]
 struct Behind {
     last: Instant,
-    sights: Vec<(Instant, Key)>,
+    listed: Vec<(Instant, Key)>,
     count: u32,
 }
 
@@ -275,7 +275,7 @@ impl Span {
             _ => State::Open,
         };
         Self {
-            facets: self.facets.clone(),
+            tie_breakers: self.tie_breakers.clone(),
             state,
             ..Self::new(from, to)
         }
@@ -291,7 +291,7 @@ impl Span {
         Self {
             skip: 0,
             before: Vec::new(),
-            listed: HashMap::new(),
+            listed_by_number: HashMap::new(),
             behind: None,
             unsure: false,
             ended: false,
@@ -303,10 +303,10 @@ impl Span {
     }
 
     /// On from the last instant listed.
-    fn go_on(&mut self, last: Instant, sights: &[(Instant, Key)], most_skip: u32, habits: &Habits) {
+    fn go_on(&mut self, last: Instant, listed: &[(Instant, Key)], most_skip: u32, habits: &Habits) {
         self.cursor = last;
-        self.met = sights.iter().map(|(_, key)| *key).collect();
-        self.edge = at(last, sights);
+        self.already_listed = listed.iter().map(|(_, key)| *key).collect();
+        self.edge = at(last, listed);
         self.behind = None;
         self.ended = false;
         self.unsure = false;
@@ -314,12 +314,12 @@ impl Span {
             true => earlier(last).max(self.from),
             false => last,
         };
-        let listed = u32::try_from(self.listed.len()).unwrap_or(u32::MAX);
-        if from == self.from && listed <= most_skip {
+        let count = u32::try_from(self.listed_by_number.len()).unwrap_or(u32::MAX);
+        if from == self.from && count <= most_skip {
             // The question would be the same: on by number.
             self.edge = Vec::new();
-            self.met = self.listed.keys().copied().collect();
-            self.skip = listed;
+            self.already_listed = self.listed_by_number.keys().copied().collect();
+            self.skip = count;
             self.by_number = true;
             return;
         }
@@ -329,7 +329,7 @@ impl Span {
         self.passes = 0;
         self.before = Vec::new();
         self.by_number = false;
-        self.listed = HashMap::new();
+        self.listed_by_number = HashMap::new();
         self.stale = 0;
         self.same = 0;
     }
@@ -506,10 +506,10 @@ impl Walk {
     }
 
     /// Whether this revision was already listed by the window being read.
-    pub fn met(&self, key: Key) -> bool {
+    pub fn already_listed(&self, key: Key) -> bool {
         self.spans
             .last()
-            .is_some_and(|span| span.met.contains(&key))
+            .is_some_and(|span| span.already_listed.contains(&key))
     }
 
     /// Whether the coming answer is a page to deliver, and not a look around.
@@ -519,16 +519,16 @@ impl Walk {
 
     /// The next question, or none when everything is drained. Never the one before,
     /// unless that failed.
-    pub fn ask(&mut self, habits: &mut Habits) -> Option<Ask> {
+    pub fn ask(&mut self, habits: &mut Habits) -> Option<ListQuery> {
         loop {
             self.open_top();
             if self.spans.is_empty() && self.news {
                 self.spans = std::mem::take(&mut self.rest);
             }
-            let ask = self.question(habits)?;
-            if self.failed || self.asked.as_ref() != Some(&ask) {
-                self.asked = Some(ask.clone());
-                return Some(ask);
+            let query = self.question(habits)?;
+            if self.failed || self.asked.as_ref() != Some(&query) {
+                self.asked = Some(query.clone());
+                return Some(query);
             }
             self.asking = Asking::Page;
             let span = self.spans.pop()?;
@@ -537,15 +537,15 @@ impl Walk {
         }
     }
 
-    fn question(&mut self, habits: &mut Habits) -> Option<Ask> {
+    fn question(&mut self, habits: &mut Habits) -> Option<ListQuery> {
         let span = self.spans.last()?;
-        let ask = Ask {
+        let query = ListQuery {
             from: span.from,
             to: span.to,
             order: wants_order(habits).then_some(Order::Ascending),
             top: self.top(span, habits),
             skip: span.skip,
-            facets: span.facets.clone(),
+            tie_breakers: span.tie_breakers.clone(),
             count: false,
             patient: matches!(
                 span.state,
@@ -554,36 +554,39 @@ impl Walk {
         };
         if let (Asking::Page, State::Number { known }) = (&self.asking, span.state) {
             return Some(match self.counts(known, habits) {
-                true => Ask {
+                true => ListQuery {
                     count: true,
                     top: 1,
-                    ..ask
+                    ..query
                 },
-                false => Ask { skip: known, ..ask },
+                false => ListQuery {
+                    skip: known,
+                    ..query
+                },
             });
         }
         Some(match &self.asking {
-            Asking::Page => ask,
-            Asking::Order { .. } => Ask {
+            Asking::Page => query,
+            Asking::Order { .. } => ListQuery {
                 order: Some(Order::Descending),
                 top: 1,
                 skip: 0,
-                ..ask
+                ..query
             },
-            Asking::Before { last, count, .. } => Ask {
+            Asking::Before { last, count, .. } => ListQuery {
                 to: *last,
                 skip: *count,
-                ..ask
+                ..query
             },
-            Asking::Alive { .. } => Ask {
+            Asking::Alive { .. } => ListQuery {
                 from: self.end,
                 to: self.end.next_second(),
                 order: None,
                 top: 1,
                 skip: 0,
-                facets: Vec::new(),
+                tie_breakers: Vec::new(),
                 patient: true,
-                ..ask
+                ..query
             },
         })
     }
@@ -607,23 +610,23 @@ impl Walk {
     }
 
     /// Takes an answer to the last [`Walk::ask`].
-    pub fn took(&mut self, listing: &Listing, habits: &mut Habits) {
+    pub fn on_page(&mut self, listing: &Listing, habits: &mut Habits) {
         self.failed = false;
         let top = self.asked.as_ref().map_or(1, |asked| asked.top);
         if let Some(asked) = &self.asked {
             // What `lt` lists of later instants, `ge` leaves out.
             let later = asked.to.plus(EARLIER);
             let beyond = |(updated, _): &(Instant, Key)| *updated > asked.to && *updated <= later;
-            if listing.sights.iter().any(beyond) {
+            if listing.listed.iter().any(beyond) {
                 compares_otherwise(asked.to, habits);
             }
         }
         match std::mem::replace(&mut self.asking, Asking::Page) {
             Asking::Page => {}
             Asking::Alive { why } => return self.close_in(why, habits),
-            Asking::Order { sights } => return self.judge_order(sights, listing, habits),
-            Asking::Before { last, sights, .. } => {
-                return self.judge_before(last, sights, listing, habits);
+            Asking::Order { listed } => return self.judge_order(listed, listing, habits),
+            Asking::Before { last, listed, .. } => {
+                return self.judge_before(last, listed, listing, habits);
             }
         }
         let Some(mut span) = self.spans.pop() else {
@@ -640,7 +643,7 @@ impl Walk {
             State::Look { known } => {
                 let inside =
                     |(updated, _): &&(Instant, Key)| *updated >= span.from && *updated < span.to;
-                let inside = listing.sights.iter().filter(inside).count();
+                let inside = listing.listed.iter().filter(inside).count();
                 let whole = u32::try_from(inside).is_ok_and(|inside| inside >= known);
                 if listing.all_known && whole && self.looks_last(listing, top, habits) {
                     return;
@@ -685,7 +688,7 @@ impl Walk {
             return self.without_skip(span, listing, top, habits);
         }
         let came_back = listing
-            .sights
+            .listed
             .iter()
             .any(|(_, key)| span.edge.contains(key));
         if came_back {
@@ -695,7 +698,7 @@ impl Walk {
             span.edge = Vec::new();
         }
         let keys = listing.keys();
-        let news = keys.iter().any(|key| !span.met.contains(key));
+        let news = keys.iter().any(|key| !span.already_listed.contains(key));
         if let Some(count) = span.shorter.take()
             && span.skip == 0
             && news
@@ -703,12 +706,14 @@ impl Walk {
             cut_at(count, habits);
         }
         span.shorter = Some(listing.count).filter(|count| *count < top);
-        let repeats = keys.iter().all(|key| span.listed.contains_key(key));
+        let repeats = keys
+            .iter()
+            .all(|key| span.listed_by_number.contains_key(key));
         span.stale = if repeats { span.stale + 1 } else { 0 };
-        let unusable = listing.poison.iter().map(|key| (*key, span.from));
-        let listed = listing.sights.iter().map(|(updated, key)| (*key, *updated));
-        span.listed.extend(listed.chain(unusable));
-        let ascending = listing.sights.is_sorted_by_key(|(updated, _)| *updated);
+        let unusable = listing.quarantined.iter().map(|key| (*key, span.from));
+        let listed = listing.listed.iter().map(|(updated, key)| (*key, *updated));
+        span.listed_by_number.extend(listed.chain(unusable));
+        let ascending = listing.listed.is_sorted_by_key(|(updated, _)| *updated);
         if wants_order(habits) && !ascending {
             habits.order = Ordering::Ignored;
             if span.by_number {
@@ -734,8 +739,8 @@ impl Walk {
             return self.spans.push(again);
         }
         // Fewer were listed than there are: some came twice, in another order each time.
-        let met = u32::try_from(span.met.len()).unwrap_or(u32::MAX);
-        if span.by_number && met < span.skip {
+        let count = u32::try_from(span.already_listed.len()).unwrap_or(u32::MAX);
+        if span.by_number && count < span.skip {
             if span.passes < MOST_SHUFFLES {
                 return self.spans.push(span.begin_again());
             }
@@ -770,10 +775,10 @@ impl Walk {
     fn look_behind(&mut self, mut span: Span, listing: &Listing, last: Instant) {
         let keys = listing.keys();
         span.skip += listing.count;
-        span.met.extend(keys.iter().copied());
+        span.already_listed.extend(keys.iter().copied());
         span.behind = Some(Behind {
             last,
-            sights: listing.sights.clone(),
+            listed: listing.listed.clone(),
             count: listing.count,
         });
         span.before = keys;
@@ -785,7 +790,7 @@ impl Walk {
         if !span.edge.is_empty() && span.skip == 0 && !span.earlier {
             span.from = earlier(span.cursor);
             span.earlier = true;
-            span.listed = HashMap::new();
+            span.listed_by_number = HashMap::new();
             return self.spans.push(span);
         }
         if let Some(behind) = span.behind.take() {
@@ -794,24 +799,25 @@ impl Walk {
             if habits.order == Ordering::Honoured {
                 span.go_on(
                     behind.last,
-                    &behind.sights,
+                    &behind.listed,
                     most_skip(&self.limits, habits),
                     habits,
                 );
                 return self.spans.push(span);
             }
-            return self.prove_order(span, behind.sights, listing, top, habits);
+            return self.prove_order(span, behind.listed, listing, top, habits);
         }
         // What lies outside the window is no way on.
-        let inside = listing.sights.iter().map(|(updated, _)| *updated);
+        let inside = listing.listed.iter().map(|(updated, _)| *updated);
         let last = inside.filter(|updated| *updated < span.to).max();
         let Some(last) = last.filter(|last| *last > span.cursor) else {
             return self.page_through(span, listing, top, habits);
         };
-        let new_tie =
-            |(updated, key): &(Instant, Key)| *updated <= span.cursor && !span.met.contains(key);
-        span.unsure |= span.skip > 0 && listing.sights.iter().any(new_tie);
-        span.met.extend(listing.keys());
+        let new_tie = |(updated, key): &(Instant, Key)| {
+            *updated <= span.cursor && !span.already_listed.contains(key)
+        };
+        span.unsure |= span.skip > 0 && listing.listed.iter().any(new_tie);
+        span.already_listed.extend(listing.keys());
         if let Some(again) = span.once_more() {
             return self.spans.push(again);
         }
@@ -821,7 +827,7 @@ impl Walk {
         }
         match habits.order {
             Ordering::Honoured => self.on_by_time(span, listing, last, habits),
-            _ => self.prove_order(span, listing.sights.clone(), listing, top, habits),
+            _ => self.prove_order(span, listing.listed.clone(), listing, top, habits),
         }
     }
 
@@ -829,37 +835,37 @@ impl Walk {
     fn prove_order(
         &mut self,
         mut span: Span,
-        mut sights: Vec<(Instant, Key)>,
+        mut listed: Vec<(Instant, Key)>,
         listing: &Listing,
         top: u32,
         habits: &mut Habits,
     ) {
-        sights.retain(|(updated, _)| *updated < span.to);
-        let instants = || sights.iter().map(|(updated, _)| *updated);
+        listed.retain(|(updated, _)| *updated < span.to);
+        let instants = || listed.iter().map(|(updated, _)| *updated);
         let distinct = instants().min() < instants().max();
         if distinct && instants().is_sorted() {
             span.skip = 0;
             span.before = Vec::new();
             self.spans.push(span);
-            self.asking = Asking::Order { sights };
+            self.asking = Asking::Order { listed };
         } else {
-            self.divide(span, &sights, listing, top, habits);
+            self.divide(span, &listed, listing, top, habits);
         }
     }
 
     fn on_by_time(&mut self, mut span: Span, listing: &Listing, last: Instant, habits: &Habits) {
-        let mut instants: Vec<Instant> = listing.sights.iter().map(|(at, _)| *at).collect();
+        let mut instants: Vec<Instant> = listing.listed.iter().map(|(at, _)| *at).collect();
         instants.dedup();
         if instants.len() >= ORDERLY {
             span.go_on(
                 last,
-                &listing.sights,
+                &listing.listed,
                 most_skip(&self.limits, habits),
                 habits,
             );
             return self.spans.push(span);
         }
-        self.prove_complete(span, last, listing.sights.clone(), habits);
+        self.prove_complete(span, last, listing.listed.clone(), habits);
     }
 
     /// Does nothing but what was listed lie before the last instant?
@@ -867,17 +873,20 @@ impl Walk {
         &mut self,
         mut span: Span,
         last: Instant,
-        sights: Vec<(Instant, Key)>,
+        listed: Vec<(Instant, Key)>,
         habits: &Habits,
     ) {
-        let before = span.listed.values().filter(|updated| **updated < last);
+        let before = span
+            .listed_by_number
+            .values()
+            .filter(|updated| **updated < last);
         let count = u32::try_from(before.count()).unwrap_or(u32::MAX);
         if span.from >= last || !self.may_skip(count, habits) {
-            span.go_on(last, &sights, most_skip(&self.limits, habits), habits);
+            span.go_on(last, &listed, most_skip(&self.limits, habits), habits);
         } else {
             self.asking = Asking::Before {
                 last,
-                sights,
+                listed,
                 count,
             };
         }
@@ -888,39 +897,40 @@ impl Walk {
     fn judge_before(
         &mut self,
         last: Instant,
-        sights: Vec<(Instant, Key)>,
+        listed: Vec<(Instant, Key)>,
         listing: &Listing,
         habits: &mut Habits,
     ) {
         let Some(mut span) = self.spans.pop() else {
             return;
         };
-        let stranger =
-            |(updated, key): &(Instant, Key)| *updated < last && !span.listed.contains_key(key);
-        if listing.sights.iter().any(stranger) {
+        let stranger = |(updated, key): &(Instant, Key)| {
+            *updated < last && !span.listed_by_number.contains_key(key)
+        };
+        if listing.listed.iter().any(stranger) {
             habits.order = Ordering::Ignored;
-            return self.split(span.begin_again(), &sights, habits);
+            return self.split(span.begin_again(), &listed, habits);
         }
-        span.go_on(last, &sights, most_skip(&self.limits, habits), habits);
+        span.go_on(last, &listed, most_skip(&self.limits, habits), habits);
         self.spans.push(span);
     }
 
-    fn judge_order(&mut self, sights: Vec<(Instant, Key)>, newest: &Listing, habits: &mut Habits) {
+    fn judge_order(&mut self, listed: Vec<(Instant, Key)>, newest: &Listing, habits: &mut Habits) {
         let Some(span) = self.spans.pop() else {
             return;
         };
-        let newest = newest.sights.first().map(|(updated, _)| *updated);
+        let newest = newest.listed.first().map(|(updated, _)| *updated);
         let end = |sight: Option<&(Instant, Key)>| sight.map(|(updated, _)| *updated);
-        match (end(sights.first()), end(sights.last()), newest) {
+        match (end(listed.first()), end(listed.last()), newest) {
             (_, Some(last), Some(newest)) if newest >= last => {
                 habits.order = Ordering::Honoured;
-                return self.prove_complete(span, last, sights, habits);
+                return self.prove_complete(span, last, listed, habits);
             }
             // Objects may have changed between the two answers: undecided.
             (Some(lowest), _, Some(newest)) if newest > lowest => {}
             _ => habits.order = Ordering::Ignored,
         }
-        self.split(span, &sights, habits);
+        self.split(span, &listed, habits);
     }
 
     fn go_on_by_splitting(
@@ -932,50 +942,53 @@ impl Walk {
     ) {
         if let Some(behind) = span.behind.take() {
             cut_at(behind.count, habits);
-            let sights = [behind.sights, listing.sights.clone()].concat();
-            return self.divide(span, &sights, listing, top, habits);
+            let listed = [behind.listed, listing.listed.clone()].concat();
+            return self.divide(span, &listed, listing, top, habits);
         }
         let number = span.skip.saturating_add(listing.count);
         if span.skip == 0 && self.looks_last(listing, top, habits) {
             if self.may_skip(number, habits) {
-                let last = listing.sights.iter().map(|(updated, _)| *updated).max();
+                let last = listing.listed.iter().map(|(updated, _)| *updated).max();
                 let last = last.unwrap_or(span.from);
                 return self.look_behind(span, listing, last);
             }
-            let news = listing.keys().iter().any(|key| !span.met.contains(key));
+            let news = listing
+                .keys()
+                .iter()
+                .any(|key| !span.already_listed.contains(key));
             let less = span.half.is_some_and(|whole| listing.count < whole);
             if (less && !news) || listing.count < LEAST_CUT {
                 return self.close(span, habits);
             }
             // Nobody may look behind it: its halves list the same, or more.
             span.half = Some(listing.count);
-            span.met.extend(listing.keys());
+            span.already_listed.extend(listing.keys());
         } else {
             span.half = None;
         }
-        self.divide(span, &listing.sights, listing, top, habits);
+        self.divide(span, &listing.listed, listing, top, habits);
     }
 
     fn divide(
         &mut self,
         mut span: Span,
-        sights: &[(Instant, Key)],
+        listed: &[(Instant, Key)],
         listing: &Listing,
         top: u32,
         habits: &mut Habits,
     ) {
         let inside = |(updated, _): &(Instant, Key)| *updated >= span.from && *updated < span.to;
-        let apart = !span.by_number && sights.iter().any(inside);
-        if !apart || self.middle(&span, sights, habits).is_none() {
+        let apart = !span.by_number && listed.iter().any(inside);
+        if !apart || self.middle(&span, listed, habits).is_none() {
             return self.page_through(span, listing, top, habits);
         }
         span.skip = 0;
-        self.split(span, sights, habits);
+        self.split(span, listed, habits);
     }
 
     /// An instant at which a window falls into two smaller ones.
-    fn middle(&self, span: &Span, sights: &[(Instant, Key)], habits: &Habits) -> Option<Instant> {
-        let mut inside: Vec<Instant> = sights.iter().map(|(updated, _)| *updated).collect();
+    fn middle(&self, span: &Span, listed: &[(Instant, Key)], habits: &Habits) -> Option<Instant> {
+        let mut inside: Vec<Instant> = listed.iter().map(|(updated, _)| *updated).collect();
         inside.sort_unstable();
         inside.dedup();
         inside.retain(|instant| *instant > span.from && *instant < span.to);
@@ -992,26 +1005,26 @@ impl Walk {
     }
 
     /// Replaces a window by two smaller ones, divided at an instant listed in it.
-    fn split(&mut self, span: Span, sights: &[(Instant, Key)], habits: &Habits) {
-        let Some(middle) = self.middle(&span, sights, habits) else {
+    fn split(&mut self, span: Span, listed: &[(Instant, Key)], habits: &Habits) {
+        let Some(middle) = self.middle(&span, listed, habits) else {
             let mut span = span;
-            let listed = u32::try_from(span.listed.len()).unwrap_or(u32::MAX);
-            if !self.may_skip(listed.max(1), habits) {
+            let count = u32::try_from(span.listed_by_number.len()).unwrap_or(u32::MAX);
+            if !self.may_skip(count.max(1), habits) {
                 return self.tell_apart(span);
             }
-            span.skip = listed;
+            span.skip = count;
             span.by_number = true;
             return self.spans.push(span);
         };
         let half = |mut part: Span| {
             part.half = span.half;
             if span.half.is_some() {
-                part.met.clone_from(&span.met);
+                part.already_listed.clone_from(&span.already_listed);
             }
             part
         };
         let mut right = half(span.with(middle, span.to));
-        right.edge = at(middle, sights);
+        right.edge = at(middle, listed);
         if habits.asks_earlier {
             right.from = earlier(middle);
             right.earlier = true;
@@ -1027,7 +1040,7 @@ impl Walk {
     /// by number.
     fn page_through(&mut self, mut span: Span, listing: &Listing, top: u32, habits: &mut Habits) {
         let keys = listing.keys();
-        let news = keys.iter().any(|key| !span.met.contains(key));
+        let news = keys.iter().any(|key| !span.already_listed.contains(key));
         span.behind = None;
         let next = span.skip.saturating_add(listing.count);
         if !self.may_skip(next, habits) {
@@ -1043,10 +1056,10 @@ impl Walk {
             return self.close(span, habits);
         }
         // What cannot be used has no place in time: what it hid may have moved up.
-        span.unsure |= news && (span.skip > 0 || listing.sights.is_empty());
+        span.unsure |= news && (span.skip > 0 || listing.listed.is_empty());
         span.skip = next;
         span.by_number = true;
-        span.met.extend(keys.iter().copied());
+        span.already_listed.extend(keys.iter().copied());
         span.before = keys;
         span.ended = is_short(listing, top, habits);
         self.spans.push(span);
@@ -1067,17 +1080,17 @@ impl Walk {
             Ordering::Honoured => {
                 span.go_on(
                     behind.last,
-                    &behind.sights,
+                    &behind.listed,
                     most_skip(&self.limits, habits),
                     habits,
                 );
                 self.spans.push(span);
             }
             _ if behind.count < LEAST_CUT => self.close(span, habits),
-            Ordering::Unknown => self.prove_order(span, behind.sights, listing, top, habits),
+            Ordering::Unknown => self.prove_order(span, behind.listed, listing, top, habits),
             _ => {
                 span.half = Some(behind.count);
-                self.split(span, &behind.sights, habits);
+                self.split(span, &behind.listed, habits);
             }
         }
     }
@@ -1088,7 +1101,7 @@ impl Walk {
             return self.without_looking_behind(span, behind, listing, top, habits);
         }
         let inside = |(updated, _): &(Instant, Key)| *updated >= span.from && *updated < span.to;
-        let strays = listing.count > 0 && !listing.sights.iter().any(inside);
+        let strays = listing.count > 0 && !listing.listed.iter().any(inside);
         if strays && habits.order != Ordering::Honoured {
             // It lists other windows than it is asked for.
             if !self.looks_last(listing, top, habits) {
@@ -1122,17 +1135,17 @@ impl Walk {
         if edge < span.to {
             self.spans.push(span.with(edge, span.to));
         }
-        let Some((field, values)) = self.limits.facets.get(span.facets.len()) else {
+        let Some((field, values)) = self.limits.tie_breakers.get(span.tie_breakers.len()) else {
             let why = "more objects carry this one last update than the API lets anyone list";
             return self.give_up(&span, edge, why.into());
         };
         let shares = values
             .iter()
-            .map(|value| Facet::Is(field, value))
-            .chain([Facet::IsNone(field, values)]);
+            .map(|value| TieBreaker::Is(field, value))
+            .chain([TieBreaker::IsNone(field, values)]);
         for share in shares {
             let mut part = span.with(span.from, edge);
-            part.facets.push(share);
+            part.tie_breakers.push(share);
             self.spans.push(part);
         }
     }
@@ -1193,38 +1206,38 @@ impl Walk {
 
     /// Takes a failure of the last [`Walk::ask`]. An error means that the poll
     /// itself cannot go on.
-    pub fn missed(
+    pub fn on_error(
         &mut self,
-        verdict: Verdict,
+        class: ErrorClass,
         why: String,
         habits: &mut Habits,
     ) -> Result<(), Hopeless> {
         self.failed = true;
         let asking = std::mem::replace(&mut self.asking, Asking::Page);
-        match (verdict, asking) {
-            (Verdict::Stop, _) | (Verdict::Unservable, Asking::Alive { .. }) => Err(Hopeless),
-            (Verdict::Refused(_), Asking::Alive { why }) => {
+        match (class, asking) {
+            (ErrorClass::Stop, _) | (ErrorClass::Unservable, Asking::Alive { .. }) => Err(Hopeless),
+            (ErrorClass::Refused(_), Asking::Alive { why }) => {
                 self.close_in(why, habits);
                 Ok(())
             }
-            (verdict, Asking::Order { sights }) => {
+            (class, Asking::Order { listed }) => {
                 // Undecided; splitting is right in any order.
-                if verdict != Verdict::Unservable {
+                if class != ErrorClass::Unservable {
                     habits.order = Ordering::Ignored;
                 }
                 if let Some(span) = self.spans.pop() {
-                    self.split(span, &sights, habits);
+                    self.split(span, &listed, habits);
                 }
                 Ok(())
             }
-            (_, Asking::Before { sights, .. }) => {
+            (_, Asking::Before { listed, .. }) => {
                 if let Some(span) = self.spans.pop() {
-                    self.split(span, &sights, habits);
+                    self.split(span, &listed, habits);
                 }
                 Ok(())
             }
-            (Verdict::Refused(refusal), Asking::Page) => self.refused(refusal, habits),
-            (Verdict::Unservable, Asking::Page) => {
+            (ErrorClass::Refused(refusal), Asking::Page) => self.refused(refusal, habits),
+            (ErrorClass::Unservable, Asking::Page) => {
                 self.idle = None;
                 self.unserved(why, habits);
                 if self.is_hopeless() {
@@ -1254,11 +1267,15 @@ impl Walk {
                 }));
             return Ok(());
         }
-        let (top, skip, faceted) = (self.top(span, habits), span.skip, !span.facets.is_empty());
+        let (top, skip, divided) = (
+            self.top(span, habits),
+            span.skip,
+            !span.tie_breakers.is_empty(),
+        );
         let unproven = habits.order == Ordering::Unknown;
         match refusal {
             // Where no reason is named, suspect first what never worked before.
-            Refusal::Unnamed if (skip > 0 || faceted) && top > habits.largest_page => {
+            Refusal::Unnamed if (skip > 0 || divided) && top > habits.largest_page => {
                 habits.top = Some((top / 2).max(1));
             }
             Refusal::Skip | Refusal::Unnamed if skip > 0 => {
@@ -1269,7 +1286,7 @@ impl Walk {
                     self.beyond_skip(span, habits);
                 }
             }
-            Refusal::Unnamed if faceted => {
+            Refusal::Unnamed if divided => {
                 if let Some(span) = self.spans.pop() {
                     let why = "the service refuses to tell apart what carries one last update";
                     self.give_up(&span, span.to, why.into());
@@ -1395,8 +1412,9 @@ impl Walk {
         };
         other = other.with(other.from, other.to);
         let follows = |next: &mut Span| {
-            let untouched = next.state == State::Open && next.skip == 0 && next.met.is_empty();
-            untouched && next.from == other.to && next.facets == other.facets
+            let untouched =
+                next.state == State::Open && next.skip == 0 && next.already_listed.is_empty();
+            untouched && next.from == other.to && next.tie_breakers == other.tie_breakers
         };
         if let Some(next) = self.spans.pop_if(follows) {
             other.to = next.to;
@@ -1508,7 +1526,7 @@ fn nothing_new(known: Known, listing: &Listing, top: u32, habits: &Habits) -> bo
     if !listing.all_known || listing.partial || listing.more || listing.count >= top {
         return false;
     }
-    let instants = listing.sights.iter().map(|(updated, _)| *updated);
+    let instants = listing.listed.iter().map(|(updated, _)| *updated);
     let inside = instants.filter(|updated| *updated >= known.from);
     match habits.order {
         Ordering::Honoured => inside.max() >= Some(known.newest),

@@ -73,9 +73,9 @@ fn summarise(tally: &Tally, json: bool) {
     } else {
         tracing::info!(
             "{} alerts, {} incidents, {} quarantined in {} pages",
-            tally.alerts,
-            tally.incidents,
-            tally.quarantined,
+            tally.delivered.alerts,
+            tally.delivered.incidents,
+            tally.delivered.quarantined,
             tally.pages
         );
     }

@@ -14,7 +14,7 @@ const ENVELOPE: usize = 1024;
 
 /// What the events of one stanza carry.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stamp {
+pub struct EventMetadata {
     /// `scheme://name`.
     pub stanza: String,
     pub source: String,
@@ -31,6 +31,17 @@ pub struct Stamp {
 pub struct Sourcetypes {
     pub alert: String,
     pub incident: String,
+    pub record: String,
+}
+
+impl Default for Sourcetypes {
+    fn default() -> Self {
+        Self {
+            alert: sourcetype::ALERT.to_owned(),
+            incident: sourcetype::INCIDENT.to_owned(),
+            record: sourcetype::RECORD.to_owned(),
+        }
+    }
 }
 
 /// The stream, from `<stream>` to `</stream>`.
@@ -45,20 +56,20 @@ pub struct EventStream<W: Write> {
 
 impl<W: Write + Send> EventStream<W> {
     /// Begins the stream. `out` should not buffer itself.
-    pub fn open(out: W, stamp: &Stamp) -> io::Result<Self> {
+    pub fn open(out: W, metadata: &EventMetadata) -> io::Result<Self> {
         let mut out = BufWriter::with_capacity(BUFFER, out);
         out.write_all(b"<stream>\n")?;
         Ok(Self {
             out,
-            stanza: stamp.stanza.clone(),
-            envelope: Envelope::new(stamp),
+            stanza: metadata.stanza.clone(),
+            envelope: Envelope::new(metadata),
         })
     }
 
     /// What follows belongs to another stanza.
-    pub fn restamp(&mut self, stamp: &Stamp) {
-        self.stanza.clone_from(&stamp.stanza);
-        self.envelope = Envelope::new(stamp);
+    pub fn set_metadata(&mut self, metadata: &EventMetadata) {
+        self.stanza.clone_from(&metadata.stanza);
+        self.envelope = Envelope::new(metadata);
     }
 
     /// Writes an event of our own: one JSON object under one of [`sourcetype`]'s names.
@@ -109,6 +120,7 @@ impl<W: Write + Send> Sink for EventStream<W> {
         let sourcetype = match event.kind {
             Kind::Alert => &self.envelope.alert,
             Kind::Incident => &self.envelope.incident,
+            Kind::Record => &self.envelope.record,
             Kind::Quarantined => return self.quarantined(event),
         };
         self.envelope.open(&mut self.out, event.time, sourcetype)?;
@@ -152,13 +164,14 @@ struct Envelope {
     before_sourcetype: String,
     alert: String,
     incident: String,
+    record: String,
     before_data: String,
 }
 
 impl Envelope {
-    fn new(stamp: &Stamp) -> Self {
+    fn new(metadata: &EventMetadata) -> Self {
         let mut before_data = String::from("</sourcetype>\n");
-        for (element, value) in [("index", &stamp.index), ("host", &stamp.host)] {
+        for (element, value) in [("index", &metadata.index), ("host", &metadata.host)] {
             if let Some(value) = value {
                 before_data.push_str(&format!("<{element}>{}</{element}>\n", xml::text(value)));
             }
@@ -167,14 +180,15 @@ impl Envelope {
         Self {
             before_time: format!(
                 "<event stanza=\"{}\" unbroken=\"1\">\n<time>",
-                xml::text(&stamp.stanza)
+                xml::text(&metadata.stanza)
             ),
             before_sourcetype: format!(
                 "</time>\n<source>{}</source>\n<sourcetype>",
-                xml::text(&stamp.source)
+                xml::text(&metadata.source)
             ),
-            alert: xml::text(&stamp.sourcetypes.alert),
-            incident: xml::text(&stamp.sourcetypes.incident),
+            alert: xml::text(&metadata.sourcetypes.alert),
+            incident: xml::text(&metadata.sourcetypes.incident),
+            record: xml::text(&metadata.sourcetypes.record),
             before_data,
         }
     }
@@ -201,16 +215,13 @@ mod tests {
     use crate::splunk::modular_input::xml::tests::parsed;
     use proptest::prelude::*;
 
-    fn stamp() -> Stamp {
-        Stamp {
+    fn metadata() -> EventMetadata {
+        EventMetadata {
             stanza: "defender_bridge://a&b \"x\"".to_owned(),
             source: "defender_bridge:alerts:<tenant>".to_owned(),
             index: Some("security".to_owned()),
             host: None,
-            sourcetypes: Sourcetypes {
-                alert: sourcetype::ALERT.to_owned(),
-                incident: sourcetype::INCIDENT.to_owned(),
-            },
+            sourcetypes: Sourcetypes::default(),
         }
     }
 
@@ -229,7 +240,7 @@ mod tests {
 
     #[test]
     fn a_stream_is_as_splunk_documents_it() {
-        let mut stream = EventStream::open(Vec::new(), &stamp()).unwrap();
+        let mut stream = EventStream::open(Vec::new(), &metadata()).unwrap();
         stream
             .event(&event(Kind::Alert, [r#"{"title":"a<b & c>d"}"#, ""], None))
             .unwrap();
@@ -247,11 +258,11 @@ mod tests {
                 Some("no id"),
             ))
             .unwrap();
-        stream.restamp(&Stamp {
+        stream.set_metadata(&EventMetadata {
             stanza: "defender_bridge://other".to_owned(),
             index: None,
             host: Some("hf1".to_owned()),
-            ..stamp()
+            ..metadata()
         });
         stream
             .note(sourcetype::HEALTH, Instant::EPOCH, r#"{"events":3}"#)
@@ -263,9 +274,25 @@ mod tests {
     }
 
     #[test]
+    fn every_kind_of_event_leaves_under_its_sourcetype() {
+        for (kind, sourcetype) in [
+            (Kind::Alert, sourcetype::ALERT),
+            (Kind::Incident, sourcetype::INCIDENT),
+            (Kind::Record, sourcetype::RECORD),
+            (Kind::Quarantined, sourcetype::LOG),
+        ] {
+            let mut stream = EventStream::open(Vec::new(), &metadata()).unwrap();
+            stream.event(&event(kind, ["{}", ""], None)).unwrap();
+            let out = text(stream.finish().unwrap());
+            let element = format!("<sourcetype>{sourcetype}</sourcetype>");
+            assert!(out.contains(&element), "{out}");
+        }
+    }
+
+    #[test]
     fn a_quarantined_element_leaves_as_one_json_object_with_its_bytes() {
         let raw = "{\"a\":\"\u{0}<\u{ffff}\r\n";
-        let mut stream = EventStream::open(Vec::new(), &stamp()).unwrap();
+        let mut stream = EventStream::open(Vec::new(), &metadata()).unwrap();
         stream
             .event(&event(
                 Kind::Quarantined,
@@ -280,7 +307,7 @@ mod tests {
         assert_eq!(entry["raw"], format!("{raw}tail"));
         assert_eq!(entry["message"], "quarantined: control \"character\"");
         assert_eq!(entry["level"], "WARN");
-        assert_eq!(entry["stanza"], stamp().stanza);
+        assert_eq!(entry["stanza"], metadata().stanza);
         assert_eq!(entry["time"], "2024-05-31T16:08:37.0050000Z");
     }
 
@@ -301,7 +328,7 @@ mod tests {
     proptest! {
         #[test]
         fn every_write_begins_and_ends_between_events(sizes in prop::collection::vec(0_usize..30_000, 1..20)) {
-            let mut stream = EventStream::open(Writes::default(), &stamp()).unwrap();
+            let mut stream = EventStream::open(Writes::default(), &metadata()).unwrap();
             for size in &sizes {
                 let json = format!("{{\"x\":\"{}\"}}", "y".repeat(*size));
                 stream.event(&event(Kind::Alert, [&json, ""], None)).unwrap();
@@ -322,8 +349,8 @@ mod tests {
             stanza in "[\\PC\\n<>&\"']{1,20}",
             objects in prop::collection::vec(any::<String>(), 0..5),
         ) {
-            let stamp = Stamp { stanza: stanza.clone(), source: stanza.clone(), ..stamp() };
-            let mut stream = EventStream::open(Vec::new(), &stamp).unwrap();
+            let metadata = EventMetadata { stanza: stanza.clone(), source: stanza.clone(), ..metadata() };
+            let mut stream = EventStream::open(Vec::new(), &metadata).unwrap();
             let objects: Vec<String> = objects
                 .iter()
                 .map(|value| serde_json::to_string(value).unwrap())
@@ -348,7 +375,7 @@ mod tests {
 
     #[test]
     fn flush_hands_over_everything_written() {
-        let mut stream = EventStream::open(Writes::default(), &stamp()).unwrap();
+        let mut stream = EventStream::open(Writes::default(), &metadata()).unwrap();
         stream.event(&event(Kind::Alert, ["{}", ""], None)).unwrap();
         assert!(stream.out.get_ref().0.is_empty());
         stream.flush().unwrap();
@@ -367,7 +394,7 @@ mod tests {
                 Ok(())
             }
         }
-        let mut stream = EventStream::open(Closed, &stamp()).unwrap();
+        let mut stream = EventStream::open(Closed, &metadata()).unwrap();
         stream.event(&event(Kind::Alert, ["{}", ""], None)).unwrap();
         assert_eq!(
             stream.flush().unwrap_err().kind(),

@@ -9,7 +9,7 @@ use crate::NAME;
 use crate::bridge::signature::Key;
 use crate::host::paths;
 use crate::ingest::{Instant, Sink};
-use crate::splunk::modular_input::events::{EventStream, Stamp};
+use crate::splunk::modular_input::events::{EventMetadata, EventStream};
 use crate::splunk::sourcetype;
 use crate::splunk::splunkd::{Addressing, Splunkd, SplunkdError};
 use crate::splunk::spool::{Due, Spool, SpoolError};
@@ -229,14 +229,14 @@ pub fn waiting(text: &str) -> Vec<String> {
 /// If stdout takes no more.
 pub async fn hand_over(
     stream: EventStream<File>,
-    stamp: Stamp,
+    metadata: EventMetadata,
     stop: watch::Receiver<bool>,
 ) -> io::Result<EventStream<File>> {
     let Some(spool) = folder().map(Spool::new) else {
         return Ok(stream);
     };
     // A full pipe blocks the thread that writes, and must not block signals.
-    tokio::task::spawn_blocking(move || write_all(&spool, stream, stamp, &stop))
+    tokio::task::spawn_blocking(move || write_all(&spool, stream, metadata, &stop))
         .await
         .map_err(io::Error::other)?
 }
@@ -244,7 +244,7 @@ pub async fn hand_over(
 fn write_all(
     spool: &Spool,
     mut stream: EventStream<File>,
-    mut stamp: Stamp,
+    mut metadata: EventMetadata,
     stop: &watch::Receiver<bool>,
 ) -> io::Result<EventStream<File>> {
     let mut sent = 0;
@@ -254,8 +254,8 @@ fn write_all(
             && !*stop.borrow()
         {
             let time = serde_json::from_str::<Kept>(json).map(|kept| kept.time);
-            stamp.source = source(json);
-            stream.restamp(&stamp);
+            metadata.source = source(json);
+            stream.set_metadata(&metadata);
             let time = time.unwrap_or_else(|_| jiff::Timestamp::now());
             stream.note(sourcetype::TRIAGE, Instant::from(time), json)?;
             Sink::flush(&mut stream)?;

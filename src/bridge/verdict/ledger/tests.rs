@@ -174,22 +174,19 @@ async fn an_input_hands_them_over_among_its_events() {
     let folder = home.path().join("spool");
     let receiver = Receiver::default();
     run(&receiver.start().await, &folder, &[1, 2]).await;
-    let stamp = Stamp {
+    let metadata = EventMetadata {
         stanza: "defender_bridge://prod".to_owned(),
         source: "defender_bridge".to_owned(),
         index: Some("defender".to_owned()),
         host: None,
-        sourcetypes: Sourcetypes {
-            alert: sourcetype::ALERT.to_owned(),
-            incident: sourcetype::INCIDENT.to_owned(),
-        },
+        sourcetypes: Sourcetypes::default(),
     };
     let written = |stopped: bool| {
         let mut file = tempfile::tempfile().unwrap();
-        let stream = EventStream::open(file.try_clone().unwrap(), &stamp).unwrap();
+        let stream = EventStream::open(file.try_clone().unwrap(), &metadata).unwrap();
         let (_tell, stop) = watch::channel(stopped);
         let spool = Spool::new(folder.clone());
-        let stream = write_all(&spool, stream, stamp.clone(), &stop).unwrap();
+        let stream = write_all(&spool, stream, metadata.clone(), &stop).unwrap();
         stream.finish().unwrap();
         let mut text = String::new();
         file.rewind().unwrap();

@@ -19,7 +19,7 @@ pub(in crate::microsoft) static ALERTS: Collection = Collection {
         top: 1000,
         skip: 500,
         counts: true,
-        facets: &[
+        tie_breakers: &[
             ("severity", SEVERITIES),
             ("serviceSource", OLD_SERVICE_SOURCES),
             ("status", &["new", "inProgress", "resolved"]),
@@ -49,7 +49,7 @@ pub(in crate::microsoft) static INCIDENTS: Collection = Collection {
         top: 50,
         skip: 500,
         counts: true,
-        facets: &[
+        tie_breakers: &[
             ("severity", SEVERITIES),
             (
                 "status",

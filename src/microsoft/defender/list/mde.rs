@@ -19,7 +19,7 @@ pub(in crate::microsoft) static ALERTS: Collection = Collection {
         top: 1000,
         skip: 10_000,
         counts: false,
-        facets: &[
+        tie_breakers: &[
             (
                 "severity",
                 &["High", "Medium", "Low", "Informational", "UnSpecified"],

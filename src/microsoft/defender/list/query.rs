@@ -1,7 +1,7 @@
 //! A feed: one collection of one API, narrowed by what the list call can
 //! filter; and the exact words of its questions.
 
-use crate::ingest::{Ask, Facet, Instant, Order};
+use crate::ingest::{Instant, ListQuery, Order, TieBreaker};
 use crate::microsoft::defender::list::collection;
 use crate::microsoft::defender::list::collection::Collection;
 use crate::triage::{Api, Subject};
@@ -134,7 +134,7 @@ impl Feed {
     }
 
     /// Path and query of one list call, percent-encoded.
-    pub(in crate::microsoft) fn question(&self, ask: &Ask) -> String {
+    pub(in crate::microsoft) fn question(&self, query: &ListQuery) -> String {
         let Collection {
             path,
             expand,
@@ -142,18 +142,18 @@ impl Feed {
             ..
         } = self.collection;
         let updated = shape.updated;
-        let facets: String = ask.facets.iter().map(share).collect();
+        let tie_breakers: String = query.tie_breakers.iter().map(share).collect();
         let filter = format!(
-            "{updated} ge {} and {updated} lt {}{}{facets}",
-            literal(ask.from),
-            literal(ask.to),
+            "{updated} ge {} and {updated} lt {}{}{tie_breakers}",
+            literal(query.from),
+            literal(query.to),
             self.narrowed
         );
         let mut question = format!("{path}?$filter={}", encoded(&filter));
         if let Some(expand) = expand {
             question += &format!("&$expand={expand}");
         }
-        let direction = match ask.order {
+        let direction = match query.order {
             Some(Order::Ascending) => Some("asc"),
             Some(Order::Descending) => Some("desc"),
             None => None,
@@ -161,11 +161,11 @@ impl Feed {
         if let Some(direction) = direction {
             question += &format!("&$orderby={updated}%20{direction}");
         }
-        question += &format!("&$top={}", ask.top);
-        if ask.skip > 0 {
-            question += &format!("&$skip={}", ask.skip);
+        question += &format!("&$top={}", query.top);
+        if query.skip > 0 {
+            question += &format!("&$skip={}", query.skip);
         }
-        if ask.count {
+        if query.count {
             question += "&$count=true";
         }
         question
@@ -192,10 +192,10 @@ fn literal(instant: Instant) -> String {
     }
 }
 
-fn share(facet: &Facet) -> String {
-    match facet {
-        Facet::Is(field, value) => format!(" and {field} eq {}", quoted(value)),
-        Facet::IsNone(field, values) => {
+fn share(tie_breaker: &TieBreaker) -> String {
+    match tie_breaker {
+        TieBreaker::Is(field, value) => format!(" and {field} eq {}", quoted(value)),
+        TieBreaker::IsNone(field, values) => {
             let each = |value| format!(" and {field} ne {}", quoted(value));
             values.iter().copied().map(each).collect()
         }
@@ -232,14 +232,14 @@ fn encoded(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn ask() -> Ask {
-        Ask {
+    fn query() -> ListQuery {
+        ListQuery {
             from: "2026-11-20T08:00:00Z".parse().unwrap(),
             to: "2026-11-21T08:15:30.1234567Z".parse().unwrap(),
             order: Some(Order::Ascending),
             top: 500,
             skip: 0,
-            facets: Vec::new(),
+            tie_breakers: Vec::new(),
             count: false,
             patient: true,
         }
@@ -260,7 +260,7 @@ mod tests {
     #[test]
     fn asks_graph_for_a_window_of_alerts() {
         assert_eq!(
-            feed(Api::Graph, Subject::Alert).question(&ask()),
+            feed(Api::Graph, Subject::Alert).question(&query()),
             "/v1.0/security/alerts_v2?$filter=lastUpdateDateTime%20ge%202026-11-20T08:00:00Z\
              %20and%20lastUpdateDateTime%20lt%202026-11-21T08:15:30.1234567Z\
              &$orderby=lastUpdateDateTime%20asc&$top=500"
@@ -284,11 +284,11 @@ mod tests {
 
     #[test]
     fn every_family_is_asked_in_its_own_words() {
-        let ask = Ask {
+        let query = ListQuery {
             order: None,
             top: 50,
             skip: 450,
-            ..ask()
+            ..query()
         };
         let window = |field| {
             format!("{field} ge 2026-11-20T08:00:00Z and {field} lt 2026-11-21T08:15:30.1234567Z")
@@ -319,7 +319,7 @@ mod tests {
                 ),
             ),
         ] {
-            assert_eq!(decoded(&feed(api, subject).question(&ask)), expected);
+            assert_eq!(decoded(&feed(api, subject).question(&query)), expected);
         }
     }
 
@@ -332,9 +332,9 @@ mod tests {
             String::new(),
         ];
         let feed = Feed::new(Api::Graph, Subject::Alert, Some("Medium"), &sources).unwrap();
-        let mut ask = ask();
-        ask.facets = vec![Facet::IsNone("status", &["new", "it's"])];
-        let question = decoded(&feed.question(&ask));
+        let mut query = query();
+        query.tie_breakers = vec![TieBreaker::IsNone("status", &["new", "it's"])];
+        let question = decoded(&feed.question(&query));
         assert!(
             question.contains(
                 "Z and (severity eq 'medium' or severity eq 'high') \
@@ -343,20 +343,23 @@ mod tests {
             ),
             "{question}"
         );
-        ask.facets = vec![Facet::Is("status", "new"), Facet::Is("severity", "low")];
+        query.tie_breakers = vec![
+            TieBreaker::Is("status", "new"),
+            TieBreaker::Is("severity", "low"),
+        ];
         assert!(
-            decoded(&feed.question(&ask)).contains(" and status eq 'new' and severity eq 'low'&")
+            decoded(&feed.question(&query)).contains(" and status eq 'new' and severity eq 'low'&")
         );
     }
 
     #[test]
     fn mde_spells_severities_its_own_way_and_the_lowest_narrows_nothing() {
         let high = Feed::new(Api::Mde, Subject::Alert, Some("high"), &[]).unwrap();
-        assert!(decoded(&high.question(&ask())).contains(" and severity eq 'High'&$expand"));
+        assert!(decoded(&high.question(&query())).contains(" and severity eq 'High'&$expand"));
         let all = Feed::new(Api::Mde, Subject::Alert, Some("informational"), &[]).unwrap();
         assert_eq!(
-            all.question(&ask()),
-            feed(Api::Mde, Subject::Alert).question(&ask())
+            all.question(&query()),
+            feed(Api::Mde, Subject::Alert).question(&query())
         );
     }
 
@@ -411,11 +414,11 @@ mod tests {
             skip: u32,
             value in proptest::sample::select(vec!["a&b", "x#y", "50%", "é", "a+b"]),
         ) {
-            let mut ask = ask();
-            ask.from = Instant::from_ticks(from);
-            (ask.top, ask.skip) = (top, skip);
-            ask.facets = vec![Facet::Is("f", value)];
-            let question = feed(Api::Graph, Subject::Alert).question(&ask);
+            let mut query = query();
+            query.from = Instant::from_ticks(from);
+            (query.top, query.skip) = (top, skip);
+            query.tie_breakers = vec![TieBreaker::Is("f", value)];
+            let question = feed(Api::Graph, Subject::Alert).question(&query);
             let url = url::Url::parse("https://graph.example/").unwrap().join(&question).unwrap();
             let sent = format!("{}?{}", url.path(), url.query().unwrap());
             proptest::prop_assert_eq!(&sent, &question);

@@ -22,7 +22,7 @@ pub(in crate::microsoft) static INCIDENTS: Collection = Collection {
         top: 100,
         skip: 10_000,
         counts: false,
-        facets: &[(
+        tie_breakers: &[(
             "status",
             &["Active", "InProgress", "Resolved", "Redirected"],
         )],

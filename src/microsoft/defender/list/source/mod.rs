@@ -8,7 +8,7 @@
 #[cfg(test)]
 mod tests;
 
-use crate::ingest::{Ask, Fault, Limits, Page, Refusal, Source, Verdict};
+use crate::ingest::{ErrorClass, Limits, ListQuery, ListSource, Page, Refusal, SourceError};
 use crate::microsoft::client::{Answer, Client};
 use crate::microsoft::defender::list::query::Feed;
 use crate::microsoft::http::error::Error;
@@ -37,7 +37,7 @@ pub struct FeedSource {
 #[derive(Debug)]
 struct Trail {
     /// From its first object.
-    ask: Ask,
+    query: ListQuery,
     /// Objects listed so far.
     listed: u32,
     /// Path and query.
@@ -45,16 +45,16 @@ struct Trail {
 }
 
 impl Trail {
-    fn leads_to(&self, ask: &Ask) -> bool {
-        ask.skip > 0 && ask.skip == self.listed && from_first(ask) == self.ask
+    fn leads_to(&self, query: &ListQuery) -> bool {
+        query.skip > 0 && query.skip == self.listed && from_first(query) == self.query
     }
 }
 
-fn from_first(ask: &Ask) -> Ask {
-    Ask {
+fn from_first(query: &ListQuery) -> ListQuery {
+    ListQuery {
         skip: 0,
         patient: true,
-        ..ask.clone()
+        ..query.clone()
     }
 }
 
@@ -151,7 +151,7 @@ impl FeedSource {
         patient: bool,
     ) -> Result<(Page, Option<String>), PageError> {
         let mut followed = 0;
-        while page.objects.is_empty() && page.poison.is_empty() && followed < MOST_EMPTY {
+        while page.objects.is_empty() && page.quarantined.is_empty() && followed < MOST_EMPTY {
             let Some(to) = link.take() else { break };
             let (next, on) = match self.ask(&to, patient).await {
                 Err(error) if error.is_of_the_link() => break,
@@ -211,29 +211,29 @@ impl FeedSource {
     }
 }
 
-impl Source for FeedSource {
+impl ListSource for FeedSource {
     type Error = PageError;
 
     fn limits(&self) -> Limits {
         self.feed.collection().limits.clone()
     }
 
-    async fn page(&self, ask: &Ask) -> Result<Page, PageError> {
-        let trail = self.trail().take().filter(|trail| trail.leads_to(ask));
+    async fn page(&self, query: &ListQuery) -> Result<Page, PageError> {
+        let trail = self.trail().take().filter(|trail| trail.leads_to(query));
         let by_link = match &trail {
-            Some(trail) => Some(self.ask(&trail.link, ask.patient).await),
+            Some(trail) => Some(self.ask(&trail.link, query.patient).await),
             None => None,
         };
         let (page, link) = match by_link {
             Some(Err(error)) if !error.is_of_the_link() => return Err(error),
             Some(Ok(answered)) => answered,
-            _ => self.ask(&self.feed.question(ask), ask.patient).await?,
+            _ => self.ask(&self.feed.question(query), query.patient).await?,
         };
-        let (page, link) = self.over_empty(page, link, ask.patient).await?;
-        let count = u32::try_from(page.objects.len() + page.poison.len()).unwrap_or(u32::MAX);
+        let (page, link) = self.over_empty(page, link, query.patient).await?;
+        let count = u32::try_from(page.objects.len() + page.quarantined.len()).unwrap_or(u32::MAX);
         *self.trail() = link.map(|link| Trail {
-            ask: from_first(ask),
-            listed: ask.skip.saturating_add(count),
+            query: from_first(query),
+            listed: query.skip.saturating_add(count),
             link,
         });
         Ok(page)
@@ -278,27 +278,27 @@ fn onward(base: &Url, question: &str, link: &str) -> Result<Option<String>, Stri
         }))
 }
 
-impl Fault for PageError {
-    fn verdict(&self) -> Verdict {
+impl SourceError for PageError {
+    fn class(&self) -> ErrorClass {
         match self {
-            PageError::Unreadable { .. } => Verdict::Unservable,
+            PageError::Unreadable { .. } => ErrorClass::Unservable,
             PageError::Call { error, .. } => match error.as_ref() {
-                Error::BodyTooLarge { .. } | Error::Truncated { .. } => Verdict::Unservable,
+                Error::BodyTooLarge { .. } | Error::Truncated { .. } => ErrorClass::Unservable,
                 // A service that hangs up over one page; whether it answers at
                 // all is for the walk to find out.
                 Error::Network {
                     uncertain: true,
                     lasting: false,
                     ..
-                } => Verdict::Unservable,
+                } => ErrorClass::Unservable,
                 // How OData says that it does not know a part of the question is 501.
                 Error::Service {
                     status: 400 | 501,
                     message,
                     ..
-                } => Verdict::Refused(refusal(message)),
-                Error::Service { status, .. } if *status >= 500 => Verdict::Unservable,
-                _ => Verdict::Stop,
+                } => ErrorClass::Refused(refusal(message)),
+                Error::Service { status, .. } if *status >= 500 => ErrorClass::Unservable,
+                _ => ErrorClass::Stop,
             },
         }
     }
@@ -308,7 +308,7 @@ impl Fault for PageError {
     }
 }
 
-/// Which part of the ask a 400 speaks of. OData's own sentence is `The limit of
+/// Which part of the question a 400 speaks of. OData's own sentence is `The limit of
 /// '50' for Top query has been exceeded.`; other texts count only where they
 /// name one part and no other, since some repeat the whole question.
 fn refusal(message: &str) -> Refusal {

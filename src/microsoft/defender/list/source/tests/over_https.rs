@@ -7,14 +7,14 @@ use std::io;
 use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex};
 
-fn ask() -> Ask {
-    Ask {
+fn query() -> ListQuery {
+    ListQuery {
         from: "2026-11-20T08:00:00Z".parse().unwrap(),
         to: "2026-11-21T08:15:30.1234567Z".parse().unwrap(),
         order: Some(Order::Ascending),
         top: 50,
         skip: 0,
-        facets: Vec::new(),
+        tie_breakers: Vec::new(),
         count: false,
         patient: true,
     }
@@ -30,7 +30,7 @@ async fn source(api: Api, subject: Subject, reply: Reply) -> (FeedSource, Tenant
 async fn microsofts_sample_page_comes_through_as_sent() {
     let sample = include_str!("../../../../fixtures/mde_alerts.json");
     let (source, tenant) = source(Api::Mde, Subject::Alert, Reply::text(200, sample)).await;
-    let page = source.page(&ask()).await.unwrap();
+    let page = source.page(&query()).await.unwrap();
     assert_eq!(page.body, sample);
     let ids: Vec<_> = page.objects.iter().map(|object| &object.id).collect();
     assert_eq!(
@@ -40,10 +40,10 @@ async fn microsofts_sample_page_comes_through_as_sent() {
             "da637472900382838869_1364969609"
         ]
     );
-    assert!(page.poison.is_empty() && !page.more);
+    assert!(page.quarantined.is_empty() && !page.more);
     assert_eq!(
         tenant.lines(),
-        [format!("GET {}", source.feed.question(&ask()))]
+        [format!("GET {}", source.feed.question(&query()))]
     );
 }
 
@@ -54,7 +54,7 @@ async fn an_xdr_incident_gives_up_its_alerts_and_a_graph_incident_keeps_them() {
         "alerts": [{"alertId": "da1", "lastUpdatedTime": "2026-11-20T08:59:00Z"}],
     }]});
     let (xdr, _server) = source(Api::Xdr, Subject::Incident, Reply::json(200, &body)).await;
-    let page = xdr.page(&ask()).await.unwrap();
+    let page = xdr.page(&query()).await.unwrap();
     let incident = &page.objects[0];
     assert_eq!(
         (incident.kind, incident.id.as_str()),
@@ -68,7 +68,7 @@ async fn an_xdr_incident_gives_up_its_alerts_and_a_graph_incident_keeps_them() {
 
     let sample = include_str!("../../../../fixtures/graph_incidents_expand_alerts.json");
     let (graph, _server) = source(Api::Graph, Subject::Incident, Reply::text(200, sample)).await;
-    let page = graph.page(&ask()).await.unwrap();
+    let page = graph.page(&query()).await.unwrap();
     assert_eq!(page.objects.len(), 1);
     assert!(page.objects[0].nested.is_empty());
     assert!(
@@ -89,7 +89,7 @@ async fn what_a_partial_answer_lists_comes_through_and_is_known_to_be_partial() 
         ),
     ] {
         let (source, _server) = source(Api::Mde, Subject::Alert, reply).await;
-        let page = source.page(&ask()).await.unwrap();
+        let page = source.page(&query()).await.unwrap();
         assert_eq!(page.objects.len(), 1);
         assert!(page.partial.unwrap().contains(words));
     }
@@ -97,8 +97,8 @@ async fn what_a_partial_answer_lists_comes_through_and_is_known_to_be_partial() 
 
 #[tokio::test]
 async fn every_answer_gets_its_verdict() {
+    use ErrorClass::{Refused, Stop, Unservable};
     use Refusal::{Order, Skip, Top, Unnamed};
-    use Verdict::{Refused, Stop, Unservable};
     let error = |status, message| Reply::error(status, "SomeCode", message);
     let rows = [
         (
@@ -158,12 +158,12 @@ async fn every_answer_gets_its_verdict() {
             "else.example",
         ),
     ];
-    for (reply, verdict, words) in rows {
+    for (reply, class, words) in rows {
         let shown = format!("{reply:?}");
         let (source, _server) = source(Api::Mde, Subject::Alert, reply).await;
-        let fault = source.page(&ask()).await.unwrap_err();
-        assert_eq!(fault.verdict(), verdict, "{shown}: {fault}");
-        let text = fault.to_string();
+        let error = source.page(&query()).await.unwrap_err();
+        assert_eq!(error.class(), class, "{shown}: {error}");
+        let text = error.to_string();
         assert!(text.starts_with("Defender for Endpoint alerts: "), "{text}");
         assert!(text.contains(words), "{shown}: {text}");
     }
@@ -179,7 +179,7 @@ async fn each_feed_names_the_permission_it_lacks() {
     ] {
         let reply = Reply::error(403, "Forbidden", "no");
         let (source, _server) = source(api, subject, reply).await;
-        let text = source.page(&ask()).await.unwrap_err().to_string();
+        let text = source.page(&query()).await.unwrap_err().to_string();
         assert!(text.contains(permission), "{text}");
     }
 }
@@ -195,7 +195,7 @@ async fn a_server_that_is_not_there_stops_the_walk() {
         Reply::json(200, &json!({"value": []})),
     )
     .await;
-    assert!(source.page(&ask()).await.unwrap().objects.is_empty());
+    assert!(source.page(&query()).await.unwrap().objects.is_empty());
     let mut account = tenant.account();
     let crate::microsoft::Cloud::Custom(hosts) = &mut account.cloud else {
         panic!("a custom cloud")
@@ -204,11 +204,11 @@ async fn a_server_that_is_not_there_stops_the_walk() {
     graph.set_port(Some(port)).unwrap();
     let client = impatient(&account, Api::Graph).await;
     let feed = Feed::new(Api::Graph, Subject::Alert, None, &[]).unwrap();
-    let fault = FeedSource::new(client, feed)
-        .page(&ask())
+    let error = FeedSource::new(client, feed)
+        .page(&query())
         .await
         .unwrap_err();
-    assert_eq!(fault.verdict(), Verdict::Stop, "{fault}");
+    assert_eq!(error.class(), ErrorClass::Stop, "{error}");
 }
 
 /// Keeps what is logged.
@@ -237,7 +237,7 @@ async fn a_link_to_another_host_is_named_once_and_never_followed() {
     let body = json!({"@odata.nextLink": "https://evil.example/next", "value": []});
     let (source, tenant) = source(Api::Graph, Subject::Alert, Reply::json(200, &body)).await;
     for _ in 0..2 {
-        assert!(source.page(&ask()).await.unwrap().more);
+        assert!(source.page(&query()).await.unwrap().more);
     }
     assert_eq!(tenant.calls().len(), 2);
     let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
@@ -274,7 +274,7 @@ async fn pages_that_list_nothing_but_go_on_are_passed_over() {
         Reply::json(200, &page)
     })
     .await;
-    let page = source.page(&ask()).await.unwrap();
+    let page = source.page(&query()).await.unwrap();
     assert_eq!((page.objects.len(), page.more), (1, false));
     assert_eq!(tenant.calls().len(), 3);
 }
@@ -306,7 +306,7 @@ async fn links_without_end_or_use_are_the_end() {
             false => Reply::json(200, &json!({"@odata.nextLink": link, "value": []})),
         })
         .await;
-        assert!(source.page(&ask()).await.unwrap().objects.is_empty());
+        assert!(source.page(&query()).await.unwrap().objects.is_empty());
         assert_eq!(tenant.calls().len(), calls);
     }
     let count = AtomicU32::new(0);
@@ -316,7 +316,7 @@ async fn links_without_end_or_use_are_the_end() {
         Reply::json(200, &json!({"@odata.nextLink": link, "value": []}))
     })
     .await;
-    let page = source.page(&ask()).await.unwrap();
+    let page = source.page(&query()).await.unwrap();
     assert!(page.objects.is_empty() && page.more);
     assert_eq!(tenant.calls().len(), 51);
 }
@@ -336,7 +336,7 @@ async fn behind_the_first_objects_a_link_goes_before_a_number() {
     })
     .await;
     let ids = async |skip| {
-        let page = source.page(&Ask { skip, ..ask() }).await.unwrap();
+        let page = source.page(&ListQuery { skip, ..query() }).await.unwrap();
         page.objects[0].id.clone()
     };
     assert_eq!(ids(0).await, "da1");
@@ -345,10 +345,10 @@ async fn behind_the_first_objects_a_link_goes_before_a_number() {
     assert_eq!(tenant.calls().len(), 4);
     // Another question: the link of the one before is none of it.
     assert_eq!(ids(0).await, "da1");
-    let other = Ask {
+    let other = ListQuery {
         skip: 1,
         top: 7,
-        ..ask()
+        ..query()
     };
     source.page(&other).await.unwrap();
     assert!(tenant.lines().last().unwrap().ends_with("&$top=7&$skip=1"));

@@ -1,17 +1,7 @@
 //! A page of listed objects: one body, and where in it each object lies.
 
-use super::Instant;
+use crate::ingest::{Instant, Kind, Quarantined};
 use std::ops::Range;
-
-/// What an object is; decides the sourcetype it leaves under.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Kind {
-    Alert,
-    Incident,
-    /// An element that cannot be told apart from others (no id, no time) or is
-    /// no object at all; kept, under a sourcetype of its own.
-    Quarantined,
-}
 
 /// One answer of a list call. The body is kept whole and as sent (UTF-8 text);
 /// objects are spans of it, so that nothing is copied and nothing re-written.
@@ -19,7 +9,7 @@ pub enum Kind {
 pub struct Page {
     pub body: String,
     pub objects: Vec<Object>,
-    pub poison: Vec<Poison>,
+    pub quarantined: Vec<Quarantined>,
     /// The service says that more follows (`@odata.nextLink`). The walk goes by
     /// time, so to it a link is evidence only.
     pub more: bool,
@@ -45,13 +35,6 @@ pub struct Raw {
     pub span: Range<usize>,
     /// A member (with its comma) left out, because it leaves as events of its own.
     pub without: Option<Range<usize>>,
-}
-
-/// An element that cannot be walked: what is wrong with it, and its span.
-#[derive(Debug, Clone)]
-pub struct Poison {
-    pub span: Range<usize>,
-    pub why: String,
 }
 
 impl Page {
