@@ -2,13 +2,16 @@
 //! exactly once, as far as a pipe allows.
 //!
 //! Pure: no socket, no file, no clock, nothing of Splunk, no URL of Microsoft's.
-//! `poll` follows a list that is asked by time ([`ListSource`]). Its events go to a
-//! [`Sink`] in the background, and what it knows is saved only after the sink has
-//! flushed (`delivery`).
+//! `poll` follows a list that is asked by time ([`ListSource`]), [`stream`] a log
+//! that is followed by position. Both hand their events to a [`Sink`] in the
+//! background, and save what they know only after it has flushed (`delivery`).
 
 mod delivery;
 mod instant;
 mod poll;
+// Public, else the compiler takes it for dead: the first to follow a log will be the
+// client of Event Hubs.
+pub mod stream;
 mod tally;
 
 pub use delivery::DeliveryError;

@@ -1,0 +1,712 @@
+//! The loop: claim partitions, read them side by side, deliver, remember.
+//!
+//! Of each partition one batch at most is being delivered, and one more waits or
+//! is being read. All batches that wait leave together, with one flush. Behind the
+//! flush the position of each is noted; positions are saved at intervals and at the
+//! stop. A process killed at any instant loses nothing, and repeats at most one
+//! batch of each partition, or, on a machine without the notes, what came since the
+//! last save.
+
+use super::pauses::after_failures;
+use super::{
+    Checkpoint, CheckpointError, Clock, Kept, LogError, LogErrorClass, Message, Ownership,
+    Partition, PartitionReader, PartitionedLog, Position, PositionStore, ReadFrom, Start,
+};
+use crate::ingest::delivery::{Delivery, DeliveryError};
+use crate::ingest::tally::Delivered;
+use crate::ingest::{Instant, Kind, Sink};
+use futures::future::{AbortHandle, Abortable, FutureExt, LocalBoxFuture};
+use futures::stream::{FuturesUnordered, StreamExt};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// Where a log is begun that was never read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Begin {
+    Earliest,
+    /// With what is enqueued from the first run on.
+    Latest,
+    At(Instant),
+}
+
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Which log this is, as its checkpoints name it.
+    pub log: String,
+    pub begin: Begin,
+    /// How often partitions are listed and claimed.
+    pub round: Duration,
+    /// A partition's position is saved no more often than this.
+    pub save_every: Duration,
+    /// Bytes of messages read and not delivered yet, beside reads under way.
+    pub bytes_in_flight: usize,
+}
+
+/// What one run did.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Tally {
+    /// Messages delivered.
+    pub messages: u64,
+    #[serde(flatten)]
+    pub delivered: Delivered,
+    /// Messages the log gave again, passed over.
+    pub repeated: u64,
+    /// Readers that had to be opened anew.
+    pub reconnects: u64,
+    /// Partitions that are not read because of their checkpoint.
+    pub refused: usize,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum StreamError<E: LogError, O: std::error::Error> {
+    #[error("{0}")]
+    Log(E),
+    #[error("partition {partition}: {error}")]
+    Partition { partition: String, error: E },
+    #[error("{0}")]
+    Ownership(O),
+    #[error(
+        "the checkpoints cannot be read ({0}). Nothing is read without them; make the place they are kept readable"
+    )]
+    Load(#[source] io::Error),
+    #[error(transparent)]
+    Delivery(#[from] DeliveryError),
+}
+
+/// Follows a log until it is asked to stop.
+pub struct Follower<'f, L, O, S, C> {
+    pub log: &'f L,
+    pub ownership: &'f O,
+    pub store: Arc<S>,
+    pub clock: &'f C,
+    pub settings: Settings,
+}
+
+/// What a round found.
+struct Round {
+    partitions: Vec<Partition>,
+    ours: Vec<String>,
+    /// Loaded only where a partition is ours that was not before.
+    kept: Option<io::Result<Vec<Kept>>>,
+}
+
+enum RoundError<E, O> {
+    Log(E),
+    Ownership(O),
+}
+
+/// One read of one partition, ended.
+struct Step<R, E> {
+    partition: String,
+    /// None where it could not be opened.
+    reader: Option<R>,
+    outcome: Result<Vec<Message>, E>,
+}
+
+impl<'f, L, O, S, C> Follower<'f, L, O, S, C>
+where
+    L: PartitionedLog,
+    O: Ownership,
+    S: PositionStore,
+    C: Clock,
+{
+    /// Returns the sink, unless delivering died, with the outcome. `tally` counts
+    /// also what was delivered before an error.
+    pub async fn run<K>(
+        &'f self,
+        sink: K,
+        mut stop: watch::Receiver<bool>,
+        tally: &mut Tally,
+    ) -> (Option<K>, Result<(), StreamError<L::Error, O::Error>>)
+    where
+        K: Sink + Send + 'static,
+    {
+        let mut run = Run {
+            follower: self,
+            delivery: Delivery::new(sink, self.store.clone()),
+            job: None,
+            lanes: BTreeMap::new(),
+            steps: FuturesUnordered::new(),
+            waiting: VecDeque::new(),
+            ready: Vec::new(),
+            held: 0,
+            left: BTreeMap::new(),
+            refused: BTreeSet::new(),
+            begun: None,
+            save_due: false,
+            failures: 0,
+            serial: 0,
+            tally,
+        };
+        let outcome = run.follow(&mut stop).await;
+        let outcome = run.close(outcome).await;
+        let sink = run.delivery.into_ends().map(|(sink, _)| sink);
+        (sink, outcome)
+    }
+
+    async fn round(
+        &self,
+        pause: Duration,
+        followed: BTreeSet<String>,
+    ) -> Result<Round, RoundError<L::Error, O::Error>> {
+        if !pause.is_zero() {
+            self.clock.pause(pause).await;
+        }
+        let partitions = self.log.partitions().await.map_err(RoundError::Log)?;
+        let claimed = self.ownership.claim(&partitions).await;
+        let ours = claimed.map_err(RoundError::Ownership)?;
+        let kept = match ours.iter().all(|id| followed.contains(id)) {
+            true => None,
+            false => Some(self.store.load().await),
+        };
+        Ok(Round {
+            partitions,
+            ours,
+            kept,
+        })
+    }
+
+    async fn step(
+        &self,
+        partition: Partition,
+        from: ReadFrom,
+        reader: Option<L::Reader>,
+        pause: Duration,
+        most_bytes: usize,
+    ) -> Step<L::Reader, L::Error> {
+        if !pause.is_zero() {
+            self.clock.pause(pause).await;
+        }
+        let ended = |reader, outcome| Step {
+            partition: partition.id.clone(),
+            reader,
+            outcome,
+        };
+        let mut reader = match reader {
+            Some(reader) => reader,
+            None => match self.log.open(&partition, &from).await {
+                Ok(reader) => reader,
+                Err(error) => return ended(None, Err(error)),
+            },
+        };
+        let outcome = reader.next(most_bytes).await;
+        ended(Some(reader), outcome)
+    }
+}
+
+/// A partition being followed.
+struct Lane<R> {
+    /// Tells it from an earlier one of the same partition.
+    serial: u64,
+    partition: Partition,
+    /// Behind what was handed to the delivery last.
+    checkpoint: Checkpoint,
+    /// Open, between two reads.
+    reader: Option<R>,
+    /// Ends the read under way.
+    reading: Option<AbortHandle>,
+    /// In a row.
+    failures: u32,
+    /// Read, and not yet handed to the delivery.
+    batch: Option<Batch>,
+    unsaved: bool,
+    saved_at: Option<Duration>,
+}
+
+struct Batch {
+    messages: Vec<Message>,
+    /// Behind the last of them.
+    position: Position,
+    bytes: usize,
+}
+
+/// The delivery under way.
+#[derive(Default)]
+struct Job {
+    bytes: usize,
+    messages: u64,
+    delivered: Delivered,
+    /// Partition and serial of the lanes whose positions it saves.
+    saved: Vec<(String, u64)>,
+}
+
+type Steps<'f, R, E> = FuturesUnordered<Abortable<LocalBoxFuture<'f, Step<R, E>>>>;
+
+struct Run<'f, 't, L: PartitionedLog, O, S, C, K> {
+    follower: &'f Follower<'f, L, O, S, C>,
+    delivery: Delivery<K, Arc<S>>,
+    job: Option<Job>,
+    lanes: BTreeMap<String, Lane<L::Reader>>,
+    steps: Steps<'f, L::Reader, L::Error>,
+    /// Partitions to be read on, in turn.
+    waiting: VecDeque<String>,
+    /// Partitions with a batch to deliver.
+    ready: Vec<String>,
+    /// Bytes read and not delivered.
+    held: usize,
+    /// Of partitions that were ours: how far they were delivered.
+    left: BTreeMap<String, Checkpoint>,
+    /// Partitions whose checkpoint was refused; said once.
+    refused: BTreeSet<String>,
+    /// Where partitions begin that were never read.
+    begun: Option<Start>,
+    /// Positions of partitions without a new batch may have to be saved.
+    save_due: bool,
+    /// Rounds in a row that failed.
+    failures: u32,
+    serial: u64,
+    tally: &'t mut Tally,
+}
+
+impl<'f, L, O, S, C, K> Run<'f, '_, L, O, S, C, K>
+where
+    L: PartitionedLog,
+    O: Ownership,
+    S: PositionStore,
+    C: Clock,
+    K: Sink + Send + 'static,
+{
+    async fn follow(
+        &mut self,
+        stop: &mut watch::Receiver<bool>,
+    ) -> Result<(), StreamError<L::Error, O::Error>> {
+        let follower = self.follower;
+        let mut round = Box::pin(follower.round(Duration::ZERO, BTreeSet::new()));
+        loop {
+            self.deliver().await?;
+            self.read_on();
+            tokio::select! {
+                biased;
+                Ok(_) = stop.wait_for(|stop| *stop) => return Ok(()),
+                settled = self.delivery.settle(), if self.job.is_some() => {
+                    settled?;
+                    self.delivered();
+                }
+                found = &mut round => {
+                    let pause = self.take_round(found)?;
+                    let followed = self.lanes.keys().cloned().collect();
+                    round = Box::pin(follower.round(pause, followed));
+                }
+                Some(step) = self.steps.next() => {
+                    // An aborted read is that of a partition given up.
+                    if let Ok(step) = step {
+                        self.take_step(step)?;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Lets partitions be read on while few bytes wait for the sink.
+    fn read_on(&mut self) {
+        let follower = self.follower;
+        let most = follower.settings.bytes_in_flight;
+        let share = (most / 2).checked_div(self.lanes.len()).unwrap_or(most);
+        while self.held < most {
+            let Some(partition) = self.waiting.pop_front() else {
+                return;
+            };
+            let Some(lane) = self.lanes.get_mut(&partition) else {
+                continue;
+            };
+            if lane.reading.is_some() || lane.batch.is_some() {
+                continue;
+            }
+            let step = follower.step(
+                lane.partition.clone(),
+                lane.checkpoint.read_from(),
+                lane.reader.take(),
+                after_failures(lane.failures, follower.clock.jitter()),
+                share.max(1),
+            );
+            let (handle, registration) = AbortHandle::new_pair();
+            lane.reading = Some(handle);
+            let step = Abortable::new(step.boxed_local(), registration);
+            self.steps.push(step);
+        }
+    }
+
+    fn take_step(
+        &mut self,
+        step: Step<L::Reader, L::Error>,
+    ) -> Result<(), StreamError<L::Error, O::Error>> {
+        let id = step.partition;
+        let Some(lane) = self.lanes.get_mut(&id) else {
+            return Ok(());
+        };
+        lane.reading = None;
+        let error = match step.outcome {
+            Ok(messages) => {
+                lane.failures = 0;
+                lane.reader = step.reader;
+                let before = messages.len();
+                match new_messages(messages, &lane.checkpoint) {
+                    Some(batch) => {
+                        self.tally.repeated += count(before - batch.messages.len());
+                        self.held += batch.bytes;
+                        lane.batch = Some(batch);
+                        self.ready.push(id);
+                    }
+                    None => {
+                        self.tally.repeated += count(before);
+                        self.waiting.push_back(id);
+                    }
+                }
+                return Ok(());
+            }
+            Err(error) => error,
+        };
+        lane.failures = lane.failures.saturating_add(1);
+        let failures = lane.failures;
+        match error.class() {
+            LogErrorClass::Passing => lane.reader = step.reader,
+            LogErrorClass::Reconnect => self.tally.reconnects += 1,
+            LogErrorClass::PositionGone => {
+                tracing::error!(
+                    "partition {id}: {error}. What came after its position and is not kept any more \
+                     is lost; reading goes on with the oldest message there is"
+                );
+                lane.checkpoint.begin_again(&lane.partition);
+                self.waiting.push_back(id);
+                return Ok(());
+            }
+            LogErrorClass::Lost => {
+                tracing::info!("partition {id} is given up: {error}");
+                self.give_up(&id);
+                return Ok(());
+            }
+            LogErrorClass::Stop => {
+                let partition = id;
+                return Err(StreamError::Partition { partition, error });
+            }
+        }
+        say(
+            failures,
+            &format!("partition {id}: {error}; it is tried again"),
+        );
+        self.waiting.push_back(id);
+        Ok(())
+    }
+
+    /// Takes what a round found; answers how long to wait before the next.
+    fn take_round(
+        &mut self,
+        round: Result<Round, RoundError<L::Error, O::Error>>,
+    ) -> Result<Duration, StreamError<L::Error, O::Error>> {
+        let follower = self.follower;
+        let Round {
+            partitions,
+            ours,
+            kept,
+        } = match round {
+            Ok(round) => round,
+            Err(RoundError::Ownership(error)) => return Err(StreamError::Ownership(error)),
+            Err(RoundError::Log(error)) if error.class() == LogErrorClass::Stop => {
+                return Err(StreamError::Log(error));
+            }
+            Err(RoundError::Log(error)) => {
+                self.failures = self.failures.saturating_add(1);
+                say(self.failures, &format!("{error}; it is tried again"));
+                return Ok(after_failures(self.failures, follower.clock.jitter()));
+            }
+        };
+        self.failures = 0;
+        self.save_due = true;
+        let ours: BTreeSet<String> = ours.into_iter().collect();
+        let listed: BTreeSet<&String> = partitions.iter().map(|partition| &partition.id).collect();
+        self.left.retain(|id, _| listed.contains(id));
+        self.refused.retain(|id| listed.contains(id));
+        let lost: Vec<String> = self.lanes.keys().cloned().collect();
+        for id in lost.iter().filter(|id| !ours.contains(*id)) {
+            tracing::info!("partition {id} is given up: it is another's, or not there any more");
+            self.give_up(id);
+        }
+        let kept = match kept {
+            None => None,
+            Some(Ok(kept)) => Some(kept),
+            Some(Err(error)) if self.lanes.is_empty() => return Err(StreamError::Load(error)),
+            Some(Err(error)) => {
+                tracing::warn!("the checkpoints cannot be read: {error}; it is tried again");
+                None
+            }
+        };
+        for partition in partitions {
+            if !ours.contains(&partition.id) {
+                continue;
+            }
+            if let Some(lane) = self.lanes.get(&partition.id) {
+                if !lane.checkpoint.is_of_another(&partition) {
+                    continue;
+                }
+                // Its position is none of the new log's.
+                self.give_up(&partition.id);
+            }
+            match &kept {
+                Some(kept) => self.take_up(partition, kept),
+                // Without its checkpoint nothing is read; the next round loads it.
+                None => continue,
+            }
+        }
+        Ok(follower.settings.round)
+    }
+
+    /// Begins to follow a partition where it was left.
+    fn take_up(&mut self, partition: Partition, kept: &[Kept]) {
+        let id = partition.id.clone();
+        let checkpoint = match self.checkpoint(&partition, kept) {
+            Ok(checkpoint) => checkpoint,
+            Err(error) => {
+                if self.refused.insert(id.clone()) {
+                    tracing::error!("partition {id} is not read: {error}");
+                }
+                self.tally.refused = self.refused.len();
+                return;
+            }
+        };
+        self.refused.remove(&id);
+        self.tally.refused = self.refused.len();
+        self.serial += 1;
+        let lane = Lane {
+            serial: self.serial,
+            partition,
+            checkpoint,
+            reader: None,
+            reading: None,
+            failures: 0,
+            batch: None,
+            unsaved: true,
+            saved_at: None,
+        };
+        self.lanes.insert(id.clone(), lane);
+        self.waiting.push_back(id);
+    }
+
+    /// Of all that is known of a partition, what was read furthest.
+    fn checkpoint(
+        &mut self,
+        partition: &Partition,
+        kept: &[Kept],
+    ) -> Result<Checkpoint, CheckpointError> {
+        let log = &self.follower.settings.log;
+        let mut known: Vec<Checkpoint> = kept
+            .iter()
+            .filter(|kept| kept.partition == partition.id)
+            .map(|kept| Checkpoint::read(&kept.text, log, &partition.id))
+            .collect::<Result<_, _>>()?;
+        known.extend(self.left.remove(&partition.id));
+        let (others, of_this): (Vec<_>, Vec<_>) = known
+            .into_iter()
+            .partition(|checkpoint| checkpoint.is_of_another(partition));
+        if let Some(furthest) = of_this.into_iter().reduce(Checkpoint::further) {
+            return Ok(furthest);
+        }
+        if let Some(mut other) = others.into_iter().next() {
+            tracing::warn!(
+                "partition {}: the log was made anew; it is read from its oldest message",
+                partition.id
+            );
+            other.begin_again(partition);
+            return Ok(other);
+        }
+        let start = self.start(kept);
+        Ok(Checkpoint::new(log, partition, start))
+    }
+
+    /// Where the log was begun, whoever began it: a partition without a checkpoint
+    /// was added later, or is not begun yet.
+    fn start(&mut self, kept: &[Kept]) -> Start {
+        let follower = self.follower;
+        let log = &follower.settings.log;
+        let begun = || {
+            let checkpoints = kept
+                .iter()
+                .filter_map(|kept| Checkpoint::read(&kept.text, log, &kept.partition).ok());
+            let earliest = checkpoints.map(|checkpoint| checkpoint.start).min();
+            earliest.unwrap_or(match follower.settings.begin {
+                Begin::Earliest => Start::Earliest,
+                Begin::Latest => Start::At(follower.clock.now()),
+                Begin::At(instant) => Start::At(instant),
+            })
+        };
+        *self.begun.get_or_insert_with(begun)
+    }
+
+    /// What was read and not delivered is for the next owner to read.
+    fn give_up(&mut self, id: &str) {
+        let Some(lane) = self.lanes.remove(id) else {
+            return;
+        };
+        if let Some(reading) = lane.reading {
+            reading.abort();
+        }
+        if let Some(batch) = lane.batch {
+            self.held -= batch.bytes;
+        }
+        self.left.insert(id.to_owned(), lane.checkpoint);
+    }
+
+    /// Hands over what waits, unless a delivery is under way.
+    async fn deliver(&mut self) -> Result<(), DeliveryError> {
+        if self.job.is_some() || (self.ready.is_empty() && !self.save_due) {
+            return Ok(());
+        }
+        let (mut batches, mut notes) = (Vec::new(), Vec::new());
+        let mut job = Job::default();
+        let mut changed: Vec<String> = Vec::new();
+        for id in std::mem::take(&mut self.ready) {
+            let Some(lane) = self.lanes.get_mut(&id) else {
+                continue;
+            };
+            let Some(batch) = lane.batch.take() else {
+                continue;
+            };
+            lane.checkpoint.position = Some(batch.position);
+            lane.unsaved = true;
+            notes.push((id.clone(), text(&lane.checkpoint)?));
+            job.bytes += batch.bytes;
+            job.messages += count(batch.messages.len());
+            batch
+                .messages
+                .iter()
+                .for_each(|message| message.count(&mut job.delivered));
+            batches.push(batch.messages);
+            self.waiting.push_back(id.clone());
+            changed.push(id);
+        }
+        if std::mem::take(&mut self.save_due) {
+            changed = self.lanes.keys().cloned().collect();
+        }
+        let every = self.follower.settings.save_every;
+        let now = self.follower.clock.elapsed();
+        let is_due = |lane: &Lane<L::Reader>| {
+            let due = |saved_at| now.saturating_sub(saved_at) >= every;
+            lane.unsaved && lane.saved_at.is_none_or(due)
+        };
+        let mut saves = Vec::new();
+        for id in changed {
+            if let Some(lane) = self.lanes.get(&id).filter(|lane| is_due(lane)) {
+                saves.push((id.clone(), text(&lane.checkpoint)?));
+                job.saved.push((id, lane.serial));
+            }
+        }
+        if batches.is_empty() && saves.is_empty() {
+            return Ok(());
+        }
+        self.job = Some(job);
+        let now = self.follower.clock.now();
+        let write = move |sink: &mut K| {
+            let mut messages = batches.iter().flatten();
+            messages.try_for_each(|message| message.write(sink, now))
+        };
+        let save = move |store: &mut Arc<S>| {
+            let mut notes = notes.iter();
+            notes.try_for_each(|(partition, text)| store.note(partition, text))?;
+            let mut saves = saves.iter();
+            saves.try_for_each(|(partition, text)| store.save(partition, text))
+        };
+        self.delivery.deliver(write, save).await
+    }
+
+    /// Takes note that the delivery under way has ended well.
+    fn delivered(&mut self) {
+        let Some(job) = self.job.take() else {
+            return;
+        };
+        self.held -= job.bytes;
+        self.tally.messages += job.messages;
+        self.tally.delivered.add(job.delivered);
+        let now = self.follower.clock.elapsed();
+        for (id, serial) in job.saved {
+            if let Some(lane) = self.lanes.get_mut(&id).filter(|lane| lane.serial == serial) {
+                lane.unsaved = false;
+                lane.saved_at = Some(now);
+            }
+        }
+    }
+
+    /// Saves how far each partition was delivered, and gives all of them back.
+    async fn close(
+        &mut self,
+        outcome: Result<(), StreamError<L::Error, O::Error>>,
+    ) -> Result<(), StreamError<L::Error, O::Error>> {
+        self.steps.clear();
+        let mut outcome = outcome;
+        if !matches!(outcome, Err(StreamError::Delivery(_))) {
+            let saved = self.save_all().await;
+            outcome = outcome.and(saved.map_err(StreamError::Delivery));
+        }
+        let ours: Vec<String> = std::mem::take(&mut self.lanes).into_keys().collect();
+        if let Err(error) = self.follower.ownership.release(&ours).await {
+            tracing::warn!(
+                "partitions cannot be given back, and are free when the lease ends: {error}"
+            );
+        }
+        outcome
+    }
+
+    async fn save_all(&mut self) -> Result<(), DeliveryError> {
+        self.delivery.settle().await?;
+        self.delivered();
+        let mut saves = Vec::new();
+        for (id, lane) in self.lanes.iter().filter(|(_, lane)| lane.unsaved) {
+            saves.push((id.clone(), text(&lane.checkpoint)?));
+        }
+        let save = move |store: &mut Arc<S>| {
+            let mut saves = saves.iter();
+            saves.try_for_each(|(partition, text)| store.save(partition, text))
+        };
+        self.delivery.deliver(|_| Ok(()), save).await?;
+        self.delivery.settle().await
+    }
+}
+
+impl Message {
+    fn count(&self, delivered: &mut Delivered) {
+        for record in &self.records {
+            delivered.count(Kind::Record, record.span.len());
+        }
+        for element in &self.quarantined {
+            delivered.count(Kind::Quarantined, element.span.len());
+        }
+    }
+}
+
+/// Without what was delivered before: a log may give messages again behind a
+/// connection that was lost. None if nothing is left.
+fn new_messages(messages: Vec<Message>, delivered: &Checkpoint) -> Option<Batch> {
+    let mut so_far = delivered.clone();
+    let mut fresh = Vec::with_capacity(messages.len());
+    for message in messages {
+        if !so_far.has(&message.position) {
+            so_far.position = Some(message.position.clone());
+            fresh.push(message);
+        }
+    }
+    let position = fresh.last()?.position.clone();
+    let bytes = fresh.iter().map(|message| message.body.len()).sum();
+    Some(Batch {
+        messages: fresh,
+        position,
+        bytes,
+    })
+}
+
+/// A failure that lasts is said ever more seldom.
+fn say(failures: u32, what: &str) {
+    match failures.is_power_of_two() {
+        true => tracing::warn!("{what}"),
+        false => tracing::debug!("{what}"),
+    }
+}
+
+fn text(checkpoint: &Checkpoint) -> Result<String, DeliveryError> {
+    let text = checkpoint.text();
+    text.map_err(|error| DeliveryError::Store(error.into()))
+}
+
+fn count(number: usize) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
+}
