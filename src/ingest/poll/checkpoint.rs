@@ -58,17 +58,17 @@ pub struct Habits {
     pub skip: Option<u32>,
     /// Whether the service tells how many objects a window holds.
     pub counts: bool,
-    /// What is asked for from an instant on does not hold what carries this very
-    /// instant: the service compares otherwise than it prints, so it is asked from earlier.
+    /// A list from an instant on lacks the objects of this very instant: the service
+    /// compares other instants than it prints, so the walk asks from earlier.
     pub asks_earlier: bool,
-    /// Numbers of objects and of what is listed disagree for no reason found.
+    /// The service counts other numbers of objects than it lists, and no reason was found.
     pub miscounts: bool,
     /// Size of an object, on average of late, in bytes.
     pub object_bytes: Option<u64>,
     /// The last poll ended on a page that may have been cut; the next one looks
     /// behind it first.
     pub doubt: bool,
-    /// When all this was begun to be learnt.
+    /// When learning began.
     pub since: Option<Instant>,
 }
 

@@ -67,7 +67,8 @@ const MOST_STALLS: u32 = 3;
 const PARTIAL_PATIENCE: Duration = Duration::from_secs(6 * 3600);
 const PARTIAL_OBJECTS: usize = 20_000;
 
-/// Further ahead than this, no clock is merely set a little wrong.
+/// A checkpoint further ahead of the clock than this was written while the clock was wrong,
+/// or the clock is wrong now.
 const AHEAD: Duration = Duration::from_secs(60);
 
 /// What one poll did.
@@ -395,7 +396,7 @@ where
         checkpoint.habits.miscounts = true;
     }
     if let (Some(counted), Some(newest)) = (walk.counted, newest_known) {
-        // What came late was not counted before.
+        // Objects that came late were not counted before.
         checkpoint.looked.counted = Some(((from, newest.next()), counted));
     }
     judge_partial(&mut walk, checkpoint, poll);
@@ -431,7 +432,7 @@ where
 /// shows whether anything has been added.
 fn route(checkpoint: &mut Checkpoint, from: Instant, limits: &Limits) -> Route {
     let habits = &mut checkpoint.habits;
-    // However the service compares, what carries the first instant is not left out.
+    // However the service compares instants, this leaves out no object of the first one.
     let begin = earlier(from);
     let (Some(newest), None) = (checkpoint.watermark, checkpoint.partial_since) else {
         return Route::All { from: begin };
@@ -496,8 +497,8 @@ const LOOKS: usize = 2;
 /// Bytes of a look at a page: it is read for what changed without a new last update.
 const LOOK_BYTES: u64 = 500_000;
 
-/// Windows to look at: by number where the service tells numbers, so that whatever
-/// was added late shows within a few polls, and by page, turn by turn.
+/// Windows to look at, turn by turn: `numbers` are counted where the service counts,
+/// so that objects added late show within a few polls, `pages` are listed.
 #[derive(Default)]
 struct Looks {
     numbers: Vec<Range<Instant>>,
@@ -516,7 +517,7 @@ fn looks(
     let looked = &mut checkpoint.looked;
     let mut looks = Looks::default();
     if habits.miscounts {
-        // Neither tells anything here.
+        // Counting proves nothing here.
     } else if known.len() <= skip || (limits.counts && habits.counts) {
         looks.numbers.push(whole.clone());
     } else if skip > 0 {
@@ -643,7 +644,7 @@ fn learn_size(page: &Page, top: u32, checkpoint: &mut Checkpoint) {
     }
     if let Some(now) = bytes.checked_div(objects) {
         let before = checkpoint.habits.object_bytes.unwrap_or(now);
-        // Quick to believe that objects have grown, slow that they shrank.
+        // Larger objects count at once, smaller ones by and by.
         let average = if now > before {
             now
         } else {
@@ -655,7 +656,7 @@ fn learn_size(page: &Page, top: u32, checkpoint: &mut Checkpoint) {
 
 type Chosen = (Vec<(usize, Option<usize>)>, Vec<usize>);
 
-/// What of a page is new; remembers it.
+/// Picks what is new on a page, and remembers it.
 fn choose(
     page: &Page,
     listing: &Listing,
@@ -734,7 +735,7 @@ fn advance(
             gap.to,
             gap.why
         );
-        // What shares the gap's window was delivered; the gap is asked for again.
+        // Objects that share the gap's window were delivered, and will be listed again with it.
         for key in checkpoint.seen.between(gap.from, gap.to) {
             checkpoint.kept.add(key);
         }
@@ -751,7 +752,7 @@ fn advance(
     }
 }
 
-/// Gaps that came are forgotten; the others wait longer, and not for ever.
+/// Forgets gaps that came; the others wait longer, and are given up in the end.
 fn close_gaps(
     walk: &mut Walk,
     checkpoint: &mut Checkpoint,

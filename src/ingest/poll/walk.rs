@@ -5,10 +5,10 @@
 //! While the service lists in ascending order the walk moves by time: the next
 //! window begins at the last instant listed (inclusive, since more objects may
 //! carry it, and they have to come back). Where the order asked for is not kept,
-//! windows are split until each fits one page. What cannot be listed at all is
-//! closed in on by halving, so that only the object at fault is left out, and said.
+//! windows are split until each fits one page. A window that cannot be listed is
+//! halved until only the object at fault is left out, and the log says so.
 //!
-//! Pure: it sees instants and fingerprints, answers with an [`ListQuery`].
+//! Pure: it sees instants and fingerprints, answers with a [`ListQuery`].
 
 use crate::ingest::poll::checkpoint::{Gap, Habits, Ordering};
 use crate::ingest::poll::seen::Key;
@@ -40,21 +40,21 @@ const MOST_PASSES: u32 = 5;
 /// Pages in a row with nothing new that end a pass by number.
 const STALE: u32 = 2;
 
-/// So often the same short page comes before `$skip` counts as ignored.
+/// `$skip` counts as ignored once the same short page has come this often.
 const ALIKE: u32 = 3;
 
 /// Passes by number over a list that comes in another order each time.
 const MOST_SHUFFLES: u32 = 40;
 
-/// No service cuts a page it was asked for to fewer objects than this. Only where
-/// nobody may look behind a page.
+/// No service cuts a page to fewer objects than this. It matters only where a
+/// service does not let the walk ask what lies behind a page.
 const LEAST_CUT: u32 = 5;
 
-/// So many different instants come in order by luck once in 40 000 pages; fewer are
-/// no proof that the order is kept.
+/// A page with this many different instants is in order by luck once in 40 000
+/// pages; fewer instants do not prove that the service keeps the order.
 const ORDERLY: usize = 8;
 
-/// How far before an instant a service is asked that compares otherwise than it prints.
+/// How much earlier the walk asks a service that compares other instants than it prints.
 const EARLIER: Duration = Duration::from_secs(1);
 
 /// What a page listed, as far as the walk is concerned.
@@ -64,7 +64,7 @@ pub(in crate::ingest) struct Listing {
     pub listed: Vec<(Instant, Key)>,
     /// Fingerprints of the objects nested in each.
     pub nested: Vec<Vec<Key>>,
-    /// Of the unusable elements.
+    /// Fingerprints of the unusable elements.
     pub quarantined: Vec<Key>,
     /// Elements listed, unusable ones included.
     pub count: u32,
@@ -72,7 +72,7 @@ pub(in crate::ingest) struct Listing {
     pub more: bool,
     /// Objects in the window, as the service counts them.
     pub total: Option<u64>,
-    /// Objects are missing, the service says.
+    /// The service says that objects are missing.
     pub partial: bool,
     /// Every element was delivered by an earlier poll.
     pub all_known: bool,
@@ -85,7 +85,7 @@ impl Listing {
     }
 }
 
-/// What carries an instant, of those listed.
+/// The listed objects whose last update is this instant.
 fn at(instant: Instant, listed: &[(Instant, Key)]) -> Vec<Key> {
     let here = listed.iter().filter(|(updated, _)| *updated == instant);
     here.map(|(_, key)| *key).collect()
@@ -97,24 +97,24 @@ pub(in crate::ingest) enum Route {
     All { from: Instant },
     /// The same; its first page may show that nothing is new.
     Idle { from: Instant, known: Known },
-    /// What is newer than all that is known; if there is anything, a look at the rest too.
+    /// Objects newer than all known ones; if there are any, a look at the rest too.
     Newer {
         newest: Instant,
         from: Instant,
-        /// Objects known of the rest.
+        /// How many objects of the rest are known.
         known: u32,
     },
-    /// Whether the window holds more than what is known of it; if so, all of it.
+    /// Whether the window holds more objects than are known; if so, all of it.
     Number { from: Instant, known: u32 },
-    /// What is newer than all that is known, and of the known a part: looks at
-    /// windows by number, and by page.
+    /// Objects newer than all known ones, and a part of the known ones: some windows
+    /// are counted, some are listed by the page.
     Burst {
         newest: Instant,
         /// Last updates of the objects known, in order.
         known: Vec<Instant>,
         numbers: Vec<Range<Instant>>,
         pages: Vec<Range<Instant>>,
-        /// What the service counted last, of all that is known.
+        /// How many of the known objects the service counted last.
         counted: Option<u64>,
     },
 }
@@ -133,21 +133,22 @@ pub(in crate::ingest) struct Walk {
     now: Instant,
     /// End of this poll, exclusive.
     end: Instant,
-    /// Still to drain; the earliest window last.
+    /// Windows still to drain; the earliest one last.
     spans: Vec<Span>,
     asking: Asking,
-    /// The question under way or answered last, and whether it failed: no other is
-    /// asked twice in a row.
+    /// The question under way or answered last, and whether it failed: only a failed
+    /// question is asked twice in a row.
     asked: Option<ListQuery>,
     failed: bool,
     /// The poll's first page may show that nothing is new.
     idle: Option<Known>,
     /// Last updates of what is known, while a burst lies within the overlap.
     known: Vec<Instant>,
-    /// What the service counted of all that is known, in an earlier poll and in this one.
+    /// How many of the known objects the service counted, in an earlier poll and in this one.
     counted_before: Option<u64>,
     pub counted: Option<u64>,
-    /// Objects known that it did not count then: placed elsewhere, at the end of the window.
+    /// Known objects the service did not count then: it places them elsewhere, at the
+    /// end of the window.
     missing: u64,
     /// Asked for last, if the poll brings anything new.
     rest: Vec<Span>,
@@ -156,7 +157,7 @@ pub(in crate::ingest) struct Walk {
     pub miscounted: bool,
     /// The order was dropped because something unnamed was refused.
     order_suspected: bool,
-    /// Where the first window begins of which answers were partial.
+    /// Where the first window with a partial answer begins.
     held: Option<Instant>,
     gaps: Vec<Gap>,
     /// Windows given up by this poll, those already taken included.
@@ -195,11 +196,11 @@ struct Span {
     cursor: Instant,
     skip: u32,
     tie_breakers: Vec<TieBreaker>,
-    /// Listed since the window last moved.
+    /// Objects listed since the window last moved.
     already_listed: HashSet<Key>,
-    /// What was listed at the very beginning of the window: it has to come back.
+    /// Objects listed at the very beginning of the window: they have to come back.
     edge: Vec<Key>,
-    /// It did not come back, so the window was begun earlier.
+    /// The edge did not come back, so the window begins earlier.
     earlier: bool,
     /// The page before looked like the last one; this asks for what lies behind it.
     behind: Option<Behind>,
@@ -208,22 +209,22 @@ struct Span {
     /// Paged through by number, and what was listed since its first object.
     by_number: bool,
     listed_by_number: HashMap<Key, Instant>,
-    /// Objects on the page before, if more were asked for: it was cut if this one
-    /// brings anything new.
+    /// How many objects the page before held, if more were asked for: that page was
+    /// cut if this one brings anything new.
     shorter: Option<u32>,
-    /// The page before looked like the last one: that must do where the service
-    /// does not let anyone look behind it.
+    /// The page before looked like the last one. Where the service does not let the
+    /// walk look behind it, that is all the proof there is.
     ended: bool,
-    /// Paging by number brought something new. Objects that change meanwhile
-    /// move the others up, past the number: so once more, until nothing is new.
+    /// Paging by number brought something new. An object that changes meanwhile moves
+    /// the others up, past the number; so the walk pages again until nothing is new.
     unsure: bool,
     passes: u32,
     /// Pages in a row that brought nothing new.
     stale: u32,
     /// Pages in a row that were the same.
     same: u32,
-    /// A half of a window that looked complete where nobody may look behind it, and
-    /// what that one listed: it was, if its halves list less and nothing new.
+    /// How many objects the whole window listed, of which this is a half. The whole
+    /// looked complete; it was, if its halves list fewer objects and nothing new.
     half: Option<u32>,
     state: State,
     /// At most this many objects a page, while a failure lies within `ahead` objects.
@@ -245,7 +246,7 @@ enum State {
     Open,
     /// Does it hold more objects than are known of it?
     Number { known: u32 },
-    /// Does a page of it bring anything that is not known, and all that is?
+    /// Does a page of it bring anything unknown, and everything known?
     Look { known: u32 },
     /// Listing it failed, and the service does answer other questions.
     Troubled,
@@ -281,7 +282,7 @@ impl Span {
         }
     }
 
-    /// The same again from its first object, if paging by number left doubt.
+    /// The same window again from its first object, if paging by number left doubt.
     fn once_more(&self) -> Option<Self> {
         let again = self.unsure && self.passes < MOST_PASSES;
         again.then(|| self.begin_again())
@@ -302,7 +303,7 @@ impl Span {
         }
     }
 
-    /// On from the last instant listed.
+    /// Goes on from the last instant listed.
     fn go_on(&mut self, last: Instant, listed: &[(Instant, Key)], most_skip: u32, habits: &Habits) {
         self.cursor = last;
         self.already_listed = listed.iter().map(|(_, key)| *key).collect();
@@ -316,7 +317,7 @@ impl Span {
         };
         let count = u32::try_from(self.listed_by_number.len()).unwrap_or(u32::MAX);
         if from == self.from && count <= most_skip {
-            // The question would be the same: on by number.
+            // By time the question would be the same, so the walk goes on by number.
             self.edge = Vec::new();
             self.already_listed = self.listed_by_number.keys().copied().collect();
             self.skip = count;
@@ -348,7 +349,7 @@ impl Span {
     }
 }
 
-/// A second before, without a fraction: so the texts of instants compare as they do.
+/// A second earlier, without a fraction: then texts of instants compare like instants.
 pub(in crate::ingest) fn earlier(instant: Instant) -> Instant {
     instant.minus(EARLIER).second()
 }
@@ -465,7 +466,7 @@ impl Walk {
         self.held.is_some()
     }
 
-    /// Lets the watermark pass what was listed in part only.
+    /// Lets the watermark pass windows that were listed only in part.
     pub fn release(&mut self) {
         self.held = None;
     }
@@ -475,7 +476,7 @@ impl Walk {
         std::mem::take(&mut self.gaps)
     }
 
-    /// Whether so much was given up that the poll itself should be.
+    /// Whether so many windows were given up that the poll should end.
     pub fn is_hopeless(&self) -> bool {
         self.given_up.len() > MOST_GAPS
     }
@@ -614,7 +615,7 @@ impl Walk {
         self.failed = false;
         let top = self.asked.as_ref().map_or(1, |asked| asked.top);
         if let Some(asked) = &self.asked {
-            // What `lt` lists of later instants, `ge` leaves out.
+            // A service whose `lt` lists later instants leaves them out with `ge`.
             let later = asked.to.plus(EARLIER);
             let beyond = |(updated, _): &(Instant, Key)| *updated > asked.to && *updated <= later;
             if listing.listed.iter().any(beyond) {
@@ -679,7 +680,7 @@ impl Walk {
         if span.skip > 0 && listing.keys() == span.before {
             span.same += 1;
             if listing.count < LEAST_CUT && span.same < ALIKE && self.may_skip(span.skip, habits) {
-                // Short pages are alike by chance, too, where the order changes.
+                // Where the order changes, short pages are alike by chance too.
                 span.skip = span.skip.saturating_add(listing.count);
                 return self.spans.push(span);
             }
@@ -717,7 +718,7 @@ impl Walk {
         if wants_order(habits) && !ascending {
             habits.order = Ordering::Ignored;
             if span.by_number {
-                // Numbers of another order say nothing.
+                // In another order, numbers prove nothing.
                 return self.spans.push(span.begin_again());
             }
         }
@@ -738,7 +739,8 @@ impl Walk {
         if let Some(again) = span.once_more() {
             return self.spans.push(again);
         }
-        // Fewer were listed than there are: some came twice, in another order each time.
+        // Fewer objects were listed than there are: the order changed between pages, and
+        // some objects came twice.
         let count = u32::try_from(span.already_listed.len()).unwrap_or(u32::MAX);
         if span.by_number && count < span.skip {
             if span.passes < MOST_SHUFFLES {
@@ -750,13 +752,13 @@ impl Walk {
         self.close(span, habits);
     }
 
-    /// A window is drained, if what stands at its beginning came back.
+    /// A window is drained if the objects at its beginning came back.
     fn close(&mut self, span: Span, habits: &Habits) {
         if span.edge.is_empty() || span.earlier || span.state == State::OldGap {
             return;
         }
-        // The service may compare otherwise than it prints, or what was there has
-        // changed since: asked from earlier, it tells which.
+        // Either the service compares other instants than it prints, or the objects have
+        // changed since. Asking from earlier shows which.
         let (from, to) = (earlier(span.cursor), span.to.min(span.cursor.plus(EARLIER)));
         let whole = wants_order(habits);
         let mut again = span.with(from, if whole { span.to } else { to });
@@ -786,7 +788,7 @@ impl Walk {
     }
 
     fn go_on_in_order(&mut self, mut span: Span, listing: &Listing, top: u32, habits: &mut Habits) {
-        // The beginning did not come back: asked from earlier, the service tells why.
+        // The objects at the beginning did not come back; asking from earlier shows why.
         if !span.edge.is_empty() && span.skip == 0 && !span.earlier {
             span.from = earlier(span.cursor);
             span.earlier = true;
@@ -794,7 +796,8 @@ impl Walk {
             return self.spans.push(span);
         }
         if let Some(behind) = span.behind.take() {
-            // It was cut. Numbers slip while objects change, so on by time, from its end.
+            // The page was cut. Numbers slip while objects change, so the walk goes on by
+            // time, from the end of that page.
             cut_at(behind.count, habits);
             if habits.order == Ordering::Honoured {
                 span.go_on(
@@ -807,7 +810,7 @@ impl Walk {
             }
             return self.prove_order(span, behind.listed, listing, top, habits);
         }
-        // What lies outside the window is no way on.
+        // Objects outside the window do not move the walk.
         let inside = listing.listed.iter().map(|(updated, _)| *updated);
         let last = inside.filter(|updated| *updated < span.to).max();
         let Some(last) = last.filter(|last| *last > span.cursor) else {
@@ -831,7 +834,8 @@ impl Walk {
         }
     }
 
-    /// In order by luck, or because it is kept? The newest object tells.
+    /// Is the page in order by luck, or because the service keeps the order? The newest
+    /// object shows which.
     fn prove_order(
         &mut self,
         mut span: Span,
@@ -960,7 +964,7 @@ impl Walk {
             if (less && !news) || listing.count < LEAST_CUT {
                 return self.close(span, habits);
             }
-            // Nobody may look behind it: its halves list the same, or more.
+            // The walk may not look behind the page: its halves list the same, or more.
             span.half = Some(listing.count);
             span.already_listed.extend(listing.keys());
         } else {
@@ -994,7 +998,7 @@ impl Walk {
         inside.retain(|instant| *instant > span.from && *instant < span.to);
         let middle = match inside.get(inside.len() / 2) {
             Some(middle) => *middle,
-            // All at the very beginning: set that instant apart.
+            // All objects lie at the very beginning: that instant becomes a window of its own.
             None => span.from.next(),
         };
         let begins = match habits.asks_earlier {
@@ -1055,7 +1059,7 @@ impl Walk {
             }
             return self.close(span, habits);
         }
-        // What cannot be used has no place in time: what it hid may have moved up.
+        // Unusable elements have no place in time: objects behind them may have moved up.
         span.unsure |= news && (span.skip > 0 || listing.listed.is_empty());
         span.skip = next;
         span.by_number = true;
@@ -1065,7 +1069,8 @@ impl Walk {
         self.spans.push(span);
     }
 
-    /// Goes on where nobody may look behind a page that looked like the last one.
+    /// Goes on where the service does not let the walk look behind a page that looked
+    /// like the last one.
     fn without_looking_behind(
         &mut self,
         mut span: Span,
@@ -1103,7 +1108,7 @@ impl Walk {
         let inside = |(updated, _): &(Instant, Key)| *updated >= span.from && *updated < span.to;
         let strays = listing.count > 0 && !listing.listed.iter().any(inside);
         if strays && habits.order != Ordering::Honoured {
-            // It lists other windows than it is asked for.
+            // The service lists other windows than it was asked for.
             if !self.looks_last(listing, top, habits) {
                 let why = "the service lists other objects than those asked for";
                 self.give_up(&span, span.to, why.into());
@@ -1111,7 +1116,7 @@ impl Walk {
             return;
         }
         if span.ended || is_short(listing, top, habits) {
-            // Where it lists what is older only, it has shown all of this window.
+            // Where it lists only older objects, it has shown all of this window.
             if !strays {
                 self.past_instant(&span, habits);
             }
@@ -1120,8 +1125,8 @@ impl Walk {
         self.tell_apart(span);
     }
 
-    /// All of one instant was listed: in order, what is newer stands behind, and nothing
-    /// else may be missing.
+    /// All objects of one instant were listed. Where the order is kept, newer objects
+    /// stand behind them, and nothing else may be missing.
     fn past_instant(&mut self, span: &Span, habits: &Habits) {
         let next = span.cursor.next();
         if habits.order == Ordering::Honoured && next < span.to && !span.is_one_instant() {
@@ -1129,7 +1134,7 @@ impl Walk {
         }
     }
 
-    /// Divides what time and number cannot by the next field that can.
+    /// Divides a window that neither time nor number divides by the next tie-breaker.
     fn tell_apart(&mut self, span: Span) {
         let edge = span.cursor.next_second().min(span.to);
         if edge < span.to {
@@ -1254,7 +1259,7 @@ impl Walk {
             return Err(Hopeless);
         };
         if let State::Number { known } = span.state {
-            // Only a look: it is put off, and numbers are asked for otherwise.
+            // This was only a look: it is put off, and later numbers are asked for otherwise.
             match self.counts(known, habits) {
                 true => habits.counts = false,
                 false => habits.skip = Some(known.saturating_sub(1)),
@@ -1280,7 +1285,7 @@ impl Walk {
             }
             Refusal::Skip | Refusal::Unnamed if skip > 0 => {
                 let most = habits.skip.unwrap_or(u32::MAX);
-                // A cap lower than documented, or none may be passed over at all.
+                // The cap is lower than documented, or no object may be passed over at all.
                 habits.skip = Some(most.min(if skip > 64 { skip / 4 } else { 0 }));
                 if let Some(span) = self.spans.pop() {
                     self.beyond_skip(span, habits);
@@ -1318,7 +1323,7 @@ impl Walk {
         Ok(())
     }
 
-    /// What lies behind so many objects may not be asked for.
+    /// The service refuses to list what lies behind this many objects.
     fn beyond_skip(&mut self, mut span: Span, habits: &mut Habits) {
         match span.behind.take() {
             Some(behind) => {
@@ -1382,7 +1387,7 @@ impl Walk {
                 span.cap = Some(top / 2);
                 self.spans.push(span);
             }
-            // It may have been a passing fault: once more.
+            // The failure may have been passing, so the window is asked for once more.
             State::Open if habits.order != Ordering::Honoured => {
                 self.spans.push(Span {
                     state: State::Troubled,
@@ -1502,12 +1507,12 @@ fn is_short(listing: &Listing, top: u32, habits: &Habits) -> bool {
     !listing.more && listing.count < top && (listing.count < LEAST_CUT || short)
 }
 
-/// Pages are cut at so many objects, of late.
+/// Remembers that pages are cut at this many objects.
 fn cut_at(count: u32, habits: &mut Habits) {
     habits.cut_at = Some(habits.cut_at.map_or(count, |cut| cut.min(count)));
 }
 
-/// The service lists by other instants than it prints.
+/// Remembers that the service compares other instants than it prints.
 fn compares_otherwise(at: Instant, habits: &mut Habits) {
     if !habits.asks_earlier {
         habits.asks_earlier = true;
@@ -1519,9 +1524,9 @@ fn compares_otherwise(at: Instant, habits: &mut Habits) {
     }
 }
 
-/// A page held nothing but what is known, and all that is known: then the poll may
-/// end after this one call. The page may have been cut right there, so the next
-/// poll looks behind it.
+/// Whether a page held all known objects and no other: then the poll may end after
+/// this one call. The page may have been cut right there, so the next poll looks
+/// behind it.
 fn nothing_new(known: Known, listing: &Listing, top: u32, habits: &Habits) -> bool {
     if !listing.all_known || listing.partial || listing.more || listing.count >= top {
         return false;

@@ -12,8 +12,8 @@ use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-/// Everything that may mean something in a file name, the dot among it: so no
-/// stanza's file can look like another's.
+/// Escapes whatever may mean something in a file name, the dot included, so that no
+/// stanza's file looks like another's.
 const OUTSIDE_FILE_NAME: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_');
 /// Leaves room for the endings within the 255 bytes file systems allow.
 const LONGEST: usize = 200;
@@ -118,7 +118,7 @@ impl CheckpointFile {
         Ok(file)
     }
 
-    /// From now on what is saved says whose it is.
+    /// Every text saved from now on names its owner.
     pub fn owned_by(mut self, owner: Option<Owner>) -> Self {
         self.owner = owner;
         self
@@ -174,7 +174,7 @@ impl CheckpointFile {
     }
 
     fn replace(&self, path: &Path, pieces: &[&str]) -> io::Result<()> {
-        // For its owner alone from the first.
+        // Private from the moment it is made.
         let mut file = tempfile::Builder::new()
             .prefix(&format!("{}.", self.name))
             .suffix(UNFINISHED)
@@ -184,7 +184,7 @@ impl CheckpointFile {
         }
         file.as_file().sync_all()?;
         file.persist(path).map_err(|error| error.error)?;
-        // The new name is on the disk only once the directory is.
+        // The new name is on the disk only once its directory is.
         #[cfg(unix)]
         File::open(&self.directory)?.sync_all()?;
         Ok(())

@@ -122,7 +122,7 @@ impl Document {
         }
     }
 
-    /// With everything about the caller that is needed.
+    /// The document, if it says of its caller all that is needed.
     pub(in crate::splunk) fn complete(
         self,
         shape: &Shape,

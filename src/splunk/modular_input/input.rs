@@ -18,7 +18,7 @@ pub struct Input {
     pub server_uri: String,
     pub session_key: SecretString,
     pub checkpoint_dir: PathBuf,
-    /// None of them: nothing to do.
+    /// May be empty: then there is nothing to do.
     pub stanzas: Vec<Stanza>,
 }
 
