@@ -26,10 +26,13 @@ pub enum DeliveryError {
 /// Where events go and where positions are kept: lent to the delivering thread.
 type Ends<K, T> = (K, T);
 
+/// Both given back, with how the batch fared.
+type Delivered<K, T> = (Ends<K, T>, Result<(), DeliveryError>);
+
 /// Delivers to one sink, batch after batch.
 pub(in crate::ingest) struct Delivery<K, T> {
     ends: Option<Ends<K, T>>,
-    under_way: Option<JoinHandle<(Ends<K, T>, Result<(), DeliveryError>)>>,
+    under_way: Option<JoinHandle<Delivered<K, T>>>,
 }
 
 impl<K, T> Delivery<K, T>
