@@ -1689,6 +1689,72 @@ fn any_tenant() -> impl Strategy<Value = Tenant> {
         )
 }
 
+#[test]
+fn pages_without_news_are_chance_where_the_order_changes() {
+    for seed in 0..200 {
+        let objects = (0..8).map(|id| (seed * 8 + id, 20 + i64::from(id % 4)));
+        let tenant = Tenant {
+            objects: objects.chain([(90_000, 1), (90_001, 5000)]).collect(),
+            order: Order_::Shuffled,
+            compare: Compare::Round(10),
+            clamp: 5,
+            ragged: true,
+            links: seed % 2 == 0,
+            counts: false,
+            ..Tenant::default()
+        };
+        let splunk = Splunk::default();
+        let (tally, outcome) = poll_at(&tenant, &splunk, NOW + NOW);
+        assert_eq!(outcome, Ok(()));
+        assert_eq!(tally.gaps, 0);
+        assert_eq!(delivered(&splunk), expected(&tenant), "{tenant:?}");
+    }
+}
+
+#[test]
+fn an_unfinished_poll_goes_on_before_its_last_instant_as_the_service_may_compare_otherwise() {
+    for saves in 1..8 {
+        let tenant = Tenant {
+            objects: (0..12)
+                .map(|id| (id, if id < 4 { 1 } else { 2 }))
+                .chain([(12, 100_800_000_000)])
+                .collect(),
+            compare: Compare::CutStored(10),
+            clamp: 7,
+            ragged: true,
+            counts: false,
+            ..Tenant::default()
+        };
+        let splunk = Splunk::default();
+        let dying = Splunk {
+            saves_left: Some(Arc::new(Mutex::new(saves))),
+            ..splunk.clone()
+        };
+        drop(poll_at(&tenant, &dying, NOW + NOW));
+        let (_, outcome) = poll_at(&tenant, &splunk, NOW + NOW);
+        assert_eq!(outcome, Ok(()));
+        let (got, wanted) = (delivered(&splunk), expected(&tenant));
+        assert!(got.keys().eq(wanted.keys()), "{saves} saves: {got:?}");
+    }
+}
+
+#[test]
+fn a_short_list_that_comes_in_another_order_is_whole_before_it_is_left() {
+    for id in 0..500 {
+        let tenant = Tenant {
+            objects: [(3 * id, 1), (3 * id + 1, 1)].into(),
+            order: Order_::Shuffled,
+            clamp: 23,
+            ragged: true,
+            counts: false,
+            ..Tenant::default()
+        };
+        let splunk = Splunk::default();
+        poll(&tenant, &splunk, NOW + NOW);
+        assert_eq!(delivered(&splunk), expected(&tenant), "{tenant:?}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
 

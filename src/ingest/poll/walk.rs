@@ -209,6 +209,8 @@ struct Span {
     /// Paged through by number, and what was listed since its first object.
     by_number: bool,
     listed_by_number: HashMap<Key, Instant>,
+    /// The highest number behind which anything was listed, in any pass.
+    reached: u32,
     /// How many objects the page before held, if more were asked for: that page was
     /// cut if this one brings anything new.
     shorter: Option<u32>,
@@ -331,6 +333,7 @@ impl Span {
         self.before = Vec::new();
         self.by_number = false;
         self.listed_by_number = HashMap::new();
+        self.reached = 0;
         self.stale = 0;
         self.same = 0;
     }
@@ -714,6 +717,7 @@ impl Walk {
         let unusable = listing.quarantined.iter().map(|key| (*key, span.from));
         let listed = listing.listed.iter().map(|(updated, key)| (*key, *updated));
         span.listed_by_number.extend(listed.chain(unusable));
+        span.reached = span.reached.max(span.skip.saturating_add(listing.count));
         let ascending = listing.listed.is_sorted_by_key(|(updated, _)| *updated);
         if wants_order(habits) && !ascending {
             habits.order = Ordering::Ignored;
@@ -742,7 +746,7 @@ impl Walk {
         // Fewer objects were listed than there are: the order changed between pages, and
         // some objects came twice.
         let count = u32::try_from(span.already_listed.len()).unwrap_or(u32::MAX);
-        if span.by_number && count < span.skip {
+        if (span.by_number || span.same > 0) && count < span.skip {
             if span.passes < MOST_SHUFFLES {
                 return self.spans.push(span.begin_again());
             }
@@ -1056,6 +1060,13 @@ impl Walk {
         if span.stale >= STALE {
             if let Some(again) = span.once_more() {
                 return self.spans.push(again);
+            }
+            // Fewer were listed than numbers were passed: in another order each time, pages
+            // without news are chance.
+            span.already_listed.extend(keys);
+            let count = u32::try_from(span.already_listed.len()).unwrap_or(u32::MAX);
+            if count < span.reached && span.passes < MOST_SHUFFLES {
+                return self.spans.push(span.begin_again());
             }
             return self.close(span, habits);
         }
