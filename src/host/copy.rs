@@ -9,6 +9,11 @@
 use super::paths;
 use std::sync::OnceLock;
 
+/// Buffers of this size or more go back to the system when they are freed: once one was, glibc
+/// keeps them, and an idle poll holds what its largest page took.
+#[cfg(unix)]
+const GIVE_BACK: (&str, &str) = ("MALLOC_MMAP_THRESHOLD_", "131072");
+
 /// For the copy: the path of the installed executable.
 pub const INSTALLED: &str = "DEFENDER_BRIDGE_INSTALLED";
 /// Set by an administrator: no copy is made.
@@ -126,6 +131,10 @@ mod of_unix {
         let mut command = Command::new(&copy);
         if let Some(first) = words.next() {
             command.arg0(first);
+        }
+        let (name, size) = super::GIVE_BACK;
+        if std::env::var_os(name).is_none() {
+            command.env(name, size);
         }
         let error = command.args(words).env(INSTALLED, own).exec();
         drop(held);

@@ -34,7 +34,7 @@ pub fn batch_answer(body: &[u8]) -> usize {
 
 /// The state in an answer about one object.
 pub fn state(body: &[u8]) -> Option<State> {
-    state::standing(body).ok()
+    state::parse_state(body).ok()
 }
 
 /// The states in a list of Defender for Endpoint, by id.

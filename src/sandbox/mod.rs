@@ -34,11 +34,11 @@ use api::answer::{Call, Refusal, Reply};
 use api::quota::{Counter, Quotas};
 use api::sign_in::{App, Certificate, Credential, Trust};
 pub use api::tls::TlsError;
+use story::Generator;
 pub use story::Moved;
-use story::Teller;
 use story::evidence::{Evidence, Item};
 use tenant::instant::Ticks;
-pub use tenant::inventory::{Census, Record, Remark};
+pub use tenant::inventory::{Inventory, Record, Remark};
 pub use tenant::load::LoadError;
 use tenant::record::Body;
 use tenant::store::Store;
@@ -212,7 +212,7 @@ struct Shared {
     issuer: Issuer,
     apps: Vec<App>,
     store: Mutex<Store>,
-    teller: Mutex<Teller>,
+    teller: Mutex<Generator>,
     quotas: Mutex<Quotas>,
     served: Mutex<VecDeque<Served>>,
 }
@@ -260,7 +260,7 @@ impl Shared {
 
     fn advance(&self) -> Moved {
         let now = self.now().minus(self.settings.lag);
-        // Teller first, store second: the only place that holds both.
+        // Generator first, store second: the only place that holds both.
         let mut teller = lock(&self.teller);
         teller.advance(&mut self.store(), now)
     }
@@ -379,10 +379,10 @@ fn apps(settings: &Settings) -> Result<Vec<App>, Error> {
 }
 
 /// Tells the stories and loads the files.
-fn furnish(settings: &Settings) -> Result<(Store, Teller), Error> {
+fn furnish(settings: &Settings) -> Result<(Store, Generator), Error> {
     let until = settings.until.map_or_else(Ticks::now, Ticks::from);
     let mut store = Store::default();
-    let mut teller = Teller::new(settings.seed, until).ok_or(Error::Stories)?;
+    let mut teller = Generator::new(settings.seed, until).ok_or(Error::Stories)?;
     teller.tell(&mut store, settings.alerts, settings.days, until);
     if let Some(bytes) = settings.object_bytes {
         pad(&mut store, bytes);
@@ -528,8 +528,8 @@ impl Tenant {
     }
 
     /// Every alert and incident as it stands now.
-    pub fn census(&self) -> Census {
-        Census::of(&self.shared.store())
+    pub fn census(&self) -> Inventory {
+        Inventory::of(&self.shared.store())
     }
 
     /// An alert's exact text as a family lists it: Graph with newer enum

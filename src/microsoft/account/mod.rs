@@ -1,4 +1,4 @@
-//! An account: who signs in, how, to which cloud and by which road.
+//! An account: who signs in, how, to which cloud and through which proxy.
 //!
 //! Settings come in as the text somebody wrote ([`Written`]); here the text
 //! gets its meaning or is refused. Where it was written is not known here.

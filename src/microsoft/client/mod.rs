@@ -10,8 +10,8 @@ use crate::microsoft::http::call_budget::{Budget, Draw};
 use crate::microsoft::http::clock::Clock;
 use crate::microsoft::http::error::{Error, Retry, line, passing};
 use crate::microsoft::http::retry_after;
-use crate::microsoft::http::transport::{Road, place};
-use crate::microsoft::http::usage::{Meter, count};
+use crate::microsoft::http::transport::{Transport, place};
+use crate::microsoft::http::usage::{Usage, count};
 use crate::microsoft::sign_in;
 use crate::microsoft::sign_in::{SignIn, Token};
 use crate::triage::Api;
@@ -61,10 +61,10 @@ struct Inner {
     base: Url,
     /// For error texts.
     host: String,
-    road: Road,
+    transport: Transport,
     sign_in: SignIn,
     budget: Budget,
-    meter: Arc<Meter>,
+    usage: Arc<Usage>,
     clock: Clock,
     /// Largest body taken.
     cap: usize,
@@ -143,7 +143,7 @@ impl Client {
     /// `state_dir` is where the call budget shared between processes lives;
     /// without it the budget is this process's alone.
     pub fn new(account: &Account, api: Api, state_dir: Option<&Path>) -> Result<Client, Error> {
-        Client::over(account, api, state_dir, Road::new)
+        Client::over(account, api, state_dir, Transport::new)
     }
 
     /// The same for calls that are answered only after a longer silence.
@@ -154,7 +154,7 @@ impl Client {
         silence: Duration,
     ) -> Result<Client, Error> {
         Client::over(account, api, state_dir, |account, api| {
-            Road::silent_for(silence, account, api)
+            Transport::silent_for(silence, account, api)
         })
     }
 
@@ -162,7 +162,7 @@ impl Client {
         account: &Account,
         api: Api,
         state_dir: Option<&Path>,
-        road: impl FnOnce(&Account, Api) -> Result<Road, Error>,
+        transport: impl FnOnce(&Account, Api) -> Result<Transport, Error>,
     ) -> Result<Client, Error> {
         let refuse = |why: String| Error::Setting {
             account: account.name.clone(),
@@ -173,8 +173,8 @@ impl Client {
             .api(api)
             .ok_or_else(|| refuse(format!("missing: cloud = custom needs it for api = {api}")))?;
         let base = Url::parse(base).map_err(|e| refuse(format!("\"{base}\" is no URL: {e}")))?;
-        let road = road(account, api)?;
-        let meter = Arc::new(Meter::new());
+        let transport = transport(account, api)?;
+        let usage = Arc::new(Usage::new());
         Ok(Client {
             inner: Arc::new(Inner {
                 account: account.name.clone(),
@@ -182,10 +182,10 @@ impl Client {
                 api,
                 host: place(&base),
                 base,
-                sign_in: SignIn::new(account, api, &road, &meter)?,
-                road,
+                sign_in: SignIn::new(account, api, &transport, &usage)?,
+                transport,
                 budget: Budget::new(&account.tenant_id, &account.client_id, api, state_dir),
-                meter,
+                usage,
                 clock: Clock::default(),
                 cap: CAP,
             }),
@@ -325,7 +325,7 @@ impl Client {
     /// Lets everybody who shares the budget hold back, as the service asked
     /// where no status code says so.
     pub(super) async fn throttled(&self, wait: Duration) {
-        count(&self.inner.meter.throttles);
+        count(&self.inner.usage.throttles);
         self.inner.budget.hold(wait).await;
     }
 
@@ -336,7 +336,7 @@ impl Client {
 
     /// What this client has done so far.
     pub fn calls(&self) -> Calls {
-        self.inner.meter.read()
+        self.inner.usage.read()
     }
 
     /// A POST that only reads. It is not repeated once it may have run: what is
@@ -369,13 +369,13 @@ impl Client {
     /// How far the local clock is ahead of the server's (seconds, negative: behind);
     /// `None` before the first answer.
     pub fn skew(&self) -> Option<i64> {
-        self.inner.meter.skew()
+        self.inner.usage.skew()
     }
 
     /// The time at the API, by its last answer's `Date`, and never later than it
     /// is there; `None` before the first answer.
     pub fn time_there(&self) -> Option<Timestamp> {
-        Timestamp::try_from(self.inner.meter.time_there()?).ok()
+        Timestamp::try_from(self.inner.usage.time_there()?).ok()
     }
 
     /// The API it speaks to.
@@ -446,7 +446,7 @@ impl Client {
                 (inner.clock.now() + pause < course.deadline).then_some(pause)
             })
             .notify(|failure: &Failure, pause| {
-                count(&inner.meter.retries);
+                count(&inner.usage.retries);
                 info!(
                     "{}; trying again in {:.1} s",
                     failure.error,
@@ -533,7 +533,7 @@ impl Inner {
             again: Again::No,
         })?;
         let mut out = self
-            .road
+            .transport
             .http
             .request(request.method.clone(), request.url.clone())
             .bearer_auth(token.secret.expose_secret())
@@ -544,17 +544,17 @@ impl Inner {
                 .body(body.to_string());
         }
         course.attempts.fetch_add(1, Ordering::Relaxed);
-        count(&self.meter.calls);
+        count(&self.usage.calls);
         let response = out.send().await.map_err(|e| {
-            let error = self.road.fault(&self.host, &e);
+            let error = self.transport.fault(&self.host, &e);
             let passes = error.retry() != Retry::Never;
             Failure {
                 again: few(passes && (request.repeatable || !error.uncertain())),
                 error,
             }
         })?;
-        self.meter.note_clock(response.headers(), SystemTime::now());
-        self.meter.note_time(response.headers());
+        self.usage.note_clock(response.headers(), SystemTime::now());
+        self.usage.note_time(response.headers());
         Ok(response)
     }
 
@@ -584,7 +584,7 @@ impl Inner {
             again: few(request.repeatable && matches!(error, Error::Truncated { .. })),
             error,
         })?;
-        self.meter
+        self.usage
             .bytes
             .fetch_add(body.len() as u64, Ordering::Relaxed);
         Ok(Answer {
@@ -624,11 +624,11 @@ impl Inner {
         let body = reading.read(&mut response).await.unwrap_or_default();
         let body = without(&String::from_utf8_lossy(&body), &token.secret);
         let said = Said::read(&body);
-        let wait = retry_after::asked_wait(response.headers(), &said.message, SystemTime::now());
+        let wait = retry_after::retry_after(response.headers(), &said.message, SystemTime::now());
         let request_id = id.or(said.request_id);
         if status == 429 {
             let wait = wait.unwrap_or(BREATH);
-            count(&self.meter.throttles);
+            count(&self.usage.throttles);
             if !request.apart {
                 self.budget.hold(wait).await;
             }

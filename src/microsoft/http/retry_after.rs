@@ -9,7 +9,7 @@ const LONGEST: Duration = Duration::from_secs(3600);
 /// `Retry-After` in seconds or as a date, else Microsoft's sentence "… again in
 /// N seconds" in the body. A date counts from the answer's own `Date`, so that a
 /// wrong clock on this host does no harm.
-pub(crate) fn asked_wait(headers: &HeaderMap, body: &str, now: SystemTime) -> Option<Duration> {
+pub(crate) fn retry_after(headers: &HeaderMap, body: &str, now: SystemTime) -> Option<Duration> {
     let written = headers.get(RETRY_AFTER).and_then(|v| v.to_str().ok());
     written
         .and_then(|text| {
@@ -77,7 +77,7 @@ mod tests {
 
     #[test]
     fn seconds_are_read() {
-        let wait = |text| asked_wait(&headers(&[("retry-after", text)]), "", at(0));
+        let wait = |text| retry_after(&headers(&[("retry-after", text)]), "", at(0));
         assert_eq!(wait("23"), Some(Duration::from_secs(23)));
         assert_eq!(wait(" 0 "), Some(Duration::ZERO));
         assert_eq!(wait("1.5"), Some(Duration::from_millis(1500)));
@@ -92,12 +92,12 @@ mod tests {
         // 784111777 is the instant of the example in RFC 9110 §5.6.7.
         let mut pairs = vec![("retry-after", "Sun, 06 Nov 1994 08:49:57 GMT")];
         assert_eq!(
-            asked_wait(&headers(&pairs), "", at(784_111_777)),
+            retry_after(&headers(&pairs), "", at(784_111_777)),
             Some(Duration::from_secs(20))
         );
         pairs.push(("date", "Sun, 06 Nov 1994 08:49:37 GMT"));
         assert_eq!(
-            asked_wait(&headers(&pairs), "", at(1)),
+            retry_after(&headers(&pairs), "", at(1)),
             Some(Duration::from_secs(20))
         );
         assert_eq!(answered_at(&headers(&pairs)), Some(at(784_111_777)));
@@ -105,7 +105,7 @@ mod tests {
 
     #[test]
     fn the_sentence_in_the_body_is_the_last_resort() {
-        let wait = |body| asked_wait(&HeaderMap::new(), body, at(0));
+        let wait = |body| retry_after(&HeaderMap::new(), body, at(0));
         assert_eq!(
             wait("Rate limit is exceeded. Try again in 23 seconds."),
             Some(Duration::from_secs(23))
@@ -124,7 +124,7 @@ mod tests {
         fn no_text_makes_it_fall(header in "[ -~]{0,40}", body in ".{0,80}", number in any::<u64>()) {
             let headers = headers(&[("retry-after", &header)]);
             for body in [body, format!(" in {number} minutes")] {
-                let wait = asked_wait(&headers, &body, at(0));
+                let wait = retry_after(&headers, &body, at(0));
                 prop_assert!(wait.is_none_or(|wait| wait <= LONGEST));
             }
         }

@@ -1,4 +1,4 @@
-//! The road to Microsoft: one HTTP client with the account's trust and proxy,
+//! The transport to Microsoft: one HTTP client with the account's trust and proxy,
 //! and why a request did not arrive.
 
 use crate::microsoft::account::{Account, Proxy};
@@ -27,16 +27,16 @@ const AHEAD: u32 = 512 << 10;
 
 /// An HTTP client. Cloning shares its connections.
 #[derive(Clone)]
-pub(crate) struct Road {
+pub(crate) struct Transport {
     pub(crate) http: reqwest::Client,
     /// The proxy's host, for error texts.
     proxy: Option<String>,
 }
 
-impl Road {
-    /// The road for one account and API; sign-in and API share it.
-    pub(crate) fn new(account: &Account, api: Api) -> Result<Road, Error> {
-        Road::silent_for(SILENCE, account, api)
+impl Transport {
+    /// The transport for one account and API; sign-in and API share it.
+    pub(crate) fn new(account: &Account, api: Api) -> Result<Transport, Error> {
+        Transport::silent_for(SILENCE, account, api)
     }
 
     /// The same where the API thinks longer before it answers.
@@ -44,7 +44,7 @@ impl Road {
         silence: Duration,
         account: &Account,
         api: Api,
-    ) -> Result<Road, Error> {
+    ) -> Result<Transport, Error> {
         let refuse = |what: String| Error::Setting {
             account: account.name.clone(),
             what,
@@ -77,14 +77,14 @@ impl Road {
         let http = builder
             .build()
             .map_err(|e| refuse(format!("no HTTPS client: {}", deepest(&e))))?;
-        Ok(Road {
+        Ok(Transport {
             http,
             proxy: account.proxy.as_ref().map(|proxy| place(&proxy.url)),
         })
     }
 
-    /// The road to this machine's metadata service: plain HTTP, never a proxy.
-    pub(crate) fn metadata(account: &Account) -> Result<Road, Error> {
+    /// The transport to this machine's metadata service: plain HTTP, never a proxy.
+    pub(crate) fn metadata(account: &Account) -> Result<Transport, Error> {
         let http = reqwest::Client::builder()
             .no_proxy()
             .tls_certs_only([])
@@ -96,7 +96,7 @@ impl Road {
                 account: account.name.clone(),
                 what: format!("no HTTP client: {}", deepest(&e)),
             })?;
-        Ok(Road { http, proxy: None })
+        Ok(Transport { http, proxy: None })
     }
 
     /// Why a request to `host` brought no answer.
@@ -117,9 +117,9 @@ impl Road {
     }
 }
 
-impl fmt::Debug for Road {
+impl fmt::Debug for Transport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Road")
+        f.debug_struct("Transport")
             .field("proxy", &self.proxy)
             .finish_non_exhaustive()
     }

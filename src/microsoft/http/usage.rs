@@ -22,7 +22,7 @@ pub struct Calls {
 }
 
 #[derive(Debug)]
-pub(crate) struct Meter {
+pub(crate) struct Usage {
     pub(crate) calls: AtomicU64,
     pub(crate) throttles: AtomicU64,
     pub(crate) retries: AtomicU64,
@@ -36,9 +36,9 @@ pub(crate) struct Meter {
 /// No answer has told the time yet.
 const UNKNOWN: i64 = i64::MIN;
 
-impl Meter {
-    pub(crate) fn new() -> Meter {
-        Meter {
+impl Usage {
+    pub(crate) fn new() -> Usage {
+        Usage {
             calls: AtomicU64::new(0),
             throttles: AtomicU64::new(0),
             retries: AtomicU64::new(0),

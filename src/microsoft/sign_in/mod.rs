@@ -14,15 +14,17 @@ use crate::microsoft::account::{Account, Auth};
 use crate::microsoft::http::clock::Clock;
 use crate::microsoft::http::echo::Echo;
 use crate::microsoft::http::error::{Error, Retry, line};
-use crate::microsoft::http::transport::{Road, place};
-use crate::microsoft::http::usage::{Meter, count};
+use crate::microsoft::http::transport::{Transport, place};
+use crate::microsoft::http::usage::{Usage, count};
 use crate::microsoft::http::{advice, error};
-use crate::microsoft::sign_in::token_transport::{Door, Said};
+use crate::microsoft::sign_in::token_transport::{Said, TokenTransport};
 use crate::triage::Api;
 use async_trait::async_trait;
 use azure_core::cloud::{CloudConfiguration, CustomConfiguration};
 use azure_core::credentials::{Secret, TokenCredential};
-use azure_core::http::{ClientMethodOptions, ClientOptions, RetryOptions, Transport};
+use azure_core::http::{
+    ClientMethodOptions, ClientOptions, RetryOptions, Transport as AzureTransport,
+};
 use azure_identity::{
     ClientAssertion, ClientAssertionCredential, ClientAssertionCredentialOptions,
     ClientSecretCredential, ClientSecretCredentialOptions, ManagedIdentityCredential,
@@ -61,8 +63,8 @@ pub(crate) struct SignIn {
     host: String,
     scope: String,
     proof: Proof,
-    road: Road,
-    meter: Arc<Meter>,
+    transport: Transport,
+    usage: Arc<Usage>,
     pub(crate) clock: Clock,
     held: Mutex<Option<Arc<Token>>>,
     /// The service knows the older form of an assertion only.
@@ -84,12 +86,12 @@ struct Failure {
 }
 
 impl SignIn {
-    /// `road` is the API's; a managed identity takes the metadata service's instead.
+    /// `transport` is the API's; a managed identity takes the metadata service's instead.
     pub(crate) fn new(
         account: &Account,
         api: Api,
-        road: &Road,
-        meter: &Arc<Meter>,
+        transport: &Transport,
+        usage: &Arc<Usage>,
     ) -> Result<SignIn, Error> {
         let login = account.cloud.login().to_string();
         let managed = matches!(account.auth, Auth::ManagedIdentity);
@@ -118,11 +120,11 @@ impl SignIn {
                 Auth::ManagedIdentity => Proof::ManagedIdentity,
                 Auth::WorkloadIdentity => Proof::WorkloadIdentity,
             },
-            road: match managed {
-                true => Road::metadata(account)?,
-                false => road.clone(),
+            transport: match managed {
+                true => Transport::metadata(account)?,
+                false => transport.clone(),
             },
-            meter: Arc::clone(meter),
+            usage: Arc::clone(usage),
             clock: Clock::default(),
             held: Mutex::new(None),
             older: AtomicBool::new(false),
@@ -177,7 +179,7 @@ impl SignIn {
                 (self.clock.now() + pause < deadline).then_some(pause)
             })
             .notify(|failure: &Failure, pause| {
-                count(&self.meter.retries);
+                count(&self.usage.retries);
                 tracing::info!(
                     "{}; trying again in {:.1} s",
                     failure.error,
@@ -213,27 +215,27 @@ impl SignIn {
 
     async fn ask(&self, form: Form, deadline: Instant) -> Result<Token, Failure> {
         let managed = matches!(self.proof, Proof::ManagedIdentity);
-        let door = Arc::new(Door::new(
-            self.road.clone(),
+        let token_transport = Arc::new(TokenTransport::new(
+            self.transport.clone(),
             (!managed).then(|| self.login.clone()),
             self.host.clone(),
-            Arc::clone(&self.meter),
+            Arc::clone(&self.usage),
         ));
         let unusable = |e: azure_core::Error| Failure {
             error: self.setting(line(&e.to_string())),
             again: None,
         };
-        let credential = self.credential(form, &door).map_err(unusable)?;
+        let credential = self.credential(form, &token_transport).map_err(unusable)?;
         let scopes = [self.scope.as_str()];
         let asked = credential.get_token(&scopes, None);
         let answer = self.clock.timeout_at(deadline, asked).await;
-        let said = door.said();
+        let said = token_transport.said();
         let Ok(answer) = answer else {
             return Err(self.failure(said.unwrap_or_else(|| Said::timeout(&self.host))));
         };
         match (answer, said) {
             (Ok(token), _) if !token.token.secret().is_empty() => {
-                count(&self.meter.tokens);
+                count(&self.usage.tokens);
                 let left = token.expires_on - azure_core::time::OffsetDateTime::now_utc();
                 let left = Duration::try_from(left).unwrap_or_default();
                 Ok(Token {
@@ -250,9 +252,9 @@ impl SignIn {
     fn credential(
         &self,
         form: Form,
-        door: &Arc<Door>,
+        token_transport: &Arc<TokenTransport>,
     ) -> azure_core::Result<Arc<dyn TokenCredential>> {
-        let client_options = self.options(door);
+        let client_options = self.options(token_transport);
         Ok(match &self.proof {
             Proof::Secret(secret) => ClientSecretCredential::new(
                 &self.tenant,
@@ -287,11 +289,11 @@ impl SignIn {
         })
     }
 
-    fn options(&self, door: &Arc<Door>) -> ClientOptions {
+    fn options(&self, token_transport: &Arc<TokenTransport>) -> ClientOptions {
         let mut cloud = CustomConfiguration::default();
         cloud.authority_host = self.login.clone();
         ClientOptions {
-            transport: Some(Transport::new(Arc::clone(door) as Arc<_>)),
+            transport: Some(AzureTransport::new(Arc::clone(token_transport) as Arc<_>)),
             retry: RetryOptions::none(),
             cloud: Some(Arc::new(CloudConfiguration::Custom(cloud))),
             ..ClientOptions::default()

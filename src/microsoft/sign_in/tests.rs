@@ -12,8 +12,9 @@ use serde_json::json;
 use tokio::process::Command;
 
 fn sign_in(account: &Account) -> SignIn {
-    let road = Road::new(account, Api::Graph).unwrap();
-    let mut sign_in = SignIn::new(account, Api::Graph, &road, &Arc::new(Meter::new())).unwrap();
+    let transport = Transport::new(account, Api::Graph).unwrap();
+    let mut sign_in =
+        SignIn::new(account, Api::Graph, &transport, &Arc::new(Usage::new())).unwrap();
     sign_in.clock = Clock::still();
     sign_in
 }
@@ -396,7 +397,7 @@ fn on_a_virtual_machine(server: &Counterpart, account: &Account) -> SignIn {
         ..account.clone()
     };
     SignIn {
-        road: Road::new(&astray, Api::Graph).unwrap(),
+        transport: Transport::new(&astray, Api::Graph).unwrap(),
         ..sign_in(account)
     }
 }
@@ -495,8 +496,8 @@ fn an_unusable_certificate_is_a_setting() {
         proxy: None,
         read_only: false,
     };
-    let road = Road::new(&account, Api::Graph).unwrap();
-    let error = SignIn::new(&account, Api::Graph, &road, &Arc::new(Meter::new())).unwrap_err();
+    let transport = Transport::new(&account, Api::Graph).unwrap();
+    let error = SignIn::new(&account, Api::Graph, &transport, &Arc::new(Usage::new())).unwrap_err();
     assert!(
         error.to_string().starts_with("account lab: certificate: "),
         "{error}"

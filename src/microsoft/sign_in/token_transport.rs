@@ -1,4 +1,4 @@
-//! The door between `azure_identity` and our HTTP client: it sends each token
+//! How `azure_identity` reaches our HTTP client: it sends each token
 //! request to where the account says, and remembers what was answered, since the
 //! library's errors keep only a part of it.
 
@@ -7,8 +7,8 @@ use crate::microsoft::http::body::Reading;
 use crate::microsoft::http::echo::Echo;
 use crate::microsoft::http::error::Error;
 use crate::microsoft::http::retry_after;
-use crate::microsoft::http::transport::{Road, place};
-use crate::microsoft::http::usage::Meter;
+use crate::microsoft::http::transport::{Transport, place};
+use crate::microsoft::http::usage::Usage;
 use async_trait::async_trait;
 use azure_core::error::ErrorKind;
 use azure_core::http::headers::Headers;
@@ -69,23 +69,28 @@ impl Said {
 }
 
 #[derive(Debug)]
-pub(crate) struct Door {
-    road: Road,
+pub(crate) struct TokenTransport {
+    transport: Transport,
     /// Base URL put in place of the library's origin. It knows hosts only, an
     /// account's sign-in URL may have a path.
     login: Option<String>,
     host: String,
-    meter: Arc<Meter>,
+    usage: Arc<Usage>,
     said: Mutex<Option<Said>>,
 }
 
-impl Door {
-    pub(crate) fn new(road: Road, login: Option<String>, host: String, meter: Arc<Meter>) -> Door {
-        Door {
-            road,
+impl TokenTransport {
+    pub(crate) fn new(
+        transport: Transport,
+        login: Option<String>,
+        host: String,
+        usage: Arc<Usage>,
+    ) -> TokenTransport {
+        TokenTransport {
+            transport,
             login,
             host,
-            meter,
+            usage,
             said: Mutex::new(None),
         }
     }
@@ -125,7 +130,7 @@ impl Door {
             Method::Post => reqwest::Method::POST,
             _ => reqwest::Method::GET,
         };
-        let mut out = self.road.http.request(method, url);
+        let mut out = self.transport.http.request(method, url);
         for (name, value) in request.headers().iter() {
             if !name.as_str().eq_ignore_ascii_case("user-agent") {
                 out = out.header(name.as_str(), value.as_str());
@@ -141,8 +146,11 @@ impl Door {
             secrets.extend(credentials(bytes));
             out = out.body(bytes.clone());
         }
-        let mut response = out.send().await.map_err(|e| self.road.fault(&host, &e))?;
-        self.meter.note_clock(response.headers(), SystemTime::now());
+        let mut response = out
+            .send()
+            .await
+            .map_err(|e| self.transport.fault(&host, &e))?;
+        self.usage.note_clock(response.headers(), SystemTime::now());
         let body = Reading {
             host: &host,
             request_id: None,
@@ -153,7 +161,7 @@ impl Door {
         .await?;
         let body = String::from_utf8_lossy(&body).into_owned();
         Ok(Answer {
-            retry_after: retry_after::asked_wait(response.headers(), &body, SystemTime::now()),
+            retry_after: retry_after::retry_after(response.headers(), &body, SystemTime::now()),
             status: response.status().as_u16(),
             host,
             body,
@@ -163,7 +171,7 @@ impl Door {
 }
 
 #[async_trait]
-impl HttpClient for Door {
+impl HttpClient for TokenTransport {
     async fn execute_request(&self, request: &Request) -> azure_core::Result<AsyncRawResponse> {
         let url = self.target(request.url())?;
         match self.exchange(request, url).await {

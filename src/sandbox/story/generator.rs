@@ -30,7 +30,7 @@ const REMARKS: &[&str] = &[
     "closing \u{2013} nothing left to do \u{2705}",
 ];
 
-pub(in crate::sandbox) struct Teller {
+pub(in crate::sandbox) struct Generator {
     rng: StdRng,
     organisation: Organisation,
     open: Vec<Story>,
@@ -54,7 +54,7 @@ pub struct Moved {
     pub incidents: Vec<String>,
 }
 
-impl Teller {
+impl Generator {
     pub(in crate::sandbox) fn new(seed: u64, until: Ticks) -> Option<Self> {
         let mut rng = StdRng::seed_from_u64(seed);
         let organisation = Organisation::new(&mut rng, Ticks(until.0 - 30 * DAY))?;

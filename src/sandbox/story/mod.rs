@@ -10,5 +10,5 @@ mod generator;
 pub mod scene;
 pub mod trace;
 
+pub(super) use generator::Generator;
 pub use generator::Moved;
-pub(super) use generator::Teller;

@@ -6,7 +6,7 @@ use crate::sandbox::tenant::store::{Row, Shelf, Store};
 
 /// All alerts and incidents at one moment, in no particular order.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Census {
+pub struct Inventory {
     /// Every alert.
     pub alerts: Vec<Record>,
     /// Every incident.
@@ -45,7 +45,7 @@ pub struct Remark {
     pub by: String,
 }
 
-impl Census {
+impl Inventory {
     pub(in crate::sandbox) fn of(store: &Store) -> Self {
         Self {
             alerts: records(&store.alerts),

@@ -3,7 +3,7 @@
 use crate::sandbox::Family;
 use crate::sandbox::tenant::instant::Ticks;
 use crate::sandbox::tenant::record::{Alert, Incident, State};
-use crate::sandbox::tenant::visibility_delay::{Delay, Past};
+use crate::sandbox::tenant::visibility_delay::{Delay, VisibilityDelay};
 use std::collections::{BTreeSet, HashMap};
 use std::ops::{Bound, RangeBounds as _};
 
@@ -19,7 +19,7 @@ pub(in crate::sandbox) struct Shelf<T> {
     rows: Vec<T>,
     ids: HashMap<(Box<str>, Option<Family>), usize>,
     by_update: BTreeSet<(Ticks, usize)>,
-    past: Past<T>,
+    past: VisibilityDelay<T>,
 }
 
 impl<T> Default for Shelf<T> {
@@ -28,7 +28,7 @@ impl<T> Default for Shelf<T> {
             rows: Vec::new(),
             ids: HashMap::new(),
             by_update: BTreeSet::new(),
-            past: Past::default(),
+            past: VisibilityDelay::default(),
         }
     }
 }
@@ -69,7 +69,7 @@ impl<T: Row> Shelf<T> {
 
     /// From now on changes show only after a while.
     pub(in crate::sandbox) fn delay(&mut self, delay: Delay) {
-        self.past = Past::delayed(delay);
+        self.past = VisibilityDelay::delayed(delay);
     }
 
     /// Puts an object in, in place of one with the same id.

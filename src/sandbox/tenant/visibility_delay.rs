@@ -14,7 +14,7 @@ pub(in crate::sandbox) struct Delay {
 }
 
 #[derive(Debug)]
-pub(in crate::sandbox) struct Past<T> {
+pub(in crate::sandbox) struct VisibilityDelay<T> {
     delay: Delay,
     /// In the order they were left behind.
     former: VecDeque<Former<T>>,
@@ -27,7 +27,7 @@ struct Former<T> {
     row: T,
 }
 
-impl<T> Default for Past<T> {
+impl<T> Default for VisibilityDelay<T> {
     fn default() -> Self {
         Self {
             delay: Delay::default(),
@@ -36,7 +36,7 @@ impl<T> Default for Past<T> {
     }
 }
 
-impl<T: Clone> Past<T> {
+impl<T: Clone> VisibilityDelay<T> {
     pub(in crate::sandbox) fn delayed(delay: Delay) -> Self {
         Self {
             delay,

@@ -6,10 +6,10 @@ use crate::microsoft::defender::update::client::{DeskFault, FamilyDesk, IN_FLIGH
 use crate::microsoft::defender::update::graph_batch;
 use crate::microsoft::defender::update::graph_batch::Part;
 use crate::microsoft::defender::update::patch::{
-    COMMENT_TRIES, Errand, Wording, comment_document, look, replaces_tags,
+    COMMENT_TRIES, Patch, Wording, comment_document, look, replaces_tags,
 };
 use crate::microsoft::defender::update::sent_comments::After;
-use crate::microsoft::defender::update::tenant_limits::Together;
+use crate::microsoft::defender::update::tenant_limits::BatchCall;
 use crate::triage::{
     Change, DefenderClient, Failing, Receipt, State, Subject, Target, UpdateError,
 };
@@ -21,33 +21,32 @@ use std::iter::repeat_with;
 
 /// One result per target, in their order.
 pub(in crate::microsoft) async fn write_all(
-    desk: &FamilyDesk,
+    client: &FamilyDesk,
     targets: &[Target],
     change: &Change,
     marker: &str,
 ) -> Vec<Result<Receipt, DeskFault>> {
     let mut lots: Vec<Way<'_>> = futures::stream::iter(targets.chunks(graph_batch::MOST))
-        .map(|lot| write_lot(desk, lot, change, marker))
+        .map(|lot| write_lot(client, lot, change, marker))
         .buffered(IN_FLIGHT)
         .collect()
         .await;
     if let Some(comment) = &change.comment {
         for tries in 1..=COMMENT_TRIES {
-            let mut due: Vec<&mut Errand<'_>> = errands(&mut lots)
-                .filter(|errand| errand.is_due())
-                .collect();
+            let mut due: Vec<&mut Patch<'_>> =
+                patches(&mut lots).filter(|patch| patch.is_due()).collect();
             futures::stream::iter(due.chunks_mut(graph_batch::MOST))
-                .for_each_concurrent(IN_FLIGHT, |some| say(desk, some, comment))
+                .for_each_concurrent(IN_FLIGHT, |some| say(client, some, comment))
                 .await;
             let last = tries == COMMENT_TRIES;
-            look(desk, errands(&mut lots), last, After::Loss).await;
+            look(client, patches(&mut lots), last, After::Loss).await;
         }
     }
     let mut results = Vec::with_capacity(targets.len());
     for lot in lots {
         match lot {
             Way::Singly(all) => results.extend(all),
-            Way::Together(lot) => results.extend(lot.close().await),
+            Way::BatchCall(lot) => results.extend(lot.close().await),
         }
     }
     results
@@ -55,58 +54,58 @@ pub(in crate::microsoft) async fn write_all(
 
 /// How some of them are written.
 enum Way<'a> {
-    Together(Lot<'a>),
+    BatchCall(Lot<'a>),
     Singly(Vec<Result<Receipt, DeskFault>>),
 }
 
 /// Those whose fields stand, or that have none.
-fn errands<'l, 'a: 'l>(lots: &'l mut [Way<'a>]) -> impl Iterator<Item = &'l mut Errand<'a>> {
+fn patches<'l, 'a: 'l>(lots: &'l mut [Way<'a>]) -> impl Iterator<Item = &'l mut Patch<'a>> {
     let parcels = lots.iter_mut().flat_map(|lot| match lot {
-        Way::Together(lot) => lot.parcels.as_mut_slice(),
+        Way::BatchCall(lot) => lot.parcels.as_mut_slice(),
         Way::Singly(_) => &mut [],
     });
-    let errand = |parcel: &'l mut Parcel<'a>| match parcel.fault {
-        None => Some(&mut parcel.errand),
+    let patch = |parcel: &'l mut Parcel<'a>| match parcel.fault {
+        None => Some(&mut parcel.patch),
         Some(_) => None,
     };
-    parcels.flatten().filter_map(errand)
+    parcels.flatten().filter_map(patch)
 }
 
 /// Their fields.
 async fn write_lot<'a>(
-    desk: &'a FamilyDesk,
+    client: &'a FamilyDesk,
     targets: &'a [Target],
     change: &Change,
     marker: &'a str,
 ) -> Way<'a> {
-    if targets.len() >= 2 && desk.at_once(Together::Batch) >= 2 {
-        let mut lot = Lot::open(desk, targets, change, marker).await;
+    if targets.len() >= 2 && client.at_once(BatchCall::Batch) >= 2 {
+        let mut lot = Lot::open(client, targets, change, marker).await;
         if lot.patch(change.comment.is_some()).await.is_some() {
-            return Way::Together(lot);
+            return Way::BatchCall(lot);
         }
-        desk.limit(Together::Batch, 1);
+        client.limit(BatchCall::Batch, 1);
     }
-    Way::Singly(desk.write_singly(targets, change, marker).await)
+    Way::Singly(client.write_singly(targets, change, marker).await)
 }
 
 /// Sends each the comment once.
-async fn say(desk: &FamilyDesk, errands: &mut [&mut Errand<'_>], comment: &str) {
-    let part = |errand: &&mut Errand<'_>| Part {
+async fn say(client: &FamilyDesk, patches: &mut [&mut Patch<'_>], comment: &str) {
+    let part = |patch: &&mut Patch<'_>| Part {
         method: Method::POST,
-        path: errand.comments(),
-        body: Some(comment_document(&errand.signed(comment))),
+        path: patch.comments(),
+        body: Some(comment_document(&patch.signed(comment))),
     };
-    let parts: Vec<Part> = errands.iter().map(part).collect();
-    match graph_batch::send(desk.client(), &parts).await {
+    let parts: Vec<Part> = patches.iter().map(part).collect();
+    match graph_batch::send(client.client(), &parts).await {
         Some(answers) => {
-            for (errand, answer) in errands.iter_mut().zip(answers) {
-                errand.said(answer);
+            for (patch, answer) in patches.iter_mut().zip(answers) {
+                patch.said(answer);
             }
         }
         // It took the fields a moment ago.
         None => {
-            for errand in errands {
-                errand.say(comment).await;
+            for patch in patches {
+                patch.say(comment).await;
             }
         }
     }
@@ -114,12 +113,12 @@ async fn say(desk: &FamilyDesk, errands: &mut [&mut Errand<'_>], comment: &str) 
 
 /// A handful of targets on their way together.
 struct Lot<'a> {
-    desk: &'a FamilyDesk,
+    client: &'a FamilyDesk,
     parcels: Vec<Result<Parcel<'a>, DeskFault>>,
 }
 
 struct Parcel<'a> {
-    errand: Errand<'a>,
+    patch: Patch<'a>,
     /// Not tried yet, the likeliest first.
     wordings: VecDeque<Wording>,
     /// The first refusal, and in the end why it failed.
@@ -130,7 +129,7 @@ struct Parcel<'a> {
 
 impl<'a> Lot<'a> {
     async fn open(
-        desk: &'a FamilyDesk,
+        client: &'a FamilyDesk,
         targets: &'a [Target],
         change: &Change,
         marker: &'a str,
@@ -139,27 +138,27 @@ impl<'a> Lot<'a> {
         let incidents = targets.iter().all(|t| t.subject == Subject::Incident);
         let tagged = replaces_tags(change) && incidents;
         let states = match tagged {
-            true => desk.read_many(targets).await,
+            true => client.read_many(targets).await,
             false => Vec::new(),
         };
         let states = states.into_iter().map(Some).chain(repeat_with(|| None));
         let parcel = |(target, state): (&'a Target, Option<Result<State, DeskFault>>)| {
-            let mut errand = Errand::new(desk, target, marker)?;
+            let mut patch = Patch::new(client, target, marker)?;
             let mut tags = Vec::new();
             if let Some(state) = state {
                 tags = state?.tags;
-                errand.count(1);
+                patch.count(1);
             }
-            let wordings = errand.wordings(change, tags)?;
+            let wordings = patch.wordings(change, tags)?;
             Ok(Parcel {
-                errand,
+                patch,
                 wordings: wordings.into(),
                 fault: None,
                 open: true,
             })
         };
         Self {
-            desk,
+            client,
             parcels: targets.iter().zip(states).map(parcel).collect(),
         }
     }
@@ -168,7 +167,7 @@ impl<'a> Lot<'a> {
     /// the comment, where there is one. `None` where there is no `$batch`, so that
     /// nothing was written.
     async fn patch(&mut self, comments: bool) -> Option<()> {
-        let desk = self.desk;
+        let client = self.client;
         loop {
             let mut sent = Vec::new();
             let mut parts = Vec::new();
@@ -179,7 +178,7 @@ impl<'a> Lot<'a> {
                     Some(Wording { fields, terms }) => {
                         parts.push(Part {
                             method: Method::PATCH,
-                            path: parcel.errand.path().to_owned(),
+                            path: parcel.patch.path().to_owned(),
                             body: Some(Value::from(fields)),
                         });
                         sent.push((parcel, terms));
@@ -190,11 +189,11 @@ impl<'a> Lot<'a> {
             if parts.is_empty() {
                 return Some(());
             }
-            let answers = graph_batch::send(desk.client(), &parts).await?;
+            let answers = graph_batch::send(client.client(), &parts).await?;
             for ((parcel, terms), answer) in sent.into_iter().zip(answers) {
-                match parcel.errand.note(answer) {
+                match parcel.patch.note(answer) {
                     Ok(()) => {
-                        desk.learn(&terms);
+                        client.learn(&terms);
                         parcel.written(true, comments);
                     }
                     Err(fault) if fault.failing() == Failing::Invalid => {
@@ -214,10 +213,8 @@ impl<'a> Lot<'a> {
         for parcel in self.parcels {
             results.push(match parcel {
                 Ok(Parcel {
-                    errand,
-                    fault: None,
-                    ..
-                }) => errand.close().await,
+                    patch, fault: None, ..
+                }) => patch.close().await,
                 Ok(Parcel {
                     fault: Some(fault), ..
                 })
@@ -234,7 +231,7 @@ impl Parcel<'_> {
         self.open = false;
         self.fault = None;
         if comments {
-            self.errand.owes(patched);
+            self.patch.owes(patched);
         }
     }
 }

@@ -13,9 +13,9 @@
 use crate::microsoft::client::{Answer, Nature, Quota};
 use crate::microsoft::defender::list::mde::ALERTS;
 use crate::microsoft::defender::update::client::{DeskFault, FamilyDesk, IN_FLIGHT};
-use crate::microsoft::defender::update::patch::{COMMENT_TRIES, Errand, Fields, Wording, look};
+use crate::microsoft::defender::update::patch::{COMMENT_TRIES, Fields, Patch, Wording, look};
 use crate::microsoft::defender::update::sent_comments::{After, Trace};
-use crate::microsoft::defender::update::tenant_limits::Together;
+use crate::microsoft::defender::update::tenant_limits::BatchCall;
 use crate::microsoft::http::error::Error;
 use crate::triage::{Change, Failing, Receipt, State, Target, UpdateError};
 use futures::StreamExt;
@@ -37,19 +37,19 @@ const TOO_MANY: &str = "MaximumBatchSizeExceeded";
 
 /// One result per target, in their order.
 pub(in crate::microsoft) async fn write_all(
-    desk: &FamilyDesk,
+    client: &FamilyDesk,
     targets: &[Target],
     change: &Change,
     marker: &str,
 ) -> Vec<Result<Receipt, DeskFault>> {
     let mut update = Update {
-        desk,
+        client,
         change,
         marker,
         rows: targets
             .iter()
-            .map(|target| match Errand::new(desk, target, marker) {
-                Ok(errand) => Row::Open(errand),
+            .map(|target| match Patch::new(client, target, marker) {
+                Ok(patch) => Row::Open(patch),
                 Err(fault) => Row::Done(Err(fault)),
             })
             .collect(),
@@ -62,7 +62,7 @@ pub(in crate::microsoft) async fn write_all(
     for row in update.rows {
         results.push(match row {
             Row::Done(result) => result,
-            Row::Owes(errand) => errand.close().await,
+            Row::Owes(patch) => patch.close().await,
             Row::Open(_) => Err(DeskFault::Unseen),
         });
     }
@@ -70,16 +70,16 @@ pub(in crate::microsoft) async fn write_all(
 }
 
 struct Update<'a> {
-    desk: &'a FamilyDesk,
+    client: &'a FamilyDesk,
     change: &'a Change,
     marker: &'a str,
     rows: Vec<Row<'a>>,
 }
 
 enum Row<'a> {
-    Open(Errand<'a>),
+    Open(Patch<'a>),
     /// Its fields stand; its comment is due, or in doubt.
-    Owes(Errand<'a>),
+    Owes(Patch<'a>),
     Done(Result<Receipt, DeskFault>),
 }
 
@@ -105,7 +105,7 @@ impl<'a> Update<'a> {
             probed: self.marker.is_empty(),
         }]);
         while let Some(mut lot) = lots.pop_front() {
-            let most = self.desk.at_once(Together::Update);
+            let most = self.client.at_once(BatchCall::Update);
             if lot.rows.len() > most && most >= LEAST {
                 let left = lot.rows.split_off(most);
                 lots.push_front(Lot { rows: left, ..lot });
@@ -130,7 +130,7 @@ impl<'a> Update<'a> {
             .flatten()
             .copied()
             .collect();
-        let states = self.desk.read_singly(&self.targets(&ends)).await;
+        let states = self.client.read_singly(&self.targets(&ends)).await;
         let told = states.iter().any(Result::is_ok);
         let stands = |(at, state): (&usize, &Result<State, DeskFault>)| {
             state.as_ref().is_ok_and(|state| self.stands(*at, state))
@@ -141,7 +141,7 @@ impl<'a> Update<'a> {
                 ..lot
             }];
         }
-        let states = self.desk.read_singly(&self.targets(&lot.rows)).await;
+        let states = self.client.read_singly(&self.targets(&lot.rows)).await;
         let (mut with, mut without) = (Vec::new(), Vec::new());
         for (at, state) in lot.rows.into_iter().zip(states) {
             match state {
@@ -177,7 +177,7 @@ impl<'a> Update<'a> {
         let answer = self.post(&lot, &wording.fields, lot.comment).await;
         let error = match answer {
             Ok(answer) => {
-                self.desk.learn(&wording.terms);
+                self.client.learn(&wording.terms);
                 self.note(&lot.rows, &answer);
                 return Vec::new();
             }
@@ -187,14 +187,14 @@ impl<'a> Update<'a> {
             // By its own word it looked at none of them.
             Error::Service { code, message, .. } if code == TOO_MANY => {
                 let sent = lot.rows.len();
-                self.desk.limit(Together::Update, allowed(message, sent));
+                self.client.limit(BatchCall::Update, allowed(message, sent));
                 vec![lot]
             }
             // The call is not there; an object that is missing has a name.
             Error::Service { status, code, .. }
                 if matches!(status, 405 | 410 | 501) || (*status == 404 && code.is_empty()) =>
             {
-                self.desk.limit(Together::Update, 1);
+                self.client.limit(BatchCall::Update, 1);
                 vec![lot]
             }
             _ if error.uncertain() && lot.comment => self.look(lot, &wording, error).await,
@@ -204,8 +204,8 @@ impl<'a> Update<'a> {
                 // It is not documented that a refusal means nothing was written.
                 for at in lot.rows.iter().filter(|_| lot.comment) {
                     let fault = self.fault(&error);
-                    if let Some(Row::Open(errand)) = self.rows.get_mut(*at) {
-                        errand.doubts(fault, !wording.fields.is_empty());
+                    if let Some(Row::Open(patch)) = self.rows.get_mut(*at) {
+                        patch.doubts(fault, !wording.fields.is_empty());
                     }
                 }
                 self.trace(lot, &wording, error).await
@@ -224,10 +224,10 @@ impl<'a> Update<'a> {
     async fn post(&self, lot: &Lot, fields: &Fields, comment: bool) -> Result<Answer, Error> {
         let mut document = fields.clone();
         let ids: Vec<&str> = lot.rows.iter().filter_map(|at| self.id(*at)).collect();
-        let first = lot.rows.first().and_then(|at| self.errand(*at));
+        let first = lot.rows.first().and_then(|at| self.patch(*at));
         let text = self.change.comment.as_deref().filter(|_| comment);
-        if let Some((errand, text)) = first.zip(text) {
-            document.insert("comment".into(), errand.signed(text).into());
+        if let Some((patch, text)) = first.zip(text) {
+            document.insert("comment".into(), patch.signed(text).into());
         }
         let nature = match document.contains_key("comment") {
             true => Nature::Appends,
@@ -235,13 +235,13 @@ impl<'a> Update<'a> {
         };
         document.insert("alertIds".into(), ids.into());
         let body = Value::from(document).to_string();
-        let client = self.desk.client();
+        let client = self.client.client();
         let answer = client.bundle(PATH, &body, Quota::BatchUpdate, nature).await;
         if nature == Nature::Appends {
             for at in &lot.rows {
-                if let Some(errand) = self.errand(*at) {
+                if let Some(patch) = self.patch(*at) {
                     let told = answer.as_ref().map(|_| ());
-                    self.desk.sent(errand.target(), self.marker, told);
+                    self.client.sent(patch.target(), self.marker, told);
                 }
             }
         }
@@ -250,8 +250,8 @@ impl<'a> Update<'a> {
 
     /// The change in the wording last taken.
     fn wording(&self, lot: &Lot) -> Result<Wording, DeskFault> {
-        let first = lot.rows.first().and_then(|at| self.errand(*at));
-        let wordings = first.map(|errand| errand.wordings(self.change, Vec::new()));
+        let first = lot.rows.first().and_then(|at| self.patch(*at));
+        let wordings = first.map(|patch| patch.wordings(self.change, Vec::new()));
         let mut wordings = wordings.transpose()?.unwrap_or_default();
         Ok(match wordings.is_empty() {
             true => Wording::default(),
@@ -335,7 +335,7 @@ impl<'a> Update<'a> {
         let targets = self.targets(&lot.rows);
         let now = Instant::now();
         let traces = self
-            .desk
+            .client
             .trace(&targets, self.marker, now, After::Loss)
             .await;
         let (mut absent, mut unknown) = (Vec::new(), Vec::new());
@@ -382,8 +382,8 @@ impl<'a> Update<'a> {
             return vec![again];
         }
         for at in &again.rows {
-            if let Some(Row::Open(errand)) = self.rows.get_mut(*at) {
-                errand.owes(!wording.fields.is_empty());
+            if let Some(Row::Open(patch)) = self.rows.get_mut(*at) {
+                patch.owes(!wording.fields.is_empty());
             }
         }
         self.trace(again, wording, error).await
@@ -391,23 +391,23 @@ impl<'a> Update<'a> {
 
     /// The comments of those whose fields stand without them.
     async fn say_what_is_owed(&mut self, comment: &str) {
-        let desk = self.desk;
-        look(desk, self.owing(), false, After::Refusal).await;
+        let client = self.client;
+        look(client, self.owing(), false, After::Refusal).await;
         let due = |(at, row): (usize, &Row<'a>)| match row {
-            Row::Owes(errand) if errand.is_due() => Some(at),
+            Row::Owes(patch) if patch.is_due() => Some(at),
             _ => None,
         };
         let due: Vec<usize> = self.rows.iter().enumerate().filter_map(due).collect();
-        let most = desk.at_once(Together::Update);
+        let most = client.at_once(BatchCall::Update);
         // With nothing but the comment it has not been found out whom a refusal is about.
         let bare = Change {
             comment: None,
             ..self.change.clone()
         } == Change::default();
         if bare || most < LEAST || due.len() < LEAST {
-            let due = self.owing().filter(|errand| errand.is_due());
+            let due = self.owing().filter(|patch| patch.is_due());
             futures::stream::iter(due)
-                .for_each_concurrent(IN_FLIGHT, |errand| errand.say(comment))
+                .for_each_concurrent(IN_FLIGHT, |patch| patch.say(comment))
                 .await;
         } else {
             for rows in due.chunks(most) {
@@ -419,18 +419,18 @@ impl<'a> Update<'a> {
                 };
                 let answer = self.post(&lot, &Fields::new(), true).await;
                 for at in rows {
-                    if let Some(Row::Owes(errand)) = self.rows.get_mut(*at) {
-                        errand.said(answer.clone());
+                    if let Some(Row::Owes(patch)) = self.rows.get_mut(*at) {
+                        patch.said(answer.clone());
                     }
                 }
             }
         }
-        look(desk, self.owing(), true, After::Loss).await;
+        look(client, self.owing(), true, After::Loss).await;
     }
 
-    fn owing(&mut self) -> impl Iterator<Item = &mut Errand<'a>> {
+    fn owing(&mut self) -> impl Iterator<Item = &mut Patch<'a>> {
         self.rows.iter_mut().filter_map(|row| match row {
-            Row::Owes(errand) => Some(errand),
+            Row::Owes(patch) => Some(patch),
             _ => None,
         })
     }
@@ -441,7 +441,10 @@ impl<'a> Update<'a> {
             comment: self.change.comment.clone().filter(|_| comment),
             ..self.change.clone()
         };
-        let results = self.desk.write_singly(&targets, &change, self.marker).await;
+        let results = self
+            .client
+            .write_singly(&targets, &change, self.marker)
+            .await;
         for (at, result) in rows.iter().zip(results) {
             match result {
                 // Its fields stand; perhaps its comment is owed.
@@ -458,37 +461,37 @@ impl<'a> Update<'a> {
         }
     }
 
-    fn errand(&self, at: usize) -> Option<&Errand<'a>> {
+    fn patch(&self, at: usize) -> Option<&Patch<'a>> {
         match self.rows.get(at) {
-            Some(Row::Open(errand) | Row::Owes(errand)) => Some(errand),
+            Some(Row::Open(patch) | Row::Owes(patch)) => Some(patch),
             _ => None,
         }
     }
 
     fn id(&self, at: usize) -> Option<&'a str> {
-        self.errand(at).map(|errand| errand.target().id.as_str())
+        self.patch(at).map(|patch| patch.target().id.as_str())
     }
 
     fn targets(&self, rows: &[usize]) -> Vec<Target> {
-        let errands = rows.iter().filter_map(|at| self.errand(*at));
-        errands.map(|errand| errand.target().clone()).collect()
+        let patches = rows.iter().filter_map(|at| self.patch(*at));
+        patches.map(|patch| patch.target().clone()).collect()
     }
 
     fn stands(&self, at: usize, state: &State) -> bool {
-        self.errand(at).is_some_and(|errand| errand.stands(state))
+        self.patch(at).is_some_and(|patch| patch.stands(state))
     }
 
     /// They are done, but for comments they owe.
     fn note(&mut self, rows: &[usize], answer: &Answer) {
         for at in rows {
             if let Some(row) = self.rows.get_mut(*at)
-                && let Row::Open(errand) = replace(row, Row::Done(Ok(Receipt::default())))
+                && let Row::Open(patch) = replace(row, Row::Done(Ok(Receipt::default())))
             {
-                let mut errand = errand;
-                errand.answered(answer);
-                *row = match errand.is_settled() {
-                    true => Row::Done(Ok(errand.receipt())),
-                    false => Row::Owes(errand),
+                let mut patch = patch;
+                patch.answered(answer);
+                *row = match patch.is_settled() {
+                    true => Row::Done(Ok(patch.receipt())),
+                    false => Row::Owes(patch),
                 };
             }
         }

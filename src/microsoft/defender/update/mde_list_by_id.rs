@@ -7,8 +7,8 @@
 
 use crate::microsoft::defender::list::collection::Collection;
 use crate::microsoft::defender::update::client::{DeskFault, FamilyDesk, IN_FLIGHT};
-use crate::microsoft::defender::update::state::standing;
-use crate::microsoft::defender::update::tenant_limits::Together;
+use crate::microsoft::defender::update::state::parse_state;
+use crate::microsoft::defender::update::tenant_limits::BatchCall;
 use crate::microsoft::http::error::Error;
 use crate::microsoft::http::lenient;
 use crate::microsoft::http::lenient::{Members, lenient};
@@ -34,14 +34,14 @@ const VALUE: &AsciiSet = &NON_ALPHANUMERIC
 
 /// One result per target, in their order.
 pub(in crate::microsoft) async fn read_all(
-    desk: &FamilyDesk,
+    client: &FamilyDesk,
     targets: &[Target],
 ) -> Vec<Result<State, DeskFault>> {
     let mut refused = HashMap::new();
     let mut valid = Vec::with_capacity(targets.len());
     let mut collection = None;
     for (at, target) in targets.iter().enumerate() {
-        match desk.place(target) {
+        match client.place(target) {
             Ok((found, _)) => {
                 collection = Some(found);
                 valid.push(target);
@@ -52,9 +52,9 @@ pub(in crate::microsoft) async fn read_all(
     let mut known: HashMap<&str, Result<State, DeskFault>> = HashMap::new();
     if let Some(collection) = collection {
         let asked: Vec<Asked<'_>> = valid.iter().map(|target| Asked::of(&target.id)).collect();
-        let lists = lists(collection, &asked, desk.at_once(Together::List));
+        let lists = lists(collection, &asked, client.at_once(BatchCall::List));
         let found: Vec<Vec<(&str, Result<State, DeskFault>)>> = futures::stream::iter(lists)
-            .map(|list| read_list(desk, collection, list))
+            .map(|list| read_list(client, collection, list))
             .buffered(IN_FLIGHT)
             .collect()
             .await;
@@ -68,7 +68,7 @@ pub(in crate::microsoft) async fn read_all(
         async move {
             match known {
                 Some(result) => result,
-                None => desk.read(target).await,
+                None => client.read(target).await,
             }
         }
     });
@@ -122,14 +122,14 @@ fn lists<'l, 't>(
 
 /// What the list says of these ids; an id it does not say anything of is left out.
 fn read_list<'f, 't: 'f>(
-    desk: &'f FamilyDesk,
+    client: &'f FamilyDesk,
     collection: &'static Collection,
     asked: &'f [Asked<'t>],
 ) -> BoxFuture<'f, Vec<(&'t str, Result<State, DeskFault>)>> {
     Box::pin(async move {
         let clauses: Vec<&str> = asked.iter().map(|asked| asked.clause.as_str()).collect();
         let path = format!("{}{HEAD}{}", collection.path, clauses.join(OR));
-        match desk.client().get(&path).await {
+        match client.client().get(&path).await {
             Ok(answer) => {
                 let mut found = elements(&answer.body);
                 let found = asked
@@ -146,13 +146,13 @@ fn read_list<'f, 't: 'f>(
                 | Error::BodyTooLarge { .. },
             ) => {
                 let half = asked.len() / 2;
-                desk.limit(Together::List, half);
+                client.limit(BatchCall::List, half);
                 if half < 2 {
                     return Vec::new();
                 }
                 let (first, second) = asked.split_at(half);
-                let mut found = read_list(desk, collection, first).await;
-                found.extend(read_list(desk, collection, second).await);
+                let mut found = read_list(client, collection, first).await;
+                found.extend(read_list(client, collection, second).await);
                 found
             }
             Err(Error::Service {
@@ -178,7 +178,7 @@ pub(in crate::microsoft) fn elements(body: &[u8]) -> HashMap<String, State> {
         let id = Members::read(raw.get()).ok()?.text("id")?;
         let state = State {
             listed: true,
-            ..standing(raw.get().as_bytes()).ok()?
+            ..parse_state(raw.get().as_bytes()).ok()?
         };
         Some((id, state))
     };

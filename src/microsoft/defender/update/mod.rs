@@ -1,4 +1,4 @@
-//! A desk at work, as triage sees it: every read and write takes the fewest
+//! Reads and writes as triage asks for them: every read and write takes the fewest
 //! calls its API offers.
 
 pub mod client;

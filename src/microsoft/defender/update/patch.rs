@@ -22,15 +22,15 @@ use reqwest::Method;
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
-pub(in crate::microsoft) struct Errand<'a> {
-    desk: &'a FamilyDesk,
+pub(in crate::microsoft) struct Patch<'a> {
+    client: &'a FamilyDesk,
     target: &'a Target,
     collection: &'static Collection,
     path: String,
     marker: &'a str,
     receipt: Receipt,
     /// How far its comment has come.
-    words: Words,
+    words: CommentState,
     /// Whether its fields are known to stand, apart from the comment.
     patched: bool,
     /// Fields that were sent along with a comment whose fate is open.
@@ -39,7 +39,7 @@ pub(in crate::microsoft) struct Errand<'a> {
 
 /// How far a comment has come.
 #[derive(Debug)]
-pub(in crate::microsoft) enum Words {
+pub(in crate::microsoft) enum CommentState {
     /// There is none, or it stands.
     Done,
     /// To be sent: it never was, or is proved absent.
@@ -65,38 +65,35 @@ pub(in crate::microsoft) struct Wording {
 pub(in crate::microsoft) const COMMENT_TRIES: u32 = 2;
 
 impl FamilyDesk {
-    /// One errand for each.
+    /// One change for each target.
     pub(in crate::microsoft) async fn write_singly<'a>(
         &'a self,
         targets: &'a [Target],
         change: &Change,
         marker: &'a str,
     ) -> Vec<Result<Receipt, DeskFault>> {
-        let errand = |target| async move {
-            let mut errand = Errand::new(self, target, marker)?;
-            errand.carry_out(change).await?;
-            Ok(errand)
+        let patch = |target| async move {
+            let mut patch = Patch::new(self, target, marker)?;
+            patch.carry_out(change).await?;
+            Ok(patch)
         };
-        let mut errands: Vec<Result<Errand<'a>, DeskFault>> = futures::stream::iter(targets)
-            .map(errand)
+        let mut patches: Vec<Result<Patch<'a>, DeskFault>> = futures::stream::iter(targets)
+            .map(patch)
             .buffered(IN_FLIGHT)
             .collect()
             .await;
         if let Some(comment) = &change.comment {
             for tries in 1..=COMMENT_TRIES {
                 let last = tries == COMMENT_TRIES;
-                look(self, errands.iter_mut().flatten(), last, After::Loss).await;
-                let due = errands
-                    .iter_mut()
-                    .flatten()
-                    .filter(|errand| errand.is_due());
+                look(self, patches.iter_mut().flatten(), last, After::Loss).await;
+                let due = patches.iter_mut().flatten().filter(|patch| patch.is_due());
                 futures::stream::iter(due)
-                    .for_each_concurrent(IN_FLIGHT, |errand| errand.say(comment))
+                    .for_each_concurrent(IN_FLIGHT, |patch| patch.say(comment))
                     .await;
             }
         }
-        let close = |errand: Result<Errand<'a>, DeskFault>| async move { errand?.close().await };
-        futures::stream::iter(errands)
+        let close = |patch: Result<Patch<'a>, DeskFault>| async move { patch?.close().await };
+        futures::stream::iter(patches)
             .map(close)
             .buffered(IN_FLIGHT)
             .collect()
@@ -107,43 +104,40 @@ impl FamilyDesk {
 /// Looks together for comments of which nobody said that they stand; what is
 /// proved absent becomes due again, unless it was sent for the last time.
 pub(in crate::microsoft) async fn look<'e, 'a: 'e>(
-    desk: &FamilyDesk,
-    errands: impl Iterator<Item = &'e mut Errand<'a>>,
+    client: &FamilyDesk,
+    patches: impl Iterator<Item = &'e mut Patch<'a>>,
     last: bool,
     after: After,
 ) {
-    let doubtful = |errand: &&mut Errand<'a>| matches!(errand.words, Words::Doubtful(_));
-    let doubtful: Vec<&mut Errand<'a>> = errands.filter(doubtful).collect();
+    let doubtful = |patch: &&mut Patch<'a>| matches!(patch.words, CommentState::Doubtful(_));
+    let doubtful: Vec<&mut Patch<'a>> = patches.filter(doubtful).collect();
     let Some(first) = doubtful.first() else {
         return;
     };
     let marker = first.marker;
-    let targets: Vec<Target> = doubtful
-        .iter()
-        .map(|errand| errand.target.clone())
-        .collect();
-    let traces = desk.trace(&targets, marker, Instant::now(), after).await;
-    for (errand, traced) in doubtful.into_iter().zip(traces) {
-        errand.count(traced.reads);
-        errand.traced(traced.trace, last);
+    let targets: Vec<Target> = doubtful.iter().map(|patch| patch.target.clone()).collect();
+    let traces = client.trace(&targets, marker, Instant::now(), after).await;
+    for (patch, traced) in doubtful.into_iter().zip(traces) {
+        patch.count(traced.reads);
+        patch.traced(traced.trace, last);
     }
 }
 
-impl<'a> Errand<'a> {
+impl<'a> Patch<'a> {
     pub fn new(
-        desk: &'a FamilyDesk,
+        client: &'a FamilyDesk,
         target: &'a Target,
         marker: &'a str,
     ) -> Result<Self, DeskFault> {
-        let (collection, path) = desk.place(target)?;
+        let (collection, path) = client.place(target)?;
         Ok(Self {
-            desk,
+            client,
             target,
             collection,
             path,
             marker,
             receipt: Receipt::default(),
-            words: Words::Done,
+            words: CommentState::Done,
             patched: false,
             along: Fields::new(),
         })
@@ -154,7 +148,7 @@ impl<'a> Errand<'a> {
     async fn carry_out(&mut self, change: &Change) -> Result<(), DeskFault> {
         let tags = if replaces_tags(change) && self.target.subject == Subject::Incident {
             self.receipt.attempts += 1;
-            self.desk.read(self.target).await?.tags
+            self.client.read(self.target).await?.tags
         } else {
             Vec::new()
         };
@@ -180,39 +174,39 @@ impl<'a> Errand<'a> {
 
     /// Its comment is still to be sent.
     pub fn owes(&mut self, patched: bool) {
-        self.words = Words::Due;
+        self.words = CommentState::Due;
         self.patched = patched;
     }
 
     /// Its comment was sent with a call that was refused; its fields go without it.
     pub fn doubts(&mut self, refusal: DeskFault, patched: bool) {
-        self.words = Words::Doubtful(refusal);
+        self.words = CommentState::Doubtful(refusal);
         self.patched = patched;
         self.along.clear();
     }
 
     /// Whether there is no comment, or it stands.
     pub fn is_settled(&self) -> bool {
-        matches!(self.words, Words::Done)
+        matches!(self.words, CommentState::Done)
     }
 
     pub fn is_due(&self) -> bool {
-        matches!(self.words, Words::Due)
+        matches!(self.words, CommentState::Due)
     }
 
     fn traced(&mut self, trace: Trace, last: bool) {
-        let words = std::mem::replace(&mut self.words, Words::Done);
+        let words = std::mem::replace(&mut self.words, CommentState::Done);
         self.words = match (words, trace) {
-            (_, Trace::Stands) => Words::Done,
-            (Words::Doubtful(fault), Trace::Absent) if last => Words::Missing(fault),
-            (_, Trace::Absent) => Words::Due,
-            (Words::Doubtful(fault), Trace::Unknown(_)) => Words::Unknown(fault),
+            (_, Trace::Stands) => CommentState::Done,
+            (CommentState::Doubtful(fault), Trace::Absent) if last => CommentState::Missing(fault),
+            (_, Trace::Absent) => CommentState::Due,
+            (CommentState::Doubtful(fault), Trace::Unknown(_)) => CommentState::Unknown(fault),
             (words, Trace::Unknown(_)) => words,
         };
     }
 
     fn api(&self) -> Api {
-        self.desk.client().api()
+        self.client.client().api()
     }
 
     /// The change in every wording the API may take, the likeliest first. `tags`
@@ -284,7 +278,7 @@ impl<'a> Errand<'a> {
         term: Term,
         words: &[Value],
     ) -> Vec<Wording> {
-        let known = self.desk.wording(term);
+        let known = self.client.wording(term);
         let mut order: Vec<_> = words.iter().enumerate().collect();
         order.sort_by_key(|(at, _)| *at != known);
         let with = |wording: Wording| {
@@ -313,9 +307,9 @@ impl<'a> Errand<'a> {
                 Some(comment) => {
                     self.along = fields;
                     self.say(comment).await;
-                    match std::mem::replace(&mut self.words, Words::Done) {
-                        Words::Done => Ok(()),
-                        Words::Missing(fault) => Err(fault),
+                    match std::mem::replace(&mut self.words, CommentState::Done) {
+                        CommentState::Done => Ok(()),
+                        CommentState::Missing(fault) => Err(fault),
                         open => {
                             self.words = open;
                             return Ok(());
@@ -328,7 +322,7 @@ impl<'a> Errand<'a> {
                     refused.get_or_insert(fault);
                 }
                 Ok(()) => {
-                    self.desk.learn(&terms);
+                    self.client.learn(&terms);
                     if let (Some(_), Some(refusal)) = (asked, refused) {
                         self.doubts(refusal, true);
                     }
@@ -346,7 +340,7 @@ impl<'a> Errand<'a> {
             return Ok(false);
         }
         self.receipt.attempts += 1;
-        let state = self.desk.read_one(self.target).await?;
+        let state = self.client.read_one(self.target).await?;
         Ok(self.stands(&state))
     }
 
@@ -355,7 +349,7 @@ impl<'a> Errand<'a> {
             return Ok(());
         }
         let body = Value::from(fields).to_string();
-        let client = self.desk.client();
+        let client = self.client.client();
         let answer = client
             .write(Method::PATCH, &self.path, &body, Quota::Calls(1))
             .await;
@@ -373,7 +367,7 @@ impl<'a> Errand<'a> {
             whole.insert("comment".into(), comment.into());
             (Method::PATCH, self.path.clone(), whole.into())
         };
-        let client = self.desk.client();
+        let client = self.client.client();
         let answer = client
             .write_once(method, &path, &body.to_string(), Quota::Calls(1))
             .await;
@@ -383,12 +377,12 @@ impl<'a> Errand<'a> {
     /// Takes note of the answer to what carried the comment.
     pub fn said(&mut self, answer: Result<Answer, Error>) {
         let told = answer.as_ref().map(|_| ());
-        self.desk.sent(self.target, self.marker, told);
+        self.client.sent(self.target, self.marker, told);
         let uncertain = matches!(&answer, Err(error) if error.uncertain());
         self.words = match self.note(answer) {
-            Ok(()) => Words::Done,
-            Err(fault) if uncertain => Words::Doubtful(fault),
-            Err(fault) => Words::Missing(fault),
+            Ok(()) => CommentState::Done,
+            Err(fault) if uncertain => CommentState::Doubtful(fault),
+            Err(fault) => CommentState::Missing(fault),
         };
     }
 
@@ -423,16 +417,16 @@ impl<'a> Errand<'a> {
         self.receipt
     }
 
-    /// What the errand cost, or what of it is not done.
+    /// What the change cost, or what of it is not done.
     pub async fn close(mut self) -> Result<Receipt, DeskFault> {
-        match std::mem::replace(&mut self.words, Words::Done) {
-            Words::Done => Ok(self.receipt),
-            Words::Missing(fault @ DeskFault::Call { .. }) if self.patched => {
+        match std::mem::replace(&mut self.words, CommentState::Done) {
+            CommentState::Done => Ok(self.receipt),
+            CommentState::Missing(fault @ DeskFault::Call { .. }) if self.patched => {
                 Err(DeskFault::CommentMissing(Box::new(fault)))
             }
-            Words::Missing(fault) => Err(fault),
-            Words::Due => Err(DeskFault::Unseen),
-            Words::Doubtful(fault) | Words::Unknown(fault) => {
+            CommentState::Missing(fault) => Err(fault),
+            CommentState::Due => Err(DeskFault::Unseen),
+            CommentState::Doubtful(fault) | CommentState::Unknown(fault) => {
                 // Without its comment the change can safely be sent again.
                 let along = std::mem::take(&mut self.along);
                 self.patch_fields(along).await?;

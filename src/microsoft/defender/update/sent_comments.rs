@@ -10,7 +10,7 @@ use crate::triage::{Api, DefenderClient, Failing, State, Target, UpdateError};
 use std::sync::atomic::Ordering;
 use tokio::time::{Instant, sleep_until};
 
-/// When is looked, in times of the desk's first wait (2 s): after 2, 6 and 14 s.
+/// When an object is read again, in times of the first wait (2 s): after 2, 6 and 14 s.
 const LOOKS: [u32; 3] = [1, 3, 7];
 /// So few are asked themselves, from one end to the other.
 const FEW: usize = 8;

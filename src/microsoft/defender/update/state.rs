@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 const LONGEST: usize = 256;
 
 /// Reads the answer of a GET by id; everything not named here is passed over.
-pub(in crate::microsoft) fn standing(body: &[u8]) -> Result<State, serde_json::Error> {
+pub(in crate::microsoft) fn parse_state(body: &[u8]) -> Result<State, serde_json::Error> {
     let json = lenient(body);
     let object = Members::read(&json)?;
     let said = |name: &str| object.text(name).map(|text| cut(&text, LONGEST));
@@ -82,7 +82,7 @@ mod tests {
     use serde_json::{Value, json};
 
     fn of(object: &Value) -> State {
-        standing(object.to_string().as_bytes()).unwrap()
+        parse_state(object.to_string().as_bytes()).unwrap()
     }
 
     #[test]
@@ -198,12 +198,12 @@ mod tests {
             let json = format!(
                 r#"{{"status":"x","status":"Resolved",{members},"severity":[1],"severity":2}}"#
             );
-            let state = standing(json.as_bytes()).unwrap();
+            let state = parse_state(json.as_bytes()).unwrap();
             assert_eq!(state.status.as_deref(), Some("resolved"), "{members}");
             assert_eq!(state.comments, comments, "{members}");
         }
         let odd = b"{\"status\":\"New\",\"comments\":[{\"comment\":\"\x8e\x01\"}]}";
-        assert_eq!(standing(odd).unwrap().comments, ["\u{fffd} "]);
+        assert_eq!(parse_state(odd).unwrap().comments, ["\u{fffd} "]);
     }
 
     #[test]
@@ -268,7 +268,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn takes_any_bytes_without_a_panic(body: Vec<u8>) {
-            drop(standing(&body));
+            drop(parse_state(&body));
         }
 
         /// Whatever stands beside it, and whatever becomes of that.
@@ -283,7 +283,7 @@ mod tests {
             let json = format!(
                 r#"{{"{escapes}":{odd},"comments":[{odd},{{"comment":{before}}},"{escapes}",{{"comment":"x [splunk:0badcafe]"}},{odd}]}}"#
             );
-            let state = standing(json.as_bytes()).unwrap();
+            let state = parse_state(json.as_bytes()).unwrap();
             proptest::prop_assert!(state.comments.iter().any(|said| said == "x [splunk:0badcafe]"));
             proptest::prop_assert!(state.comments.len() >= 3);
         }

@@ -33,7 +33,7 @@ impl Term {
 
 /// A call that stands for several.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(in crate::microsoft) enum Together {
+pub(in crate::microsoft) enum BatchCall {
     /// Graph's `$batch`.
     Batch,
     /// The list of Defender for Endpoint, filtered by ids.
@@ -42,9 +42,9 @@ pub(in crate::microsoft) enum Together {
     Update,
 }
 
-impl Together {
+impl BatchCall {
     /// With how many it is begun.
-    const fn begun_with(self) -> usize {
+    const fn initial_size(self) -> usize {
         match self {
             Self::Batch => graph_batch::MOST,
             // As many as one address holds.
@@ -56,11 +56,11 @@ impl Together {
 }
 
 #[derive(Debug, Default)]
-pub(in crate::microsoft) struct Learnt {
+pub(in crate::microsoft) struct TenantLimits {
     /// The place of the wording last taken, by the term's name.
     wordings: BTreeMap<String, usize>,
     /// Only for this run: what is refused once may be a proxy's mood.
-    at_once: HashMap<Together, usize>,
+    at_once: HashMap<BatchCall, usize>,
     file: Option<PathBuf>,
 }
 
@@ -75,7 +75,7 @@ struct Kept {
 const VERSION: u32 = 1;
 const LARGEST: usize = 64 << 10;
 
-impl Learnt {
+impl TenantLimits {
     /// Begins with what the file says, where it is there and can be read.
     pub fn kept_in(file: PathBuf) -> Self {
         let read = std::fs::read(&file)
@@ -114,13 +114,13 @@ impl Learnt {
     }
 
     /// How many go into one call; 1 where there is no such call.
-    pub fn at_once(&self, call: Together) -> usize {
-        let learnt = self.at_once.get(&call).copied();
-        learnt.unwrap_or(call.begun_with())
+    pub fn at_once(&self, call: BatchCall) -> usize {
+        let limits = self.at_once.get(&call).copied();
+        limits.unwrap_or(call.initial_size())
     }
 
     /// Remembers that no more than `most` go into one call.
-    pub fn limit(&mut self, call: Together, most: usize) {
+    pub fn limit(&mut self, call: BatchCall, most: usize) {
         let most = most.max(1).min(self.at_once(call));
         self.at_once.insert(call, most);
     }
@@ -147,14 +147,14 @@ mod tests {
     fn wordings_outlive_a_run_and_sizes_do_not() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("wordings").join("lab-mde.json");
-        let mut learnt = Learnt::kept_in(file.clone());
-        assert_eq!(learnt.wording(TERM), 0);
-        learnt.learn(&[(TERM, 1), (Term::Nobody, 0)]);
-        learnt.limit(Together::Update, 30);
-        assert_eq!(learnt.at_once(Together::Update), 30);
-        let again = Learnt::kept_in(file);
+        let mut limits = TenantLimits::kept_in(file.clone());
+        assert_eq!(limits.wording(TERM), 0);
+        limits.learn(&[(TERM, 1), (Term::Nobody, 0)]);
+        limits.limit(BatchCall::Update, 30);
+        assert_eq!(limits.at_once(BatchCall::Update), 30);
+        let again = TenantLimits::kept_in(file);
         assert_eq!((again.wording(TERM), again.wording(Term::Nobody)), (1, 0));
-        assert_eq!(again.at_once(Together::Update), 100);
+        assert_eq!(again.at_once(BatchCall::Update), 100);
     }
 
     #[test]
@@ -163,19 +163,19 @@ mod tests {
         let file = folder.path().join("broken.json");
         for text in ["", "{", r#"{"version":9,"wordings":{"nobody":1}}"#] {
             std::fs::write(&file, text).unwrap();
-            assert_eq!(Learnt::kept_in(file.clone()).wording(Term::Nobody), 0);
+            assert_eq!(TenantLimits::kept_in(file.clone()).wording(Term::Nobody), 0);
         }
-        let mut learnt = Learnt::kept_in(file.join("below a file"));
-        learnt.learn(&[(TERM, 1)]);
-        assert_eq!(learnt.wording(TERM), 1);
+        let mut limits = TenantLimits::kept_in(file.join("below a file"));
+        limits.learn(&[(TERM, 1)]);
+        assert_eq!(limits.wording(TERM), 1);
     }
 
     #[test]
     fn a_limit_only_falls_and_one_is_the_least() {
-        let mut learnt = Learnt::default();
+        let mut limits = TenantLimits::default();
         for (most, left) in [(50, 50), (80, 50), (0, 1)] {
-            learnt.limit(Together::Update, most);
-            assert_eq!(learnt.at_once(Together::Update), left);
+            limits.limit(BatchCall::Update, most);
+            assert_eq!(limits.at_once(BatchCall::Update), left);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! How the demo ended: what Defender and Splunk hold, side by side.
 
 use crate::run::cli::demo::stage::{Batch, Seen};
-use crate::sandbox::{Census, Family, Record, Tenant};
+use crate::sandbox::{Family, Inventory, Record, Tenant};
 use crate::splunk::sourcetype;
 use comfy_table::{Attribute, Cell, CellAlignment, Color, Table, presets};
 use serde::{Deserialize, Serialize};
@@ -69,7 +69,7 @@ impl Index {
 pub struct Standing(BTreeMap<String, [String; 4]>);
 
 impl Standing {
-    pub fn of(census: &Census) -> Self {
+    pub fn of(census: &Inventory) -> Self {
         let all = census.alerts.iter().chain(&census.incidents);
         let stands = |record: &Record| {
             let owner = record.assigned_to.clone().unwrap_or_default();

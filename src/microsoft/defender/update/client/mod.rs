@@ -7,8 +7,8 @@ mod tests;
 use crate::microsoft::client::{Answer, Client};
 use crate::microsoft::defender::list::collection;
 use crate::microsoft::defender::list::collection::Collection;
-use crate::microsoft::defender::update::state::standing;
-use crate::microsoft::defender::update::tenant_limits::{Learnt, Term, Together};
+use crate::microsoft::defender::update::state::parse_state;
+use crate::microsoft::defender::update::tenant_limits::{BatchCall, TenantLimits, Term};
 use crate::microsoft::http::error::{Error, line};
 use crate::triage::{Api, Failing, State, Target, UpdateError};
 use futures::StreamExt;
@@ -25,7 +25,7 @@ use tokio::time::Instant;
 #[derive(Debug)]
 pub struct FamilyDesk {
     client: Client,
-    learnt: Mutex<Learnt>,
+    limits: Mutex<TenantLimits>,
     settle: Duration,
     /// When a comment was last sent, by target and marker, whatever was answered.
     commented: Mutex<HashMap<(Target, String), Instant>>,
@@ -75,11 +75,11 @@ const SINGLE_READS: usize = 100;
 pub(in crate::microsoft) const IN_FLIGHT: usize = 4;
 
 impl FamilyDesk {
-    /// The desk of the client's API.
+    /// Reads and writes through the API of the account.
     pub fn new(client: Client) -> Self {
         Self {
             client: client.unyielding(),
-            learnt: Mutex::default(),
+            limits: Mutex::default(),
             settle: Duration::from_secs(2),
             commented: Mutex::default(),
             single_reads: AtomicUsize::new(SINGLE_READS),
@@ -96,7 +96,7 @@ impl FamilyDesk {
     /// API, and begins with those an earlier run found out.
     pub fn remembering(self, file: PathBuf) -> Self {
         Self {
-            learnt: Mutex::new(Learnt::kept_in(file)),
+            limits: Mutex::new(TenantLimits::kept_in(file)),
             ..self
         }
     }
@@ -135,27 +135,27 @@ impl FamilyDesk {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn learnt(&self) -> MutexGuard<'_, Learnt> {
-        self.learnt.lock().unwrap_or_else(PoisonError::into_inner)
+    fn limits(&self) -> MutexGuard<'_, TenantLimits> {
+        self.limits.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The place of the wording last taken; the first where nothing is known.
     pub(in crate::microsoft) fn wording(&self, term: Term) -> usize {
-        self.learnt().wording(term)
+        self.limits().wording(term)
     }
 
     pub(in crate::microsoft) fn learn(&self, taken: &[(Term, usize)]) {
-        self.learnt().learn(taken);
+        self.limits().learn(taken);
     }
 
     /// How many go into one call; 1 where there is no such call.
-    pub(in crate::microsoft) fn at_once(&self, call: Together) -> usize {
-        self.learnt().at_once(call)
+    pub(in crate::microsoft) fn at_once(&self, call: BatchCall) -> usize {
+        self.limits().at_once(call)
     }
 
     /// Remembers that no more than `most` go into one call.
-    pub(in crate::microsoft) fn limit(&self, call: Together, most: usize) {
-        self.learnt().limit(call, most);
+    pub(in crate::microsoft) fn limit(&self, call: BatchCall, most: usize) {
+        self.limits().limit(call, most);
     }
 
     /// The target's collection, and its path in it.
@@ -204,7 +204,7 @@ impl FamilyDesk {
         target: &Target,
         answer: Answer,
     ) -> Result<State, DeskFault> {
-        let mut state = standing(&answer.body).map_err(|error| DeskFault::Unreadable {
+        let mut state = parse_state(&answer.body).map_err(|error| DeskFault::Unreadable {
             id: target.id.clone(),
             error,
             request_id: answer.request_id,

@@ -295,7 +295,7 @@ fn fate(client: &Client, part: &Part, told: Option<Told<'_>>, attempts: u32) -> 
         }));
     }
     let said = Said::read(body);
-    let wait = retry_after::asked_wait(&told.headers(), &said.message, SystemTime::now());
+    let wait = retry_after::retry_after(&told.headers(), &said.message, SystemTime::now());
     let host = client.host().to_owned();
     let request_id = said.request_id.or(told.request_id);
     if status == 429 {

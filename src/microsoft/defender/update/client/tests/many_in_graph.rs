@@ -16,7 +16,7 @@ fn alerts(count: usize) -> Vec<Target> {
     targets(Subject::Alert, (0..count).map(|n| format!("da{n:04}")))
 }
 
-async fn desk(tenant: &Tenant) -> FamilyDesk {
+async fn client(tenant: &Tenant) -> FamilyDesk {
     let client = tenant.client_without_budget(Api::Graph).await;
     FamilyDesk::new(client).settle(Duration::ZERO)
 }
@@ -88,13 +88,13 @@ async fn two_hundred_alerts_with_the_third_one_missing_spoil_no_other() {
     kept.0.lock().unwrap().remove("da0002");
     let tenant = Arc::clone(&kept);
     let server = Tenant::start(move |call| tenant.answer(call)).await;
-    let desk = desk(&server).await;
+    let client = client(&server).await;
     let mut wanted = vec![None; 200];
     wanted[2] = Some(Failing::NotFound);
 
-    assert_eq!(failing(&desk.read_many(&rows).await), wanted);
+    assert_eq!(failing(&client.read_many(&rows).await), wanted);
     assert_eq!(server.calls().len(), 10);
-    let written = desk.write(&rows, &verdict(), MARKER).await;
+    let written = client.write(&rows, &verdict(), MARKER).await;
     assert_eq!(failing(&written), wanted);
     assert_eq!(server.calls().len(), 30);
     assert_eq!(written[0].as_ref().unwrap().attempts, 2);
@@ -102,7 +102,7 @@ async fn two_hundred_alerts_with_the_third_one_missing_spoil_no_other() {
         written[0].as_ref().unwrap().request_id.as_deref(),
         Some("r-1")
     );
-    let read = desk.read_many(&rows).await;
+    let read = client.read_many(&rows).await;
     for (at, state) in read.into_iter().enumerate().filter(|(at, _)| *at != 2) {
         let state = state.unwrap();
         assert_eq!(state.status.as_deref(), Some("resolved"), "{at}");
@@ -132,9 +132,9 @@ async fn every_part_ends_as_what_it_was_answered() {
         }
     })
     .await;
-    let desk = desk(&server).await;
+    let client = client(&server).await;
     let rows = targets(Subject::Alert, statuses.iter().map(ToString::to_string));
-    let results = desk.write(&rows, &verdict(), MARKER).await;
+    let results = client.write(&rows, &verdict(), MARKER).await;
     assert_eq!(
         failing(&results),
         [
@@ -195,8 +195,8 @@ async fn no_comment_is_doubled_when_answers_get_lost() {
         .client_without_budget(Api::Graph)
         .await
         .patience(Duration::from_secs(20));
-    let desk = FamilyDesk::new(client).settle(Duration::ZERO);
-    let results = desk.write(&rows, &verdict(), MARKER).await;
+    let client = FamilyDesk::new(client).settle(Duration::ZERO);
+    let results = client.write(&rows, &verdict(), MARKER).await;
     assert_eq!(failing(&results), vec![None; first.len()]);
     for row in &rows {
         assert_eq!(kept.comments(&row.id), 1, "{}", row.id);
@@ -224,7 +224,7 @@ async fn no_comment_is_doubled_that_shows_late() {
         }
     })
     .await;
-    let results = desk(&server).await.write(&rows, &verdict(), MARKER).await;
+    let results = client(&server).await.write(&rows, &verdict(), MARKER).await;
     assert_eq!(failing(&results), [None, None, None]);
     for row in &rows {
         assert_eq!(kept.comments(&row.id), 1, "{}", row.id);
@@ -256,8 +256,8 @@ async fn a_lost_batch_of_comments_is_looked_for_before_it_is_sent_again() {
             }
         })
         .await;
-        let desk = desk(&server).await;
-        let results = desk.write(&rows, &verdict(), MARKER).await;
+        let client = client(&server).await;
+        let results = client.write(&rows, &verdict(), MARKER).await;
         assert_eq!(failing(&results), [None, None, None], "{carried_out}");
         for row in &rows {
             assert_eq!(kept.comments(&row.id), 1, "{carried_out}");
@@ -273,8 +273,8 @@ async fn a_comment_of_which_nobody_can_tell_is_not_sent_again() {
         _ => Reply::json(200, &json!({})),
     })
     .await;
-    let desk = desk(&server).await;
-    let results = desk.write(&alerts(2), &verdict(), MARKER).await;
+    let client = client(&server).await;
+    let results = client.write(&alerts(2), &verdict(), MARKER).await;
     for result in results {
         assert!(matches!(result, Err(DeskFault::CommentUnknown(_))));
     }
@@ -300,14 +300,14 @@ async fn without_batches_calls_go_singly_and_that_is_remembered() {
         _ => tenant.answer(call),
     })
     .await;
-    let desk = desk(&server).await;
+    let client = client(&server).await;
     // Small enough for one batch, so that only one can be refused.
-    assert_eq!(failing(&desk.read_many(&rows[..2]).await), [None, None]);
+    assert_eq!(failing(&client.read_many(&rows[..2]).await), [None, None]);
     assert_eq!(
-        failing(&desk.write(&rows, &verdict(), MARKER).await),
+        failing(&client.write(&rows, &verdict(), MARKER).await),
         vec![None; 25]
     );
-    assert_eq!(failing(&desk.read_many(&rows).await), vec![None; 25]);
+    assert_eq!(failing(&client.read_many(&rows).await), vec![None; 25]);
     let batches = server
         .calls()
         .iter()
@@ -324,13 +324,13 @@ async fn wordings_are_tried_in_batches_and_learnt() {
         false => Reply::json(200, &json!({})),
     })
     .await;
-    let desk = desk(&server).await;
+    let client = client(&server).await;
     let nobody = Change {
         assigned_to: Some(Owner::Nobody),
         ..Change::default()
     };
     for _ in 0..2 {
-        let results = desk.write(&alerts(5), &nobody, MARKER).await;
+        let results = client.write(&alerts(5), &nobody, MARKER).await;
         assert_eq!(failing(&results), vec![None; 5]);
     }
     assert_eq!(server.calls().len(), 3);
@@ -354,7 +354,7 @@ async fn a_part_that_cannot_be_read_is_asked_for_by_itself() {
         _ => Reply::json(200, &json!({"status": "resolved"})),
     })
     .await;
-    let read = desk(&server).await.read_many(&rows).await;
+    let read = client(&server).await.read_many(&rows).await;
     let words: Vec<_> = read
         .into_iter()
         .map(|state| state.unwrap().status.unwrap())
@@ -383,7 +383,7 @@ async fn every_incident_keeps_its_own_tags() {
         Subject::Incident,
         ["1", "", "2", "4", "3"].map(str::to_owned),
     );
-    let results = desk(&server).await.write(&rows, &change, MARKER).await;
+    let results = client(&server).await.write(&rows, &change, MARKER).await;
     assert_eq!(
         failing(&results),
         [

@@ -17,7 +17,7 @@ fn alerts(count: usize) -> Vec<Target> {
     (0..count).map(target).collect()
 }
 
-async fn desk(tenant: &Tenant) -> FamilyDesk {
+async fn client(tenant: &Tenant) -> FamilyDesk {
     let client = tenant.client_without_budget(Api::Mde).await;
     FamilyDesk::new(client).settle(Duration::ZERO)
 }
@@ -176,19 +176,19 @@ async fn a_thousand_alerts_are_read_written_and_read_back_within_the_published_q
     let kept = Arc::new(Kept::of(&rows));
     let server = serving(&kept).await;
     // With the call budget: it would refuse what the quotas do not allow.
-    let desk = FamilyDesk::new(server.client(Api::Mde).await);
-    let read = desk.read_many(&rows).await;
+    let client = FamilyDesk::new(server.client(Api::Mde).await);
+    let read = client.read_many(&rows).await;
     assert!(
         read.iter()
             .all(|state| state.as_ref().unwrap().status.as_deref() == Some("new"))
     );
-    let written = desk.write(&rows, &verdict(true), MARKER).await;
+    let written = client.write(&rows, &verdict(true), MARKER).await;
     assert_eq!(failing(&written), vec![None; 1000]);
     let reads = server.calls().len() - 10;
     assert_eq!((count(&server, "POST"), count(&server, "PATCH")), (10, 0));
     // 30 lists, and two alerts of each call asked themselves.
     assert_eq!(reads, 30 + 2 * 10);
-    let read = desk.read_many(&rows).await;
+    let read = client.read_many(&rows).await;
     for state in read {
         let state = state.unwrap();
         assert_eq!(state.determination.as_deref(), Some("notMalicious"));
@@ -206,10 +206,10 @@ async fn the_size_the_service_takes_is_learnt() {
         ..Kept::of(&rows)
     });
     let server = serving(&kept).await;
-    let desk = desk(&server).await;
+    let client = client(&server).await;
     for _ in 0..2 {
         assert_eq!(
-            failing(&desk.write(&rows, &verdict(false), MARKER).await),
+            failing(&client.write(&rows, &verdict(false), MARKER).await),
             vec![None; 100]
         );
     }
@@ -217,9 +217,9 @@ async fn the_size_the_service_takes_is_learnt() {
         (count(&server, "POST"), count(&server, "PATCH")),
         (1 + 3 + 3, 0)
     );
-    assert_eq!(failing(&desk.read_many(&rows).await), vec![None; 100]);
+    assert_eq!(failing(&client.read_many(&rows).await), vec![None; 100]);
     let before = server.calls().len();
-    assert_eq!(failing(&desk.read_many(&rows).await), vec![None; 100]);
+    assert_eq!(failing(&client.read_many(&rows).await), vec![None; 100]);
     assert_eq!(server.calls().len() - before, 100usize.div_ceil(16));
 }
 
@@ -239,7 +239,7 @@ async fn an_alert_that_spoils_the_call_is_found_and_the_others_are_written() {
             }
             let kept = Arc::new(kept);
             let server = serving(&kept).await;
-            let results = desk(&server)
+            let results = client(&server)
                 .await
                 .write(&rows, &verdict(true), MARKER)
                 .await;
@@ -283,7 +283,7 @@ async fn what_is_refused_to_all_is_not_asked_for_each() {
     for (kept, wanted) in refused {
         let kept = Arc::new(kept);
         let server = serving(&kept).await;
-        let results = desk(&server)
+        let results = client(&server)
             .await
             .write(&rows, &verdict(false), MARKER)
             .await;
@@ -300,15 +300,15 @@ async fn another_wording_is_found_with_single_calls_and_learnt() {
         ..Kept::of(&rows)
     });
     let server = serving(&kept).await;
-    let desk = desk(&server).await;
+    let client = client(&server).await;
     assert_eq!(
-        failing(&desk.write(&rows, &verdict(true), MARKER).await),
+        failing(&client.write(&rows, &verdict(true), MARKER).await),
         vec![None; 100]
     );
     // The refused one, the fields in the right wording, the comments by themselves.
     assert_eq!(count(&server, "POST"), 3);
     assert_eq!(
-        failing(&desk.write(&rows[..50], &verdict(false), MARKER).await),
+        failing(&client.write(&rows[..50], &verdict(false), MARKER).await),
         vec![None; 50]
     );
     assert_eq!(count(&server, "POST"), 4);
@@ -325,10 +325,10 @@ async fn the_next_run_begins_with_the_wording_an_earlier_one_found() {
     let server = serving(&kept).await;
     let folder = tempfile::tempdir().unwrap();
     for posts in [2, 3] {
-        let desk = desk(&server)
+        let client = client(&server)
             .await
             .remembering(folder.path().join("lab-mde.json"));
-        let results = desk.write(&rows, &verdict(false), MARKER).await;
+        let results = client.write(&rows, &verdict(false), MARKER).await;
         assert_eq!(failing(&results), vec![None; 20]);
         assert_eq!(count(&server, "POST"), posts);
     }
@@ -357,7 +357,7 @@ async fn no_comment_is_doubled_when_the_answer_to_all_is_lost() {
                 answer.clone()
             })
             .await;
-            let results = desk(&server)
+            let results = client(&server)
                 .await
                 .write(&rows, &verdict(true), MARKER)
                 .await;
@@ -390,8 +390,8 @@ async fn no_comment_is_doubled_that_the_alerts_themselves_show_late() {
         }
     })
     .await;
-    let desk = desk(&server).await;
-    let results = desk.write(&rows, &verdict(true), MARKER).await;
+    let client = client(&server).await;
+    let results = client.write(&rows, &verdict(true), MARKER).await;
     assert_eq!(failing(&results), vec![None; 20]);
     assert_eq!(kept.census(), [("Resolved".to_owned(), 1)]);
 }
@@ -420,8 +420,8 @@ async fn comments_no_list_shows_are_found_wherever_a_lost_call_ended() {
             }
         })
         .await;
-        let desk = desk(&server).await;
-        let results = desk.write(&rows, &verdict(true), MARKER).await;
+        let client = client(&server).await;
+        let results = client.write(&rows, &verdict(true), MARKER).await;
         assert_eq!(failing(&results), vec![None; 100], "{reached:?}");
         assert_eq!(kept.census(), [("Resolved".to_owned(), 1)], "{reached:?}");
     }
@@ -452,7 +452,7 @@ async fn a_refusal_that_wrote_some_doubles_no_comment_of_theirs() {
         }
     })
     .await;
-    let results = desk(&server)
+    let results = client(&server)
         .await
         .write(&rows, &verdict(true), MARKER)
         .await;
@@ -483,8 +483,8 @@ async fn a_repeated_batch_finds_the_comments_that_no_list_shows_yet() {
             false => tenant.answer(call),
         })
         .await;
-        let desk = desk(&server).await;
-        let results = desk.write(&rows, &verdict(true), MARKER).await;
+        let client = client(&server).await;
+        let results = client.write(&rows, &verdict(true), MARKER).await;
         assert_eq!(failing(&results), vec![None; 100], "{reached}");
         assert_eq!(kept.census(), [("Resolved".to_owned(), 1)], "{reached}");
         let asked = match reached {
@@ -504,7 +504,7 @@ async fn alerts_that_cannot_be_asked_for_an_earlier_comment_are_sent_none() {
         _ => Reply::text(200, ""),
     })
     .await;
-    let results = desk(&server)
+    let results = client(&server)
         .await
         .write(&rows, &verdict(true), MARKER)
         .await;
@@ -528,7 +528,7 @@ async fn a_comment_of_which_nobody_can_tell_is_not_sent_again_but_the_fields_are
         }
     })
     .await;
-    let results = desk(&server)
+    let results = client(&server)
         .await
         .write(&rows, &verdict(true), MARKER)
         .await;
@@ -550,7 +550,7 @@ async fn few_alerts_and_odd_ids_go_singly() {
     let rows = alerts(2);
     let kept = Arc::new(Kept::of(&rows));
     let server = serving(&kept).await;
-    let open = desk(&server).await;
+    let open = client(&server).await;
     assert_eq!(
         failing(&open.write(&rows, &verdict(true), MARKER).await),
         [None, None]
@@ -561,7 +561,7 @@ async fn few_alerts_and_odd_ids_go_singly() {
     rows[3].id = "a\nb".into();
     let kept = Arc::new(Kept::of(&rows));
     let server = serving(&kept).await;
-    let open = desk(&server).await;
+    let open = client(&server).await;
     let wanted = [None, None, None, Some(Failing::Invalid)];
     assert_eq!(failing(&open.read_many(&rows).await), wanted);
     assert_eq!(
@@ -582,10 +582,10 @@ async fn without_batch_update_each_alert_is_written_by_itself() {
         _ => tenant.answer(call),
     })
     .await;
-    let desk = desk(&server).await;
+    let client = client(&server).await;
     for _ in 0..2 {
         assert_eq!(
-            failing(&desk.write(&rows, &verdict(false), MARKER).await),
+            failing(&client.write(&rows, &verdict(false), MARKER).await),
             vec![None; 10]
         );
     }
@@ -618,7 +618,7 @@ async fn what_the_list_leaves_out_is_read_by_itself() {
         }
     })
     .await;
-    let read = desk(&server).await.read_many(&rows).await;
+    let read = client(&server).await.read_many(&rows).await;
     let mut wanted = vec![None; 6];
     wanted[4] = Some(Failing::NotFound);
     assert_eq!(failing(&read), wanted);
@@ -631,7 +631,7 @@ async fn what_the_list_leaves_out_is_read_by_itself() {
             false => tenant.answer(call),
         })
         .await;
-        let read = desk(&server).await.read_many(&rows).await;
+        let read = client(&server).await.read_many(&rows).await;
         let lists = server
             .lines()
             .iter()

@@ -17,7 +17,7 @@ fn alert(id: &str) -> Target {
     target(Subject::Alert, id)
 }
 
-async fn desk(tenant: &Tenant, api: Api) -> FamilyDesk {
+async fn client(tenant: &Tenant, api: Api) -> FamilyDesk {
     FamilyDesk::new(tenant.client(api).await).settle(Duration::ZERO)
 }
 
@@ -46,11 +46,11 @@ fn call(method: &str, target: &str, body: Value) -> Call {
 }
 
 async fn write_one(
-    desk: &FamilyDesk,
+    client: &FamilyDesk,
     target: Target,
     change: &Change,
 ) -> Result<Receipt, DeskFault> {
-    let mut outcomes = desk.write(&[target], change, MARKER).await;
+    let mut outcomes = client.write(&[target], change, MARKER).await;
     assert_eq!(outcomes.len(), 1);
     outcomes.remove(0)
 }
@@ -62,7 +62,7 @@ async fn graph_takes_the_fields_then_the_comment() {
         assigned_to: Some(Owner::User("ann@contoso.com".into())),
         ..verdict()
     });
-    let receipt = write_one(&desk(&server, Api::Graph).await, alert("da1_-2"), &change)
+    let receipt = write_one(&client(&server, Api::Graph).await, alert("da1_-2"), &change)
         .await
         .unwrap();
     assert_eq!(
@@ -98,19 +98,19 @@ async fn graph_takes_the_fields_then_the_comment() {
 #[tokio::test]
 async fn only_what_is_asked_for_is_sent() {
     let server = Tenant::start(|_| Reply::json(200, &json!({}))).await;
-    let desk = desk(&server, Api::Graph).await;
+    let client = client(&server, Api::Graph).await;
     let status = Change {
         status: Some(Status::New),
         ..Change::default()
     };
-    write_one(&desk, alert("a"), &status).await.unwrap();
-    write_one(&desk, target(Subject::Incident, "7"), &status)
+    write_one(&client, alert("a"), &status).await.unwrap();
+    write_one(&client, target(Subject::Incident, "7"), &status)
         .await
         .unwrap();
-    write_one(&desk, alert("a"), &Change::default())
+    write_one(&client, alert("a"), &Change::default())
         .await
         .unwrap();
-    write_one(&desk, alert("a"), &commented(Change::default()))
+    write_one(&client, alert("a"), &commented(Change::default()))
         .await
         .unwrap();
     let asked = server.calls();
@@ -166,8 +166,8 @@ async fn a_comment_whose_fate_is_unknown_is_looked_for_before_it_is_sent_again()
             }
         })
         .await;
-        let desk = desk(&server, Api::Graph).await;
-        let outcome = write_one(&desk, alert("a"), &commented(Change::default())).await;
+        let client = client(&server, Api::Graph).await;
+        let outcome = write_one(&client, alert("a"), &commented(Change::default())).await;
         let sent = server.lines();
         let sent = sent.iter().filter(|call| call.starts_with("POST")).count();
         assert_eq!((sent, outcome.is_ok()), (posts, well), "{shown}");
@@ -199,9 +199,9 @@ async fn a_comment_that_shows_late_is_not_sent_again() {
             Reply::error(503, "ServiceUnavailable", "busy")
         })
         .await;
-        let desk = desk(&server, api).await;
+        let client = client(&server, api).await;
         let change = commented(Change::default());
-        write_one(&desk, alert("a"), &change).await.unwrap();
+        write_one(&client, alert("a"), &change).await.unwrap();
         let sent = server.lines();
         let sent = sent.iter().filter(|call| call.starts_with(method)).count();
         assert_eq!(sent, 1, "{api}");
@@ -215,8 +215,8 @@ async fn a_comment_refused_after_its_fields_says_what_stands() {
         _ => Reply::error(403, "Forbidden", "no"),
     })
     .await;
-    let desk = desk(&server, Api::Graph).await;
-    let fault = write_one(&desk, alert("a"), &commented(verdict()))
+    let client = client(&server, Api::Graph).await;
+    let fault = write_one(&client, alert("a"), &commented(verdict()))
         .await
         .unwrap_err();
     assert_eq!(fault.failing(), Failing::Forbidden);
@@ -238,10 +238,10 @@ async fn fields_that_stand_are_never_told_as_not_found_for_want_of_the_comment()
             _ => Reply::json(200, &json!({})),
         })
         .await;
-        let desk = desk(&server, Api::Graph).await;
+        let client = client(&server, Api::Graph).await;
         let change = commented(verdict());
         for targets in [vec![alert("a")], vec![alert("a"), alert("b")]] {
-            for fault in desk.write(&targets, &change, MARKER).await {
+            for fault in client.write(&targets, &change, MARKER).await {
                 let fault = fault.unwrap_err();
                 assert_eq!(fault.failing(), failing, "{status}");
                 let text = fault.to_string();
@@ -253,7 +253,7 @@ async fn fields_that_stand_are_never_told_as_not_found_for_want_of_the_comment()
         }
         // Where there are no fields, it is the whole change that was not found.
         let alone = commented(Change::default());
-        let fault = write_one(&desk, alert("a"), &alone).await.unwrap_err();
+        let fault = write_one(&client, alert("a"), &alone).await.unwrap_err();
         assert_eq!(fault.failing() == Failing::NotFound, status == 404);
     }
 }
@@ -272,13 +272,13 @@ async fn no_message_grows_with_an_answer() {
         Reply::json(200, &json!([long])),
     ] {
         let server = Tenant::start(move |_| answer.clone()).await;
-        let desk = desk(&server, Api::Graph).await;
+        let client = client(&server, Api::Graph).await;
         let both = [alert("a"), alert("b")];
         let mut faults: Vec<DeskFault> = Vec::new();
         for targets in [&both[..1], &both[..]] {
-            let written = desk.write(targets, &verdict(), MARKER).await;
+            let written = client.write(targets, &verdict(), MARKER).await;
             faults.extend(written.into_iter().filter_map(Result::err));
-            let read = desk.read_many(targets).await;
+            let read = client.read_many(targets).await;
             faults.extend(read.into_iter().filter_map(Result::err));
         }
         assert!(!faults.is_empty());
@@ -302,11 +302,11 @@ async fn mde_takes_the_comment_inside_and_its_spelling_is_learnt_once() {
         }
     })
     .await;
-    let desk = desk(&server, Api::Mde).await;
-    write_one(&desk, alert("a"), &commented(verdict()))
+    let client = client(&server, Api::Mde).await;
+    write_one(&client, alert("a"), &commented(verdict()))
         .await
         .unwrap();
-    write_one(&desk, alert("b"), &commented(verdict()))
+    write_one(&client, alert("b"), &commented(verdict()))
         .await
         .unwrap();
     assert_eq!(
@@ -344,8 +344,10 @@ async fn a_change_refused_in_every_wording_fails_with_the_first_refusal() {
         Reply::error(400, "InvalidInput", &format!("not {word}"))
     })
     .await;
-    let desk = desk(&server, Api::Mde).await;
-    let fault = write_one(&desk, alert("a"), &verdict()).await.unwrap_err();
+    let client = client(&server, Api::Mde).await;
+    let fault = write_one(&client, alert("a"), &verdict())
+        .await
+        .unwrap_err();
     assert_eq!(fault.failing(), Failing::Invalid);
     assert!(fault.to_string().contains("not NoEnoughDataToValidate"));
     assert_eq!(server.calls().len(), 3);
@@ -366,12 +368,12 @@ async fn mde_gets_the_fields_again_but_not_the_comment_while_its_fate_is_unknown
         }
     })
     .await;
-    let desk = desk(&server, Api::Mde).await;
+    let client = client(&server, Api::Mde).await;
     let change = commented(Change {
         status: Some(Status::InProgress),
         ..Change::default()
     });
-    let fault = write_one(&desk, alert("a"), &change).await.unwrap_err();
+    let fault = write_one(&client, alert("a"), &change).await.unwrap_err();
     assert!(matches!(fault, DeskFault::CommentUnknown(_)), "{fault}");
     let asked = server.calls();
     let methods: Vec<_> = asked.iter().map(|call| call.method.as_str()).collect();
@@ -401,8 +403,8 @@ async fn a_refusal_that_wrote_the_comment_all_the_same_is_no_reason_to_write_it_
             Api::Xdr => Subject::Incident,
             _ => Subject::Alert,
         };
-        let desk = desk(&server, api).await;
-        write_one(&desk, target(subject, "7"), &commented(verdict()))
+        let client = client(&server, api).await;
+        write_one(&client, target(subject, "7"), &commented(verdict()))
             .await
             .unwrap();
         let asked = server.calls();
@@ -433,7 +435,7 @@ async fn nobody_is_worded_as_each_api_wants_it() {
             }
         })
         .await;
-        write_one(&desk(&server, api).await, alert("a"), &nobody)
+        write_one(&client(&server, api).await, alert("a"), &nobody)
             .await
             .unwrap();
         let sent: Vec<_> = server.calls().into_iter().map(|call| call.body).collect();
@@ -458,15 +460,15 @@ async fn an_incidents_tags_are_read_merged_and_written_as_a_whole() {
             tags_remove: vec!["drop".into()],
             ..Change::default()
         };
-        let desk = desk(&server, api).await;
-        write_one(&desk, target(Subject::Incident, "7"), &change)
+        let client = client(&server, api).await;
+        write_one(&client, target(Subject::Incident, "7"), &change)
             .await
             .unwrap();
         assert_eq!(
             server.calls()[1].body,
             json!({member: ["Keep", "There", "New"]})
         );
-        let fault = write_one(&desk, alert("a"), &change).await.unwrap_err();
+        let fault = write_one(&client, alert("a"), &change).await.unwrap_err();
         assert_eq!(fault.failing(), Failing::Invalid);
         assert_eq!(server.calls().len(), 2);
     }
@@ -475,7 +477,7 @@ async fn an_incidents_tags_are_read_merged_and_written_as_a_whole() {
 #[tokio::test]
 async fn nothing_is_called_for_what_cannot_be() {
     let server = Tenant::start(|_| Reply::json(200, &json!({}))).await;
-    let open = desk(&server, Api::Mde).await;
+    let open = client(&server, Api::Mde).await;
     for target in [alert(""), alert("a\u{0}"), target(Subject::Incident, "7")] {
         let fault = open.read(&target).await.unwrap_err();
         assert_eq!(fault.failing(), Failing::Invalid);
@@ -511,10 +513,10 @@ async fn each_refusal_has_its_name_and_stops_no_other_target() {
         }
     })
     .await;
-    let desk = desk(&server, Api::Graph).await;
+    let client = client(&server, Api::Graph).await;
     let ids = ["200", "400", "401", "403", "404", "409", "200", "429"];
     let targets: Vec<_> = ids.iter().map(|id| alert(id)).collect();
-    let outcomes = desk.write(&targets, &verdict(), MARKER).await;
+    let outcomes = client.write(&targets, &verdict(), MARKER).await;
     let failing: Vec<_> = outcomes
         .iter()
         .map(|outcome| outcome.as_ref().err().map(UpdateError::failing))
@@ -543,9 +545,9 @@ async fn what_is_throttled_for_longer_than_anybody_waits_says_so_before() {
         .await;
         let client = server.client(Api::Graph).await;
         let end = tokio::time::Instant::now() + Duration::from_secs(20);
-        let desk = FamilyDesk::new(client.patience(Duration::from_secs(300)).until(end));
+        let client = FamilyDesk::new(client.patience(Duration::from_secs(300)).until(end));
         let change = verdict();
-        let results = desk.write(&targets, &change, MARKER).await;
+        let results = client.write(&targets, &change, MARKER).await;
         for result in results {
             assert_eq!(result.unwrap_err().failing(), Failing::Throttled);
         }
@@ -565,8 +567,8 @@ async fn only_another_incident_is_one_it_was_merged_into() {
     ] {
         let object = json!({"id": "7", "status": "active", "redirectIncidentId": said});
         let server = Tenant::start(move |_| Reply::json(200, &object)).await;
-        let desk = desk(&server, Api::Graph).await;
-        let state = desk.read(&target(Subject::Incident, "7")).await.unwrap();
+        let client = client(&server, Api::Graph).await;
+        let state = client.read(&target(Subject::Incident, "7")).await.unwrap();
         assert_eq!(state.merged_into.as_deref(), merged, "{said}");
     }
 }
@@ -583,8 +585,8 @@ async fn what_stands_is_read_in_graph_words() {
         _ => Reply::text(404, "<html>gone</html>"),
     })
     .await;
-    let desk = desk(&server, Api::Mde).await;
-    let state = desk.read(&alert("a/b")).await.unwrap();
+    let client = client(&server, Api::Mde).await;
+    let state = client.read(&alert("a/b")).await.unwrap();
     assert_eq!(
         state,
         State {
@@ -593,9 +595,9 @@ async fn what_stands_is_read_in_graph_words() {
             ..State::default()
         }
     );
-    let odd = desk.read(&alert("odd")).await.unwrap_err();
+    let odd = client.read(&alert("odd")).await.unwrap_err();
     assert_eq!(odd.failing(), Failing::Failed);
-    let gone = desk.read(&alert("none")).await.unwrap_err();
+    let gone = client.read(&alert("none")).await.unwrap_err();
     assert_eq!(gone.failing(), Failing::NotFound);
     assert!(gone.to_string().contains("February 2027"), "{gone}");
 }

@@ -84,7 +84,7 @@ struct World {
     hidden: u32,
     /// Lists show nothing that was written.
     lists_lag: bool,
-    /// Shortest lag of a read; the longest is a little less than the desk waits for.
+    /// Shortest lag of a read; the longest is a little less than the client waits for.
     least: u64,
     /// Milliseconds that stand for a second.
     scale: u32,
