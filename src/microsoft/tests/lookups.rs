@@ -147,6 +147,7 @@ fn a_message_in_the_table_is_one_the_executable_writes() {
         include_str!("../account/mod.rs"),
         include_str!("../http/error.rs"),
         include_str!("../../ingest/poll/checkpoint.rs"),
+        include_str!("../../ingest/delivery.rs"),
         include_str!("../../ingest/poll/mod.rs"),
         include_str!("../../splunk/modular_input/checkpoint_file.rs"),
     ]
