@@ -30,12 +30,14 @@ mod undo;
 pub mod vocabulary;
 
 pub use apply::incident_effects::CarryOver;
-pub use apply::{TriageError, triage};
+#[cfg(test)]
+pub use apply::triage;
+pub use apply::{TriageError, carry_out};
 pub use field::Field;
 pub use form::{Form, FormError, PARAMETERS, UNDOES};
 pub use outcome::{Entry, Exit, Outcome, Summary, Via};
 pub use parameter::{COMMENT_MAX, ParameterError, batch, flag, is_id};
-pub use plan::{named, planned, targets, written};
+pub use plan::{Plan, named};
 pub use printed::{is_format, printed};
 pub use reconcile::{Ahead, Reconciled, Reconciler};
 pub use row::Row;

@@ -19,29 +19,6 @@ pub fn named(form: &Form, rows: &[Row]) -> (usize, usize) {
     })
 }
 
-/// The distinct targets that rows name, each with its account: for a caller
-/// that hands over the rows of one search part by part and counts them all.
-pub fn targets(form: &Form, rows: &[Row]) -> BTreeSet<(String, Target)> {
-    planned(form, rows).map(|(key, _)| key).collect()
-}
-
-/// Those of them that are to be written: what is only rehearsed is left out.
-pub fn written(form: &Form, rows: &[Row]) -> BTreeSet<(String, Target)> {
-    planned(form, rows)
-        .filter_map(|(key, dry_run)| (!dry_run).then_some(key))
-        .collect()
-}
-
-/// Each target with its account, and whether it is only rehearsed.
-pub fn planned(form: &Form, rows: &[Row]) -> impl Iterator<Item = ((String, Target), bool)> {
-    let groups = Plan::of(form, rows).groups.into_iter();
-    groups.flat_map(|group| {
-        let account = group.account;
-        let tasks = group.tasks.into_iter();
-        tasks.map(move |task| ((account.clone(), task.target), task.dry_run))
-    })
-}
-
 /// One target, what shall happen to it, and who asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Task {
@@ -76,9 +53,11 @@ pub(super) struct Refused {
 
 /// Everything the rows come to.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Plan {
-    pub groups: Vec<Group>,
-    pub refused: Vec<Refused>,
+pub struct Plan {
+    /// The rows' numbers.
+    pub(super) rows: Vec<usize>,
+    pub(super) groups: Vec<Group>,
+    pub(super) refused: Vec<Refused>,
 }
 
 /// What one account is asked about one target.
@@ -103,6 +82,7 @@ impl Plan {
         let mut places: HashMap<(String, Target), usize> = HashMap::new();
         for (row, place) in rows.iter().zip(1..) {
             let number = row.number.unwrap_or(place);
+            plan.rows.push(number);
             let request = match Request::of(form, number, row) {
                 Ok(request) => request,
                 Err(why) => {
@@ -144,13 +124,38 @@ impl Plan {
         plan
     }
 
+    /// Each distinct target with its account, and whether it is a dry run: for a
+    /// caller that hands over the rows of one search part by part and counts
+    /// the targets of all of them.
+    pub fn planned(&self) -> impl Iterator<Item = ((String, Target), bool)> {
+        self.groups.iter().flat_map(|group| {
+            let tasks = group.tasks.iter();
+            tasks.map(|task| {
+                let key = (group.account.clone(), task.target.clone());
+                (key, task.dry_run)
+            })
+        })
+    }
+
+    /// The rows' numbers, in their order.
+    pub fn rows(&self) -> &[usize] {
+        &self.rows
+    }
+
+    /// The targets that are to be written, without those of a dry run.
+    pub fn written(&self) -> BTreeSet<(String, Target)> {
+        self.planned()
+            .filter_map(|(key, dry_run)| (!dry_run).then_some(key))
+            .collect()
+    }
+
     /// How many distinct targets would be touched.
-    pub fn targets(&self) -> usize {
+    pub(super) fn targets(&self) -> usize {
         self.groups.iter().map(|group| group.tasks.len()).sum()
     }
 
     /// The groups of each account, in the order in which the accounts came up.
-    pub fn accounts(&self) -> Vec<Vec<&Group>> {
+    pub(super) fn accounts(&self) -> Vec<Vec<&Group>> {
         let mut accounts: Vec<Vec<&Group>> = Vec::new();
         for group in &self.groups {
             let same = |groups: &&mut Vec<&Group>| {

@@ -12,7 +12,7 @@ use crate::bridge::verdict::ledger::Delivery;
 use crate::splunk::splunkd::Splunkd;
 use crate::triage;
 use crate::triage::{
-    Action, CarryOver, ENTRIES, Ledger, Restoration, Row, Summary, UNDOES, Via, named,
+    Action, CarryOver, ENTRIES, Ledger, Plan, Restoration, Row, Summary, UNDOES, Via, named,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -90,9 +90,12 @@ impl Bench {
         if nameless > MOST_NAMELESS {
             return Err(JobError::Nameless { rows: nameless });
         }
+        // Only now: a plan costs more than the rows it is made of.
+        let plan = Plan::of(&action.form, &rows);
         Ok(Order {
             action,
             rows,
+            plan,
             nameless,
             named,
             entries,
@@ -120,15 +123,14 @@ impl Bench {
             ..order.action.clone()
         };
         self.desks.until(course.end());
-        let (rows, desks) = (&order.rows, &self.desks);
         // A turn that does not come in time leaves no time either: the rows are deferred.
         let turn = batch_lock::wait(&action.batch, course).await;
         if let Some(turn) = &turn {
-            let targets = triage::written(&action.form, rows);
+            let targets = order.plan.written();
             turn.count(&action.actor, &action.batch, &targets, order.max_targets())?;
         }
-        let ended = triage::triage(&action, rows, desks, ledger, course, carry_over).await;
-        let ended = ended?;
+        let (plan, desks) = (&order.plan, &self.desks);
+        let ended = triage::carry_out(&action, plan, desks, ledger, course, carry_over).await?;
         // What may show later gets time before the batch runs again.
         if let Some(turn) = turn.filter(|_| !ended.doubtful) {
             turn.over();
@@ -235,6 +237,7 @@ fn restorations(batch: &str, job: &mut Job, actor: &str) -> Result<Vec<(usize, S
 pub struct Order {
     pub action: Action,
     pub rows: Vec<Row>,
+    pub plan: Plan,
     /// How many rows name no target.
     pub nameless: usize,
     /// How many targets the others name, one that is named twice counted twice.
@@ -244,6 +247,30 @@ pub struct Order {
 }
 
 impl Order {
+    /// The job of the rows at these places, in their order: its form is read
+    /// already, and a plan of fewer rows is another one.
+    pub fn part(&self, places: &[usize]) -> Self {
+        let rows: Vec<Row> = places
+            .iter()
+            .filter_map(|place| self.rows.get(*place).cloned())
+            .collect();
+        let plan = Plan::of(&self.action.form, &rows);
+        let (nameless, named) = named(&self.action.form, &rows);
+        let numbers: BTreeSet<usize> = plan.rows().iter().copied().collect();
+        let entries = self.entries.iter();
+        Self {
+            action: self.action.clone(),
+            entries: entries
+                .filter(|(row, _)| numbers.contains(row))
+                .cloned()
+                .collect(),
+            rows,
+            plan,
+            nameless,
+            named,
+        }
+    }
+
     /// Most distinct targets it may have.
     pub fn max_targets(&self) -> usize {
         let asked = self.action.form.max_targets().unwrap_or(usize::MAX);

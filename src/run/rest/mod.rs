@@ -15,6 +15,9 @@ mod verdicts;
 
 use crate::NAME;
 use crate::bridge::account;
+use crate::bridge::check::Named;
+use crate::bridge::lookup::hunt::Query;
+use crate::bridge::lookup::live;
 use crate::bridge::own_endpoint::{VERSION, other_version};
 use crate::bridge::permission::{Caller, Denied, Right};
 use crate::bridge::verdict::job::JobError;
@@ -117,9 +120,9 @@ impl Endpoint {
                 Err(Refusal::new(409, other_version(&other)))
             }
             (TRIAGE, "POST") => self.verdicts.carry_out(Asked::by(request)?).await,
-            (LIVE, "POST") => readings::live(Asked::by(request)?).await,
-            (HUNT, "POST") => readings::hunt(Asked::by(request)?).await,
-            (CHECK, "POST") => readings::check(Asked::by(request)?).await,
+            (LIVE, "POST") => readings::lookup::<live::Question>(Asked::by(request)?).await,
+            (HUNT, "POST") => readings::lookup::<Query>(Asked::by(request)?).await,
+            (CHECK, "POST") => readings::lookup::<Named>(Asked::by(request)?).await,
             (LEDGER, "POST") => readings::ledger(Asked::by(request)?).await,
             (SELF, "GET") => self.process.tell(request).await,
             (SELF, "POST") => self.process.obey(request).await,
@@ -179,6 +182,16 @@ impl Asked {
             system: connect(system)?,
             body: request.body,
         })
+    }
+
+    /// Opens every route: first the right of whoever asks, then the body.
+    async fn open<'b, T: serde::Deserialize<'b>>(
+        &'b self,
+        right: Right,
+        what: &str,
+    ) -> Result<(Caller, T), Refusal> {
+        let caller = self.caller(right).await?;
+        Ok((caller, self.read(what)?))
     }
 
     /// Whoever asks must have the right, whatever splunkd let through.

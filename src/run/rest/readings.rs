@@ -2,7 +2,7 @@
 //! own session key for a caller who never sees the secret.
 
 use super::{Asked, Refusal, UNFIT};
-use crate::bridge::account::ACCOUNTS;
+use crate::bridge::account::{ACCOUNTS, Settings};
 use crate::bridge::check::{Named, Points};
 use crate::bridge::lookup::hunt::{Hunted, Query};
 use crate::bridge::lookup::live;
@@ -10,10 +10,13 @@ use crate::bridge::permission::Right;
 use crate::bridge::signature::KeyError;
 use crate::bridge::verdict::authenticity;
 use crate::bridge::{account, check, signature};
-use crate::microsoft::defender::hunting::{Found, HuntError};
+use crate::microsoft::defender::hunting::{Found, Hunt, HuntError};
 use crate::run::rest::trace::Trace;
 use crate::splunk::rest_handler::Reply;
-use crate::splunk::splunkd::SplunkdError;
+use crate::splunk::splunkd::{Splunkd, SplunkdError};
+use crate::triage::Api;
+use serde::de::DeserializeOwned;
+use std::borrow::Cow;
 
 /// Graph takes 150 calls a minute: more would not be read before the caller's patience ends.
 const MOST_IDS: usize = 400;
@@ -21,84 +24,171 @@ const MOST_IDS: usize = 400;
 /// Something about Microsoft's side, which the caller cannot mend.
 const BEYOND: u16 = 502;
 
-pub async fn live(asked: Asked) -> Result<Reply, Refusal> {
-    let caller = asked.caller(Right::ReadThrough).await?;
-    let question: live::Question = asked.read("question")?;
-    let ids = question.ids.iter().take(MOST_IDS).map(String::as_str);
-    let ids = ids.collect::<Vec<_>>().join(",");
-    let trace = Trace::of("live", &caller.user, &question.account, ["ids", &ids]);
-    traced(trace, async |trace| look(&asked, &question, trace).await).await
+/// A question about one account: whoever asks has the right, may use the account,
+/// and leaves a line in the log.
+pub trait Lookup: DeserializeOwned {
+    const RIGHT: Right;
+    /// The route, as the log names it.
+    const ROUTE: &'static str;
+    /// What the body is, where it is none.
+    const BODY: &'static str;
+    /// What the question is checked to mean, before splunkd is asked for anything.
+    type Checked;
+
+    fn account(&self) -> &str;
+
+    /// The question itself, for the log: its name and its text.
+    fn logged(&self) -> [Cow<'_, str>; 2];
+
+    fn checked(&self) -> Result<Self::Checked, Refusal>;
+
+    async fn answer(
+        &self,
+        checked: Self::Checked,
+        system: &Splunkd,
+        settings: &Settings,
+        trace: &mut Trace,
+    ) -> Result<Reply, Refusal>;
 }
 
-async fn look(
-    asked: &Asked,
-    question: &live::Question,
-    trace: &mut Trace,
-) -> Result<Reply, Refusal> {
-    if question.ids.len() > MOST_IDS {
-        let why = format!("at most {MOST_IDS} ids are read at once: ask for fewer");
-        return Err(Refusal::new(413, why));
+/// Whatever comes of it is in the log before it is answered.
+pub async fn lookup<L: Lookup>(asked: Asked) -> Result<Reply, Refusal> {
+    let (caller, question) = asked.open::<L>(L::RIGHT, L::BODY).await?;
+    let [name, text] = question.logged();
+    let what = [name.as_ref(), text.as_ref()];
+    let mut trace = Trace::of(L::ROUTE, &caller.user, question.account(), what);
+    let answered = async {
+        let checked = question.checked()?;
+        let settings = account::settings(&asked.system).await?;
+        asked.known(question.account()).await?;
+        question
+            .answer(checked, &asked.system, &settings, &mut trace)
+            .await
+    };
+    let answered = answered.await;
+    trace.end(match &answered {
+        Ok(reply) => reply.status(),
+        Err(refusal) => refusal.status,
+    });
+    answered
+}
+
+impl Lookup for live::Question {
+    const RIGHT: Right = Right::ReadThrough;
+    const ROUTE: &'static str = "live";
+    const BODY: &'static str = "question";
+    type Checked = Api;
+
+    fn account(&self) -> &str {
+        &self.account
     }
-    let settings = account::settings(&asked.system).await?;
-    let subject = question.subject;
-    let api = live::api(question.api.as_deref(), subject).map_err(wrong)?;
-    asked.known(&question.account).await?;
-    let desk = live::desk(&asked.system, &settings, &question.account, api)
-        .await
-        .map_err(beyond)?;
-    let live = live::look(&desk, subject, &question.ids).await;
-    trace.rows = Some(live.iter().filter(|one| one.is_read()).count());
-    Ok(Reply::well(&live::Answer { live }))
+
+    fn logged(&self) -> [Cow<'_, str>; 2] {
+        let ids = self.ids.iter().take(MOST_IDS).map(String::as_str);
+        ["ids".into(), ids.collect::<Vec<_>>().join(",").into()]
+    }
+
+    fn checked(&self) -> Result<Api, Refusal> {
+        if self.ids.len() > MOST_IDS {
+            let why = format!("at most {MOST_IDS} ids are read at once: ask for fewer");
+            return Err(Refusal::new(413, why));
+        }
+        live::api(self.api.as_deref(), self.subject).map_err(wrong)
+    }
+
+    async fn answer(
+        &self,
+        api: Api,
+        system: &Splunkd,
+        settings: &Settings,
+        trace: &mut Trace,
+    ) -> Result<Reply, Refusal> {
+        let desk = live::desk(system, settings, &self.account, api).await;
+        let live = live::look(&desk.map_err(beyond)?, self.subject, &self.ids).await;
+        trace.rows = Some(live.iter().filter(|one| one.is_read()).count());
+        Ok(Reply::well(&live::Answer { live }))
+    }
 }
 
-pub async fn hunt(asked: Asked) -> Result<Reply, Refusal> {
-    let caller = asked.caller(Right::Hunt).await?;
-    let query: Query = asked.read("query")?;
-    let what = ["query", query.query.as_str()];
-    let trace = Trace::of("hunt", &caller.user, &query.account, what);
-    traced(trace, async |trace| hunted(&asked, &query, trace).await).await
+impl Lookup for Query {
+    const RIGHT: Right = Right::Hunt;
+    const ROUTE: &'static str = "hunt";
+    const BODY: &'static str = "query";
+    type Checked = Hunt;
+
+    fn account(&self) -> &str {
+        &self.account
+    }
+
+    fn logged(&self) -> [Cow<'_, str>; 2] {
+        ["query".into(), self.query.as_str().into()]
+    }
+
+    fn checked(&self) -> Result<Hunt, Refusal> {
+        self.hunt().map_err(wrong)
+    }
+
+    async fn answer(
+        &self,
+        hunt: Hunt,
+        system: &Splunkd,
+        settings: &Settings,
+        trace: &mut Trace,
+    ) -> Result<Reply, Refusal> {
+        let answered = self.ask(&hunt, system, settings).await;
+        let answered = answered.map_err(|error| match error.downcast_ref() {
+            Some(HuntError::Query { .. }) => wrong(error),
+            _ => beyond(error),
+        })?;
+        trace.request_id = answered.request_id().map(str::to_owned);
+        trace.rows = Found::read(&answered).ok().map(|found| found.len());
+        let hunted = Hunted::of(&answered).map_err(|error| {
+            let why = format!(
+                "Microsoft's answer is no JSON (line {}): narrow the query and try again",
+                error.line()
+            );
+            Refusal::new(BEYOND, why)
+        })?;
+        Ok(Reply::well(&hunted))
+    }
 }
 
-async fn hunted(asked: &Asked, query: &Query, trace: &mut Trace) -> Result<Reply, Refusal> {
-    let settings = account::settings(&asked.system).await?;
-    let hunt = query.hunt().map_err(wrong)?;
-    asked.known(&query.account).await?;
-    let answered = query.ask(&hunt, &asked.system, &settings).await;
-    let answered = answered.map_err(|error| match error.downcast_ref() {
-        Some(HuntError::Query { .. }) => wrong(error),
-        _ => beyond(error),
-    })?;
-    trace.request_id = answered.request_id().map(str::to_owned);
-    trace.rows = Found::read(&answered).ok().map(|found| found.len());
-    let hunted = Hunted::of(&answered).map_err(|error| {
-        let why = format!(
-            "Microsoft's answer is no JSON (line {}): narrow the query and try again",
-            error.line()
-        );
-        Refusal::new(BEYOND, why)
-    })?;
-    Ok(Reply::well(&hunted))
-}
+impl Lookup for Named {
+    const RIGHT: Right = Right::CheckThrough;
+    const ROUTE: &'static str = "check";
+    const BODY: &'static str = "account";
+    type Checked = ();
 
-pub async fn check(asked: Asked) -> Result<Reply, Refusal> {
-    let caller = asked.caller(Right::CheckThrough).await?;
-    let named: Named = asked.read("account")?;
-    let trace = Trace::of("check", &caller.user, &named.account, ["", ""]);
-    traced(trace, async |trace| checked(&asked, &named, trace).await).await
-}
+    fn account(&self) -> &str {
+        &self.account
+    }
 
-async fn checked(asked: &Asked, named: &Named, trace: &mut Trace) -> Result<Reply, Refusal> {
-    let settings = account::settings(&asked.system).await?;
-    asked.known(&named.account).await?;
-    let points = check::account(&asked.system, &settings, &named.account).await;
-    trace.rows = Some(points.len());
-    Ok(Reply::well(&Points { points }))
+    fn logged(&self) -> [Cow<'_, str>; 2] {
+        ["".into(), "".into()]
+    }
+
+    fn checked(&self) -> Result<(), Refusal> {
+        Ok(())
+    }
+
+    async fn answer(
+        &self,
+        (): (),
+        system: &Splunkd,
+        settings: &Settings,
+        trace: &mut Trace,
+    ) -> Result<Reply, Refusal> {
+        let points = check::account(system, settings, &self.account).await;
+        trace.rows = Some(points.len());
+        Ok(Reply::well(&Points { points }))
+    }
 }
 
 /// Whether entries of the ledger are this app's own, for one who may not read the key.
 pub async fn ledger(asked: Asked) -> Result<Reply, Refusal> {
-    asked.caller(Right::ReadThrough).await?;
-    let question: authenticity::Question = asked.read("question")?;
+    let (_, question) = asked
+        .open::<authenticity::Question>(Right::ReadThrough, "question")
+        .await?;
     let key = match signature::known(&asked.system).await {
         Ok(key) => Some(key),
         Err(KeyError::None) => None,
@@ -113,19 +203,6 @@ pub async fn ledger(asked: Asked) -> Result<Reply, Refusal> {
     Ok(Reply::well(&authenticity::Answer {
         authentic: judged.collect(),
     }))
-}
-
-/// Whatever comes of it is in the log before it is answered.
-async fn traced(
-    mut trace: Trace,
-    read: impl AsyncFnOnce(&mut Trace) -> Result<Reply, Refusal>,
-) -> Result<Reply, Refusal> {
-    let read = read(&mut trace).await;
-    trace.end(match &read {
-        Ok(reply) => reply.status(),
-        Err(refusal) => refusal.status,
-    });
-    read
 }
 
 impl Asked {

@@ -27,9 +27,8 @@ pub struct Verdicts {
 
 impl Verdicts {
     pub async fn carry_out(&mut self, asked: Asked) -> Result<Reply, Refusal> {
-        let caller = asked.caller(Right::Write).await?;
-        // Before anything is built of the rows, whose number nobody knows yet.
-        let outline: Outline = asked.read("job")?;
+        // Counted before anything is built of the rows.
+        let (caller, outline) = asked.open::<Outline>(Right::Write, "job").await?;
         let key = match signature::key(&asked.system).await {
             Ok(key) => Some(key),
             Err(error) => {

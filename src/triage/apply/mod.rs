@@ -17,7 +17,6 @@ use crate::triage::apply::incident_effects::{CarryOver, IncidentEffects};
 use crate::triage::apply::recorder::{Recorder, TargetOutcome};
 use crate::triage::outcome::{Outcome, Summary};
 use crate::triage::plan::{Group, Plan, Task};
-use crate::triage::row::Row;
 use crate::triage::{Accounts, Action, Api, Clock, DefenderClient, Ledger, Subject, Target};
 use futures::future::join_all;
 use futures::stream::{self, StreamExt as _};
@@ -33,29 +32,28 @@ pub enum TriageError {
     TooManyTargets { targets: usize, max: usize },
 }
 
-/// Carries out an action on its rows. Whatever Defender does, every row ends
+/// Carries out what an action's rows were planned to be. Whatever Defender does, every row ends
 /// with one outcome, and no row stops another; each outcome is in the ledger
 /// as soon as it is known. `carry_over` is what the incidents of the run's earlier rows
 /// left behind; afterwards, what is to be handed on to its later ones.
 ///
 /// # Errors
 /// If the call as a whole is refused: nothing was read, written or recorded.
-pub async fn triage<D: Accounts, L: Ledger, C: Clock>(
+pub async fn carry_out<D: Accounts, L: Ledger, C: Clock>(
     action: &Action,
-    rows: &[Row],
+    plan: &Plan,
     accounts: &D,
     ledger: &mut L,
     clock: &C,
     carry_over: &mut CarryOver,
 ) -> Result<Summary, TriageError> {
-    let plan = Plan::of(&action.form, rows);
     let asked = action.form.max_targets.unwrap_or(usize::MAX);
     let max = action.limits.max_targets.min(asked);
     let targets = plan.targets();
     if targets > max {
         return Err(TriageError::TooManyTargets { targets, max });
     }
-    let recorder = Recorder::open(action, rows, ledger, clock);
+    let recorder = Recorder::open(action, &plan.rows, ledger, clock);
     for refused in &plan.refused {
         recorder.refuse(refused).await;
     }
@@ -77,6 +75,20 @@ pub async fn triage<D: Accounts, L: Ledger, C: Clock>(
         carry_over.keep(account, effects);
     }
     Ok(recorder.close())
+}
+
+/// Plans and carries out.
+#[cfg(test)]
+pub async fn triage<D: Accounts, L: Ledger, C: Clock>(
+    action: &Action,
+    rows: &[crate::triage::Row],
+    accounts: &D,
+    ledger: &mut L,
+    clock: &C,
+    carry_over: &mut CarryOver,
+) -> Result<Summary, TriageError> {
+    let plan = Plan::of(&action.form, rows);
+    carry_out(action, &plan, accounts, ledger, clock, carry_over).await
 }
 
 /// What is needed only to undo must not keep the verdicts waiting: it gets this

@@ -6,7 +6,6 @@ use crate::triage::marker::Marker;
 use crate::triage::outcome::{Entry, Outcome, Summary};
 use crate::triage::plan::{Refused, Task};
 use crate::triage::printed::printed;
-use crate::triage::row::Row;
 use crate::triage::{Action, Api, Change, Clock, Ledger, State, Subject, Target, UpdateError};
 use futures::lock::Mutex;
 use jiff::Timestamp;
@@ -101,17 +100,13 @@ impl TargetOutcome {
 }
 
 impl<'a, L: Ledger, C: Clock> Recorder<'a, L, C> {
-    pub fn open(action: &'a Action, rows: &[Row], ledger: &'a mut L, clock: &'a C) -> Self {
+    pub fn open(action: &'a Action, rows: &[usize], ledger: &'a mut L, clock: &'a C) -> Self {
         Self {
             action,
             clock,
             open: Mutex::new(Open {
                 ledger,
-                places: rows
-                    .iter()
-                    .enumerate()
-                    .map(|(place, row)| (row.number.unwrap_or(place + 1), place))
-                    .collect(),
+                places: rows.iter().copied().zip(0..).collect(),
                 rows: vec![None; rows.len()],
                 doubtful: false,
             }),

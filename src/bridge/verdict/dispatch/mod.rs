@@ -24,8 +24,7 @@ use crate::bridge::verdict::row_result::{Answer, Told};
 use crate::bridge::{account, own_endpoint, signature};
 use crate::splunk::splunkd::{Errand, Splunkd, SplunkdError};
 use crate::triage::{
-    CarryOver, Clock as _, Entry, Ledger, Outcome, Summary, Target, TriageError, Via, planned,
-    targets,
+    Action, CarryOver, Clock as _, Entry, Ledger, Outcome, Plan, Summary, Target, TriageError, Via,
 };
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
@@ -225,7 +224,7 @@ impl Way {
             return Err(JobError::TooManyRows { rows, most });
         }
         job.numbers = (first..=self.rows).collect();
-        let mut order = self.bench.order(job.clone(), actor)?;
+        let order = self.bench.order(job.clone(), actor)?;
         self.count(&order, first)?;
         let mut rows = Rows {
             outcomes: vec![None; all],
@@ -236,17 +235,16 @@ impl Way {
             self.through_endpoint = true;
         }
         if self.through_endpoint && !course.left().is_zero() && self.enter().await? {
-            self.through(&job, actor, course, &mut rows, tell).await?;
+            self.through(&job, &order, course, &mut rows, tell).await?;
         }
         if !rows.left.is_empty() {
-            if rows.left.len() < all {
-                order = self.bench.order(rows.part(&job, rows.left.len()), actor)?;
-            }
+            let part = (rows.left.len() < all).then(|| order.part(&rows.left));
+            let order = part.as_ref().unwrap_or(&order);
             // Recorded as not begun.
             let over = Course::of(Duration::ZERO);
             let closed = self.closed.clone();
             let course = if closed.is_some() { &over } else { course };
-            self.directly(&order, course, &mut rows, closed.as_deref(), tell)
+            self.directly(order, course, &mut rows, closed.as_deref(), tell)
                 .await?;
         }
         Ok(rows.summary())
@@ -266,7 +264,7 @@ impl Way {
         }
         let earlier = self.targets.len();
         self.targets
-            .extend(targets(&order.action.form, &order.rows));
+            .extend(order.plan.planned().map(|(target, _)| target));
         let (all, max) = (self.targets.len(), order.max_targets());
         if all <= max {
             return Ok(());
@@ -368,7 +366,7 @@ impl Way {
     async fn through(
         &mut self,
         job: &Job,
-        actor: &str,
+        order: &Order,
         course: &Course,
         rows: &mut Rows,
         tell: &mut dyn FnMut(Told),
@@ -416,7 +414,7 @@ impl Way {
                 self.largest = body_of(&part)?.len() / 2;
             } else if error.too_large() {
                 let why = format!("this row has too many or too large fields: {error}");
-                self.lost(job, actor, rows, 1, &why, tell).await;
+                self.lost(job, order, rows, 1, &why, tell).await;
             } else if error.busy() && self.caller.reads_secrets() && !self.hides().await {
                 tracing::warn!("{error}; carried out without the app's REST endpoint");
                 return Ok(());
@@ -432,14 +430,14 @@ impl Way {
                 // things twice.
                 let why = format!("{error}; {LOST}");
                 tracing::error!("{why}");
-                self.lost(job, actor, rows, count, &why, tell).await;
+                self.lost(job, order, rows, count, &why, tell).await;
                 closed = Some(AFTER_LOST.to_owned());
                 break;
             }
         }
         if !rows.left.is_empty() {
             // Recorded as not begun.
-            let order = self.bench.order(rows.part(job, rows.left.len()), actor)?;
+            let order = order.part(&rows.left);
             let over = Course::of(Duration::ZERO);
             self.directly(&order, &over, rows, closed.as_deref(), tell)
                 .await?;
@@ -452,32 +450,26 @@ impl Way {
     async fn lost(
         &mut self,
         job: &Job,
-        actor: &str,
+        order: &Order,
         rows: &mut Rows,
         count: usize,
         why: &str,
         tell: &mut dyn FnMut(Told),
     ) {
         let count = count.min(rows.left.len());
-        // It was understood when the run began.
-        let order = self.bench.order(rows.part(job, count), actor);
-        let (form, asked) = match &order {
-            Ok(order) => (Some(&order.action.form), order.rows.as_slice()),
-            Err(_) => (None, Default::default()),
-        };
+        let Action { form, actor, .. } = &order.action;
         self.delivery.take_heart();
         let places: Vec<usize> = rows.left.drain(..count).collect();
-        for (index, place) in places.into_iter().enumerate() {
+        for place in places {
             let entry = Entry {
                 row: place + rows.first,
                 ..job.refused(actor, self.bench.via(), Outcome::Failed, why)
             };
-            let named: Vec<_> = match (form, asked.get(index)) {
-                (Some(form), Some(row)) => planned(form, std::slice::from_ref(row)).collect(),
-                _ => Vec::new(),
-            };
-            let mut entries: Vec<Entry> = named
-                .into_iter()
+            // What the row asks for by itself, also where it contradicts another.
+            let row = order.rows.get(place).map(std::slice::from_ref);
+            let plan = Plan::of(form, row.unwrap_or_default());
+            let mut entries: Vec<Entry> = plan
+                .planned()
                 .map(|((account, target), dry_run)| Entry {
                     subject: target.subject,
                     target: Some(target.id),
