@@ -25,7 +25,7 @@ const TAKEN: [(&str, &str); 2] = [
 ];
 
 /// splunkd may still be starting when it starts its inputs.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// splunkd as this app's settings want it spoken to.
 pub fn splunkd(

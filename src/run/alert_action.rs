@@ -3,10 +3,10 @@
 //! index and to the response-action log.
 
 use crate::bridge::account;
-use crate::bridge::verdict::deadline::Course;
-use crate::bridge::verdict::dispatch::Way;
+use crate::bridge::verdict::deadline::Deadline;
+use crate::bridge::verdict::dispatch::Dispatcher;
 use crate::bridge::verdict::job::{Cell, DEADLINE, Job, JobError, LEAST_ROWS, cells};
-use crate::bridge::verdict::row_result::Told;
+use crate::bridge::verdict::row_result::RowResult;
 use crate::bridge::verdict::{dispatch, job};
 use crate::host::{exit, log, paths, runtime};
 use crate::splunk::alert_action::payload::Payload;
@@ -19,13 +19,13 @@ use std::process::ExitCode;
 
 pub fn run(action: &str) -> ExitCode {
     // What comes before the first row counts too: splunkd's patience has begun.
-    let course = Course::of(DEADLINE);
+    let deadline = Deadline::of(DEADLINE);
     log::about(action);
     let runtime = match runtime::start() {
         Ok(runtime) => runtime,
         Err(code) => return code,
     };
-    match runtime.block_on(act(action, &course)) {
+    match runtime.block_on(act(action, &deadline)) {
         Ok(summary) => {
             tracing::info!("{summary}");
             match summary.exit() {
@@ -42,7 +42,7 @@ pub fn run(action: &str) -> ExitCode {
     }
 }
 
-async fn act(action: &str, course: &Course) -> anyhow::Result<Summary> {
+async fn act(action: &str, deadline: &Deadline) -> anyhow::Result<Summary> {
     let subject = match action {
         "defender_bridge_update_alert" => Subject::Alert,
         "defender_bridge_update_incident" => Subject::Incident,
@@ -57,7 +57,7 @@ async fn act(action: &str, course: &Course) -> anyhow::Result<Summary> {
             "the payload holds no server_uri and session_key: splunkd cannot be asked for the account"
         );
     };
-    let splunkd = account::splunkd(uri, key, account::PATIENCE)?;
+    let splunkd = account::splunkd(uri, key, account::TIMEOUT)?;
     let mut job = Job {
         batch: Some(batch(action, &payload)),
         sid: payload.sid.clone(),
@@ -67,21 +67,23 @@ async fn act(action: &str, course: &Course) -> anyhow::Result<Summary> {
     };
     let caller = dispatch::caller(&splunkd, &job).await?;
     let user = caller.user.clone();
-    let way = Way::of(splunkd.clone(), caller).await;
-    let most = way.as_ref().map_or(LEAST_ROWS, Way::most_rows);
+    let dispatcher = Dispatcher::of(splunkd.clone(), caller).await;
+    let most = dispatcher
+        .as_ref()
+        .map_or(LEAST_ROWS, Dispatcher::most_rows);
     let rows = rows(&payload, most);
     let known = rows.as_ref().map(Vec::as_slice).unwrap_or_default();
     let mut responses = Responses::open(action, &payload, known);
     responses.invoke();
-    let carried_out = match (way, rows) {
-        (Ok(mut way), Ok(rows)) => {
+    let carried_out = match (dispatcher, rows) {
+        (Ok(mut dispatcher), Ok(rows)) => {
             job.rows = rows.iter().map(cells).collect();
-            let carried_out = carry_out(&mut way, job, course, &mut responses).await;
+            let carried_out = carry_out(&mut dispatcher, job, deadline, &mut responses).await;
             carried_out.map_err(anyhow::Error::from)
         }
         // A run that comes to nothing leaves one event that people find.
-        (Ok(mut way), Err(error)) => {
-            way.refused(&job, &error).await;
+        (Ok(mut dispatcher), Err(error)) => {
+            dispatcher.refused(&job, &error).await;
             Err(error.into())
         }
         (Err(error), _) => {
@@ -96,17 +98,17 @@ async fn act(action: &str, course: &Course) -> anyhow::Result<Summary> {
 }
 
 async fn carry_out(
-    way: &mut Way,
+    dispatcher: &mut Dispatcher,
     job: Job,
-    course: &Course,
+    deadline: &Deadline,
     responses: &mut Responses,
 ) -> Result<Summary, JobError> {
-    let actor = way.user().to_owned();
-    let mut tell = |told: Told| {
+    let actor = dispatcher.user().to_owned();
+    let mut tell = |told: RowResult| {
         let target = told.target.as_deref();
         responses.outcome(told.row, target, told.outcome, &told.message);
     };
-    way.carry_out(job, &actor, course, &mut tell).await
+    dispatcher.carry_out(job, &actor, deadline, &mut tell).await
 }
 
 /// The action's own parameters: Splunk puts some of its own beside them, and

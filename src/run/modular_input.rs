@@ -3,7 +3,7 @@
 
 use crate::bridge::account;
 use crate::bridge::input::health::{Begun, Health};
-use crate::bridge::input::prepare::{Ownership, Prepared, prepare, unfed};
+use crate::bridge::input::prepare::{Ownership, Prepared, metadata, prepare};
 use crate::bridge::verdict::ledger;
 use crate::host::stop::Stop;
 use crate::host::{exit, log, paths, runtime};
@@ -89,7 +89,7 @@ async fn end(
     if let Some(stanza) = input.stanzas.last()
         && ledger::is_waiting()
     {
-        let mut metadata = unfed(stanza);
+        let mut metadata = metadata(stanza);
         metadata.host = Some(input.server_host.clone()).filter(|host| !host.is_empty());
         if let Some(index) = outcome_index(input).await {
             metadata.index = Some(index);
@@ -104,7 +104,7 @@ async fn end(
 /// Where outcomes go, if the settings say and can be read.
 async fn outcome_index(input: &input::Input) -> Option<String> {
     let key = input.session_key.clone();
-    let splunkd = account::splunkd(&input.server_uri, key, account::PATIENCE).ok()?;
+    let splunkd = account::splunkd(&input.server_uri, key, account::TIMEOUT).ok()?;
     account::settings(&splunkd).await.ok()?.outcome_index()
 }
 
@@ -143,8 +143,8 @@ async fn poll_stanza(
     let mut ownership = Ownership::of(input);
     let prepared = prepare(input, stanza, now, &mut ownership).await;
     let metadata = match &prepared {
-        Ok(prepared) => prepared.feeding.metadata(stanza),
-        Err(_) => unfed(stanza),
+        Ok(prepared) => prepared.prepared_input.metadata(stanza),
+        Err(_) => metadata(stanza),
     };
     let sink = match stream.take() {
         Some(mut stream) => {
@@ -155,23 +155,23 @@ async fn poll_stanza(
     };
     let (mut sink, health, error) = match prepared {
         Err(error) => {
-            let health = Health::unfed(stanza, &begun, &error, &ownership);
+            let health = Health::not_prepared(stanza, &begun, &error, &ownership);
             (sink, health, Some(error))
         }
         Ok(Prepared {
-            feeding,
+            prepared_input,
             memory,
             mut checkpoint,
         }) => {
             let poll = Poll {
                 now,
-                settle: feeding.input.settle,
-                overlap: feeding.input.overlap,
+                settle: prepared_input.input.settle,
+                overlap: prepared_input.input.overlap,
             };
             let mut tally = Tally::default();
             let bounds = bounds(stop);
             let pulled = ingest::pull(
-                &feeding.source,
+                &prepared_input.source,
                 sink,
                 memory,
                 &mut checkpoint,
@@ -187,7 +187,7 @@ async fn poll_stanza(
             memory.release().await;
             let health = Health::of(
                 stanza,
-                &feeding,
+                &prepared_input,
                 &checkpoint,
                 tally,
                 &begun,

@@ -15,7 +15,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 /// Somebody waits in front of a form.
-const PATIENCE: Duration = Duration::from_secs(8);
+const TIMEOUT: Duration = Duration::from_secs(8);
 
 pub fn run() -> ExitCode {
     log::start();
@@ -62,14 +62,14 @@ fn completed(mut part: Stanza) -> Stanza {
 }
 
 async fn try_feed(definition: Definition, input: Input, now: Instant) -> anyhow::Result<()> {
-    let splunkd = account::splunkd(&definition.server_uri, definition.session_key, PATIENCE)?;
+    let splunkd = account::splunkd(&definition.server_uri, definition.session_key, TIMEOUT)?;
     let settings = account::settings(&splunkd).await?;
     let account = account::account(&splunkd, &settings, &input.account).await?;
     if input.checkpoint == Kept::KvStore {
         let there = checkpoint_kvstore::is_there(&splunkd).await;
         there.map_err(|error| anyhow!("checkpoint: {error}"))?;
     }
-    let client = Client::new(&account, input.feed.api(), None)?.patience(PATIENCE);
+    let client = Client::new(&account, input.feed.api(), None)?.patience(TIMEOUT);
     let newest = ListQuery::for_a_sample(now);
     FeedSource::new(client, input.feed).page(&newest).await?;
     Ok(())

@@ -1,7 +1,7 @@
 //! What a user of Splunk may do with this app, and which ways are open: directly
 //! or through the app's REST endpoint.
 
-use super::{CheckState, Point};
+use super::{CheckResult, CheckState};
 use crate::bridge::account::{ACCOUNTS, ACL, SecretSeen};
 use crate::bridge::own_endpoint::{Found, REMEDY};
 use crate::bridge::permission::{Caller, EVENTS, HUNT, Right, SECRETS, TRIAGE};
@@ -17,20 +17,20 @@ const LIVE: &str = "read live state";
 const MOST: usize = 16;
 
 /// What the owner of the session key may do.
-pub async fn splunkd(splunkd: &Splunkd) -> Vec<Point> {
+pub async fn splunkd(splunkd: &Splunkd) -> Vec<CheckResult> {
     let asked = async {
         let info = splunkd.server_info().await?;
         Ok::<_, SplunkdError>((info.version, Caller::of(splunkd).await?))
     };
     match asked.await {
-        Err(error) => vec![Point::failed("splunkd", error.to_string())],
+        Err(error) => vec![CheckResult::failed("splunkd", error.to_string())],
         Ok((version, caller)) => {
             let endpoint = match own_endpoint::look(splunkd).await {
                 Ok(found) => found,
                 Err(error) => Found::Busy(error),
             };
             let secrets = Secrets::of(splunkd, &caller).await;
-            Ways::of(&caller, secrets, endpoint).points(&version)
+            Access::of(&caller, secrets, endpoint).points(&version)
         }
     }
 }
@@ -103,7 +103,7 @@ enum Route {
     Nowhere,
 }
 
-struct Ways<'c> {
+struct Access<'c> {
     user: &'c str,
     administrator: bool,
     reads: bool,
@@ -115,7 +115,7 @@ struct Ways<'c> {
     endpoint: Found,
 }
 
-impl<'c> Ways<'c> {
+impl<'c> Access<'c> {
     fn of(caller: &'c Caller, secrets: Secrets, endpoint: Found) -> Self {
         Self {
             user: &caller.user,
@@ -130,7 +130,7 @@ impl<'c> Ways<'c> {
         }
     }
 
-    fn points(&self, version: &str) -> Vec<Point> {
+    fn points(&self, version: &str) -> Vec<CheckResult> {
         let who = format!("Splunk {version} as {}", self.user);
         vec![
             ok("splunkd", who),
@@ -142,12 +142,12 @@ impl<'c> Ways<'c> {
         ]
     }
 
-    fn reading(&self) -> Point {
+    fn reading(&self) -> CheckResult {
         const POINT: &str = "reading from Defender";
         self.right(POINT, self.reads, self.reads_through, LIVE, TRIAGE)
     }
 
-    fn writing(&self) -> Point {
+    fn writing(&self) -> CheckResult {
         const POINT: &str = "writing to Defender";
         self.right(
             POINT,
@@ -158,7 +158,7 @@ impl<'c> Ways<'c> {
         )
     }
 
-    fn hunting(&self) -> Point {
+    fn hunting(&self) -> CheckResult {
         const POINT: &str = "hunting in Defender";
         self.right(POINT, self.hunts, self.hunts, "hunt", HUNT)
     }
@@ -174,7 +174,14 @@ impl<'c> Ways<'c> {
         }
     }
 
-    fn right(&self, point: &str, may: bool, through: bool, what: &str, capability: &str) -> Point {
+    fn right(
+        &self,
+        point: &str,
+        may: bool,
+        through: bool,
+        what: &str,
+        capability: &str,
+    ) -> CheckResult {
         let user = self.user;
         if !may {
             let finding = format!("{user} may not {what}");
@@ -183,7 +190,7 @@ impl<'c> Ways<'c> {
                 true => CheckState::Failed,
                 false => CheckState::Warning,
             };
-            let point = Point::new(point, state, finding).remedy(grant(capability));
+            let point = CheckResult::new(point, state, finding).remedy(grant(capability));
             return point.permission(capability);
         }
         let found = match self.route(through) {
@@ -197,13 +204,13 @@ impl<'c> Ways<'c> {
                     "{user} may {what}, but no REST endpoint stands in, and {}",
                     self.secrets.why()
                 );
-                Point::failed(point, finding).remedy(self.secrets.remedy())
+                CheckResult::failed(point, finding).remedy(self.secrets.remedy())
             }
         };
         found.permission(capability)
     }
 
-    fn indexing(&self) -> Point {
+    fn indexing(&self) -> CheckResult {
         const POINT: &str = "indexing outcomes";
         let user = self.user;
         if self.route(self.writes) == Route::Through {
@@ -215,12 +222,12 @@ impl<'c> Ways<'c> {
         let finding = format!(
             "splunkd takes none from {user}, so they wait on this machine for the next run of an input"
         );
-        Point::new(POINT, CheckState::Warning, finding).remedy(grant(EVENT))
+        CheckResult::new(POINT, CheckState::Warning, finding).remedy(grant(EVENT))
     }
 
-    fn endpoint(&self) -> Point {
+    fn endpoint(&self) -> CheckResult {
         const POINT: &str = "REST endpoint";
-        let warning = |finding: &str| Point::new(POINT, CheckState::Warning, finding);
+        let warning = |finding: &str| CheckResult::new(POINT, CheckState::Warning, finding);
         match &self.endpoint {
             Found::Served { in_place: None } => ok(POINT, "served"),
             Found::Served {
@@ -239,8 +246,8 @@ impl<'c> Ways<'c> {
     }
 }
 
-fn ok(point: &str, finding: impl Into<String>) -> Point {
-    Point::new(point, CheckState::Ok, finding)
+fn ok(point: &str, finding: impl Into<String>) -> CheckResult {
+    CheckResult::new(point, CheckState::Ok, finding)
 }
 
 fn grant(capability: &str) -> String {
@@ -298,7 +305,7 @@ mod tests {
                 },
             ),
         ] {
-            let ways = Ways {
+            let access = Access {
                 user,
                 administrator,
                 reads: writes || secrets != Secrets::Forbidden,
@@ -310,9 +317,9 @@ mod tests {
                 endpoint,
             };
             told += "\n";
-            for point in ways.points("10.4.2") {
+            for point in access.points("10.4.2") {
                 let state = point.state.as_str();
-                told += &format!("{state} | {} | {}\n", point.point, point.told());
+                told += &format!("{state} | {} | {}\n", point.point, point.message());
             }
         }
         insta::assert_snapshot!(told);

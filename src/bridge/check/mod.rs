@@ -17,7 +17,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 /// How long one point may take.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Tokens are valid from and to an exact second: more than this breaks sign-in
 /// by certificate.
@@ -46,7 +46,7 @@ impl CheckState {
 
 /// One point that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Point {
+pub struct CheckResult {
     pub point: String,
     pub state: CheckState,
     /// The permission or capability it is about.
@@ -59,7 +59,7 @@ pub struct Point {
     pub remedy: Option<String>,
 }
 
-impl Point {
+impl CheckResult {
     pub fn new(point: impl Into<String>, state: CheckState, finding: impl Into<String>) -> Self {
         Self {
             point: point.into(),
@@ -96,7 +96,7 @@ impl Point {
     }
 
     /// Finding and remedy in one sentence.
-    pub fn told(&self) -> String {
+    pub fn message(&self) -> String {
         let mut told = self.finding.clone();
         if let Some(remedy) = &self.remedy {
             // Writing to a string cannot fail.
@@ -109,48 +109,48 @@ impl Point {
 /// Whose points the endpoint is to look at.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Named {
+pub struct CheckRequest {
     pub account: String,
 }
 
 /// And what it found.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Points {
-    pub points: Vec<Point>,
+pub struct CheckAnswer {
+    pub points: Vec<CheckResult>,
 }
 
 /// Which splunkd this is, and what the owner of the session key may do.
-pub async fn splunkd(splunkd: &Splunkd) -> Vec<Point> {
+pub async fn splunkd(splunkd: &Splunkd) -> Vec<CheckResult> {
     let mut points = access::splunkd(splunkd).await;
     points.extend(release::points(splunkd).await);
     points
 }
 
 /// Everything that can be tried with the account of this name.
-pub async fn account(splunkd: &Splunkd, settings: &Settings, name: &str) -> Vec<Point> {
+pub async fn account(splunkd: &Splunkd, settings: &Settings, name: &str) -> Vec<CheckResult> {
     match account::account(splunkd, settings, name).await {
         Ok(account) => defender(&account).await,
-        Err(error) => vec![Point::failed("account", format!("{error:#}"))],
+        Err(error) => vec![CheckResult::failed("account", format!("{error:#}"))],
     }
 }
 
 /// Everything that can be tried with an account: sign-in, permissions, one call
 /// to each list, the clock.
-pub async fn defender(account: &Account) -> Vec<Point> {
+pub async fn defender(account: &Account) -> Vec<CheckResult> {
     let state = paths::state();
     let client = match Client::new(account, Api::Graph, state.as_deref()) {
-        Ok(client) => client.patience(PATIENCE),
-        Err(error) => return vec![Point::error("account", &error)],
+        Ok(client) => client.patience(TIMEOUT),
+        Err(error) => return vec![CheckResult::error("account", &error)],
     };
     let mut points = Vec::new();
     let granted = match client.permissions().await {
         Err(error) => {
-            points.push(Point::error("sign-in", &error));
+            points.push(CheckResult::error("sign-in", &error));
             return points;
         }
         Ok(granted) => granted,
     };
-    points.push(Point::new(
+    points.push(CheckResult::new(
         "sign-in",
         CheckState::Ok,
         format!("tenant {}, {}", account.tenant_id, client.base()),
@@ -186,18 +186,18 @@ fn permission_point(
     permission: &str,
     what: &str,
     only_for: Option<&str>,
-) -> Point {
+) -> CheckResult {
     let broader = permission.replace(".Read.", ".ReadWrite.");
     let has = |wanted: &str| granted.iter().any(|granted| granted == wanted);
     let name = format!("permission to {what}");
     let point = if has(permission) || has(&broader) {
-        Point::new(name, CheckState::Ok, permission)
+        CheckResult::new(name, CheckState::Ok, permission)
     } else {
         let (state, note) = match only_for {
             None => (CheckState::Failed, String::new()),
             Some(why) => (CheckState::Warning, format!(" ({why})")),
         };
-        Point::new(name, state, format!("the token lacks {permission}{note}")).remedy(
+        CheckResult::new(name, state, format!("the token lacks {permission}{note}")).remedy(
             "add it to the app registration as an application permission of Microsoft Graph and \
              grant admin consent",
         )
@@ -205,35 +205,35 @@ fn permission_point(
     point.permission(permission)
 }
 
-async fn list(client: &Client, subject: Subject) -> Point {
+async fn list(client: &Client, subject: Subject) -> CheckResult {
     let now = Instant::from(jiff::Timestamp::now()).millisecond();
     let query = ListQuery::for_a_sample(now);
     let feed = match Feed::new(Api::Graph, subject, None, &[]) {
         Ok(feed) => feed,
-        Err(error) => return Point::failed("feed", error.to_string()),
+        Err(error) => return CheckResult::failed("feed", error.to_string()),
     };
     let point = format!("one call to {feed}");
     match FeedSource::new(client.clone(), feed).page(&query).await {
-        Ok(page) if page.objects.is_empty() => Point::new(
+        Ok(page) if page.objects.is_empty() => CheckResult::new(
             point,
             CheckState::Ok,
             "answered; nothing was updated in the last day",
         ),
-        Ok(_) => Point::new(point, CheckState::Ok, "answered"),
-        Err(error) => Point::failed(point, error.to_string()),
+        Ok(_) => CheckResult::new(point, CheckState::Ok, "answered"),
+        Err(error) => CheckResult::failed(point, error.to_string()),
     }
 }
 
-fn clock(skew: Option<i64>) -> Point {
+fn clock(skew: Option<i64>) -> CheckResult {
     match skew {
-        None => Point::new("clock", CheckState::Warning, "no answer told the time"),
+        None => CheckResult::new("clock", CheckState::Warning, "no answer told the time"),
         Some(skew) if skew.abs() <= SKEW => {
-            Point::new("clock", CheckState::Ok, format!("{} s off", skew.abs()))
+            CheckResult::new("clock", CheckState::Ok, format!("{} s off", skew.abs()))
         }
         Some(skew) => {
             let way = if skew > 0 { "ahead of" } else { "behind" };
             let finding = format!("this machine is {} s {way} Microsoft's", skew.abs());
-            Point::failed("clock", finding).remedy(
+            CheckResult::failed("clock", finding).remedy(
                 "correct it (NTP), or sign-in will be refused and the newest objects read late",
             )
         }
@@ -270,7 +270,7 @@ mod tests {
                 "{} | {} | {}",
                 point.state.as_str(),
                 point.point,
-                point.told()
+                point.message()
             )
         });
         insta::assert_snapshot!(told.join("\n"), @r"

@@ -1,6 +1,6 @@
 //! What is known of the release of Splunk that answers, and how FIPS mode stands.
 
-use super::{CheckState, Point};
+use super::{CheckResult, CheckState};
 use crate::splunk::splunkd::{ServerInfo, Splunkd};
 
 /// The releases this app is made for, and what they are called.
@@ -11,14 +11,14 @@ const NEWEST: [u64; 2] = [10, 6];
 const FIPS: &str = "SPLUNK_FIPS";
 
 /// What somebody should know about this splunkd. One that does not answer is told elsewhere.
-pub async fn points(splunkd: &Splunkd) -> Vec<Point> {
+pub async fn points(splunkd: &Splunkd) -> Vec<CheckResult> {
     match splunkd.server_info().await {
         Ok(info) => known(&info, fips_of_environment()),
         Err(_) => Vec::new(),
     }
 }
 
-fn known(info: &ServerInfo, environment: bool) -> Vec<Point> {
+fn known(info: &ServerInfo, environment: bool) -> Vec<CheckResult> {
     let on = match (info.fips, environment) {
         (_, true) => Some(true),
         (told, false) => told,
@@ -34,10 +34,10 @@ fn fips_of_environment() -> bool {
     std::env::var(FIPS).is_ok_and(|value| matches!(value.trim(), "1" | "true"))
 }
 
-fn fips(on: bool) -> Point {
+fn fips(on: bool) -> CheckResult {
     const POINT: &str = "FIPS mode";
     if !on {
-        return Point::new(POINT, CheckState::Ok, "off");
+        return CheckResult::new(POINT, CheckState::Ok, "off");
     }
     warning(
         POINT,
@@ -46,7 +46,7 @@ fn fips(on: bool) -> Point {
     .remedy("where a validated module is a rule, run this app elsewhere")
 }
 
-fn release(version: &str) -> Option<Point> {
+fn release(version: &str) -> Option<CheckResult> {
     const POINT: &str = "release of Splunk";
     let parts = numbers(version);
     let Some(train) = parts.first_chunk::<2>() else {
@@ -102,8 +102,8 @@ fn numbers(version: &str) -> Vec<u64> {
         .collect()
 }
 
-fn warning(point: &str, finding: impl Into<String>) -> Point {
-    Point::new(point, CheckState::Warning, finding)
+fn warning(point: &str, finding: impl Into<String>) -> CheckResult {
+    CheckResult::new(point, CheckState::Warning, finding)
 }
 
 #[cfg(test)]
@@ -142,7 +142,7 @@ mod tests {
             ("ten", Some("is no version")),
         ] {
             let points = known(&info(version, None), false);
-            let told: Vec<_> = points.iter().map(Point::told).collect();
+            let told: Vec<_> = points.iter().map(CheckResult::message).collect();
             match finding {
                 None => assert_eq!(told, Vec::<String>::new(), "{version}"),
                 Some(finding) => assert!(told.len() == 1 && told[0].contains(finding), "{told:?}"),

@@ -1,7 +1,7 @@
 //! The summary of one run of one stanza, for the health pages and for alerting
 //! on a feed that fails or has fallen silent.
 
-use crate::bridge::input::prepare::{Feeding, Ownership};
+use crate::bridge::input::prepare::{Ownership, PreparedInput};
 use crate::ingest;
 use crate::ingest::{Checkpoint, Instant, Tally};
 use crate::splunk::modular_input::events::EventStream;
@@ -76,7 +76,7 @@ struct Fed {
 
 impl Health {
     /// Of a stanza that could not be read at all.
-    pub fn unfed(
+    pub fn not_prepared(
         stanza: &Stanza,
         begun: &Begun,
         error: &anyhow::Error,
@@ -98,14 +98,14 @@ impl Health {
 
     pub fn of(
         stanza: &Stanza,
-        feeding: &Feeding,
+        prepared_input: &PreparedInput,
         checkpoint: &Checkpoint,
         tally: Tally,
         begun: &Begun,
         error: Option<&anyhow::Error>,
         ownership: &Ownership,
     ) -> Self {
-        let calls = feeding.client.calls();
+        let calls = prepared_input.client.calls();
         let lag = |newest: Instant| (begun.at.millis() - newest.millis()) / 1000;
         Self {
             time: begun.at,
@@ -120,12 +120,12 @@ impl Health {
             owner: ownership.owner.as_ref().map(|owner| owner.guid.clone()),
             warning: ownership.warning.clone(),
             fed: Some(Fed {
-                account: feeding.input.account.clone(),
-                tenant: feeding.tenant.clone(),
-                secret_expires: feeding.secret_expires.clone(),
-                checkpoint: feeding.input.checkpoint.name(),
-                feed: feeding.input.feed_name(),
-                api: feeding.input.feed.api().as_str(),
+                account: prepared_input.input.account.clone(),
+                tenant: prepared_input.tenant.clone(),
+                secret_expires: prepared_input.secret_expires.clone(),
+                checkpoint: prepared_input.input.checkpoint.name(),
+                feed: prepared_input.input.feed_name(),
+                api: prepared_input.input.feed.api().as_str(),
                 events: tally.events(),
                 tally,
                 calls: calls.calls,

@@ -18,7 +18,7 @@ use anyhow::Context;
 use std::io;
 
 /// A stanza, ready to be polled.
-pub struct Feeding {
+pub struct PreparedInput {
     pub input: Input,
     pub tenant: String,
     /// The day the account's secret ends, where its stanza says so.
@@ -28,13 +28,13 @@ pub struct Feeding {
     splunkd: Splunkd,
 }
 
-impl Feeding {
+impl PreparedInput {
     async fn open(input: &input::Input, stanza: &Stanza, now: Instant) -> anyhow::Result<Self> {
         let settings = Input::parse(stanza, now)?;
         let splunkd = account::splunkd(
             &input.server_uri,
             input.session_key.clone(),
-            account::PATIENCE,
+            account::TIMEOUT,
         )?;
         let shared = account::settings(&splunkd).await?;
         let account::Kept {
@@ -152,7 +152,7 @@ impl Ownership {
 
 /// A stanza with everything its poll needs.
 pub struct Prepared {
-    pub feeding: Feeding,
+    pub prepared_input: PreparedInput,
     pub memory: Memory,
     pub checkpoint: Checkpoint,
 }
@@ -164,14 +164,14 @@ pub async fn prepare(
     now: Instant,
     ownership: &mut Ownership,
 ) -> anyhow::Result<Prepared> {
-    let feeding = Feeding::open(input, stanza, now).await?;
-    if let Some(notice) = feeding.input.feed.notice() {
+    let prepared_input = PreparedInput::open(input, stanza, now).await?;
+    if let Some(notice) = prepared_input.input.feed.notice() {
         tracing::warn!("{notice}");
     }
-    let kept = feeding.input.checkpoint;
+    let kept = prepared_input.input.checkpoint;
     let file = CheckpointFile::open(&input.checkpoint_dir, &stanza.name)?;
     let through_kvstore = kept == Kept::KvStore || is_used(&file)?;
-    match feeding.splunkd.server_info().await {
+    match prepared_input.splunkd.server_info().await {
         Ok(info) => {
             ownership.server.clone_from(&info.server_name);
             ownership.owner = Some(Owner {
@@ -183,8 +183,11 @@ pub async fn prepare(
         // A file is as good without a name in it.
         Err(error) => tracing::debug!("{error}"),
     }
-    let identity = format!("{} of tenant {}", feeding.input.feed, feeding.tenant);
-    let start = feeding.input.start.at(now);
+    let identity = format!(
+        "{} of tenant {}",
+        prepared_input.input.feed, prepared_input.tenant
+    );
+    let start = prepared_input.input.start.at(now);
     let read = |text: Option<&str>, place: String| match text {
         None => Ok(Checkpoint::new(&identity, start)),
         Some(text) => {
@@ -202,12 +205,13 @@ pub async fn prepare(
             memory.save(&checkpoint.text()?)?;
         }
         return Ok(Prepared {
-            feeding,
+            prepared_input,
             memory,
             checkpoint,
         });
     };
-    let opened = KvCheckpoint::open(feeding.splunkd.clone(), file, &stanza.name, owner).await?;
+    let opened =
+        KvCheckpoint::open(prepared_input.splunkd.clone(), file, &stanza.name, owner).await?;
     ownership.follows(opened.before, Kept::KvStore);
     let mut store = opened.store;
     let file_path = store.file_path();
@@ -243,14 +247,14 @@ pub async fn prepare(
         (Kept::KvStore, _) => Memory::KvStore(Box::new(store)),
     };
     Ok(Prepared {
-        feeding,
+        prepared_input,
         memory,
         checkpoint,
     })
 }
 
 /// For the summary of a stanza that cannot be read.
-pub fn unfed(stanza: &Stanza) -> EventMetadata {
+pub fn metadata(stanza: &Stanza) -> EventMetadata {
     EventMetadata {
         stanza: stanza.full_name(),
         source: NAME.to_owned(),

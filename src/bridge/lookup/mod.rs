@@ -10,7 +10,7 @@ use super::{account, own_endpoint};
 use crate::bridge::account::{ACL, SecretSeen, Settings};
 use crate::bridge::own_endpoint::{Found, REMEDY};
 use crate::bridge::permission::{Caller, Right, SECRETS};
-use crate::splunk::splunkd::{Errand, Splunkd, SplunkdError};
+use crate::splunk::splunkd::{Route, Splunkd, SplunkdError};
 use anyhow::{anyhow, bail};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -29,7 +29,7 @@ const PAUSE: Duration = Duration::from_millis(250);
 const BEYOND: u16 = 502;
 
 /// splunkd on behalf of one who may read, and this app's settings.
-pub struct Reading {
+pub struct LookupRoute {
     pub splunkd: Splunkd,
     pub settings: Settings,
     caller: Caller,
@@ -41,7 +41,7 @@ pub struct Reading {
     seen: RefCell<BTreeMap<String, bool>>,
 }
 
-impl Reading {
+impl LookupRoute {
     /// # Errors
     /// If the owner of the session key lacks the right, or splunkd does not say.
     pub async fn of(right: Right, splunkd: Splunkd) -> anyhow::Result<Self> {
@@ -68,7 +68,7 @@ impl Reading {
     /// If the endpoint refuses, in its words, or fails and nobody else can ask.
     pub async fn by_endpoint<T: DeserializeOwned>(
         &self,
-        errand: Errand,
+        route: Route,
         account: &str,
         question: &impl Serialize,
     ) -> anyhow::Result<Option<T>> {
@@ -82,7 +82,9 @@ impl Reading {
         let body = serde_json::to_vec(question)?;
         let mut strange = 0;
         let failed = loop {
-            let asked = self.splunkd.have_done(errand, body.clone().into(), LONGEST);
+            let asked = self
+                .splunkd
+                .call_endpoint(route, body.clone().into(), LONGEST);
             match asked.await {
                 // serde's own words quote values.
                 Ok(Some(answer)) => match serde_json::from_slice(&answer) {

@@ -274,7 +274,7 @@ impl SelfTest<'_> {
 
     async fn server(&self) -> Found {
         let [way, release] = SERVER;
-        let at = self.splunkd.way();
+        let at = self.splunkd.connection();
         let certificate = match (at.scheme.as_str(), at.verified) {
             ("http", _) => "none",
             (_, true) => "verified",

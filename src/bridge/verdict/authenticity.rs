@@ -5,7 +5,7 @@ use super::job_size;
 use crate::bridge::permission::Caller;
 use crate::bridge::signature;
 use crate::bridge::signature::{Authentic, Key};
-use crate::splunk::splunkd::{Errand, Splunkd};
+use crate::splunk::splunkd::{Route, Splunkd};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ pub const MOST: usize = 20_000;
 const LARGEST: usize = 8 << 20;
 
 /// Judging costs next to nothing; the endpoint may be at something else.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What the endpoint is asked.
 #[derive(Debug, Serialize, Deserialize)]
@@ -92,7 +92,7 @@ impl Judge {
         };
         let asked = self
             .splunkd
-            .have_done(Errand::Ledger, body.into(), PATIENCE);
+            .call_endpoint(Route::Ledger, body.into(), TIMEOUT);
         let why = match asked.await {
             Ok(Some(body)) => match serde_json::from_slice::<Answer>(&body) {
                 Ok(answer) if answer.authentic.len() == entries.len() => return answer.authentic,

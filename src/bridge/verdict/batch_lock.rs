@@ -2,7 +2,7 @@
 //! neither would see the comment the other is about to write. Nor would one that
 //! begins right after another was killed: Defender may show a comment late.
 
-use crate::bridge::verdict::deadline::Course;
+use crate::bridge::verdict::deadline::Deadline;
 use crate::bridge::verdict::job::JobError;
 use crate::disk;
 use crate::host::paths;
@@ -27,15 +27,15 @@ const NOTE: u64 = 1024;
 /// Held while a run is at its batch. Nobody else is until it is dropped, or the
 /// process ends, however it ends.
 #[derive(Debug)]
-pub struct Turn {
+pub struct BatchLock {
     lock: File,
-    /// What the batches of this turn have named so far.
+    /// The targets that batches of this lock have named so far.
     counted: PathBuf,
 }
 
 /// So long a batch's targets are remembered.
 const DAY: i64 = 24 * 60 * 60;
-/// Bytes of what is remembered: far more than a day's batches of one turn name.
+/// Bytes of what is remembered: far more than a day's batches of one lock name.
 const MOST_COUNTED: u64 = 16 << 20;
 
 /// The distinct targets of a batch, as hashes.
@@ -46,19 +46,19 @@ struct Counted {
     targets: BTreeSet<u64>,
 }
 
-impl Turn {
-    /// Takes a free turn; whether the run before, of the same batch, was cut off.
+impl BatchLock {
+    /// Takes a free lock; tells whether the run before, of the same batch, was cut off.
     fn begin(mut file: File, batch: &str, counted: PathBuf) -> io::Result<(Self, bool)> {
         let mut note = Vec::new();
         (&file).take(NOTE).read_to_end(&mut note)?;
         file.rewind()?;
         file.set_len(0)?;
         file.write_all(batch.as_bytes())?;
-        let turn = Self {
+        let lock = Self {
             lock: file,
             counted,
         };
-        Ok((turn, note == batch.as_bytes()))
+        Ok((lock, note == batch.as_bytes()))
     }
 
     /// Counts what the batch of this actor is to write, together with what its
@@ -118,7 +118,7 @@ impl Turn {
     }
 
     /// All that was written had its answer, or showed.
-    pub fn over(self) {
+    pub fn release(self) {
         if let Err(error) = self.lock.set_len(0) {
             tracing::debug!("the next run of this batch will wait without need: {error}");
         }
@@ -145,11 +145,11 @@ fn hash((account, target): &(String, Target)) -> u64 {
 }
 
 /// Waits until no other run on this machine is at the batch, and what one that
-/// was cut off may have written shows, as long as the course allows.
-pub async fn wait(batch: &str, course: &Course) -> Option<Turn> {
+/// was cut off may have written shows, as long as the deadline allows.
+pub async fn wait(batch: &str, deadline: &Deadline) -> Option<BatchLock> {
     let folder = paths::state()?;
-    match held(&folder, batch, course).await {
-        Ok(turn) => turn,
+    match held(&folder, batch, deadline).await {
+        Ok(lock) => lock,
         Err(error) => {
             tracing::warn!(
                 "{}: {error}; another run of this batch would not be noticed",
@@ -160,7 +160,7 @@ pub async fn wait(batch: &str, course: &Course) -> Option<Turn> {
     }
 }
 
-async fn held(folder: &Path, batch: &str, course: &Course) -> io::Result<Option<Turn>> {
+async fn held(folder: &Path, batch: &str, deadline: &Deadline) -> io::Result<Option<BatchLock>> {
     disk::own_folder(folder)?;
     // Files cannot be removed while others may wait for them, so batches share a
     // few: two that meet in one take turns without need, and that is all.
@@ -171,20 +171,20 @@ async fn held(folder: &Path, batch: &str, course: &Course) -> io::Result<Option<
     while let Err(busy) = file.try_lock() {
         match busy {
             TryLockError::Error(error) => return Err(error),
-            TryLockError::WouldBlock if course.left().is_zero() => return Ok(None),
+            TryLockError::WouldBlock if deadline.left().is_zero() => return Ok(None),
             TryLockError::WouldBlock => tokio::time::sleep(PAUSE).await,
         }
     }
     let counted = folder.join(format!("batch-{slot:03x}.json"));
-    let (turn, cut_off) = Turn::begin(file, batch, counted)?;
+    let (lock, cut_off) = BatchLock::begin(file, batch, counted)?;
     if cut_off {
         tracing::info!(
             "an earlier run of this batch was cut off: Defender gets {} s to show what it wrote",
             SHOWS.as_secs()
         );
-        course.sleep(SHOWS).await;
+        deadline.sleep(SHOWS).await;
     }
-    Ok(Some(turn))
+    Ok(Some(lock))
 }
 
 #[cfg(test)]
@@ -194,17 +194,17 @@ mod tests {
     #[tokio::test]
     async fn a_batch_waits_for_itself_and_for_no_other() {
         let folder = tempfile::tempdir().unwrap();
-        let now = || Course::of(Duration::ZERO);
+        let now = || Deadline::of(Duration::ZERO);
         let first = held(folder.path(), "batch-1", &now()).await.unwrap();
         assert!(first.is_some());
-        let again = held(folder.path(), "batch-1", &Course::of(PAUSE))
+        let again = held(folder.path(), "batch-1", &Deadline::of(PAUSE))
             .await
             .unwrap();
         assert!(again.is_none());
         let other = held(folder.path(), "batch-2", &now()).await.unwrap();
         assert!(other.is_some());
-        first.unwrap().over();
-        let again = held(folder.path(), "batch-1", &Course::of(PAUSE))
+        first.unwrap().release();
+        let again = held(folder.path(), "batch-1", &Deadline::of(PAUSE))
             .await
             .unwrap();
         assert!(again.is_some());
@@ -214,15 +214,15 @@ mod tests {
     fn a_run_that_was_cut_off_is_known_by_its_batch() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let begin = |batch| {
-            let counted = PathBuf::from("/nowhere/turn.json");
-            Turn::begin(file.reopen().unwrap(), batch, counted).unwrap()
+            let counted = PathBuf::from("/nowhere/batch.json");
+            BatchLock::begin(file.reopen().unwrap(), batch, counted).unwrap()
         };
         let (first, cut_off) = begin("batch-1");
         assert!(!cut_off);
         drop(first);
         let (second, cut_off) = begin("batch-1");
         assert!(cut_off);
-        second.over();
+        second.release();
         let (third, cut_off) = begin("batch-1");
         assert!(!cut_off);
         drop(third);
@@ -240,25 +240,28 @@ mod tests {
             };
             ids.map(|id| ("contoso".to_owned(), target(id))).collect()
         };
-        let turn = async |batch| {
-            let course = Course::of(Duration::ZERO);
-            held(folder.path(), batch, &course).await.unwrap().unwrap()
+        let lock = async |batch| {
+            let deadline = Deadline::of(Duration::ZERO);
+            held(folder.path(), batch, &deadline)
+                .await
+                .unwrap()
+                .unwrap()
         };
         for ids in [0..4, 2..5, 0..5] {
-            let turn = turn("b").await;
-            assert!(turn.count("ann", "b", &targets(ids), 5).is_ok());
-            turn.over();
+            let lock = lock("b").await;
+            assert!(lock.count("ann", "b", &targets(ids), 5).is_ok());
+            lock.release();
         }
-        let refusing = turn("b").await;
+        let refusing = lock("b").await;
         let more = refusing.count("ann", "b", &targets(5..6), 5);
-        refusing.over();
+        refusing.release();
         let why = more.unwrap_err().to_string();
         assert!(why.contains("batch \"b\" has 6 distinct targets"), "{why}");
         // What was refused counts for nothing, and another batch for itself.
         let counted = async |actor, batch, ids| {
-            let turn = turn(batch).await;
-            let counted = turn.count(actor, batch, &targets(ids), 5);
-            turn.over();
+            let lock = lock(batch).await;
+            let counted = lock.count(actor, batch, &targets(ids), 5);
+            lock.release();
             counted.is_ok()
         };
         assert!(counted("ann", "b", 0..5).await);
@@ -273,18 +276,18 @@ mod tests {
     #[tokio::test]
     async fn a_place_that_cannot_be_used_is_said() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        let course = Course::of(PAUSE);
-        assert!(held(file.path(), "batch", &course).await.is_err());
+        let deadline = Deadline::of(PAUSE);
+        assert!(held(file.path(), "batch", &deadline).await.is_err());
     }
 
     #[tokio::test]
     async fn who_is_no_longer_wanted_waits_for_no_turn() {
         let folder = tempfile::tempdir().unwrap();
         let long = Duration::from_secs(3600);
-        let first = held(folder.path(), "batch", &Course::of(long)).await;
+        let first = held(folder.path(), "batch", &Deadline::of(long)).await;
         let (tell, gone) = tokio::sync::watch::channel(false);
-        let course = Course::of(long).until(gone);
-        let (again, ()) = tokio::join!(held(folder.path(), "batch", &course), async {
+        let deadline = Deadline::of(long).until(gone);
+        let (again, ()) = tokio::join!(held(folder.path(), "batch", &deadline), async {
             tell.send_replace(true);
         });
         assert!(first.unwrap().is_some() && again.unwrap().is_none());

@@ -6,7 +6,7 @@ use crate::bridge::account;
 use crate::bridge::account::ACCOUNTS;
 use crate::bridge::clients::Accounts;
 use crate::bridge::signature::{Authentic, Key};
-use crate::bridge::verdict::deadline::Course;
+use crate::bridge::verdict::deadline::Deadline;
 use crate::bridge::verdict::job::{Cell, Job, JobError, MOST_NAMELESS, most_rows};
 use crate::bridge::verdict::ledger::Delivery;
 use crate::splunk::splunkd::Splunkd;
@@ -23,7 +23,7 @@ const DRY_RUN: &str = "dry_run";
 const CARRIED: i64 = 2 * 60 * 60;
 
 /// What the jobs of one caller are carried out with.
-pub struct Bench {
+pub struct Executor {
     accounts: BTreeSet<String>,
     /// Most distinct targets of one call, as the settings have it.
     max_targets: usize,
@@ -34,7 +34,7 @@ pub struct Bench {
     desks: Accounts,
 }
 
-impl Bench {
+impl Executor {
     /// `caller` is asked which accounts the caller may use, `splunkd` for
     /// everything else, secrets among it.
     pub async fn of(
@@ -70,7 +70,7 @@ impl Bench {
     }
 
     /// What a job means, on behalf of `actor`.
-    pub fn order(&self, mut job: Job, actor: &str) -> Result<Order, JobError> {
+    pub fn validate(&self, mut job: Job, actor: &str) -> Result<ValidatedJob, JobError> {
         let most = self.most_rows();
         if job.rows.len() > most {
             let rows = job.rows.len();
@@ -92,7 +92,7 @@ impl Bench {
         }
         // Only now: a plan costs more than the rows it is made of.
         let plan = Plan::of(&action.form, &rows);
-        Ok(Order {
+        Ok(ValidatedJob {
             action,
             rows,
             plan,
@@ -109,45 +109,50 @@ impl Bench {
     /// If nothing was read, written or recorded.
     pub async fn carry_out<L: Ledger>(
         &self,
-        order: &Order,
-        course: &Course,
+        validated: &ValidatedJob,
+        deadline: &Deadline,
         ledger: &mut L,
         carry_over: &mut CarryOver,
     ) -> Result<Summary, JobError> {
         // Without time nothing is begun, only recorded.
-        if !course.left().is_zero() {
-            self.judge(order)?;
+        if !deadline.left().is_zero() {
+            self.judge(validated)?;
         }
         let action = Action {
-            limits: course.limits(order.action.limits.max_targets),
-            ..order.action.clone()
+            limits: deadline.limits(validated.action.limits.max_targets),
+            ..validated.action.clone()
         };
-        self.desks.until(course.end());
-        // A turn that does not come in time leaves no time either: the rows are deferred.
-        let turn = batch_lock::wait(&action.batch, course).await;
-        if let Some(turn) = &turn {
-            let targets = order.plan.written();
-            turn.count(&action.actor, &action.batch, &targets, order.max_targets())?;
+        self.desks.until(deadline.end());
+        // A lock that is not free in time leaves no time either: the rows are deferred.
+        let lock = batch_lock::wait(&action.batch, deadline).await;
+        if let Some(lock) = &lock {
+            let targets = validated.plan.written();
+            lock.count(
+                &action.actor,
+                &action.batch,
+                &targets,
+                validated.max_targets(),
+            )?;
         }
-        let (plan, desks) = (&order.plan, &self.desks);
-        let ended = triage::carry_out(&action, plan, desks, ledger, course, carry_over).await?;
+        let (plan, desks) = (&validated.plan, &self.desks);
+        let ended = triage::carry_out(&action, plan, desks, ledger, deadline, carry_over).await?;
         // What may show later gets time before the batch runs again.
-        if let Some(turn) = turn.filter(|_| !ended.doubtful) {
-            turn.over();
+        if let Some(lock) = lock.filter(|_| !ended.doubtful) {
+            lock.release();
         }
         Ok(ended)
     }
 
     /// What is undone must stand in entries this app wrote.
-    fn judge(&self, order: &Order) -> Result<(), JobError> {
-        if order.entries.is_empty() {
+    fn judge(&self, validated: &ValidatedJob) -> Result<(), JobError> {
+        if validated.entries.is_empty() {
             return Ok(());
         }
         let Some(key) = &self.key else {
             let why = "a role of this user cannot read the key of their signatures, and the app's REST endpoint does not stand in";
             return Err(JobError::NoKey(why.to_owned()));
         };
-        for (row, entry) in &order.entries {
+        for (row, entry) in &validated.entries {
             let judged = key.judge(entry);
             if judged != Authentic::True {
                 let (row, judged) = (*row, judged.as_str());
@@ -158,11 +163,11 @@ impl Bench {
     }
 
     /// What earlier rows left behind, to be handed back by way of the caller.
-    pub fn carry_over(&self, carry_over: &CarryOver, order: &Order) -> Option<String> {
+    pub fn carry_over(&self, carry_over: &CarryOver, validated: &ValidatedJob) -> Option<String> {
         let key = self.key.as_ref().filter(|_| !carry_over.is_empty())?;
         let carried = Carried {
-            actor: order.action.actor.clone(),
-            batch: order.action.batch.clone(),
+            actor: validated.action.actor.clone(),
+            batch: validated.action.batch.clone(),
             until: jiff::Timestamp::now().as_second() + CARRIED,
             carry_over: carry_over.clone(),
         };
@@ -173,13 +178,17 @@ impl Bench {
     ///
     /// # Errors
     /// If it was not.
-    pub fn carried_over(&self, text: &str, order: &Order) -> Result<CarryOver, JobError> {
+    pub fn carried_over(
+        &self,
+        text: &str,
+        validated: &ValidatedJob,
+    ) -> Result<CarryOver, JobError> {
         let Some(key) = &self.key else {
             return Ok(CarryOver::default());
         };
         let text = key.unseal(text).ok_or(JobError::CarryOver)?;
         let carried: Carried = serde_json::from_str(&text).map_err(|_| JobError::CarryOver)?;
-        let action = &order.action;
+        let action = &validated.action;
         if (&carried.actor, &carried.batch) != (&action.actor, &action.batch) {
             return Err(JobError::CarryOver);
         }
@@ -234,7 +243,7 @@ fn restorations(batch: &str, job: &mut Job, actor: &str) -> Result<Vec<(usize, S
 
 /// A job that was understood.
 #[derive(Debug)]
-pub struct Order {
+pub struct ValidatedJob {
     pub action: Action,
     pub rows: Vec<Row>,
     pub plan: Plan,
@@ -246,7 +255,7 @@ pub struct Order {
     entries: Vec<(usize, String)>,
 }
 
-impl Order {
+impl ValidatedJob {
     /// The job of the rows at these places, in their order: its form is read
     /// already, and a plan of fewer rows is another one.
     pub fn part(&self, places: &[usize]) -> Self {

@@ -1,7 +1,7 @@
 //! One job of triage, as it is asked for by whichever way in, and what it means.
 
 use crate::bridge::account::BadLimit;
-use crate::bridge::verdict::deadline::GRACE;
+use crate::bridge::verdict::deadline::DRAIN;
 use crate::splunk::alert_action::results;
 use crate::splunk::alert_action::results::ResultsError;
 use crate::splunk::splunkd::SplunkdError;
@@ -337,7 +337,7 @@ impl Job {
             limits: Limits {
                 max_targets,
                 deadline: DEADLINE,
-                grace: GRACE,
+                grace: DRAIN,
             },
             sid: self.sid.map(|sid| line(&sid)),
             search_name: self.search_name.map(|name| line(&name)),

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 /// As much of a ledger's entry as is told.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
-pub struct Told {
+pub struct RowResult {
     /// Counted from the run's first one.
     pub row: usize,
     #[serde(deserialize_with = "outcome")]
@@ -28,7 +28,7 @@ pub struct Told {
     pub request_id: Option<String>,
 }
 
-impl Told {
+impl RowResult {
     /// A row of which nothing more is known.
     #[cfg(test)]
     pub fn failed(row: usize, message: impl Into<String>) -> Self {
@@ -46,7 +46,7 @@ impl Told {
     }
 }
 
-impl From<&Entry> for Told {
+impl From<&Entry> for RowResult {
     fn from(entry: &Entry) -> Self {
         fn json(part: &impl Serialize) -> Option<Value> {
             serde_json::to_value(part).ok()
@@ -76,7 +76,7 @@ pub struct Answer {
     /// One for each row it was given, in their order.
     #[serde(deserialize_with = "outcomes")]
     pub rows: Vec<Outcome>,
-    pub outcomes: Vec<Told>,
+    pub outcomes: Vec<RowResult>,
     /// Numbers of the rows that were not begun.
     #[serde(default)]
     pub deferred_rows: Vec<usize>,
@@ -126,7 +126,7 @@ mod tests {
         )
         .unwrap();
         assert_eq!(answer.rows, [Outcome::Updated, Outcome::Failed]);
-        assert_eq!(answer.outcomes, [Told::failed(2, "m")]);
+        assert_eq!(answer.outcomes, [RowResult::failed(2, "m")]);
         assert!(Answer::read(b"<response/>", 0).is_err());
         let short = br#"{"rows":["updated"],"outcomes":[]}"#;
         assert!(Answer::read(short, 2).is_err());

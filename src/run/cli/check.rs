@@ -1,7 +1,7 @@
 //! `check`: what stands between this machine and a working feed, point by
 //! point, each with what to do about it.
 
-use crate::bridge::check::{CheckState, PATIENCE, Point};
+use crate::bridge::check::{CheckResult, CheckState, TIMEOUT};
 use crate::bridge::{account, check};
 use crate::host::{exit, runtime};
 use crate::run::cli::account_arguments::AccountArguments;
@@ -50,7 +50,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
     }
 }
 
-fn show(points: &[Point], json: bool) -> io::Result<()> {
+fn show(points: &[CheckResult], json: bool) -> io::Result<()> {
     let mut out = io::stdout().lock();
     if json {
         serde_json::to_writer_pretty(&mut out, points)?;
@@ -71,31 +71,31 @@ fn show(points: &[Point], json: bool) -> io::Result<()> {
         table.add_row([
             Cell::new(mark).fg(colour).add_attribute(Attribute::Bold),
             Cell::new(&point.point),
-            Cell::new(point.told()),
+            Cell::new(point.message()),
         ]);
     }
     writeln!(out, "{table}")
 }
 
-async fn examine(arguments: Arguments) -> Vec<Point> {
+async fn examine(arguments: Arguments) -> Vec<CheckResult> {
     let mut points = Vec::new();
     if let (Some(uri), Some(file)) = (&arguments.splunkd, &arguments.session_key_file) {
         points.extend(splunkd(uri, file).await);
     }
     match arguments.account.account() {
-        Err(error) => points.push(Point::failed("account", format!("{error:#}"))),
+        Err(error) => points.push(CheckResult::failed("account", format!("{error:#}"))),
         Ok(account) => points.extend(check::defender(&account).await),
     }
     points
 }
 
-async fn splunkd(uri: &str, file: &PathBuf) -> Vec<Point> {
+async fn splunkd(uri: &str, file: &PathBuf) -> Vec<CheckResult> {
     let opened = || {
         let key = SecretString::from(std::fs::read_to_string(file)?.trim().to_owned());
-        account::splunkd(uri, key, PATIENCE)
+        account::splunkd(uri, key, TIMEOUT)
     };
     match opened() {
-        Err(error) => vec![Point::failed("splunkd", format!("{error:#}"))],
+        Err(error) => vec![CheckResult::failed("splunkd", format!("{error:#}"))],
         Ok(splunkd) => check::splunkd(&splunkd).await,
     }
 }

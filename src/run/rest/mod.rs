@@ -5,9 +5,9 @@
 //! splunkd starts it once and asks again and again, one request after the
 //! other; a process that nobody asks, or that was replaced, ends. An answer never holds a secret, a token or a session key.
 
+mod lookups;
 mod packets;
 mod process;
-mod readings;
 #[cfg(test)]
 mod tests;
 mod trace;
@@ -15,7 +15,7 @@ mod verdicts;
 
 use crate::NAME;
 use crate::bridge::account;
-use crate::bridge::check::Named;
+use crate::bridge::check::CheckRequest;
 use crate::bridge::lookup::hunt::Query;
 use crate::bridge::lookup::live;
 use crate::bridge::own_endpoint::{VERSION, other_version};
@@ -24,7 +24,7 @@ use crate::bridge::verdict::job::JobError;
 use crate::host::{copy, exit, log, runtime};
 use crate::splunk::rest_handler;
 use crate::splunk::rest_handler::{Reply, Request, RequestError};
-use crate::splunk::splunkd::{Errand, Splunkd, SplunkdError, own_endpoint};
+use crate::splunk::splunkd::{Route, Splunkd, SplunkdError, own_endpoint};
 use process::Process;
 use secrecy::SecretString;
 use serde_json::json;
@@ -101,12 +101,12 @@ impl Endpoint {
     }
 
     async fn route(&mut self, request: Request) -> Result<Reply, Refusal> {
-        const TRIAGE: &str = Errand::Triage.path();
-        const LIVE: &str = Errand::Live.path();
-        const HUNT: &str = Errand::Hunt.path();
-        const CHECK: &str = Errand::Check.path();
+        const TRIAGE: &str = Route::Triage.path();
+        const LIVE: &str = Route::Live.path();
+        const HUNT: &str = Route::Hunt.path();
+        const CHECK: &str = Route::Check.path();
         const SELF: &str = own_endpoint::SELF;
-        const LEDGER: &str = Errand::Ledger.path();
+        const LEDGER: &str = Route::Ledger.path();
         match (request.path.as_str(), request.method.as_str()) {
             ("ping", "GET") => Ok(Reply::well(&json!({
                 "app": NAME,
@@ -120,10 +120,10 @@ impl Endpoint {
                 Err(Refusal::new(409, other_version(&other)))
             }
             (TRIAGE, "POST") => self.verdicts.carry_out(Asked::by(request)?).await,
-            (LIVE, "POST") => readings::lookup::<live::Question>(Asked::by(request)?).await,
-            (HUNT, "POST") => readings::lookup::<Query>(Asked::by(request)?).await,
-            (CHECK, "POST") => readings::lookup::<Named>(Asked::by(request)?).await,
-            (LEDGER, "POST") => readings::ledger(Asked::by(request)?).await,
+            (LIVE, "POST") => lookups::lookup::<live::Question>(Asked::by(request)?).await,
+            (HUNT, "POST") => lookups::lookup::<Query>(Asked::by(request)?).await,
+            (CHECK, "POST") => lookups::lookup::<CheckRequest>(Asked::by(request)?).await,
+            (LEDGER, "POST") => lookups::ledger(Asked::by(request)?).await,
             (SELF, "GET") => self.process.tell(request).await,
             (SELF, "POST") => self.process.obey(request).await,
             (known @ ("ping" | TRIAGE | LIVE | HUNT | CHECK | LEDGER | SELF), _) => {
@@ -174,7 +174,7 @@ impl Asked {
             .system_key
             .ok_or_else(|| handed("system session (passSystemAuth)"))?;
         let connect = |key: SecretString| {
-            account::splunkd(&uri, key, account::PATIENCE)
+            account::splunkd(&uri, key, account::TIMEOUT)
                 .map_err(|error| Refusal::new(UNFIT, format!("{error:#}")))
         };
         Ok(Self {

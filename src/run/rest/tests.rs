@@ -69,10 +69,10 @@ impl Splunkd {
         }
     }
 
-    fn request(&self, key: &str, errand: &str, body: &str) -> Result<Request, RequestError> {
+    fn request(&self, key: &str, route: &str, body: &str) -> Result<Request, RequestError> {
         let json = json!({
             "method": "POST",
-            "rest_path": format!("/defender_bridge/{errand}"),
+            "rest_path": format!("/defender_bridge/{route}"),
             "payload": body,
             "session": {"user": "who the request says", "authtoken": key},
             "system_authtoken": SYSTEM,
@@ -85,8 +85,8 @@ impl Splunkd {
         self.ask(key, "triage", body).await
     }
 
-    async fn ask(&self, key: &str, errand: &str, body: &str) -> Reply {
-        let request = self.request(key, errand, body);
+    async fn ask(&self, key: &str, route: &str, body: &str) -> Reply {
+        let request = self.request(key, route, body);
         Endpoint::default().answer(request).await
     }
 }
@@ -199,7 +199,7 @@ async fn a_role_without_the_capability_is_refused_whatever_splunkd_let_through()
 #[tokio::test]
 async fn reading_takes_its_own_capability_and_an_account_open_to_the_caller() {
     let splunkd = Splunkd::start().await;
-    for (key, capability, errand, body, wrong) in [
+    for (key, capability, route, body, wrong) in [
         (
             ANALYST,
             "defender_triage",
@@ -222,20 +222,20 @@ async fn reading_takes_its_own_capability_and_an_account_open_to_the_caller() {
             r#"{"account":1}"#,
         ),
     ] {
-        let refused = splunkd.ask(READER, errand, body).await;
-        assert_eq!(refused.status(), 403, "{errand}");
-        assert!(refused.payload().contains(capability), "{errand}");
-        let refused = splunkd.ask(key, errand, wrong).await;
-        assert_eq!(refused.status(), 400, "{errand} {}", refused.payload());
+        let refused = splunkd.ask(READER, route, body).await;
+        assert_eq!(refused.status(), 403, "{route}");
+        assert!(refused.payload().contains(capability), "{route}");
+        let refused = splunkd.ask(key, route, wrong).await;
+        assert_eq!(refused.status(), 400, "{route} {}", refused.payload());
         // The account has no tenant, so that nothing leaves this machine.
-        let answered = splunkd.ask(key, errand, body).await;
-        let status = if errand == "check" { 200 } else { 502 };
-        assert_eq!(answered.status(), status, "{errand} {}", answered.payload());
-        assert!(answered.payload().contains("tenant_id"), "{errand}");
-        assert!(!answered.payload().contains(SECRET), "{errand}");
+        let answered = splunkd.ask(key, route, body).await;
+        let status = if route == "check" { 200 } else { 502 };
+        assert_eq!(answered.status(), status, "{route} {}", answered.payload());
+        assert!(answered.payload().contains("tenant_id"), "{route}");
+        assert!(!answered.payload().contains(SECRET), "{route}");
         let nowhere = body.replace("contoso", "..");
-        let unknown = splunkd.ask(key, errand, &nowhere).await;
-        assert_eq!(unknown.status(), 400, "{errand} {}", unknown.payload());
+        let unknown = splunkd.ask(key, route, &nowhere).await;
+        assert_eq!(unknown.status(), 400, "{route} {}", unknown.payload());
     }
     let asked = splunkd.asked.lock().unwrap().clone();
     let accounts = "conf-defender_bridge_account/contoso";
@@ -375,15 +375,15 @@ async fn hunting_and_verdicts_are_rights_apart() {
     let refused = splunkd.ask(ANALYST, "hunt", hunt).await;
     assert_eq!(refused.status(), 403, "{refused:?}");
     assert!(refused.payload().contains("defender_hunt"), "{refused:?}");
-    for (errand, body) in [
+    for (route, body) in [
         ("triage", JOB),
         (
             "live",
             r#"{"account":"contoso","subject":"alert","ids":["da1"]}"#,
         ),
     ] {
-        let refused = splunkd.ask(HUNTER, errand, body).await;
-        assert_eq!(refused.status(), 403, "{errand}: {refused:?}");
+        let refused = splunkd.ask(HUNTER, route, body).await;
+        assert_eq!(refused.status(), 403, "{route}: {refused:?}");
         assert!(refused.payload().contains("defender_triage"), "{refused:?}");
     }
     let checked = splunkd
@@ -443,19 +443,19 @@ async fn the_process_tells_an_administrator_what_it_is_and_nobody_else() {
 #[tokio::test]
 async fn a_splunkd_that_is_not_ready_is_told_as_such_since_nothing_was_begun() {
     let splunkd = Splunkd::start().await;
-    for (errand, body) in [
+    for (route, body) in [
         ("triage", JOB),
         ("hunt", r#"{"account":"contoso","query":"T"}"#),
         ("check", r#"{"account":"contoso"}"#),
         ("self", "{}"),
     ] {
         for key in [BUSY, CROWDED] {
-            let request = splunkd.request(key, errand, body).unwrap();
+            let request = splunkd.request(key, route, body).unwrap();
             let mut asked = crate::run::rest::Asked::by(request).ok().unwrap();
             // Nobody waits for the half minute splunkd is given.
             asked.own = hurried(&splunkd.uri, key);
             let refused = asked.caller(Right::Write).await.err().unwrap();
-            assert_eq!(refused.status, 503, "{errand} {key}: {}", refused.why);
+            assert_eq!(refused.status, 503, "{route} {key}: {}", refused.why);
         }
     }
     let gone = hurried("http://127.0.0.1:9", BUSY);
@@ -473,25 +473,25 @@ fn hurried(uri: &str, key: &str) -> crate::splunk::splunkd::Splunkd {
 #[tokio::test]
 async fn who_asks_in_another_version_is_told_what_to_do_before_the_body_is_looked_at() {
     let splunkd = Splunkd::start().await;
-    for (errand, body) in [
+    for (route, body) in [
         ("triage", r#"{"of":"tomorrow"}"#),
         ("live", r#"{"of":"tomorrow"}"#),
         ("hunt", ""),
         ("check", "[]"),
     ] {
-        let mut request = splunkd.request(ANALYST, errand, body).unwrap();
+        let mut request = splunkd.request(ANALYST, route, body).unwrap();
         request.version = Some("9.9.9\n".to_owned());
         let reply = Endpoint::default().answer(Ok(request)).await;
-        assert_eq!(reply.status(), 409, "{errand}: {reply:?}");
+        assert_eq!(reply.status(), 409, "{route}: {reply:?}");
         let text = said(&reply)["messages"][0]["text"].to_string();
         assert!(
             text.contains("9.9.9") && text.contains("restart Splunk"),
             "{text}"
         );
-        let mut request = splunkd.request(ANALYST, errand, body).unwrap();
+        let mut request = splunkd.request(ANALYST, route, body).unwrap();
         request.version = Some(VERSION.to_owned());
         let reply = Endpoint::default().answer(Ok(request)).await;
-        assert_ne!(reply.status(), 409, "{errand}: {reply:?}");
+        assert_ne!(reply.status(), 409, "{route}: {reply:?}");
     }
     assert!(splunkd.events.lock().unwrap().is_empty());
 }

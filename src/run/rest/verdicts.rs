@@ -4,8 +4,8 @@
 use super::{Asked, Refusal};
 use crate::bridge::permission::Right;
 use crate::bridge::signature;
-use crate::bridge::verdict::deadline::Course;
-use crate::bridge::verdict::executor::{Bench, Order};
+use crate::bridge::verdict::deadline::Deadline;
+use crate::bridge::verdict::executor::{Executor, ValidatedJob};
 use crate::bridge::verdict::job::{Job, JobError};
 use crate::bridge::verdict::job_size::Outline;
 use crate::bridge::verdict::ledger::Delivery;
@@ -17,12 +17,12 @@ use std::collections::{BTreeSet, HashSet};
 use std::time::{Duration, Instant};
 
 /// Every request would look through the spool otherwise.
-const CATCHING_UP: Duration = Duration::from_secs(60);
+const FLUSH_INTERVAL: Duration = Duration::from_secs(60);
 
 #[derive(Default)]
 pub struct Verdicts {
     /// When outcomes of earlier runs were last handed over.
-    caught_up: Option<Instant>,
+    spool_flushed: Option<Instant>,
 }
 
 impl Verdicts {
@@ -36,17 +36,17 @@ impl Verdicts {
                 None
             }
         };
-        let bench = Bench::of(&asked.own, &asked.system, Via::Rest, key).await?;
+        let executor = Executor::of(&asked.own, &asked.system, Via::Rest, key).await?;
         let mut answered = Answered {
-            delivery: self.delivery(&asked, &bench).await,
+            delivery: self.delivery(&asked, &executor).await,
             outcomes: Vec::new(),
             bytes: 0,
             late: None,
             begun: HashSet::new(),
         };
         let called = outline.called();
-        let carried_out = carry_out(&asked, outline, &bench, &caller.user, &mut answered).await;
-        let (summary, order, carry_over) = match carried_out {
+        let carried_out = carry_out(&asked, outline, &executor, &caller.user, &mut answered).await;
+        let (summary, validated, carry_over) = match carried_out {
             Ok(carried_out) => carried_out,
             Err(Stop::Unread(refusal)) => return Err(refusal),
             Err(Stop::Refused(error)) => {
@@ -66,15 +66,18 @@ impl Verdicts {
             rows: summary.rows.iter().map(|row| row.as_str()).collect(),
             outcomes: std::mem::take(&mut answered.outcomes),
             deferred_rows,
-            carry_over: bench.carry_over(&carry_over, &order),
+            carry_over: executor.carry_over(&carry_over, &validated),
         }))
     }
 
-    async fn delivery(&mut self, asked: &Asked, bench: &Bench) -> Delivery {
-        let delivery = bench.delivery(&asked.system);
-        if self.caught_up.is_none_or(|at| at.elapsed() > CATCHING_UP) {
-            self.caught_up = Some(Instant::now());
-            delivery.catch_up().await;
+    async fn delivery(&mut self, asked: &Asked, executor: &Executor) -> Delivery {
+        let delivery = executor.delivery(&asked.system);
+        if self
+            .spool_flushed
+            .is_none_or(|at| at.elapsed() > FLUSH_INTERVAL)
+        {
+            self.spool_flushed = Some(Instant::now());
+            delivery.flush_spool().await;
         }
         delivery
     }
@@ -95,24 +98,24 @@ impl From<JobError> for Stop {
 async fn carry_out(
     asked: &Asked,
     outline: Outline,
-    bench: &Bench,
+    executor: &Executor,
     user: &str,
     answered: &mut Answered,
-) -> Result<(Summary, Order, CarryOver), Stop> {
-    outline.bounded(bench.most_rows())?;
+) -> Result<(Summary, ValidatedJob, CarryOver), Stop> {
+    outline.bounded(executor.most_rows())?;
     let mut job: Job = asked.read("job").map_err(Stop::Unread)?;
-    let course = Course::of(job.time());
+    let deadline = Deadline::of(job.time());
     answered.late = job.return_deferred.then(Vec::new);
     let carry_over = job.carry_over.take();
-    let order = bench.order(job, user)?;
+    let validated = executor.validate(job, user)?;
     let mut carry_over = match carry_over {
-        Some(text) => bench.carried_over(&text, &order)?,
+        Some(text) => executor.carried_over(&text, &validated)?,
         None => CarryOver::default(),
     };
-    let summary = bench
-        .carry_out(&order, &course, answered, &mut carry_over)
+    let summary = executor
+        .carry_out(&validated, &deadline, answered, &mut carry_over)
         .await?;
-    Ok((summary, order, carry_over))
+    Ok((summary, validated, carry_over))
 }
 
 #[derive(Serialize)]

@@ -1,13 +1,13 @@
 //! `| defendercheck account=<name>`: one row for each point that was looked at.
 
-use crate::bridge::check::{Named, Point, Points};
-use crate::bridge::lookup::Reading;
+use crate::bridge::check::{CheckAnswer, CheckRequest, CheckResult};
+use crate::bridge::lookup::LookupRoute;
 use crate::bridge::permission::Right;
 use crate::bridge::{account, check};
 use crate::run::search_command::arguments::Arguments;
-use crate::run::search_command::session::{Halt, Talk};
+use crate::run::search_command::session::{Ended, Session};
 use crate::splunk::search_command::{Invocation, Values};
-use crate::splunk::splunkd::Errand;
+use crate::splunk::splunkd::Route;
 use std::io::Write;
 
 /// As the columns come.
@@ -21,12 +21,12 @@ const COLUMNS: [&str; 6] = [
 ];
 
 #[derive(Debug)]
-pub struct Wish {
+pub struct Args {
     /// All of them, where none is named.
     account: Option<String>,
 }
 
-impl Wish {
+impl Args {
     pub fn read(words: &[String]) -> anyhow::Result<Self> {
         let mut arguments = Arguments::read(words, &["account"])?;
         Ok(Self {
@@ -37,9 +37,9 @@ impl Wish {
     pub async fn carry_out<W: Write>(
         &self,
         call: &Invocation,
-        talk: &mut Talk<W>,
-    ) -> Result<(), Halt> {
-        talk.next().await?;
+        session: &mut Session<W>,
+    ) -> Result<(), Ended> {
+        session.next().await?;
         let splunkd = crate::run::search_command::splunkd(call)?;
         let opening = async {
             let points = check::splunkd(&splunkd).await;
@@ -49,47 +49,47 @@ impl Wish {
             };
             anyhow::Ok((points, names))
         };
-        let (points, names) = talk.unless_gone(opening).await??;
-        let gone = talk.gone();
-        let mut sheet = talk.sheet(call, &COLUMNS);
+        let (points, names) = session.unless_cancelled(opening).await??;
+        let cancelled = session.cancelled();
+        let mut row_writer = session.row_writer(call, &COLUMNS);
         for point in points {
-            sheet.put(&cells("", &point)).await?;
+            row_writer.put(&cells("", &point)).await?;
         }
-        let reading = Reading::of(Right::Check, splunkd).await;
+        let lookup_route = LookupRoute::of(Right::Check, splunkd).await;
         for name in names {
-            let mut gone = gone.clone();
+            let mut cancelled = cancelled.clone();
             let points = tokio::select! {
-                points = of_account(&reading, &name) => points,
-                _ = gone.wait_for(|gone| *gone) => return Err(Halt::Gone),
+                points = of_account(&lookup_route, &name) => points,
+                _ = cancelled.wait_for(|cancelled| *cancelled) => return Err(Ended::Cancelled),
             };
             for point in points {
-                sheet.put(&cells(&name, &point)).await?;
+                row_writer.put(&cells(&name, &point)).await?;
             }
         }
-        sheet.end(&[])
+        row_writer.end(&[])
     }
 }
 
-async fn of_account(reading: &anyhow::Result<Reading>, name: &str) -> Vec<Point> {
-    let failed = |error: &anyhow::Error| vec![Point::failed("account", format!("{error:#}"))];
-    let reading = match reading {
-        Ok(reading) => reading,
+async fn of_account(lookup_route: &anyhow::Result<LookupRoute>, name: &str) -> Vec<CheckResult> {
+    let failed = |error: &anyhow::Error| vec![CheckResult::failed("account", format!("{error:#}"))];
+    let lookup_route = match lookup_route {
+        Ok(lookup_route) => lookup_route,
         Err(error) => return failed(error),
     };
-    let named = Named {
+    let named = CheckRequest {
         account: name.to_owned(),
     };
-    match reading
-        .by_endpoint::<Points>(Errand::Check, name, &named)
+    match lookup_route
+        .by_endpoint::<CheckAnswer>(Route::Check, name, &named)
         .await
     {
         Ok(Some(answer)) => answer.points,
-        Ok(None) => check::account(&reading.splunkd, &reading.settings, name).await,
+        Ok(None) => check::account(&lookup_route.splunkd, &lookup_route.settings, name).await,
         Err(error) => failed(&error),
     }
 }
 
-fn cells(account: &str, point: &Point) -> Vec<Values> {
+fn cells(account: &str, point: &CheckResult) -> Vec<Values> {
     let one = |text: &str| vec![text.to_owned()];
     vec![
         one(account),

@@ -5,14 +5,14 @@
 //! somebody wants set, and a later `defenderupdate` would obey it.
 
 use crate::bridge::lookup::live::{Answer, Live, Question};
-use crate::bridge::lookup::{Reading, live};
+use crate::bridge::lookup::{LookupRoute, live};
 use crate::bridge::permission::Right;
 use crate::microsoft::FamilyDesk;
 use crate::run::search_command::arguments::Arguments;
-use crate::run::search_command::session::{Halt, Talk};
+use crate::run::search_command::session::{Ended, Session};
 use crate::splunk::alert_action::results::Row;
 use crate::splunk::search_command::{Invocation, Level, Message, Table, Values};
-use crate::splunk::splunkd::Errand;
+use crate::splunk::splunkd::Route;
 use crate::triage::{Api, Outcome, Subject};
 use anyhow::bail;
 use std::cell::OnceCell;
@@ -40,7 +40,7 @@ pub const COLUMNS: [&str; 11] = [
 const AT_ONCE: usize = 100;
 
 #[derive(Debug)]
-pub struct Wish {
+pub struct Args {
     pub account: String,
     pub subject: Subject,
     pub api: Api,
@@ -49,16 +49,16 @@ pub struct Wish {
 
 /// What Defender says now, each id asked for once in a search.
 pub struct Lookup<'w> {
-    wish: &'w Wish,
+    args: &'w Args,
     known: HashMap<String, Live>,
     /// Opened with the first id.
     reader: Option<Reader>,
 }
 
 impl<'w> Lookup<'w> {
-    pub fn new(wish: &'w Wish) -> Self {
+    pub fn new(args: &'w Args) -> Self {
         Self {
-            wish,
+            args,
             known: HashMap::new(),
             reader: None,
         }
@@ -69,8 +69,8 @@ impl<'w> Lookup<'w> {
         &mut self,
         ids: &[Vec<String>],
         call: &Invocation,
-        talk: &Talk<W>,
-    ) -> Result<(), Halt> {
+        session: &Session<W>,
+    ) -> Result<(), Ended> {
         let wanted: BTreeSet<&String> = ids
             .iter()
             .flatten()
@@ -82,9 +82,11 @@ impl<'w> Lookup<'w> {
         }
         let reader = match self.reader.take() {
             Some(reader) => reader,
-            None => talk.unless_gone(open(call)).await??,
+            None => session.unless_cancelled(open(call)).await??,
         };
-        let read = talk.unless_gone(self.wish.look(&reader, &wanted)).await??;
+        let read = session
+            .unless_cancelled(self.args.look(&reader, &wanted))
+            .await??;
         self.known.extend(wanted.into_iter().zip(read));
         self.reader = Some(reader);
         Ok(())
@@ -96,7 +98,7 @@ impl<'w> Lookup<'w> {
 
     /// A row's cells of [`COLUMNS`].
     pub fn cells(&self, ids: &[String]) -> Vec<Values> {
-        cells(ids, &self.known, self.wish.subject)
+        cells(ids, &self.known, self.args.subject)
     }
 
     /// What could not be read, said once.
@@ -110,7 +112,7 @@ impl<'w> Lookup<'w> {
             format!(
                 "{command}: {unread} of {} {}s could not be read; defender_live_message says why",
                 self.known.len(),
-                self.wish.subject
+                self.args.subject
             ),
         )]
     }
@@ -118,11 +120,11 @@ impl<'w> Lookup<'w> {
 
 /// Who reads, and the desk where this process does.
 struct Reader {
-    reading: Reading,
+    lookup_route: LookupRoute,
     desk: OnceCell<FamilyDesk>,
 }
 
-impl Wish {
+impl Args {
     pub fn read(words: &[String]) -> anyhow::Result<Self> {
         let mut arguments = Arguments::read(words, &KNOWN)?;
         let subject = subject(arguments.take("subject").as_deref())?;
@@ -138,20 +140,20 @@ impl Wish {
     pub async fn carry_out<W: Write>(
         &self,
         call: &Invocation,
-        talk: &mut Talk<W>,
-    ) -> Result<(), Halt> {
+        session: &mut Session<W>,
+    ) -> Result<(), Ended> {
         let mut lookup = Lookup::new(self);
         loop {
-            let chunk = talk.next().await?;
+            let chunk = session.next().await?;
             let table = Table::read(&chunk.body)?;
             let ids: Vec<Vec<String>> = table.rows().map(|row| self.ids(&row)).collect();
-            lookup.read(&ids, call, talk).await?;
+            lookup.read(&ids, call, session).await?;
             let cells: Vec<Vec<Values>> = ids.iter().map(|ids| lookup.cells(ids)).collect();
             let messages = match chunk.finished {
                 true => lookup.unread("defenderget"),
                 false => Vec::new(),
             };
-            talk.answer(chunk.finished, &messages, &table.widened(&COLUMNS, &cells)?)?;
+            session.answer(chunk.finished, &messages, &table.widened(&COLUMNS, &cells)?)?;
             if chunk.finished {
                 return Ok(());
             }
@@ -167,9 +169,9 @@ impl Wish {
                 api: Some(self.api.to_string()),
                 ids: ids.to_vec(),
             };
-            let reading = &reader.reading;
-            match reading
-                .by_endpoint::<Answer>(Errand::Live, &question.account, &question)
+            let lookup_route = &reader.lookup_route;
+            match lookup_route
+                .by_endpoint::<Answer>(Route::Live, &question.account, &question)
                 .await?
             {
                 Some(answer) => {
@@ -195,9 +197,9 @@ impl Wish {
         if let Some(desk) = reader.desk.get() {
             return Ok(desk);
         }
-        let Reading {
+        let LookupRoute {
             splunkd, settings, ..
-        } = &reader.reading;
+        } = &reader.lookup_route;
         let desk = live::desk(splunkd, settings, &self.account, self.api).await?;
         Ok(reader.desk.get_or_init(|| desk))
     }
@@ -240,7 +242,7 @@ pub fn subject(word: Option<&str>) -> anyhow::Result<Subject> {
 
 async fn open(call: &Invocation) -> anyhow::Result<Reader> {
     Ok(Reader {
-        reading: crate::run::search_command::reading(Right::Read, call).await?,
+        lookup_route: crate::run::search_command::lookup_route(Right::Read, call).await?,
         desk: OnceCell::new(),
     })
 }

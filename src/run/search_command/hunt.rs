@@ -7,9 +7,9 @@ use crate::microsoft::defender::hunting::{
     Answered, Column, Found, Holds, Hunt, MOST_DAYS, MOST_ROWS,
 };
 use crate::run::search_command::arguments::Arguments;
-use crate::run::search_command::session::{Halt, Talk};
+use crate::run::search_command::session::{Ended, Session};
 use crate::splunk::search_command::{Invocation, Level, Message, Values};
-use crate::splunk::splunkd::Errand;
+use crate::splunk::splunkd::Route;
 use std::io::Write;
 
 const KNOWN: [&str; 3] = ["account", "query", "timespan"];
@@ -18,12 +18,12 @@ const KNOWN: [&str; 3] = ["account", "query", "timespan"];
 const TIMES: [&str; 2] = ["Timestamp", "TimeGenerated"];
 
 #[derive(Debug)]
-pub struct Wish {
+pub struct Args {
     query: Query,
     hunt: Hunt,
 }
 
-impl Wish {
+impl Args {
     pub fn read(words: &[String]) -> anyhow::Result<Self> {
         let arguments = Arguments::read(words, &KNOWN)?;
         let query = Query {
@@ -40,33 +40,34 @@ impl Wish {
     pub async fn carry_out<W: Write>(
         &self,
         call: &Invocation,
-        talk: &mut Talk<W>,
-    ) -> Result<(), Halt> {
-        talk.next().await?;
-        let answer = talk.unless_gone(self.ask(call)).await??;
+        session: &mut Session<W>,
+    ) -> Result<(), Ended> {
+        session.next().await?;
+        let answer = session.unless_cancelled(self.ask(call)).await??;
         let found = Found::read(&answer).map_err(anyhow::Error::from)?;
         let time = time_column(&found.columns);
         let mut names: Vec<&str> = time.iter().map(|_| "_time").collect();
         names.extend(found.columns.iter().map(|column| column.name.as_str()));
-        let mut sheet = talk.sheet(call, &names);
+        let mut row_writer = session.row_writer(call, &names);
         for row in found.rows() {
             let when = time.and_then(|place| row.get(place)).map(epoch);
             let mut cells: Vec<Values> = when.into_iter().collect();
             cells.extend(row);
-            sheet.put(&cells).await?;
+            row_writer.put(&cells).await?;
         }
-        sheet.end(&self.messages(&found, answer.warning.as_deref()))
+        row_writer.end(&self.messages(&found, answer.warning.as_deref()))
     }
 
     async fn ask(&self, call: &Invocation) -> anyhow::Result<Answered> {
-        let reading = crate::run::search_command::reading(Right::Hunt, call).await?;
-        let hunted = reading.by_endpoint::<Hunted>(Errand::Hunt, &self.query.account, &self.query);
+        let lookup_route = crate::run::search_command::lookup_route(Right::Hunt, call).await?;
+        let hunted =
+            lookup_route.by_endpoint::<Hunted>(Route::Hunt, &self.query.account, &self.query);
         if let Some(hunted) = hunted.await? {
             return Ok(hunted.answered());
         }
         let asked = self
             .query
-            .ask(&self.hunt, &reading.splunkd, &reading.settings);
+            .ask(&self.hunt, &lookup_route.splunkd, &lookup_route.settings);
         asked.await
     }
 

@@ -3,7 +3,7 @@
 
 use crate::bridge::permission::Caller;
 use crate::bridge::verdict::authenticity::Judge;
-use crate::run::search_command::session::{Halt, Talk};
+use crate::run::search_command::session::{Ended, Session};
 use crate::splunk::search_command::{Invocation, Level, Message, Table};
 use anyhow::bail;
 use std::io::Write;
@@ -12,9 +12,9 @@ const COMMAND: &str = "defenderledger";
 const COLUMNS: [&str; 1] = ["authentic"];
 
 #[derive(Debug)]
-pub struct Wish;
+pub struct Args;
 
-impl Wish {
+impl Args {
     pub fn read(words: &[String]) -> anyhow::Result<Self> {
         if !words.is_empty() {
             bail!("{COMMAND} takes no argument: it judges the field _raw of each row");
@@ -25,11 +25,11 @@ impl Wish {
     pub async fn carry_out<W: Write>(
         &self,
         call: &Invocation,
-        talk: &mut Talk<W>,
-    ) -> Result<(), Halt> {
+        session: &mut Session<W>,
+    ) -> Result<(), Ended> {
         let mut opened: Option<Judge> = None;
         loop {
-            let chunk = talk.next().await?;
+            let chunk = session.next().await?;
             let table = Table::read(&chunk.body)?;
             let rows: Vec<_> = table.rows().collect();
             let texts = rows.iter().map(|row| row.get("_raw").unwrap_or_default());
@@ -38,9 +38,9 @@ impl Wish {
             if !texts.is_empty() {
                 let mut judge = match opened.take() {
                     Some(judge) => judge,
-                    None => talk.unless_gone(judge(call)).await??,
+                    None => session.unless_cancelled(judge(call)).await??,
                 };
-                judged = talk.unless_gone(judge.judge(&texts)).await?;
+                judged = session.unless_cancelled(judge.judge(&texts)).await?;
                 opened = Some(judge);
             }
             let cells: Vec<_> = judged
@@ -55,7 +55,7 @@ impl Wish {
                 )],
                 None => Vec::new(),
             };
-            talk.answer(chunk.finished, &messages, &table.widened(&COLUMNS, &cells)?)?;
+            session.answer(chunk.finished, &messages, &table.widened(&COLUMNS, &cells)?)?;
             if chunk.finished {
                 return Ok(());
             }

@@ -15,17 +15,17 @@ mod undo;
 mod update;
 
 use crate::bridge::account;
-use crate::bridge::lookup::Reading;
+use crate::bridge::lookup::LookupRoute;
 use crate::bridge::permission::Right;
 use crate::bridge::verdict::job;
-use crate::bridge::verdict::row_result::Told;
+use crate::bridge::verdict::row_result::RowResult;
 use crate::host::stop::Stop;
 use crate::host::{exit, log, paths, runtime};
 use crate::splunk::search_command::{Invocation, Kind, Values};
 use crate::splunk::splunkd::Splunkd;
 use anyhow::{anyhow, bail};
 use serde_json::Value;
-use session::{Halt, Talk};
+use session::{Ended, Session};
 use std::io::{BufReader, Write};
 use std::process::ExitCode;
 
@@ -39,14 +39,14 @@ pub fn run(name: &str) -> ExitCode {
         Err(code) => return code,
     };
     runtime.block_on(async {
-        let talk = match paths::stdout() {
-            Ok(out) => Talk::begin(BufReader::with_capacity(BUFFER, std::io::stdin()), out),
+        let session = match paths::stdout() {
+            Ok(out) => Session::begin(BufReader::with_capacity(BUFFER, std::io::stdin()), out),
             Err(error) => Err(error),
         };
-        match talk {
-            Ok(mut talk) => {
-                talk.heed(&Stop::listen());
-                converse(name, &mut talk).await
+        match session {
+            Ok(mut session) => {
+                session.cancel_on(&Stop::listen());
+                converse(name, &mut session).await
             }
             Err(error) => {
                 tracing::error!("this process cannot be set up: {error}");
@@ -57,28 +57,28 @@ pub fn run(name: &str) -> ExitCode {
 }
 
 /// What a command was asked to do, its arguments understood.
-enum Wish {
-    Update(update::Wish),
-    Undo(undo::Wish),
-    Get(get::Wish),
-    Reconcile(Box<reconcile::Wish>),
-    Hunt(hunt::Wish),
-    Check(check::Wish),
-    Ledger(ledger::Wish),
-    SelfTest(selftest::Wish),
+enum Args {
+    Update(update::Args),
+    Undo(undo::Args),
+    Get(get::Args),
+    Reconcile(Box<reconcile::Args>),
+    Hunt(hunt::Args),
+    Check(check::Args),
+    Ledger(ledger::Args),
+    SelfTest(selftest::Args),
 }
 
-impl Wish {
+impl Args {
     fn read(name: &str, call: &Invocation) -> anyhow::Result<Self> {
         Ok(match name {
-            "defenderupdate" => Self::Update(update::Wish::read(&call.args)?),
-            "defenderundo" => Self::Undo(undo::Wish::read(&call.args)?),
-            "defenderget" => Self::Get(get::Wish::read(&call.args)?),
-            "defenderreconcile" => Self::Reconcile(Box::new(reconcile::Wish::read(&call.args)?)),
-            "defenderhunt" => Self::Hunt(hunt::Wish::read(&call.args)?),
-            "defendercheck" => Self::Check(check::Wish::read(&call.args)?),
-            "defenderledger" => Self::Ledger(ledger::Wish::read(&call.args)?),
-            "defenderselftest" => Self::SelfTest(selftest::Wish::read(&call.args)?),
+            "defenderupdate" => Self::Update(update::Args::read(&call.args)?),
+            "defenderundo" => Self::Undo(undo::Args::read(&call.args)?),
+            "defenderget" => Self::Get(get::Args::read(&call.args)?),
+            "defenderreconcile" => Self::Reconcile(Box::new(reconcile::Args::read(&call.args)?)),
+            "defenderhunt" => Self::Hunt(hunt::Args::read(&call.args)?),
+            "defendercheck" => Self::Check(check::Args::read(&call.args)?),
+            "defenderledger" => Self::Ledger(ledger::Args::read(&call.args)?),
+            "defenderselftest" => Self::SelfTest(selftest::Args::read(&call.args)?),
             _ => bail!(
                 "there is no search command \"{}\"; there are defenderupdate, defenderundo, defenderget, defenderreconcile, defenderhunt, defendercheck, defenderledger, defenderselftest",
                 name.escape_debug()
@@ -86,47 +86,51 @@ impl Wish {
         })
     }
 
-    async fn carry_out<W: Write>(&self, call: &Invocation, talk: &mut Talk<W>) -> Result<(), Halt> {
+    async fn carry_out<W: Write>(
+        &self,
+        call: &Invocation,
+        session: &mut Session<W>,
+    ) -> Result<(), Ended> {
         match self {
-            Self::Update(wish) => wish.carry_out(call, talk).await,
-            Self::Undo(wish) => wish.carry_out(call, talk).await,
-            Self::Get(wish) => wish.carry_out(call, talk).await,
-            Self::Reconcile(wish) => wish.carry_out(call, talk).await,
-            Self::Hunt(wish) => wish.carry_out(call, talk).await,
-            Self::Check(wish) => wish.carry_out(call, talk).await,
-            Self::Ledger(wish) => wish.carry_out(call, talk).await,
-            Self::SelfTest(wish) => wish.carry_out(call, talk).await,
+            Self::Update(args) => args.carry_out(call, session).await,
+            Self::Undo(args) => args.carry_out(call, session).await,
+            Self::Get(args) => args.carry_out(call, session).await,
+            Self::Reconcile(args) => args.carry_out(call, session).await,
+            Self::Hunt(args) => args.carry_out(call, session).await,
+            Self::Check(args) => args.carry_out(call, session).await,
+            Self::Ledger(args) => args.carry_out(call, session).await,
+            Self::SelfTest(args) => args.carry_out(call, session).await,
         }
     }
 }
 
 /// From the first question to the last answer.
-async fn converse<W: Write>(name: &str, talk: &mut Talk<W>) -> ExitCode {
-    let halt = match conversation(name, talk).await {
-        Ok(()) | Err(Halt::Gone) => return exit::WELL,
-        Err(Halt::Failed(error)) => error,
+async fn converse<W: Write>(name: &str, session: &mut Session<W>) -> ExitCode {
+    let ended = match conversation(name, session).await {
+        Ok(()) | Err(Ended::Cancelled) => return exit::WELL,
+        Err(Ended::Failed(error)) => error,
     };
-    tracing::error!("{halt:#}");
+    tracing::error!("{ended:#}");
     // Where nobody listens any more, the log has it.
-    talk.fail(&halt).ok();
+    session.fail(&ended).ok();
     exit::refused()
 }
 
-async fn conversation<W: Write>(name: &str, talk: &mut Talk<W>) -> Result<(), Halt> {
-    let call = talk.first().await?;
+async fn conversation<W: Write>(name: &str, session: &mut Session<W>) -> Result<(), Ended> {
+    let call = session.first().await?;
     let kind = match name {
         "defenderundo" | "defenderhunt" | "defendercheck" | "defenderselftest" => Kind::GENERATING,
         _ => Kind::STREAMING,
     };
-    match Wish::read(name, &call) {
-        Ok(wish) => {
-            talk.introduce(kind, None)?;
-            wish.carry_out(&call, talk).await
+    match Args::read(name, &call) {
+        Ok(args) => {
+            session.introduce(kind, None)?;
+            args.carry_out(&call, session).await
         }
         Err(error) => {
             // The message belongs to this answer; the end to the next.
-            talk.introduce(kind, Some(&error))?;
-            Err(Halt::Failed(error))
+            session.introduce(kind, Some(&error))?;
+            Err(Ended::Failed(error))
         }
     }
 }
@@ -143,7 +147,7 @@ fn batch(command: &str, call: &Invocation) -> String {
 
 /// What became of a target, as columns: `changed`, `before`, `after`,
 /// `verified`, `request_id`.
-fn evidence(each: impl Fn(&dyn Fn(&Told) -> Option<String>) -> Values) -> [Values; 5] {
+fn evidence(each: impl Fn(&dyn Fn(&RowResult) -> Option<String>) -> Values) -> [Values; 5] {
     [
         each(&|told| {
             let words: Vec<&str> = told.changed.iter().filter_map(|f| f.as_str()).collect();
@@ -156,8 +160,8 @@ fn evidence(each: impl Fn(&dyn Fn(&Told) -> Option<String>) -> Values) -> [Value
     ]
 }
 
-async fn reading(right: Right, call: &Invocation) -> anyhow::Result<Reading> {
-    Reading::of(right, splunkd(call)?).await
+async fn lookup_route(right: Right, call: &Invocation) -> anyhow::Result<LookupRoute> {
+    LookupRoute::of(right, splunkd(call)?).await
 }
 
 /// splunkd on behalf of the user who searches.
@@ -167,5 +171,5 @@ fn splunkd(call: &Invocation) -> anyhow::Result<Splunkd> {
             "splunkd passed no address and session key of its own: the account cannot be asked for"
         ));
     };
-    account::splunkd(uri, key, account::PATIENCE)
+    account::splunkd(uri, key, account::TIMEOUT)
 }

@@ -4,7 +4,7 @@
 
 use super::get;
 use crate::run::search_command::get::Lookup;
-use crate::run::search_command::session::{Halt, Talk};
+use crate::run::search_command::session::{Ended, Session};
 use crate::splunk::alert_action::results;
 use crate::splunk::search_command::{Invocation, Level, Message, Table, Values};
 use crate::triage::{Outcome, Reconciler, Row};
@@ -22,15 +22,15 @@ const COLUMNS: [&str; 4] = [
 ];
 
 #[derive(Debug)]
-pub struct Wish {
-    live: get::Wish,
+pub struct Args {
+    live: get::Args,
     reconciler: Reconciler,
 }
 
-impl Wish {
+impl Args {
     /// Takes what `defenderget` takes.
     pub fn read(words: &[String]) -> anyhow::Result<Self> {
-        let live = get::Wish::read(words)?;
+        let live = get::Args::read(words)?;
         let reconciler = Reconciler::new(
             live.subject,
             &live.account,
@@ -43,17 +43,17 @@ impl Wish {
     pub async fn carry_out<W: Write>(
         &self,
         call: &Invocation,
-        talk: &mut Talk<W>,
-    ) -> Result<(), Halt> {
+        session: &mut Session<W>,
+    ) -> Result<(), Ended> {
         let columns: Vec<&str> = COLUMNS.into_iter().chain(get::COLUMNS).collect();
         let mut live = Lookup::new(&self.live);
         let mut counts: BTreeMap<&'static str, usize> = BTreeMap::new();
         let mut before = 0;
         loop {
-            let chunk = talk.next().await?;
+            let chunk = session.next().await?;
             let table = Table::read(&chunk.body)?;
             let ids: Vec<Vec<String>> = table.rows().map(|row| self.live.ids(&row)).collect();
-            live.read(&ids, call, talk).await?;
+            live.read(&ids, call, session).await?;
             let mut cells = Vec::with_capacity(table.len());
             for ((row, ids), number) in table.rows().zip(&ids).zip(before + 1..) {
                 let found = self.compare(number, &row, ids, &live);
@@ -73,7 +73,7 @@ impl Wish {
                 messages = live.unread(COMMAND);
                 messages.push(told(&counts));
             }
-            talk.answer(chunk.finished, &messages, &table.widened(&columns, &cells)?)?;
+            session.answer(chunk.finished, &messages, &table.widened(&columns, &cells)?)?;
             if chunk.finished {
                 return Ok(());
             }

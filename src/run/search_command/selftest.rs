@@ -4,7 +4,7 @@ use crate::bridge::account;
 use crate::bridge::permission::{Caller, Right};
 use crate::bridge::selftest::{LARGEST, SelfTest};
 use crate::run::search_command::arguments::Arguments;
-use crate::run::search_command::session::{Halt, Talk};
+use crate::run::search_command::session::{Ended, Session};
 use crate::splunk::search_command::{Invocation, Values};
 use anyhow::anyhow;
 use secrecy::ExposeSecret;
@@ -14,12 +14,12 @@ use std::time::Duration;
 const COLUMNS: [&str; 5] = ["contract", "result", "found", "expected", "what_to_do"];
 
 /// A probe tells what it found; it does not wait for better.
-const PATIENCE: Duration = Duration::from_secs(3);
+const TIMEOUT: Duration = Duration::from_secs(3);
 
 #[derive(Debug)]
-pub struct Wish;
+pub struct Args;
 
-impl Wish {
+impl Args {
     pub fn read(words: &[String]) -> anyhow::Result<Self> {
         Arguments::read(words, &[])?;
         Ok(Self)
@@ -28,13 +28,13 @@ impl Wish {
     pub async fn carry_out<W: Write>(
         &self,
         call: &Invocation,
-        talk: &mut Talk<W>,
-    ) -> Result<(), Halt> {
-        talk.next().await?;
+        session: &mut Session<W>,
+    ) -> Result<(), Ended> {
+        session.next().await?;
         let (Some(uri), Some(key)) = (call.splunkd_uri.as_deref(), call.session_key.clone()) else {
             return Err(anyhow!("splunkd passed no address and session key of its own").into());
         };
-        let splunkd = account::splunkd(uri, key.clone(), PATIENCE)?.at_most(LARGEST);
+        let splunkd = account::splunkd(uri, key.clone(), TIMEOUT)?.at_most(LARGEST);
         let opening = async {
             let caller = Caller::who_may(Right::SelfTest, &splunkd).await?;
             let settings = account::settings(&splunkd).await;
@@ -42,24 +42,24 @@ impl Wish {
             let settings = settings.map_err(|error| error.to_string());
             anyhow::Ok((caller, settings, server.unwrap_or_default()))
         };
-        let (caller, settings, server) = talk.unless_gone(opening).await??;
+        let (caller, settings, server) = session.unless_cancelled(opening).await??;
         let test = SelfTest {
             splunkd: &splunkd,
             settings,
             user: &caller.user,
         };
-        let rows = talk.unless_gone(test.rows(call)).await?;
+        let rows = session.unless_cancelled(test.rows(call)).await?;
         let struck = [
             (key.expose_secret(), "***"),
-            (splunkd.way().host.as_str(), "<splunkd>"),
+            (splunkd.connection().host.as_str(), "<splunkd>"),
             (server.as_str(), "<server>"),
             (caller.user.as_str(), "<user>"),
         ];
-        let mut sheet = talk.sheet(call, &COLUMNS);
+        let mut row_writer = session.row_writer(call, &COLUMNS);
         for row in rows {
             let cells: Vec<Values> = row.cells(&struck).map(|cell| vec![cell]).into();
-            sheet.put(&cells).await?;
+            row_writer.put(&cells).await?;
         }
-        sheet.end(&[])
+        row_writer.end(&[])
     }
 }

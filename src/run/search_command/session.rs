@@ -15,65 +15,65 @@ const ANSWER: usize = 8 << 20;
 
 /// Why a command ends before its last answer.
 #[derive(Debug)]
-pub enum Halt {
+pub enum Ended {
     /// Nobody wants more.
-    Gone,
+    Cancelled,
     Failed(anyhow::Error),
 }
 
-impl From<anyhow::Error> for Halt {
+impl From<anyhow::Error> for Ended {
     fn from(error: anyhow::Error) -> Self {
         Self::Failed(error)
     }
 }
 
-impl From<ChunkedError> for Halt {
+impl From<ChunkedError> for Ended {
     fn from(error: ChunkedError) -> Self {
         Self::Failed(error.into())
     }
 }
 
-impl From<TableError> for Halt {
+impl From<TableError> for Ended {
     fn from(error: TableError) -> Self {
         Self::Failed(error.into())
     }
 }
 
-impl From<io::Error> for Halt {
+impl From<io::Error> for Ended {
     /// Writing fails for no other reason than that splunkd has closed the pipe.
     fn from(error: io::Error) -> Self {
         match error.kind() {
-            io::ErrorKind::BrokenPipe => Self::Gone,
+            io::ErrorKind::BrokenPipe => Self::Cancelled,
             _ => Self::Failed(anyhow!("the answer cannot be written: {error}")),
         }
     }
 }
 
 /// One command's talk with splunkd.
-pub struct Talk<W> {
+pub struct Session<W> {
     asked: mpsc::Receiver<Result<Asked, ChunkedError>>,
-    gone: watch::Receiver<bool>,
+    cancelled: watch::Receiver<bool>,
     tell: watch::Sender<bool>,
     /// What is wrong with the call was said in the introduction.
     refused: bool,
     out: W,
 }
 
-impl<W: Write> Talk<W> {
+impl<W: Write> Session<W> {
     /// Listens from now on.
     ///
     /// # Errors
     /// If there can be no thread.
     pub fn begin(from: impl BufRead + Send + 'static, out: W) -> io::Result<Self> {
         let (hand_over, asked) = mpsc::channel(1);
-        let (tell, gone) = watch::channel(false);
-        let hang_up = tell.clone();
+        let (tell, cancelled) = watch::channel(false);
+        let cancel = tell.clone();
         std::thread::Builder::new()
             .name("questions".to_owned())
-            .spawn(move || listen(Questions::new(from), &hand_over, &hang_up))?;
+            .spawn(move || listen(Questions::new(from), &hand_over, &cancel))?;
         Ok(Self {
             asked,
-            gone,
+            cancelled,
             tell,
             refused: false,
             out,
@@ -81,7 +81,7 @@ impl<W: Write> Talk<W> {
     }
 
     /// Being asked to stop is taken for hanging up.
-    pub fn heed(&self, stop: &Stop) {
+    pub fn cancel_on(&self, stop: &Stop) {
         let tell = self.tell.clone();
         let mut asked = stop.asked();
         tokio::spawn(async move {
@@ -92,12 +92,12 @@ impl<W: Write> Talk<W> {
     }
 
     /// Says whether splunkd still wants an answer.
-    pub fn gone(&self) -> watch::Receiver<bool> {
-        self.gone.clone()
+    pub fn cancelled(&self) -> watch::Receiver<bool> {
+        self.cancelled.clone()
     }
 
     /// The first question, which must ask what command this is.
-    pub async fn first(&mut self) -> Result<Invocation, Halt> {
+    pub async fn first(&mut self) -> Result<Invocation, Ended> {
         match self.ask().await? {
             Asked::GetInfo(call) => Ok(*call),
             Asked::Execute(_) => {
@@ -106,30 +106,30 @@ impl<W: Write> Talk<W> {
         }
     }
 
-    /// The next chunk; [`Halt::Gone`] if there is none.
-    pub async fn next(&mut self) -> Result<Execute, Halt> {
+    /// The next chunk; [`Ended::Cancelled`] if there is none.
+    pub async fn next(&mut self) -> Result<Execute, Ended> {
         match self.ask().await? {
             Asked::Execute(execute) => Ok(execute),
             Asked::GetInfo(_) => Err(anyhow!("splunkd asks twice what command this is").into()),
         }
     }
 
-    async fn ask(&mut self) -> Result<Asked, Halt> {
-        let mut gone = self.gone.clone();
+    async fn ask(&mut self) -> Result<Asked, Ended> {
+        let mut cancelled = self.cancelled.clone();
         tokio::select! {
             biased;
-            asked = self.asked.recv() => asked.ok_or(Halt::Gone)?.map_err(Halt::from),
-            _ = gone.wait_for(|gone| *gone) => Err(Halt::Gone),
+            asked = self.asked.recv() => asked.ok_or(Ended::Cancelled)?.map_err(Ended::from),
+            _ = cancelled.wait_for(|cancelled| *cancelled) => Err(Ended::Cancelled),
         }
     }
 
     /// Reads on Defender's side, which may be left off at any moment.
-    pub async fn unless_gone<T>(&self, work: impl Future<Output = T>) -> Result<T, Halt> {
-        let mut gone = self.gone.clone();
+    pub async fn unless_cancelled<T>(&self, work: impl Future<Output = T>) -> Result<T, Ended> {
+        let mut cancelled = self.cancelled.clone();
         tokio::select! {
             biased;
             done = work => Ok(done),
-            _ = gone.wait_for(|gone| *gone) => Err(Halt::Gone),
+            _ = cancelled.wait_for(|cancelled| *cancelled) => Err(Ended::Cancelled),
         }
     }
 
@@ -145,7 +145,7 @@ impl<W: Write> Talk<W> {
         finished: bool,
         messages: &[Message],
         body: &[u8],
-    ) -> Result<(), Halt> {
+    ) -> Result<(), Ended> {
         Ok(search_command::answer(
             &mut self.out,
             finished,
@@ -163,9 +163,13 @@ impl<W: Write> Talk<W> {
 
     /// Begins the rows of a generating command, which answer this question and
     /// as many more as they need.
-    pub fn sheet<'t>(&'t mut self, call: &Invocation, names: &'t [&'t str]) -> Sheet<'t, W> {
-        Sheet {
-            talk: self,
+    pub fn row_writer<'t>(
+        &'t mut self,
+        call: &Invocation,
+        names: &'t [&'t str],
+    ) -> RowWriter<'t, W> {
+        RowWriter {
+            session: self,
             names,
             most: call.max_rows,
             rows: 0,
@@ -177,7 +181,7 @@ impl<W: Write> Talk<W> {
 fn listen(
     questions: Questions<impl BufRead>,
     hand_over: &mpsc::Sender<Result<Asked, ChunkedError>>,
-    hang_up: &watch::Sender<bool>,
+    cancel: &watch::Sender<bool>,
 ) {
     // Behind the last chunk the stream may end without anything being meant by it.
     let mut last = false;
@@ -189,27 +193,27 @@ fn listen(
         }
     }
     if !last {
-        hang_up.send_replace(true);
+        cancel.send_replace(true);
     }
 }
 
 /// The rows of a generating command on their way out.
-pub struct Sheet<'t, W> {
-    talk: &'t mut Talk<W>,
+pub struct RowWriter<'t, W> {
+    session: &'t mut Session<W>,
     names: &'t [&'t str],
     most: usize,
     rows: usize,
     body: Vec<u8>,
 }
 
-impl<W: Write> Sheet<'_, W> {
+impl<W: Write> RowWriter<'_, W> {
     /// Adds a row; hands over what is there first, where it is enough.
-    pub async fn put(&mut self, cells: &[Values]) -> Result<(), Halt> {
+    pub async fn put(&mut self, cells: &[Values]) -> Result<(), Ended> {
         if self.rows >= self.most || self.body.len() >= ANSWER {
-            self.talk.answer(false, &[], &self.body)?;
+            self.session.answer(false, &[], &self.body)?;
             self.body.clear();
             self.rows = 0;
-            self.talk.next().await?;
+            self.session.next().await?;
         }
         search_command::write_row(&mut self.body, self.names, cells)?;
         self.rows += 1;
@@ -217,7 +221,7 @@ impl<W: Write> Sheet<'_, W> {
     }
 
     /// Hands over the rest.
-    pub fn end(self, messages: &[Message]) -> Result<(), Halt> {
-        self.talk.answer(true, messages, &self.body)
+    pub fn end(self, messages: &[Message]) -> Result<(), Ended> {
+        self.session.answer(true, messages, &self.body)
     }
 }

@@ -45,8 +45,8 @@ fn execute(finished: bool, body: &str) -> String {
 /// process would end well.
 async fn conversed(name: &str, stdin: String) -> (String, bool) {
     let heard = Heard::default();
-    let mut talk = Talk::begin(io::Cursor::new(stdin), heard.clone()).unwrap();
-    let code = converse(name, &mut talk).await;
+    let mut session = Session::begin(io::Cursor::new(stdin), heard.clone()).unwrap();
+    let code = converse(name, &mut session).await;
     let bytes = heard.0.lock().unwrap().clone();
     let text = String::from_utf8(bytes).unwrap();
     let lines = text.replace("chunked", "\nchunked").replace('\r', "");
@@ -119,14 +119,14 @@ async fn a_sheet_is_handed_over_in_as_many_answers_as_splunkd_allows() {
     let stdin =
         getinfo(&[], false) + &execute(false, "") + &execute(false, "") + &execute(true, "");
     let heard = Heard::default();
-    let mut talk = Talk::begin(io::Cursor::new(stdin), heard.clone()).unwrap();
-    let call = talk.first().await.unwrap();
-    talk.next().await.unwrap();
-    let mut sheet = talk.sheet(&call, &["n"]);
+    let mut session = Session::begin(io::Cursor::new(stdin), heard.clone()).unwrap();
+    let call = session.first().await.unwrap();
+    session.next().await.unwrap();
+    let mut row_writer = session.row_writer(&call, &["n"]);
     for n in 0..5 {
-        sheet.put(&[vec![n.to_string()]]).await.unwrap();
+        row_writer.put(&[vec![n.to_string()]]).await.unwrap();
     }
-    sheet.end(&[]).unwrap();
+    row_writer.end(&[]).unwrap();
     let bytes = heard.0.lock().unwrap().clone();
     let text = String::from_utf8(bytes).unwrap();
     let answers: Vec<(bool, Vec<String>)> = text

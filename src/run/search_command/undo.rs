@@ -4,13 +4,13 @@
 use crate::bridge::permission::Caller;
 use crate::bridge::signature::Authentic;
 use crate::bridge::verdict::authenticity::Judge;
-use crate::bridge::verdict::deadline::Course;
-use crate::bridge::verdict::dispatch::Way;
+use crate::bridge::verdict::deadline::Deadline;
+use crate::bridge::verdict::dispatch::Dispatcher;
 use crate::bridge::verdict::job::{Cell, Job};
 use crate::bridge::verdict::ledger;
-use crate::bridge::verdict::row_result::Told;
+use crate::bridge::verdict::row_result::RowResult;
 use crate::run::search_command::arguments::Arguments;
-use crate::run::search_command::session::{Halt, Talk};
+use crate::run::search_command::session::{Ended, Session};
 use crate::splunk::search_command::{Invocation, Level, Message, Values};
 use crate::splunk::sourcetype;
 use crate::splunk::splunkd::{Events, MOST_EVENTS, Search};
@@ -56,7 +56,7 @@ const COLUMNS: [&str; 12] = [
 ];
 
 #[derive(Debug)]
-pub struct Wish {
+pub struct Args {
     batch: String,
     /// None: where the app's macro says.
     index: Option<String>,
@@ -66,7 +66,7 @@ pub struct Wish {
     parameters: Vec<(&'static str, String)>,
 }
 
-impl Wish {
+impl Args {
     pub fn read(words: &[String]) -> anyhow::Result<Self> {
         let mut arguments = Arguments::read(words, &KNOWN)?;
         let Some(batch) = arguments.take("batch") else {
@@ -95,20 +95,20 @@ impl Wish {
             .into_iter()
             .filter_map(|name| Some((name, arguments.take(name)?)))
             .collect();
-        let wish = Self {
+        let args = Self {
             batch,
             index,
             earliest,
             comment: arguments.take("comment"),
             parameters,
         };
-        wish.form()?;
+        args.form()?;
         // Judged here once; it goes only to rows that restore something.
-        if let Some(comment) = &wish.comment {
+        if let Some(comment) = &args.comment {
             let comment = [("comment", comment.as_str())];
             Form::parse(Subject::Alert, BTreeSet::new(), comment)?;
         }
-        Ok(wish)
+        Ok(args)
     }
 
     fn parameters(&self) -> impl Iterator<Item = (&str, &str)> {
@@ -141,33 +141,33 @@ impl Wish {
     pub async fn carry_out<W: Write>(
         &self,
         call: &Invocation,
-        talk: &mut Talk<W>,
-    ) -> Result<(), Halt> {
-        let preview = talk.next().await?.preview;
+        session: &mut Session<W>,
+    ) -> Result<(), Ended> {
+        let preview = session.next().await?.preview;
         if call.preview || preview {
             let text = "defenderundo: this is a preview, nothing was written";
-            return talk.answer(true, &[Message::new(Level::Info, text)], &[]);
+            return session.answer(true, &[Message::new(Level::Info, text)], &[]);
         }
-        let mut open = talk.unless_gone(self.open(call)).await??;
+        let mut open = session.unless_cancelled(self.open(call)).await??;
         let mut messages = self.remarks(&open);
         if open.undo.restorations.is_empty() {
             messages.push(Message::new(Level::Info, self.nothing(&open.undo)));
-            return talk.answer(true, &messages, &[]);
+            return session.answer(true, &messages, &[]);
         }
-        let course = Course::of(DEADLINE).until(talk.gone());
+        let deadline = Deadline::of(DEADLINE).until(session.cancelled());
         // Where no search tells runs apart, it is another one each time it is asked for.
         let batch = crate::run::search_command::batch(COMMAND, call);
         let job = self.job(call, &batch, &open);
-        let (total, told) = undo(job, &mut open, &course).await?;
+        let (total, told) = undo(job, &mut open, &deadline).await?;
         tracing::info!("batch {}: {total}", self.batch);
         messages.push(self.told(&open.undo, &total));
-        let mut sheet = talk.sheet(call, &COLUMNS);
+        let mut row_writer = session.row_writer(call, &COLUMNS);
         let restorations = open.undo.restorations.iter();
         for ((restoration, outcome), told) in restorations.zip(&total.rows).zip(&told) {
             let cells = cells(restoration, *outcome, told.as_ref(), &batch);
-            sheet.put(&cells).await?;
+            row_writer.put(&cells).await?;
         }
-        sheet.end(&messages)
+        row_writer.end(&messages)
     }
 
     /// Everything that is read before anything is written.
@@ -224,7 +224,7 @@ impl Wish {
         Ok(Open {
             rehearses: anothers && !self.says_whether(),
             why: judge.why().map(str::to_owned),
-            way: Way::of(splunkd, caller).await?,
+            dispatcher: Dispatcher::of(splunkd, caller).await?,
             events,
             undo,
             strange,
@@ -359,7 +359,7 @@ impl Wish {
 
 /// What is known before anything is written.
 struct Open {
-    way: Way,
+    dispatcher: Dispatcher,
     events: Events,
     /// By entries this app stands for.
     undo: Undo,
@@ -375,17 +375,17 @@ struct Open {
 async fn undo(
     job: Job,
     open: &mut Open,
-    course: &Course,
-) -> anyhow::Result<(Summary, Vec<Option<Told>>)> {
-    let actor = open.way.user().to_owned();
-    let mut all: Vec<Option<Told>> = vec![None; job.rows.len()];
-    let mut tell = |told: Told| {
+    deadline: &Deadline,
+) -> anyhow::Result<(Summary, Vec<Option<RowResult>>)> {
+    let actor = open.dispatcher.user().to_owned();
+    let mut all: Vec<Option<RowResult>> = vec![None; job.rows.len()];
+    let mut tell = |told: RowResult| {
         let place = told.row.checked_sub(1);
         if let Some(place) = place.and_then(|place| all.get_mut(place)) {
             *place = Some(told);
         }
     };
-    let carried_out = open.way.carry_out(job, &actor, course, &mut tell);
+    let carried_out = open.dispatcher.carry_out(job, &actor, deadline, &mut tell);
     Ok((carried_out.await?, all))
 }
 
@@ -407,10 +407,10 @@ fn shown(text: &str) -> String {
 fn cells(
     restoration: &Restoration,
     outcome: Outcome,
-    told: Option<&Told>,
+    told: Option<&RowResult>,
     batch: &str,
 ) -> Vec<Values> {
-    let each = |part: &dyn Fn(&Told) -> Option<String>| -> Values {
+    let each = |part: &dyn Fn(&RowResult) -> Option<String>| -> Values {
         told.and_then(part).into_iter().collect()
     };
     let mut columns = vec![

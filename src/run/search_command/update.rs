@@ -1,14 +1,14 @@
 //! `... | defenderupdate account=<name> status=resolved`: the rows' verdicts go
 //! to Defender, and each row goes on with how it ended.
 
-use crate::bridge::verdict::deadline::Course;
+use crate::bridge::verdict::deadline::Deadline;
 use crate::bridge::verdict::dispatch;
-use crate::bridge::verdict::dispatch::Way;
+use crate::bridge::verdict::dispatch::Dispatcher;
 use crate::bridge::verdict::job::{Cell, Job, JobError, cells as row_cells};
-use crate::bridge::verdict::row_result::Told;
+use crate::bridge::verdict::row_result::RowResult;
 use crate::run::search_command::arguments::Arguments;
 use crate::run::search_command::get::subject;
-use crate::run::search_command::session::{Halt, Talk};
+use crate::run::search_command::session::{Ended, Session};
 use crate::splunk::search_command::{Invocation, Level, Message, Table, Values};
 use crate::triage::{Form, Outcome, PARAMETERS, Subject, Summary};
 use std::collections::{BTreeMap, BTreeSet};
@@ -34,78 +34,80 @@ const COLUMNS: [&str; 9] = [
 ];
 
 #[derive(Debug)]
-pub struct Wish {
+pub struct Args {
     subject: Subject,
     parameters: Arguments,
 }
 
-impl Wish {
+impl Args {
     pub fn read(words: &[String]) -> anyhow::Result<Self> {
         let mut known = PARAMETERS.to_vec();
         known.push("subject");
         let mut parameters = Arguments::read(words, &known)?;
         let subject = subject(parameters.take("subject").as_deref())?;
-        let wish = Self {
+        let args = Self {
             subject,
             parameters,
         };
         // Which accounts there are is asked for with the first rows.
-        let named = wish.parameters.get("account").map(str::to_owned);
+        let named = args.parameters.get("account").map(str::to_owned);
         let accounts: BTreeSet<String> = named.into_iter().collect();
-        Form::parse(subject, accounts, wish.parameters.iter())?;
-        Ok(wish)
+        Form::parse(subject, accounts, args.parameters.iter())?;
+        Ok(args)
     }
 
     pub async fn carry_out<W: Write>(
         &self,
         call: &Invocation,
-        talk: &mut Talk<W>,
-    ) -> Result<(), Halt> {
+        session: &mut Session<W>,
+    ) -> Result<(), Ended> {
         let mut opened = None;
         let mut total = Summary::default();
         let mut previewed = false;
         loop {
-            let chunk = talk.next().await?;
+            let chunk = session.next().await?;
             let rows = Table::count(&chunk.body)?;
             let preview = call.preview || chunk.preview;
             if rows > 0 && !preview {
                 // Before anything is built of them.
-                let mut way: Way = match opened.take() {
-                    Some(way) => way,
-                    None => talk.unless_gone(self.way(call)).await??,
+                let mut dispatcher: Dispatcher = match opened.take() {
+                    Some(dispatcher) => dispatcher,
+                    None => session.unless_cancelled(self.dispatcher(call)).await??,
                 };
                 let all = total.rows.len().saturating_add(rows);
-                let most = way.most_rows();
+                let most = dispatcher.most_rows();
                 if all > most {
                     let error = JobError::TooManyRows { rows: all, most };
-                    way.refused(&self.job(call, Vec::new()), &error).await;
-                    return Err(Halt::Failed(error.into()));
+                    dispatcher
+                        .refused(&self.job(call, Vec::new()), &error)
+                        .await;
+                    return Err(Ended::Failed(error.into()));
                 }
-                opened = Some(way);
+                opened = Some(dispatcher);
             }
             let table = Table::read(&chunk.body)?;
             let mut cells = Vec::new();
             if preview {
                 previewed = true;
             } else if !table.is_empty() {
-                let course = Course::of(DEADLINE).until(talk.gone());
-                let mut way = match opened.take() {
-                    Some(way) => way,
-                    None => talk.unless_gone(self.way(call)).await??,
+                let deadline = Deadline::of(DEADLINE).until(session.cancelled());
+                let mut dispatcher = match opened.take() {
+                    Some(dispatcher) => dispatcher,
+                    None => session.unless_cancelled(self.dispatcher(call)).await??,
                 };
                 let job = self.job(call, table.rows().map(|row| row_cells(&row)).collect());
                 let batch = job.batch.clone().unwrap_or_default();
                 let before = total.rows.len();
-                let mut told: Vec<Vec<Told>> = table.rows().map(|_| Vec::new()).collect();
-                let mut tell = |one: Told| {
+                let mut told: Vec<Vec<RowResult>> = table.rows().map(|_| Vec::new()).collect();
+                let mut tell = |one: RowResult| {
                     let place = one.row.checked_sub(before + 1);
                     if let Some(row) = place.and_then(|place| told.get_mut(place)) {
                         row.push(one);
                     }
                 };
-                let actor = way.user().to_owned();
-                let summary = way
-                    .carry_out(job, &actor, &course, &mut tell)
+                let actor = dispatcher.user().to_owned();
+                let summary = dispatcher
+                    .carry_out(job, &actor, &deadline, &mut tell)
                     .await
                     .map_err(anyhow::Error::from)?;
                 let rows = summary.rows.iter().zip(&told);
@@ -113,7 +115,7 @@ impl Wish {
                     .map(|(outcome, told)| columns(*outcome, told, &batch))
                     .collect();
                 total.rows.extend(summary.rows);
-                opened = Some(way);
+                opened = Some(dispatcher);
             }
             let messages = match (chunk.finished, previewed) {
                 (false, _) => Vec::new(),
@@ -121,9 +123,9 @@ impl Wish {
                     Level::Info,
                     "defenderupdate: this is a preview, nothing was written",
                 )],
-                (true, false) => vec![said(&total)],
+                (true, false) => vec![summary(&total)],
             };
-            talk.answer(chunk.finished, &messages, &table.widened(&COLUMNS, &cells)?)?;
+            session.answer(chunk.finished, &messages, &table.widened(&COLUMNS, &cells)?)?;
             if chunk.finished {
                 tracing::info!("{total}");
                 return Ok(());
@@ -132,13 +134,13 @@ impl Wish {
     }
 
     /// Where there is none, one event says so.
-    async fn way(&self, call: &Invocation) -> anyhow::Result<Way> {
+    async fn dispatcher(&self, call: &Invocation) -> anyhow::Result<Dispatcher> {
         let splunkd = crate::run::search_command::splunkd(call)?;
         let job = self.job(call, Vec::new());
         let caller = dispatch::caller(&splunkd, &job).await?;
         let user = caller.user.clone();
-        match Way::of(splunkd.clone(), caller).await {
-            Ok(way) => Ok(way),
+        match Dispatcher::of(splunkd.clone(), caller).await {
+            Ok(dispatcher) => Ok(dispatcher),
             Err(error) => {
                 dispatch::not_found(&splunkd, &job, &user, &error).await;
                 Err(error.into())
@@ -157,7 +159,7 @@ impl Wish {
     }
 }
 
-fn said(total: &Summary) -> Message {
+fn summary(total: &Summary) -> Message {
     let well = total.rows.iter().all(|row| row.is_well());
     let (level, advice) = match well {
         true => (Level::Info, ""),
@@ -167,9 +169,9 @@ fn said(total: &Summary) -> Message {
 }
 
 /// What goes behind a row's own columns.
-fn columns(outcome: Outcome, told: &[Told], batch: &str) -> Vec<Values> {
+fn columns(outcome: Outcome, told: &[RowResult], batch: &str) -> Vec<Values> {
     let several = told.len() > 1;
-    let each = |part: &dyn Fn(&Told) -> Option<String>| -> Values {
+    let each = |part: &dyn Fn(&RowResult) -> Option<String>| -> Values {
         let values = told.iter().map(part);
         match several {
             // The values of each column stay in the targets' order.

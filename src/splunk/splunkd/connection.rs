@@ -45,7 +45,7 @@ impl Tls {
 
 /// How this splunkd is reached, as it may be told to anybody: no name, no address.
 #[derive(Debug, Clone)]
-pub struct Way {
+pub struct Connection {
     pub scheme: String,
     /// `loopback`, `this machine` or `another machine`.
     pub place: &'static str,
@@ -56,7 +56,7 @@ pub struct Way {
     pub host: String,
 }
 
-impl Way {
+impl Connection {
     pub(super) fn of(base: &Url, tls: &Tls) -> Self {
         let own = is_this_machine(base);
         let loops = match base.host() {

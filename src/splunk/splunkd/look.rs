@@ -1,7 +1,7 @@
 //! What splunkd is asked for only to see how it does things: in few rows, few
 //! bytes and little time.
 
-use super::{Call, Search, Splunkd, SplunkdError, Way, segment};
+use super::{Call, Connection, Search, Splunkd, SplunkdError, segment};
 use crate::NAME;
 use crate::splunk::splunkd::answer::Entry;
 use serde::Deserialize;
@@ -65,8 +65,8 @@ impl Splunkd {
     }
 
     /// How it is reached.
-    pub const fn way(&self) -> &Way {
-        &self.way
+    pub const fn connection(&self) -> &Connection {
+        &self.connection
     }
 
     /// The objects at a place below splunkd's root; none if there is no such place.

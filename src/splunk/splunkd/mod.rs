@@ -12,11 +12,11 @@ mod search;
 #[cfg(test)]
 mod tests;
 
-pub use connection::{Tls, Way};
+pub use connection::{Connection, Tls};
 pub use error::SplunkdError;
 pub use kvstore::{Find, Inserted};
 pub use look::{Rows, Seen};
-pub use own_endpoint::Errand;
+pub use own_endpoint::Route;
 pub use search::{Events, MOST_EVENTS, Search};
 
 use crate::NAME;
@@ -108,7 +108,7 @@ pub struct Splunkd {
     wait: Duration,
     /// Bytes of the largest answer that is taken.
     largest: usize,
-    way: Way,
+    connection: Connection,
 }
 
 /// One call: what it is for, in words, and what it takes.
@@ -160,7 +160,7 @@ impl Splunkd {
         let base = connection::address(server_uri)?;
         Ok(Self {
             client: connection::client(&base, tls)?,
-            way: Way::of(&base, tls),
+            connection: Connection::of(&base, tls),
             largest: usize::MAX,
             base,
             session_key,

@@ -60,7 +60,7 @@ impl Ping {
 
 /// What the endpoint can be asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Errand {
+pub enum Route {
     /// Verdicts carried out.
     Triage,
     /// What Defender says now.
@@ -73,7 +73,7 @@ pub enum Errand {
     Ledger,
 }
 
-impl Errand {
+impl Route {
     /// Its place below the endpoint.
     pub const fn path(self) -> &'static str {
         match self {
@@ -111,9 +111,9 @@ impl Splunkd {
     ///
     /// # Errors
     /// If it was refused, or nothing is known of how it went.
-    pub async fn have_done(
+    pub async fn call_endpoint(
         &self,
-        errand: Errand,
+        route: Route,
         body: Bytes,
         within: Duration,
     ) -> Result<Option<Bytes>, SplunkdError> {
@@ -123,9 +123,9 @@ impl Splunkd {
             within: Some(within),
             query: vec![("version", VERSION)],
             ..Call::get(
-                format!("services/{NAME}/{}", errand.path()),
-                errand.what().to_owned(),
-                errand.advice(),
+                format!("services/{NAME}/{}", route.path()),
+                route.what().to_owned(),
+                route.advice(),
             )
         })
         .await

@@ -857,7 +857,7 @@ async fn the_apps_own_endpoint_answers_refuses_or_is_not_there() {
         .await;
         let client = splunkd.client();
         client
-            .have_done(Errand::Triage, "{}".into(), Duration::from_secs(20))
+            .call_endpoint(Route::Triage, "{}".into(), Duration::from_secs(20))
             .await
     };
     assert_eq!(triage(200).await.unwrap().unwrap(), r#"{"rows":[]}"#);

@@ -16,13 +16,13 @@ mod tests;
 use crate::bridge::account::{ACL, SecretSeen};
 use crate::bridge::own_endpoint::Found;
 use crate::bridge::permission::{Caller, Denied, EVENTS, SECRETS};
-use crate::bridge::verdict::deadline::{Course, GRACE};
-use crate::bridge::verdict::executor::{Bench, Order};
+use crate::bridge::verdict::deadline::{DRAIN, Deadline};
+use crate::bridge::verdict::executor::{Executor, ValidatedJob};
 use crate::bridge::verdict::job::{Job, JobError, MOST_NAMELESS, batch};
 use crate::bridge::verdict::ledger::Delivery;
-use crate::bridge::verdict::row_result::{Answer, Told};
+use crate::bridge::verdict::row_result::{Answer, RowResult};
 use crate::bridge::{account, own_endpoint, signature};
-use crate::splunk::splunkd::{Errand, Splunkd, SplunkdError};
+use crate::splunk::splunkd::{Route, Splunkd, SplunkdError};
 use crate::triage::{
     Action, CarryOver, Clock as _, Entry, Ledger, Outcome, Plan, Summary, Target, TriageError, Via,
 };
@@ -37,7 +37,7 @@ const PART: Duration = Duration::from_secs(90);
 const IDLE: usize = 3;
 
 /// What a part may take beyond it: what has begun, and what is before and after.
-const BEYOND: Duration = GRACE.saturating_add(Duration::from_secs(30));
+const BEYOND: Duration = DRAIN.saturating_add(Duration::from_secs(30));
 
 /// Bytes of a part: far below what splunkd and the endpoint take, unless an
 /// administrator set less.
@@ -58,16 +58,16 @@ const AFTER_LOST: &str =
 const LOST: &str = "nobody knows what was carried out besides what stands in the ledger: run it again, what stands already is not written twice";
 
 /// One caller's way to Defender, for all the rows of one run.
-pub struct Way {
+pub struct Dispatcher {
     splunkd: Splunkd,
     caller: Caller,
-    bench: Bench,
+    executor: Executor,
     delivery: Delivery,
     /// Outcomes of earlier runs were handed over.
-    caught_up: bool,
+    spool_flushed: bool,
     through_endpoint: bool,
     /// It was found to be served.
-    entered: bool,
+    endpoint_served: bool,
     /// Why nothing can be begun in this run, and what to do.
     closed: Option<String>,
     /// Accounts whose secret was asked for, and whether it can be read.
@@ -118,7 +118,7 @@ pub async fn not_found(splunkd: &Splunkd, job: &Job, user: &str, error: &JobErro
     Delivery::new(splunkd, None, None).deliver(&entry).await;
 }
 
-impl Way {
+impl Dispatcher {
     /// The way of one who may write; `splunkd` is asked with the caller's own key.
     ///
     /// # Errors
@@ -140,15 +140,15 @@ impl Way {
             },
             false => None,
         };
-        let bench = Bench::of(&splunkd, &splunkd, Via::Direct, key).await?;
+        let executor = Executor::of(&splunkd, &splunkd, Via::Direct, key).await?;
         Ok(Self {
             through_endpoint: !caller.is_administrator(),
-            entered: false,
+            endpoint_served: false,
             closed: None,
             seen: BTreeMap::new(),
-            delivery: bench.delivery(&splunkd),
-            bench,
-            caught_up: false,
+            delivery: executor.delivery(&splunkd),
+            executor,
+            spool_flushed: false,
             largest: LARGEST,
             rows: 0,
             nameless: 0,
@@ -168,7 +168,7 @@ impl Way {
 
     /// Most rows of a run.
     pub const fn most_rows(&self) -> usize {
-        self.bench.most_rows()
+        self.executor.most_rows()
     }
 
     /// Records that the run, or these rows of it, came to nothing, so that people
@@ -180,7 +180,7 @@ impl Way {
             error if error.is_the_callers() => Outcome::Invalid,
             _ => Outcome::Failed,
         };
-        let (user, via) = (&self.caller.user, self.bench.via());
+        let (user, via) = (&self.caller.user, self.executor.via());
         let entry = job.refused(user, via, outcome, &error.to_string());
         self.delivery.deliver(&entry).await;
     }
@@ -196,12 +196,12 @@ impl Way {
         &mut self,
         mut job: Job,
         actor: &str,
-        course: &Course,
-        tell: &mut dyn FnMut(Told),
+        deadline: &Deadline,
+        tell: &mut dyn FnMut(RowResult),
     ) -> Result<Summary, JobError> {
         job.batch.get_or_insert_with(|| batch(None));
         let called = job.without_rows();
-        let carried_out = self.begin(job, actor, course, tell).await;
+        let carried_out = self.begin(job, actor, deadline, tell).await;
         if let Err(error) = &carried_out {
             self.refused(&called, error).await;
         }
@@ -212,8 +212,8 @@ impl Way {
         &mut self,
         mut job: Job,
         actor: &str,
-        course: &Course,
-        tell: &mut dyn FnMut(Told),
+        deadline: &Deadline,
+        tell: &mut dyn FnMut(RowResult),
     ) -> Result<Summary, JobError> {
         let first = self.rows + 1;
         let all = job.rows.len();
@@ -224,8 +224,8 @@ impl Way {
             return Err(JobError::TooManyRows { rows, most });
         }
         job.numbers = (first..=self.rows).collect();
-        let order = self.bench.order(job.clone(), actor)?;
-        self.count(&order, first)?;
+        let validated = self.executor.validate(job.clone(), actor)?;
+        self.count(&validated, first)?;
         let mut rows = Rows {
             outcomes: vec![None; all],
             left: (0..all).collect(),
@@ -234,38 +234,39 @@ impl Way {
         if !self.through_endpoint && self.hides().await {
             self.through_endpoint = true;
         }
-        if self.through_endpoint && !course.left().is_zero() && self.enter().await? {
-            self.through(&job, &order, course, &mut rows, tell).await?;
+        if self.through_endpoint && !deadline.left().is_zero() && self.endpoint_serves().await? {
+            self.through(&job, &validated, deadline, &mut rows, tell)
+                .await?;
         }
         if !rows.left.is_empty() {
-            let part = (rows.left.len() < all).then(|| order.part(&rows.left));
-            let order = part.as_ref().unwrap_or(&order);
+            let part = (rows.left.len() < all).then(|| validated.part(&rows.left));
+            let validated = part.as_ref().unwrap_or(&validated);
             // Recorded as not begun.
-            let over = Course::of(Duration::ZERO);
+            let over = Deadline::of(Duration::ZERO);
             let closed = self.closed.clone();
-            let course = if closed.is_some() { &over } else { course };
-            self.directly(order, course, &mut rows, closed.as_deref(), tell)
+            let deadline = if closed.is_some() { &over } else { deadline };
+            self.directly(validated, deadline, &mut rows, closed.as_deref(), tell)
                 .await?;
         }
         Ok(rows.summary())
     }
 
     /// The limit holds for the run, not for each of its parts.
-    fn count(&mut self, order: &Order, first: usize) -> Result<(), JobError> {
-        self.nameless += order.nameless;
+    fn count(&mut self, validated: &ValidatedJob, first: usize) -> Result<(), JobError> {
+        self.nameless += validated.nameless;
         if self.nameless > MOST_NAMELESS {
             let rows = self.nameless;
             return Err(JobError::Nameless { rows });
         }
-        self.named += order.named;
+        self.named += validated.named;
         if self.named > self.most_rows() {
             let (named, most) = (self.named, self.most_rows());
             return Err(JobError::TooMuchNamed { named, most });
         }
         let earlier = self.targets.len();
         self.targets
-            .extend(order.plan.planned().map(|(target, _)| target));
-        let (all, max) = (self.targets.len(), order.max_targets());
+            .extend(validated.plan.planned().map(|(target, _)| target));
+        let (all, max) = (self.targets.len(), validated.max_targets());
         if all <= max {
             return Ok(());
         }
@@ -282,18 +283,21 @@ impl Way {
 
     async fn directly(
         &mut self,
-        order: &Order,
-        course: &Course,
+        validated: &ValidatedJob,
+        deadline: &Deadline,
         rows: &mut Rows,
         closed: Option<&str>,
-        tell: &mut dyn FnMut(Told),
+        tell: &mut dyn FnMut(RowResult),
     ) -> Result<(), JobError> {
-        if !std::mem::replace(&mut self.caught_up, true) {
-            self.delivery.catch_up().await;
+        if !std::mem::replace(&mut self.spool_flushed, true) {
+            self.delivery.flush_spool().await;
         }
-        self.delivery.take_heart();
+        self.delivery.reset_time();
         if let Some(text) = self.carry_over.take() {
-            self.carried = self.bench.carried_over(&text, order).unwrap_or_default();
+            self.carried = self
+                .executor
+                .carried_over(&text, validated)
+                .unwrap_or_default();
         }
         let mut ledger = Outcomes {
             delivery: &mut self.delivery,
@@ -302,8 +306,8 @@ impl Way {
         };
         let carried = &mut self.carried;
         let summary = self
-            .bench
-            .carry_out(order, course, &mut ledger, carried)
+            .executor
+            .carry_out(validated, deadline, &mut ledger, carried)
             .await?;
         let places = std::mem::take(&mut rows.left);
         for (place, outcome) in places.into_iter().zip(summary.rows) {
@@ -333,14 +337,14 @@ impl Way {
 
     /// Whether the endpoint takes what comes next. Nothing is begun yet, so
     /// that where it does not, the other way is open.
-    async fn enter(&mut self) -> Result<bool, JobError> {
-        if self.entered {
+    async fn endpoint_serves(&mut self) -> Result<bool, JobError> {
+        if self.endpoint_served {
             return Ok(true);
         }
         self.closed = None;
         let why = match own_endpoint::look(&self.splunkd).await? {
             Found::Served { .. } => {
-                self.entered = true;
+                self.endpoint_served = true;
                 return Ok(true);
             }
             Found::NotServed => {
@@ -366,27 +370,29 @@ impl Way {
     async fn through(
         &mut self,
         job: &Job,
-        order: &Order,
-        course: &Course,
+        validated: &ValidatedJob,
+        deadline: &Deadline,
         rows: &mut Rows,
-        tell: &mut dyn FnMut(Told),
+        tell: &mut dyn FnMut(RowResult),
     ) -> Result<(), JobError> {
         let (mut idle, mut strange) = (0, 0);
         let mut closed = None;
         loop {
-            let left = course.left();
+            let left = deadline.left();
             if rows.left.is_empty() || left.is_zero() {
                 break;
             }
             let (count, part, body) = self.part(job, rows, left, idle < IDLE)?;
             let within = part.time().saturating_add(BEYOND);
-            let asked = self.splunkd.have_done(Errand::Triage, body.into(), within);
+            let asked = self
+                .splunkd
+                .call_endpoint(Route::Triage, body.into(), within);
             let error = match asked.await {
                 Ok(Some(answer)) => match Answer::read(&answer, count) {
                     Ok(mut answer) => {
                         self.carry_over = answer.carry_over.take();
                         let before = rows.left.len();
-                        rows.took(count, answer, tell);
+                        rows.on_answer(count, answer, tell);
                         // Whatever keeps it from beginning for so long will go on.
                         idle = match rows.left.len() == before {
                             true => idle + 1,
@@ -394,7 +400,9 @@ impl Way {
                         };
                         if let Some(doubled) = idle.checked_sub(1) {
                             let pause = FIRST_PAUSE.saturating_mul(1 << doubled.min(8));
-                            course.sleep(pause.min(LAST_PAUSE).min(course.left())).await;
+                            deadline
+                                .sleep(pause.min(LAST_PAUSE).min(deadline.left()))
+                                .await;
                         }
                         continue;
                     }
@@ -409,12 +417,12 @@ impl Way {
             if error.of_another_version() && strange < OTHERS {
                 // Its executable was replaced: it ends, and splunkd starts ours.
                 strange += 1;
-                course.sleep(PAUSE).await;
+                deadline.sleep(PAUSE).await;
             } else if error.too_large() && count > 1 {
                 self.largest = body_of(&part)?.len() / 2;
             } else if error.too_large() {
                 let why = format!("this row has too many or too large fields: {error}");
-                self.lost(job, order, rows, 1, &why, tell).await;
+                self.on_lost(job, validated, rows, 1, &why, tell).await;
             } else if error.busy() && self.caller.reads_secrets() && !self.hides().await {
                 tracing::warn!("{error}; carried out without the app's REST endpoint");
                 return Ok(());
@@ -430,16 +438,16 @@ impl Way {
                 // things twice.
                 let why = format!("{error}; {LOST}");
                 tracing::error!("{why}");
-                self.lost(job, order, rows, count, &why, tell).await;
+                self.on_lost(job, validated, rows, count, &why, tell).await;
                 closed = Some(AFTER_LOST.to_owned());
                 break;
             }
         }
         if !rows.left.is_empty() {
             // Recorded as not begun.
-            let order = order.part(&rows.left);
-            let over = Course::of(Duration::ZERO);
-            self.directly(&order, &over, rows, closed.as_deref(), tell)
+            let validated = validated.part(&rows.left);
+            let over = Deadline::of(Duration::ZERO);
+            self.directly(&validated, &over, rows, closed.as_deref(), tell)
                 .await?;
         }
         Ok(())
@@ -447,26 +455,26 @@ impl Way {
 
     /// Records, for each target of the first rows left, that nobody knows how it
     /// ended: the endpoint may have recorded it or not.
-    async fn lost(
+    async fn on_lost(
         &mut self,
         job: &Job,
-        order: &Order,
+        validated: &ValidatedJob,
         rows: &mut Rows,
         count: usize,
         why: &str,
-        tell: &mut dyn FnMut(Told),
+        tell: &mut dyn FnMut(RowResult),
     ) {
         let count = count.min(rows.left.len());
-        let Action { form, actor, .. } = &order.action;
-        self.delivery.take_heart();
+        let Action { form, actor, .. } = &validated.action;
+        self.delivery.reset_time();
         let places: Vec<usize> = rows.left.drain(..count).collect();
         for place in places {
             let entry = Entry {
                 row: place + rows.first,
-                ..job.refused(actor, self.bench.via(), Outcome::Failed, why)
+                ..job.refused(actor, self.executor.via(), Outcome::Failed, why)
             };
             // What the row asks for by itself, also where it contradicts another.
-            let row = order.rows.get(place).map(std::slice::from_ref);
+            let row = validated.rows.get(place).map(std::slice::from_ref);
             let plan = Plan::of(form, row.unwrap_or_default());
             let mut entries: Vec<Entry> = plan
                 .planned()
@@ -483,7 +491,7 @@ impl Way {
             }
             for entry in entries {
                 self.delivery.deliver(&entry).await;
-                tell(Told::from(&entry));
+                tell(RowResult::from(&entry));
             }
             rows.end(place, Outcome::Failed);
         }
@@ -552,7 +560,7 @@ impl Rows {
     }
 
     /// The endpoint's answer about the first rows left.
-    fn took(&mut self, count: usize, answer: Answer, tell: &mut dyn FnMut(Told)) {
+    fn on_answer(&mut self, count: usize, answer: Answer, tell: &mut dyn FnMut(RowResult)) {
         let back: HashSet<usize> = answer.deferred_rows.into_iter().collect();
         let asked: Vec<usize> = self.left.drain(..count).collect();
         let mut again = Vec::new();
@@ -583,7 +591,7 @@ struct Outcomes<'o> {
     delivery: &'o mut Delivery,
     /// Why nothing was begun.
     closed: Option<&'o str>,
-    tell: &'o mut dyn FnMut(Told),
+    tell: &'o mut dyn FnMut(RowResult),
 }
 
 impl Ledger for Outcomes<'_> {
@@ -595,7 +603,7 @@ impl Ledger for Outcomes<'_> {
         });
         let entry = said.as_ref().unwrap_or(entry);
         self.delivery.deliver(entry).await;
-        (self.tell)(Told::from(entry));
+        (self.tell)(RowResult::from(entry));
     }
 }
 

@@ -112,7 +112,7 @@ impl Scripted {
         }
     }
 
-    async fn way(&self) -> Way {
+    async fn dispatcher(&self) -> Dispatcher {
         let scripted = self.clone();
         let router = Router::new().fallback(move |request: Request| {
             let scripted = scripted.clone();
@@ -129,7 +129,7 @@ impl Scripted {
         let key = "key".to_owned().into();
         let splunkd = Splunkd::new(&uri, key, &Tls::default(), Duration::ZERO).unwrap();
         let caller = Caller::who_may_write(&splunkd).await.unwrap();
-        Way::of(splunkd, caller).await.unwrap()
+        Dispatcher::of(splunkd, caller).await.unwrap()
     }
 
     /// Of each request: the rows' numbers, and whether what is left may come back.
@@ -158,13 +158,15 @@ fn job(ids: &[&str]) -> Job {
 }
 
 async fn carried_out(
-    way: &mut Way,
+    dispatcher: &mut Dispatcher,
     ids: &[&str],
-    course: &Course,
+    deadline: &Deadline,
 ) -> (String, Vec<(usize, Outcome)>) {
     let mut told = Vec::new();
-    let mut tell = |one: Told| told.push((one.row, one.outcome));
-    let summary = way.carry_out(job(ids), "ann", course, &mut tell).await;
+    let mut tell = |one: RowResult| told.push((one.row, one.outcome));
+    let summary = dispatcher
+        .carry_out(job(ids), "ann", deadline, &mut tell)
+        .await;
     told.sort_by_key(|(row, _)| *row);
     (summary.unwrap().to_string(), told)
 }
@@ -174,12 +176,12 @@ const LONG: Duration = Duration::from_secs(1000);
 #[tokio::test]
 async fn what_is_deferred_goes_again_under_its_own_number() {
     let splunkd = Scripted::new([Ok(vec![2, 4]), Ok(vec![4]), Ok(vec![])]);
-    let mut way = splunkd.way().await;
-    let course = Course::of(LONG);
-    let (summary, told) = carried_out(&mut way, &["a", "b", "c", "d"], &course).await;
+    let mut dispatcher = splunkd.dispatcher().await;
+    let deadline = Deadline::of(LONG);
+    let (summary, told) = carried_out(&mut dispatcher, &["a", "b", "c", "d"], &deadline).await;
     assert_eq!(summary, "4 rows: 4 updated");
     assert_eq!(told, [1, 2, 3, 4].map(|row| (row, Outcome::Updated)));
-    let (summary, told) = carried_out(&mut way, &["e"], &course).await;
+    let (summary, told) = carried_out(&mut dispatcher, &["e"], &deadline).await;
     assert_eq!(
         (summary.as_str(), told),
         ("1 row: 1 updated", vec![(5, Outcome::Updated)])
@@ -207,8 +209,8 @@ async fn what_is_deferred_goes_again_under_its_own_number() {
 async fn an_endpoint_that_gets_nowhere_is_asked_for_the_end_of_it() {
     let back = || Ok(vec![1, 2]);
     let splunkd = Scripted::new([back(), back(), back(), Ok(vec![])]);
-    let mut way = splunkd.way().await;
-    carried_out(&mut way, &["a", "b"], &Course::of(LONG)).await;
+    let mut dispatcher = splunkd.dispatcher().await;
+    carried_out(&mut dispatcher, &["a", "b"], &Deadline::of(LONG)).await;
     let again = [true, true, true, false];
     assert_eq!(splunkd.asked(), again.map(|again| (vec![1, 2], again)));
 }
@@ -216,9 +218,9 @@ async fn an_endpoint_that_gets_nowhere_is_asked_for_the_end_of_it() {
 #[tokio::test]
 async fn what_is_not_begun_in_time_is_told_so() {
     let splunkd = Scripted::new([]);
-    let mut way = splunkd.way().await;
-    let over = Course::of(Duration::ZERO);
-    let (summary, told) = carried_out(&mut way, &["a", "b"], &over).await;
+    let mut dispatcher = splunkd.dispatcher().await;
+    let over = Deadline::of(Duration::ZERO);
+    let (summary, told) = carried_out(&mut dispatcher, &["a", "b"], &over).await;
     assert_eq!(summary, "2 rows: 2 deferred");
     assert_eq!(told, [(1, Outcome::Deferred), (2, Outcome::Deferred)]);
     assert!(splunkd.asked().is_empty());
@@ -228,14 +230,14 @@ async fn what_is_not_begun_in_time_is_told_so() {
 async fn a_busy_endpoint_leaves_rows_to_whoever_reads_secrets_and_defers_them_for_others() {
     for status in [429, 503] {
         let splunkd = Scripted::new([Ok(vec![2]), Err(status)]);
-        let mut way = splunkd.way().await;
-        let (summary, told) = carried_out(&mut way, &["a", "b"], &Course::of(LONG)).await;
+        let mut dispatcher = splunkd.dispatcher().await;
+        let (summary, told) = carried_out(&mut dispatcher, &["a", "b"], &Deadline::of(LONG)).await;
         assert_eq!(summary, "2 rows: 1 updated, 1 deferred");
         assert_eq!(told, [(1, Outcome::Updated), (2, Outcome::Deferred)]);
 
         let splunkd = Scripted::new([Err(status)]).reading_secrets();
-        let mut way = splunkd.way().await;
-        let (summary, _) = carried_out(&mut way, &["a"], &Course::of(LONG)).await;
+        let mut dispatcher = splunkd.dispatcher().await;
+        let (summary, _) = carried_out(&mut dispatcher, &["a"], &Deadline::of(LONG)).await;
         // Tried in this process, where the account turns out to be none.
         assert_eq!(summary, "1 row: 1 failed");
     }
@@ -255,12 +257,14 @@ async fn an_endpoint_that_does_not_work_is_gone_round_where_that_is_possible() {
         (200, json!({"app": "defender_bridge", "version": "0.0.1"})),
     ] {
         let splunkd = Scripted::new([]).pinged(status, body.clone());
-        let mut way = splunkd.way().await;
+        let mut dispatcher = splunkd.dispatcher().await;
         let mut said = Vec::new();
-        let course = Course::of(LONG);
+        let deadline = Deadline::of(LONG);
         for ids in [&["a", "b"][..], &["c"]] {
-            let mut tell = |one: Told| said.push((one.outcome, one.message));
-            let summary = way.carry_out(job(ids), "ann", &course, &mut tell).await;
+            let mut tell = |one: RowResult| said.push((one.outcome, one.message));
+            let summary = dispatcher
+                .carry_out(job(ids), "ann", &deadline, &mut tell)
+                .await;
             assert!(
                 summary
                     .unwrap()
@@ -279,8 +283,8 @@ async fn an_endpoint_that_does_not_work_is_gone_round_where_that_is_possible() {
         let splunkd = Scripted::new([])
             .pinged(status, body.clone())
             .reading_secrets();
-        let mut way = splunkd.way().await;
-        let (summary, _) = carried_out(&mut way, &["a"], &course).await;
+        let mut dispatcher = splunkd.dispatcher().await;
+        let (summary, _) = carried_out(&mut dispatcher, &["a"], &deadline).await;
         // Tried in this process, where the account turns out to be none.
         assert_eq!(summary, "1 row: 1 failed", "{body}");
         assert!(splunkd.asked().is_empty(), "{body}");
@@ -290,25 +294,25 @@ async fn an_endpoint_that_does_not_work_is_gone_round_where_that_is_possible() {
 #[tokio::test]
 async fn a_splunkd_that_is_not_ready_to_say_defers_and_is_asked_again_for_the_next_rows() {
     let splunkd = Scripted::new([]).pinged(503, json!({}));
-    let mut way = splunkd.way().await;
-    let course = Course::of(LONG);
-    let (summary, _) = carried_out(&mut way, &["a"], &course).await;
+    let mut dispatcher = splunkd.dispatcher().await;
+    let deadline = Deadline::of(LONG);
+    let (summary, _) = carried_out(&mut dispatcher, &["a"], &deadline).await;
     assert_eq!(summary, "1 row: 1 deferred");
     splunkd.0.lock().unwrap().ping = None;
-    let (summary, _) = carried_out(&mut way, &["b"], &course).await;
+    let (summary, _) = carried_out(&mut dispatcher, &["b"], &deadline).await;
     assert_eq!(summary, "1 row: 1 updated");
 }
 
 #[tokio::test]
 async fn administrators_go_directly_unless_the_secret_is_hidden_from_them_too() {
     let open = Scripted::new([]).of_an_administrator().reading_secrets();
-    let mut way = open.way().await;
-    let (summary, _) = carried_out(&mut way, &["a"], &Course::of(LONG)).await;
+    let mut dispatcher = open.dispatcher().await;
+    let (summary, _) = carried_out(&mut dispatcher, &["a"], &Deadline::of(LONG)).await;
     assert_eq!(summary, "1 row: 1 failed", "in this process");
     assert!(open.asked().is_empty());
     let hidden = Scripted::new([]).of_an_administrator();
-    let mut way = hidden.way().await;
-    let (summary, _) = carried_out(&mut way, &["a"], &Course::of(LONG)).await;
+    let mut dispatcher = hidden.dispatcher().await;
+    let (summary, _) = carried_out(&mut dispatcher, &["a"], &Deadline::of(LONG)).await;
     assert_eq!(summary, "1 row: 1 updated");
     assert_eq!(hidden.asked().len(), 1);
 }
@@ -316,8 +320,8 @@ async fn administrators_go_directly_unless_the_secret_is_hidden_from_them_too() 
 #[tokio::test]
 async fn who_may_read_secrets_goes_through_the_endpoint_all_the_same() {
     let splunkd = Scripted::new([]).reading_secrets();
-    let mut way = splunkd.way().await;
-    let (summary, _) = carried_out(&mut way, &["a"], &Course::of(LONG)).await;
+    let mut dispatcher = splunkd.dispatcher().await;
+    let (summary, _) = carried_out(&mut dispatcher, &["a"], &Deadline::of(LONG)).await;
     assert_eq!(summary, "1 row: 1 updated");
     assert_eq!(splunkd.asked().len(), 1);
 }
@@ -325,8 +329,8 @@ async fn who_may_read_secrets_goes_through_the_endpoint_all_the_same() {
 #[tokio::test]
 async fn a_process_of_another_version_is_asked_until_ours_answers() {
     let splunkd = Scripted::new([Err(409), Err(409), Ok(vec![])]);
-    let mut way = splunkd.way().await;
-    let (summary, _) = carried_out(&mut way, &["a"], &Course::of(LONG)).await;
+    let mut dispatcher = splunkd.dispatcher().await;
+    let (summary, _) = carried_out(&mut dispatcher, &["a"], &Deadline::of(LONG)).await;
     assert_eq!(summary, "1 row: 1 updated");
     assert_eq!(splunkd.asked().len(), 3);
 }
@@ -334,16 +338,16 @@ async fn a_process_of_another_version_is_asked_until_ours_answers() {
 #[tokio::test]
 async fn what_the_endpoint_refuses_is_refused_and_what_is_lost_is_not_tried_again() {
     let refusing = Scripted::new([Err(403)]);
-    let mut way = refusing.way().await;
-    let course = Course::of(LONG);
-    let refused = way
-        .carry_out(job(&["a"]), "ann", &course, &mut |_| ())
+    let mut dispatcher = refusing.dispatcher().await;
+    let deadline = Deadline::of(LONG);
+    let refused = dispatcher
+        .carry_out(job(&["a"]), "ann", &deadline, &mut |_| ())
         .await;
     assert!(refused.unwrap_err().to_string().contains("not now"));
 
     let losing = Scripted::new([Ok(vec![2]), Err(502)]);
-    let mut way = losing.way().await;
-    let (summary, told) = carried_out(&mut way, &["a", "b"], &course).await;
+    let mut dispatcher = losing.dispatcher().await;
+    let (summary, told) = carried_out(&mut dispatcher, &["a", "b"], &deadline).await;
     assert_eq!(summary, "2 rows: 1 updated, 1 failed");
     assert_eq!(told.last(), Some(&(2, Outcome::Failed)));
     assert_eq!(losing.asked().len(), 2);
@@ -352,8 +356,8 @@ async fn what_the_endpoint_refuses_is_refused_and_what_is_lost_is_not_tried_agai
 #[tokio::test]
 async fn too_many_targets_are_counted_over_all_parts_of_a_run() {
     let splunkd = Scripted::new([]);
-    let mut way = splunkd.way().await;
-    let course = Course::of(LONG);
+    let mut dispatcher = splunkd.dispatcher().await;
+    let deadline = Deadline::of(LONG);
     let limited = |ids: &[&str]| {
         let mut job = job(ids);
         job.form.insert("max_targets".to_owned(), "2".into());
@@ -361,12 +365,13 @@ async fn too_many_targets_are_counted_over_all_parts_of_a_run() {
     };
     let mut deaf = |_| ();
     for ids in [&["a", "b", "a"][..], &["b"], &["a", "b"]] {
-        way.carry_out(limited(ids), "ann", &course, &mut deaf)
+        dispatcher
+            .carry_out(limited(ids), "ann", &deadline, &mut deaf)
             .await
             .unwrap();
     }
-    let refused = way
-        .carry_out(limited(&["c"]), "ann", &course, &mut deaf)
+    let refused = dispatcher
+        .carry_out(limited(&["c"]), "ann", &deadline, &mut deaf)
         .await;
     insta::assert_snapshot!(
         refused.unwrap_err(),
@@ -401,7 +406,7 @@ async fn rows_whose_answer_was_lost_leave_an_event_for_each_target() {
     ] {
         let splunkd = Scripted::new([Err(502)]);
         splunkd.0.lock().unwrap().answer = answer.clone();
-        let mut way = splunkd.way().await;
+        let mut dispatcher = splunkd.dispatcher().await;
         let mut job = job(&["a", "b", "no id?"]);
         job.rows[1].insert(
             "id".to_owned(),
@@ -409,9 +414,9 @@ async fn rows_whose_answer_was_lost_leave_an_event_for_each_target() {
         );
         job.rows[1].insert("defender_dry_run".to_owned(), "1".into());
         let mut told = Vec::new();
-        let mut tell = |one: Told| told.push((one.row, one.outcome));
-        let course = Course::of(LONG);
-        let summary = way.carry_out(job, "ann", &course, &mut tell).await;
+        let mut tell = |one: RowResult| told.push((one.row, one.outcome));
+        let deadline = Deadline::of(LONG);
+        let summary = dispatcher.carry_out(job, "ann", &deadline, &mut tell).await;
         assert_eq!(summary.unwrap().to_string(), "3 rows: 3 failed");
         assert_eq!(told, [1, 2, 2, 3].map(|row| (row, Outcome::Failed)));
         let recorded = recorded(&splunkd);
@@ -448,8 +453,8 @@ async fn rows_deferred_for_an_endpoint_do_not_blame_the_time() {
     let busy = Scripted::new([Err(429)]);
     let broken = Scripted::new([]).pinged(500, json!({"messages": [{"text": "no driver"}]}));
     for splunkd in [busy, broken] {
-        let mut way = splunkd.way().await;
-        carried_out(&mut way, &["a"], &Course::of(LONG)).await;
+        let mut dispatcher = splunkd.dispatcher().await;
+        carried_out(&mut dispatcher, &["a"], &Deadline::of(LONG)).await;
         let recorded = recorded(&splunkd);
         let (_, _, outcome, message) = &recorded[0];
         assert_eq!(outcome, "deferred");
@@ -457,16 +462,21 @@ async fn rows_deferred_for_an_endpoint_do_not_blame_the_time() {
         assert!(!message.contains("time for this action"), "{message}");
     }
     let splunkd = Scripted::new([]);
-    let mut way = splunkd.way().await;
-    carried_out(&mut way, &["a"], &Course::of(Duration::ZERO)).await;
+    let mut dispatcher = splunkd.dispatcher().await;
+    carried_out(&mut dispatcher, &["a"], &Deadline::of(Duration::ZERO)).await;
     assert!(recorded(&splunkd)[0].3.contains("time for this action"));
 }
 
 #[tokio::test]
 async fn an_endpoint_that_hands_everything_back_is_asked_ever_less_often() {
     let splunkd = Scripted::new(vec![Ok(vec![1]); 1000]);
-    let mut way = splunkd.way().await;
-    let (summary, _) = carried_out(&mut way, &["a"], &Course::of(Duration::from_secs(1))).await;
+    let mut dispatcher = splunkd.dispatcher().await;
+    let (summary, _) = carried_out(
+        &mut dispatcher,
+        &["a"],
+        &Deadline::of(Duration::from_secs(1)),
+    )
+    .await;
     assert_eq!(summary, "1 row: 1 deferred");
     // After 0.1, 0.2, 0.4 and 0.8 s at the earliest.
     assert!(splunkd.asked().len() <= 4, "{}", splunkd.asked().len());

@@ -22,10 +22,10 @@ use std::time;
 use tokio::sync::{OnceCell, watch};
 
 /// What earlier runs left must not keep this one from its own rows.
-const CATCHING_UP: time::Duration = time::Duration::from_secs(20);
+const FLUSHING: time::Duration = time::Duration::from_secs(20);
 
 /// splunkd kills an action after its `maxtime`: a slow index must not use it up.
-const PATIENCE: time::Duration = time::Duration::from_secs(60);
+const TIMEOUT: time::Duration = time::Duration::from_secs(60);
 
 /// Characters of an outcome in the log.
 const SHOWN: usize = 2_000;
@@ -72,14 +72,14 @@ impl Delivery {
     }
 
     /// Hands over what earlier runs kept, as far as splunkd takes it.
-    pub async fn catch_up(&self) {
+    pub async fn flush_spool(&self) {
         let Some(spool) = &self.spool else { return };
         let begun = time::Instant::now();
         let mut sent = 0_usize;
         let mut kept = 0_usize;
         let mut taken = true;
         for mut due in open(spool) {
-            while taken && begun.elapsed() < CATCHING_UP {
+            while taken && begun.elapsed() < FLUSHING {
                 let Some(json) = due.next() else { break };
                 if let Err(error) = self.send(json).await {
                     tracing::debug!("outcomes of earlier runs still wait: {error}");
@@ -94,7 +94,7 @@ impl Delivery {
             kept += due.left();
             end(due);
         }
-        said(sent, kept);
+        log_summary(sent, kept);
     }
 
     async fn send(&self, json: &str) -> Result<(), SplunkdError> {
@@ -116,7 +116,7 @@ impl Delivery {
     }
 
     /// More rows of the same run: they have as much time as those before.
-    pub fn take_heart(&mut self) {
+    pub fn reset_time(&mut self) {
         self.spent = time::Duration::ZERO;
     }
 
@@ -136,11 +136,11 @@ impl Delivery {
             Some(key) => key.sign(&json),
             None => json,
         };
-        if !self.refused && self.spent <= PATIENCE {
+        if !self.refused && self.spent <= TIMEOUT {
             let begun = time::Instant::now();
             let sent = self.send(&json).await;
             self.spent += begun.elapsed();
-            if self.spent > PATIENCE {
+            if self.spent > TIMEOUT {
                 tracing::warn!(
                     "splunkd takes outcomes slowly: the others are kept for a later run"
                 );
@@ -265,7 +265,7 @@ fn write_all(
         kept += due.left();
         end(due);
     }
-    said(sent, kept);
+    log_summary(sent, kept);
     Ok(stream)
 }
 
@@ -282,7 +282,7 @@ fn end(due: Due) {
     }
 }
 
-fn said(sent: usize, kept: usize) {
+fn log_summary(sent: usize, kept: usize) {
     if sent > 0 || kept > 0 {
         tracing::info!("outcomes of earlier runs: {sent} handed over, {kept} still wait");
     }

@@ -103,7 +103,7 @@ async fn run(splunkd: &Splunkd, folder: &std::path::Path, rows: &[usize]) {
         Some("soc".to_owned()),
         None,
     );
-    delivery.catch_up().await;
+    delivery.flush_spool().await;
     for row in rows {
         delivery.deliver(&entry(*row)).await;
     }

@@ -3,7 +3,7 @@
 
 use super::{Asked, Refusal, UNFIT};
 use crate::bridge::account::{ACCOUNTS, Settings};
-use crate::bridge::check::{Named, Points};
+use crate::bridge::check::{CheckAnswer, CheckRequest};
 use crate::bridge::lookup::hunt::{Hunted, Query};
 use crate::bridge::lookup::live;
 use crate::bridge::permission::Right;
@@ -153,7 +153,7 @@ impl Lookup for Query {
     }
 }
 
-impl Lookup for Named {
+impl Lookup for CheckRequest {
     const RIGHT: Right = Right::CheckThrough;
     const ROUTE: &'static str = "check";
     const BODY: &'static str = "account";
@@ -180,7 +180,7 @@ impl Lookup for Named {
     ) -> Result<Reply, Refusal> {
         let points = check::account(system, settings, &self.account).await;
         trace.rows = Some(points.len());
-        Ok(Reply::well(&Points { points }))
+        Ok(Reply::well(&CheckAnswer { points }))
     }
 }
 
