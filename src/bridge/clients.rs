@@ -4,7 +4,7 @@
 use super::account;
 use crate::bridge::account::Settings;
 use crate::host::paths;
-use crate::microsoft::{Client, DeskFault, Error, FamilyDesk};
+use crate::microsoft::{Client, DefenderError, Error, UpdateClient};
 use crate::splunk::splunkd::Splunkd;
 use crate::triage::{self, Api};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -67,19 +67,19 @@ fn wordings(account: &str, api: Api) -> Option<PathBuf> {
 }
 
 impl triage::Accounts for Accounts {
-    type Client = FamilyDesk;
+    type Client = UpdateClient;
 
-    async fn open(&self, name: &str, api: Api) -> Result<FamilyDesk, DeskFault> {
+    async fn open(&self, name: &str, api: Api) -> Result<UpdateClient, DefenderError> {
         match self.client(name, api).await {
             Ok(client) => {
                 let client = match self.end.get() {
                     Some(end) => client.until(end.into()),
                     None => client,
                 };
-                let desk = FamilyDesk::new(client);
+                let client = UpdateClient::new(client);
                 Ok(match wordings(name, api) {
-                    Some(file) => desk.remembering(file),
-                    None => desk,
+                    Some(file) => client.remembering(file),
+                    None => client,
                 })
             }
             Err(error) => {
@@ -90,7 +90,7 @@ impl triage::Accounts for Accounts {
                     account: name.to_owned(),
                     what,
                 };
-                Err(DeskFault::Call {
+                Err(DefenderError::Call {
                     error: Box::new(error),
                     advice: None,
                 })

@@ -21,5 +21,5 @@ pub use account::{Account, Auth, Proxy};
 pub use client::{Answer, Calls, Client, Quota};
 pub use defender::list::query::{Feed, FeedError};
 pub use defender::list::source::{FeedSource, PageError};
-pub use defender::update::client::{DeskFault, FamilyDesk};
+pub use defender::update::client::{DefenderError, UpdateClient};
 pub use http::error::{Error, Retry};

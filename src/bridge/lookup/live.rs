@@ -4,7 +4,7 @@
 use crate::bridge::account::Settings;
 use crate::bridge::clients;
 use crate::bridge::verdict::job_size;
-use crate::microsoft::FamilyDesk;
+use crate::microsoft::UpdateClient;
 use crate::splunk::splunkd::Splunkd;
 use crate::triage;
 use crate::triage::{Api, DefenderClient, Outcome, State, Subject, Target, UpdateError};
@@ -125,18 +125,18 @@ pub fn api(word: Option<&str>, subject: Subject) -> anyhow::Result<Api> {
 
 /// Where an account's alerts or incidents are read; `splunkd` is asked for its
 /// secret.
-pub async fn desk(
+pub async fn client(
     splunkd: &Splunkd,
     settings: &Settings,
     account: &str,
     api: Api,
-) -> anyhow::Result<FamilyDesk> {
+) -> anyhow::Result<UpdateClient> {
     let client = clients::client(splunkd, settings, account, api).await?;
-    Ok(FamilyDesk::new(client))
+    Ok(UpdateClient::new(client))
 }
 
 /// Reads each id once, whatever the others do; answers in their order.
-pub async fn look(desk: &FamilyDesk, subject: Subject, ids: &[String]) -> Vec<Live> {
+pub async fn read_live(client: &UpdateClient, subject: Subject, ids: &[String]) -> Vec<Live> {
     let sound: Vec<Target> = ids
         .iter()
         .filter(|id| triage::is_id(subject, id))
@@ -145,7 +145,7 @@ pub async fn look(desk: &FamilyDesk, subject: Subject, ids: &[String]) -> Vec<Li
             id: id.clone(),
         })
         .collect();
-    let mut states = desk.read_many(&sound).await.into_iter();
+    let mut states = client.read_many(&sound).await.into_iter();
     let seen = |id: &String| {
         if !triage::is_id(subject, id) {
             let message = format!("this is no {subject} id");

@@ -31,7 +31,7 @@ pub struct Executor {
     via: Via,
     /// None where this process may not read it.
     key: Option<Key>,
-    desks: Accounts,
+    clients: Accounts,
 }
 
 impl Executor {
@@ -51,7 +51,7 @@ impl Executor {
             index: settings.outcome_index(),
             via,
             key,
-            desks: Accounts::new(splunkd.clone(), settings),
+            clients: Accounts::new(splunkd.clone(), settings),
         })
     }
 
@@ -122,7 +122,7 @@ impl Executor {
             limits: deadline.limits(validated.action.limits.max_targets),
             ..validated.action.clone()
         };
-        self.desks.until(deadline.end());
+        self.clients.until(deadline.end());
         // A lock that is not free in time leaves no time either: the rows are deferred.
         let lock = batch_lock::wait(&action.batch, deadline).await;
         if let Some(lock) = &lock {
@@ -134,8 +134,9 @@ impl Executor {
                 validated.max_targets(),
             )?;
         }
-        let (plan, desks) = (&validated.plan, &self.desks);
-        let ended = triage::carry_out(&action, plan, desks, ledger, deadline, carry_over).await?;
+        let (plan, accounts) = (&validated.plan, &self.clients);
+        let ended =
+            triage::carry_out(&action, plan, accounts, ledger, deadline, carry_over).await?;
         // What may show later gets time before the batch runs again.
         if let Some(lock) = lock.filter(|_| !ended.doubtful) {
             lock.release();

@@ -1,4 +1,4 @@
-//! A tenant on loopback for the tests of feeds and desks: JSON in, JSON out,
+//! A tenant on loopback for the tests of lists and updates: JSON in, JSON out,
 //! paths as the APIs know them.
 
 use crate::microsoft::account::Account;

@@ -103,8 +103,8 @@ impl Lookup for live::Question {
         settings: &Settings,
         trace: &mut Trace,
     ) -> Result<Reply, Refusal> {
-        let desk = live::desk(system, settings, &self.account, api).await;
-        let live = live::look(&desk.map_err(beyond)?, self.subject, &self.ids).await;
+        let client = live::client(system, settings, &self.account, api).await;
+        let live = live::read_live(&client.map_err(beyond)?, self.subject, &self.ids).await;
         trace.rows = Some(live.iter().filter(|one| one.is_read()).count());
         Ok(Reply::well(&live::Answer { live }))
     }

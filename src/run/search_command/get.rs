@@ -7,7 +7,7 @@
 use crate::bridge::lookup::live::{Answer, Live, Question};
 use crate::bridge::lookup::{LookupRoute, live};
 use crate::bridge::permission::Right;
-use crate::microsoft::FamilyDesk;
+use crate::microsoft::UpdateClient;
 use crate::run::search_command::arguments::Arguments;
 use crate::run::search_command::session::{Ended, Session};
 use crate::splunk::alert_action::results::Row;
@@ -118,10 +118,10 @@ impl<'w> Lookup<'w> {
     }
 }
 
-/// Who reads, and the desk where this process does.
+/// Who reads, and the client it reads with where this process does.
 struct Reader {
     lookup_route: LookupRoute,
-    desk: OnceCell<FamilyDesk>,
+    client: OnceCell<UpdateClient>,
 }
 
 impl Args {
@@ -184,8 +184,8 @@ impl Args {
                 }
                 None => {
                     let rest = wanted.get(read.len()..).unwrap_or_default();
-                    let desk = self.desk(reader).await?;
-                    read.extend(live::look(desk, self.subject, rest).await);
+                    let client = self.client(reader).await?;
+                    read.extend(live::read_live(client, self.subject, rest).await);
                     break;
                 }
             }
@@ -193,15 +193,15 @@ impl Args {
         Ok(read)
     }
 
-    async fn desk<'r>(&self, reader: &'r Reader) -> anyhow::Result<&'r FamilyDesk> {
-        if let Some(desk) = reader.desk.get() {
-            return Ok(desk);
+    async fn client<'r>(&self, reader: &'r Reader) -> anyhow::Result<&'r UpdateClient> {
+        if let Some(client) = reader.client.get() {
+            return Ok(client);
         }
         let LookupRoute {
             splunkd, settings, ..
         } = &reader.lookup_route;
-        let desk = live::desk(splunkd, settings, &self.account, self.api).await?;
-        Ok(reader.desk.get_or_init(|| desk))
+        let client = live::client(splunkd, settings, &self.account, self.api).await?;
+        Ok(reader.client.get_or_init(|| client))
     }
 
     /// The row's ids, each once.
@@ -243,7 +243,7 @@ pub fn subject(word: Option<&str>) -> anyhow::Result<Subject> {
 async fn open(call: &Invocation) -> anyhow::Result<Reader> {
     Ok(Reader {
         lookup_route: crate::run::search_command::lookup_route(Right::Read, call).await?,
-        desk: OnceCell::new(),
+        client: OnceCell::new(),
     })
 }
 

@@ -1,7 +1,7 @@
 //! Many alerts or incidents of Graph read through `$batch`.
 
 use crate::microsoft::defender::list::collection::Collection;
-use crate::microsoft::defender::update::client::{DeskFault, FamilyDesk, IN_FLIGHT};
+use crate::microsoft::defender::update::client::{DefenderError, IN_FLIGHT, UpdateClient};
 use crate::microsoft::defender::update::graph_batch;
 use crate::microsoft::defender::update::graph_batch::Part;
 use crate::microsoft::defender::update::tenant_limits::BatchCall;
@@ -11,10 +11,10 @@ use futures::StreamExt;
 
 /// One result per target, in their order.
 pub(in crate::microsoft) async fn read_all(
-    client: &FamilyDesk,
+    client: &UpdateClient,
     targets: &[Target],
-) -> Vec<Result<State, DeskFault>> {
-    let lots: Vec<Vec<Result<State, DeskFault>>> =
+) -> Vec<Result<State, DefenderError>> {
+    let lots: Vec<Vec<Result<State, DefenderError>>> =
         futures::stream::iter(targets.chunks(graph_batch::MOST))
             .map(|lot| read_lot(client, lot))
             .buffered(IN_FLIGHT)
@@ -23,11 +23,11 @@ pub(in crate::microsoft) async fn read_all(
     lots.into_iter().flatten().collect()
 }
 
-async fn read_lot(client: &FamilyDesk, targets: &[Target]) -> Vec<Result<State, DeskFault>> {
+async fn read_lot(client: &UpdateClient, targets: &[Target]) -> Vec<Result<State, DefenderError>> {
     if targets.len() < 2 || client.at_once(BatchCall::Batch) < 2 {
         return client.read_singly(targets).await;
     }
-    let places: Vec<Result<(&Collection, String), DeskFault>> =
+    let places: Vec<Result<(&Collection, String), DefenderError>> =
         targets.iter().map(|target| client.place(target)).collect();
     let parts: Vec<Part> = places
         .iter()
@@ -46,12 +46,12 @@ async fn read_lot(client: &FamilyDesk, targets: &[Target]) -> Vec<Result<State, 
             Ok((collection, _)) => match answers.next() {
                 Some(Ok(answer)) => match client.state_of(target, answer) {
                     // What it is in a batch, it need not be by itself.
-                    Err(DeskFault::Unreadable { .. }) => client.read(target).await,
+                    Err(DefenderError::Unreadable { .. }) => client.read(target).await,
                     state => state,
                 },
                 // Large ones that are too large together.
                 Some(Err(Error::BodyTooLarge { .. })) | None => client.read(target).await,
-                Some(Err(error)) => Err(DeskFault::call(error, collection, collection.read)),
+                Some(Err(error)) => Err(DefenderError::call(error, collection, collection.read)),
             },
         });
     }

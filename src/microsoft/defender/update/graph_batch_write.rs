@@ -2,7 +2,7 @@
 //! everybody's fields, then the comments of those whose fields stand. Comments of
 //! which nobody said that they stand are looked for when all have been sent.
 
-use crate::microsoft::defender::update::client::{DeskFault, FamilyDesk, IN_FLIGHT};
+use crate::microsoft::defender::update::client::{DefenderError, IN_FLIGHT, UpdateClient};
 use crate::microsoft::defender::update::graph_batch;
 use crate::microsoft::defender::update::graph_batch::Part;
 use crate::microsoft::defender::update::patch::{
@@ -21,11 +21,11 @@ use std::iter::repeat_with;
 
 /// One result per target, in their order.
 pub(in crate::microsoft) async fn write_all(
-    client: &FamilyDesk,
+    client: &UpdateClient,
     targets: &[Target],
     change: &Change,
     marker: &str,
-) -> Vec<Result<Receipt, DeskFault>> {
+) -> Vec<Result<Receipt, DefenderError>> {
     let mut lots: Vec<Way<'_>> = futures::stream::iter(targets.chunks(graph_batch::MOST))
         .map(|lot| write_lot(client, lot, change, marker))
         .buffered(IN_FLIGHT)
@@ -55,7 +55,7 @@ pub(in crate::microsoft) async fn write_all(
 /// How some of them are written.
 enum Way<'a> {
     BatchCall(Lot<'a>),
-    Singly(Vec<Result<Receipt, DeskFault>>),
+    Singly(Vec<Result<Receipt, DefenderError>>),
 }
 
 /// Those whose fields stand, or that have none.
@@ -73,7 +73,7 @@ fn patches<'l, 'a: 'l>(lots: &'l mut [Way<'a>]) -> impl Iterator<Item = &'l mut 
 
 /// Their fields.
 async fn write_lot<'a>(
-    client: &'a FamilyDesk,
+    client: &'a UpdateClient,
     targets: &'a [Target],
     change: &Change,
     marker: &'a str,
@@ -89,7 +89,7 @@ async fn write_lot<'a>(
 }
 
 /// Sends each the comment once.
-async fn say(client: &FamilyDesk, patches: &mut [&mut Patch<'_>], comment: &str) {
+async fn say(client: &UpdateClient, patches: &mut [&mut Patch<'_>], comment: &str) {
     let part = |patch: &&mut Patch<'_>| Part {
         method: Method::POST,
         path: patch.comments(),
@@ -113,8 +113,8 @@ async fn say(client: &FamilyDesk, patches: &mut [&mut Patch<'_>], comment: &str)
 
 /// A handful of targets on their way together.
 struct Lot<'a> {
-    client: &'a FamilyDesk,
-    parcels: Vec<Result<Parcel<'a>, DeskFault>>,
+    client: &'a UpdateClient,
+    parcels: Vec<Result<Parcel<'a>, DefenderError>>,
 }
 
 struct Parcel<'a> {
@@ -122,14 +122,14 @@ struct Parcel<'a> {
     /// Not tried yet, the likeliest first.
     wordings: VecDeque<Wording>,
     /// The first refusal, and in the end why it failed.
-    fault: Option<DeskFault>,
+    fault: Option<DefenderError>,
     /// Whether its fields are still to be written.
     open: bool,
 }
 
 impl<'a> Lot<'a> {
     async fn open(
-        client: &'a FamilyDesk,
+        client: &'a UpdateClient,
         targets: &'a [Target],
         change: &Change,
         marker: &'a str,
@@ -142,7 +142,7 @@ impl<'a> Lot<'a> {
             false => Vec::new(),
         };
         let states = states.into_iter().map(Some).chain(repeat_with(|| None));
-        let parcel = |(target, state): (&'a Target, Option<Result<State, DeskFault>>)| {
+        let parcel = |(target, state): (&'a Target, Option<Result<State, DefenderError>>)| {
             let mut patch = Patch::new(client, target, marker)?;
             let mut tags = Vec::new();
             if let Some(state) = state {
@@ -208,7 +208,7 @@ impl<'a> Lot<'a> {
         }
     }
 
-    async fn close(self) -> Vec<Result<Receipt, DeskFault>> {
+    async fn close(self) -> Vec<Result<Receipt, DefenderError>> {
         let mut results = Vec::with_capacity(self.parcels.len());
         for parcel in self.parcels {
             results.push(match parcel {

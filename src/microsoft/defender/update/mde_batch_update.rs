@@ -12,7 +12,7 @@
 
 use crate::microsoft::client::{Answer, Nature, Quota};
 use crate::microsoft::defender::list::mde::ALERTS;
-use crate::microsoft::defender::update::client::{DeskFault, FamilyDesk, IN_FLIGHT};
+use crate::microsoft::defender::update::client::{DefenderError, IN_FLIGHT, UpdateClient};
 use crate::microsoft::defender::update::patch::{COMMENT_TRIES, Fields, Patch, Wording, look};
 use crate::microsoft::defender::update::sent_comments::{After, Trace};
 use crate::microsoft::defender::update::tenant_limits::BatchCall;
@@ -37,11 +37,11 @@ const TOO_MANY: &str = "MaximumBatchSizeExceeded";
 
 /// One result per target, in their order.
 pub(in crate::microsoft) async fn write_all(
-    client: &FamilyDesk,
+    client: &UpdateClient,
     targets: &[Target],
     change: &Change,
     marker: &str,
-) -> Vec<Result<Receipt, DeskFault>> {
+) -> Vec<Result<Receipt, DefenderError>> {
     let mut update = Update {
         client,
         change,
@@ -63,14 +63,14 @@ pub(in crate::microsoft) async fn write_all(
         results.push(match row {
             Row::Done(result) => result,
             Row::Owes(patch) => patch.close().await,
-            Row::Open(_) => Err(DeskFault::Unseen),
+            Row::Open(_) => Err(DefenderError::Unseen),
         });
     }
     results
 }
 
 struct Update<'a> {
-    client: &'a FamilyDesk,
+    client: &'a UpdateClient,
     change: &'a Change,
     marker: &'a str,
     rows: Vec<Row<'a>>,
@@ -80,7 +80,7 @@ enum Row<'a> {
     Open(Patch<'a>),
     /// Its fields stand; its comment is due, or in doubt.
     Owes(Patch<'a>),
-    Done(Result<Receipt, DeskFault>),
+    Done(Result<Receipt, DefenderError>),
 }
 
 /// Rows that share a call.
@@ -132,7 +132,7 @@ impl<'a> Update<'a> {
             .collect();
         let states = self.client.read_singly(&self.targets(&ends)).await;
         let told = states.iter().any(Result::is_ok);
-        let stands = |(at, state): (&usize, &Result<State, DeskFault>)| {
+        let stands = |(at, state): (&usize, &Result<State, DefenderError>)| {
             state.as_ref().is_ok_and(|state| self.stands(*at, state))
         };
         if told && !ends.iter().zip(&states).any(stands) {
@@ -249,7 +249,7 @@ impl<'a> Update<'a> {
     }
 
     /// The change in the wording last taken.
-    fn wording(&self, lot: &Lot) -> Result<Wording, DeskFault> {
+    fn wording(&self, lot: &Lot) -> Result<Wording, DefenderError> {
         let first = lot.rows.first().and_then(|at| self.patch(*at));
         let wordings = first.map(|patch| patch.wordings(self.change, Vec::new()));
         let mut wordings = wordings.transpose()?.unwrap_or_default();
@@ -374,7 +374,7 @@ impl<'a> Update<'a> {
                 info!("{error}: the fields were not sent again");
             }
             for at in lot.rows {
-                let fault = DeskFault::CommentUnknown(Box::new(self.fault(&error)));
+                let fault = DefenderError::CommentUnknown(Box::new(self.fault(&error)));
                 self.close(at, Err(fault));
             }
         }
@@ -497,8 +497,8 @@ impl<'a> Update<'a> {
         }
     }
 
-    fn fault(&self, error: &Error) -> DeskFault {
-        DeskFault::call(error.clone(), &ALERTS, ALERTS.write)
+    fn fault(&self, error: &Error) -> DefenderError {
+        DefenderError::call(error.clone(), &ALERTS, ALERTS.write)
     }
 
     fn fail(&mut self, rows: &[usize], error: &Error) {
@@ -508,7 +508,7 @@ impl<'a> Update<'a> {
         }
     }
 
-    fn close(&mut self, at: usize, result: Result<Receipt, DeskFault>) {
+    fn close(&mut self, at: usize, result: Result<Receipt, DefenderError>) {
         if let Some(row) = self.rows.get_mut(at) {
             *row = Row::Done(result);
         }

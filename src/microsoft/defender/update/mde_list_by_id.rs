@@ -6,7 +6,7 @@
 //! by itself.
 
 use crate::microsoft::defender::list::collection::Collection;
-use crate::microsoft::defender::update::client::{DeskFault, FamilyDesk, IN_FLIGHT};
+use crate::microsoft::defender::update::client::{DefenderError, IN_FLIGHT, UpdateClient};
 use crate::microsoft::defender::update::state::parse_state;
 use crate::microsoft::defender::update::tenant_limits::BatchCall;
 use crate::microsoft::http::error::Error;
@@ -34,9 +34,9 @@ const VALUE: &AsciiSet = &NON_ALPHANUMERIC
 
 /// One result per target, in their order.
 pub(in crate::microsoft) async fn read_all(
-    client: &FamilyDesk,
+    client: &UpdateClient,
     targets: &[Target],
-) -> Vec<Result<State, DeskFault>> {
+) -> Vec<Result<State, DefenderError>> {
     let mut refused = HashMap::new();
     let mut valid = Vec::with_capacity(targets.len());
     let mut collection = None;
@@ -49,11 +49,11 @@ pub(in crate::microsoft) async fn read_all(
             Err(fault) => drop(refused.insert(at, fault)),
         }
     }
-    let mut known: HashMap<&str, Result<State, DeskFault>> = HashMap::new();
+    let mut known: HashMap<&str, Result<State, DefenderError>> = HashMap::new();
     if let Some(collection) = collection {
         let asked: Vec<Asked<'_>> = valid.iter().map(|target| Asked::of(&target.id)).collect();
         let lists = lists(collection, &asked, client.at_once(BatchCall::List));
-        let found: Vec<Vec<(&str, Result<State, DeskFault>)>> = futures::stream::iter(lists)
+        let found: Vec<Vec<(&str, Result<State, DefenderError>)>> = futures::stream::iter(lists)
             .map(|list| read_list(client, collection, list))
             .buffered(IN_FLIGHT)
             .collect()
@@ -122,10 +122,10 @@ fn lists<'l, 't>(
 
 /// What the list says of these ids; an id it does not say anything of is left out.
 fn read_list<'f, 't: 'f>(
-    client: &'f FamilyDesk,
+    client: &'f UpdateClient,
     collection: &'static Collection,
     asked: &'f [Asked<'t>],
-) -> BoxFuture<'f, Vec<(&'t str, Result<State, DeskFault>)>> {
+) -> BoxFuture<'f, Vec<(&'t str, Result<State, DefenderError>)>> {
     Box::pin(async move {
         let clauses: Vec<&str> = asked.iter().map(|asked| asked.clause.as_str()).collect();
         let path = format!("{}{HEAD}{}", collection.path, clauses.join(OR));
@@ -161,7 +161,7 @@ fn read_list<'f, 't: 'f>(
             }) => Vec::new(),
             Err(error) => {
                 let fault = |asked: &Asked<'t>| {
-                    let fault = DeskFault::call(error.clone(), collection, collection.read);
+                    let fault = DefenderError::call(error.clone(), collection, collection.read);
                     (asked.id, Err(fault))
                 };
                 asked.iter().map(fault).collect()

@@ -12,24 +12,24 @@ pub mod sent_comments;
 pub mod state;
 pub mod tenant_limits;
 
-use crate::microsoft::defender::update::client::{DeskFault, FamilyDesk};
+use crate::microsoft::defender::update::client::{DefenderError, UpdateClient};
 use crate::microsoft::defender::update::sent_comments::{After, Trace};
 use crate::triage::{Api, Change, DefenderClient, Receipt, State, Target};
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-impl DefenderClient for FamilyDesk {
-    type Error = DeskFault;
+impl DefenderClient for UpdateClient {
+    type Error = DefenderError;
 
     fn time_there(&self) -> Option<Timestamp> {
         self.client().time_there()
     }
 
-    async fn read(&self, target: &Target) -> Result<State, DeskFault> {
+    async fn read(&self, target: &Target) -> Result<State, DefenderError> {
         self.read_one(target).await
     }
 
-    async fn read_many(&self, targets: &[Target]) -> Vec<Result<State, DeskFault>> {
+    async fn read_many(&self, targets: &[Target]) -> Vec<Result<State, DefenderError>> {
         match self.client().api() {
             Api::Graph if targets.len() > 1 => graph_batch_read::read_all(self, targets).await,
             Api::Mde if targets.len() > 1 => mde_list_by_id::read_all(self, targets).await,
@@ -42,7 +42,7 @@ impl DefenderClient for FamilyDesk {
         targets: &[Target],
         change: &Change,
         marker: &str,
-    ) -> Vec<Result<Receipt, DeskFault>> {
+    ) -> Vec<Result<Receipt, DefenderError>> {
         let sent = |target| self.last_sent(target, marker);
         let since = targets.iter().filter_map(sent).max();
         match since.filter(|_| change.comment.is_some()) {
@@ -52,13 +52,13 @@ impl DefenderClient for FamilyDesk {
     }
 }
 
-impl FamilyDesk {
+impl UpdateClient {
     async fn write_all(
         &self,
         targets: &[Target],
         change: &Change,
         marker: &str,
-    ) -> Vec<Result<Receipt, DeskFault>> {
+    ) -> Vec<Result<Receipt, DefenderError>> {
         match self.client().api() {
             Api::Graph if targets.len() > 1 => {
                 graph_batch_write::write_all(self, targets, change, marker).await
@@ -78,7 +78,7 @@ impl FamilyDesk {
         change: &Change,
         marker: &str,
         since: Instant,
-    ) -> Vec<Result<Receipt, DeskFault>> {
+    ) -> Vec<Result<Receipt, DefenderError>> {
         let sent = |target: &Target| self.last_sent(target, marker).is_some();
         let known: Vec<Target> = targets.iter().filter(|t| sent(t)).cloned().collect();
         let mut traces = self
@@ -87,7 +87,7 @@ impl FamilyDesk {
             .into_iter();
         let (mut with, mut without) = (Vec::new(), Vec::new());
         // Where each goes, and what is left open at it.
-        let mut ways: Vec<(bool, Option<DeskFault>)> = Vec::new();
+        let mut ways: Vec<(bool, Option<DefenderError>)> = Vec::new();
         for target in targets {
             let trace = match sent(target) {
                 true => traces.next().map(|traced| traced.trace),
@@ -96,8 +96,10 @@ impl FamilyDesk {
             let way = match trace {
                 Some(Trace::Absent) => (true, None),
                 Some(Trace::Stands) => (false, None),
-                Some(Trace::Unknown(fault)) => (false, Some(fault.unwrap_or(DeskFault::Unseen))),
-                None => (false, Some(DeskFault::Unseen)),
+                Some(Trace::Unknown(fault)) => {
+                    (false, Some(fault.unwrap_or(DefenderError::Unseen)))
+                }
+                None => (false, Some(DefenderError::Unseen)),
             };
             if way.0 { &mut with } else { &mut without }.push(target.clone());
             ways.push(way);
@@ -108,10 +110,10 @@ impl FamilyDesk {
         };
         let mut with = self.write_all(&with, change, marker).await.into_iter();
         let mut without = self.write_all(&without, &silent, marker).await.into_iter();
-        let result = |(comments, open): (bool, Option<DeskFault>)| {
+        let result = |(comments, open): (bool, Option<DefenderError>)| {
             let results = if comments { &mut with } else { &mut without };
-            match (results.next().unwrap_or(Err(DeskFault::Unseen)), open) {
-                (Ok(_), Some(fault)) => Err(DeskFault::CommentUnknown(Box::new(fault))),
+            match (results.next().unwrap_or(Err(DefenderError::Unseen)), open) {
+                (Ok(_), Some(fault)) => Err(DefenderError::CommentUnknown(Box::new(fault))),
                 (result, _) => result,
             }
         };

@@ -9,7 +9,7 @@
 use crate::microsoft::client::{Answer, Quota};
 use crate::microsoft::defender::list::collection::Collection;
 use crate::microsoft::defender::spelling;
-use crate::microsoft::defender::update::client::{DeskFault, FamilyDesk, IN_FLIGHT};
+use crate::microsoft::defender::update::client::{DefenderError, IN_FLIGHT, UpdateClient};
 use crate::microsoft::defender::update::sent_comments::{After, Trace, stands};
 use crate::microsoft::defender::update::tenant_limits::Term;
 use crate::microsoft::http::error::Error;
@@ -23,7 +23,7 @@ use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
 pub(in crate::microsoft) struct Patch<'a> {
-    client: &'a FamilyDesk,
+    client: &'a UpdateClient,
     target: &'a Target,
     collection: &'static Collection,
     path: String,
@@ -45,11 +45,11 @@ pub(in crate::microsoft) enum CommentState {
     /// To be sent: it never was, or is proved absent.
     Due,
     /// It was sent, and nobody said that it stands.
-    Doubtful(DeskFault),
+    Doubtful(DefenderError),
     /// The same, and nobody can tell.
-    Unknown(DeskFault),
+    Unknown(DefenderError),
     /// It certainly does not stand, and is not sent again.
-    Missing(DeskFault),
+    Missing(DefenderError),
 }
 
 pub(in crate::microsoft) type Fields = Map<String, Value>;
@@ -64,20 +64,20 @@ pub(in crate::microsoft) struct Wording {
 /// How often a comment is sent at most, each time after proof that it is not there.
 pub(in crate::microsoft) const COMMENT_TRIES: u32 = 2;
 
-impl FamilyDesk {
+impl UpdateClient {
     /// One change for each target.
     pub(in crate::microsoft) async fn write_singly<'a>(
         &'a self,
         targets: &'a [Target],
         change: &Change,
         marker: &'a str,
-    ) -> Vec<Result<Receipt, DeskFault>> {
+    ) -> Vec<Result<Receipt, DefenderError>> {
         let patch = |target| async move {
             let mut patch = Patch::new(self, target, marker)?;
             patch.carry_out(change).await?;
             Ok(patch)
         };
-        let mut patches: Vec<Result<Patch<'a>, DeskFault>> = futures::stream::iter(targets)
+        let mut patches: Vec<Result<Patch<'a>, DefenderError>> = futures::stream::iter(targets)
             .map(patch)
             .buffered(IN_FLIGHT)
             .collect()
@@ -92,7 +92,7 @@ impl FamilyDesk {
                     .await;
             }
         }
-        let close = |patch: Result<Patch<'a>, DeskFault>| async move { patch?.close().await };
+        let close = |patch: Result<Patch<'a>, DefenderError>| async move { patch?.close().await };
         futures::stream::iter(patches)
             .map(close)
             .buffered(IN_FLIGHT)
@@ -104,7 +104,7 @@ impl FamilyDesk {
 /// Looks together for comments of which nobody said that they stand; what is
 /// proved absent becomes due again, unless it was sent for the last time.
 pub(in crate::microsoft) async fn look<'e, 'a: 'e>(
-    client: &FamilyDesk,
+    client: &UpdateClient,
     patches: impl Iterator<Item = &'e mut Patch<'a>>,
     last: bool,
     after: After,
@@ -125,10 +125,10 @@ pub(in crate::microsoft) async fn look<'e, 'a: 'e>(
 
 impl<'a> Patch<'a> {
     pub fn new(
-        client: &'a FamilyDesk,
+        client: &'a UpdateClient,
         target: &'a Target,
         marker: &'a str,
-    ) -> Result<Self, DeskFault> {
+    ) -> Result<Self, DefenderError> {
         let (collection, path) = client.place(target)?;
         Ok(Self {
             client,
@@ -145,7 +145,7 @@ impl<'a> Patch<'a> {
 
     /// Graph keeps comments in a collection of their own, so there the fields go
     /// first; the older APIs take the comment inside the PATCH.
-    async fn carry_out(&mut self, change: &Change) -> Result<(), DeskFault> {
+    async fn carry_out(&mut self, change: &Change) -> Result<(), DefenderError> {
         let tags = if replaces_tags(change) && self.target.subject == Subject::Incident {
             self.receipt.attempts += 1;
             self.client.read(self.target).await?.tags
@@ -179,7 +179,7 @@ impl<'a> Patch<'a> {
     }
 
     /// Its comment was sent with a call that was refused; its fields go without it.
-    pub fn doubts(&mut self, refusal: DeskFault, patched: bool) {
+    pub fn doubts(&mut self, refusal: DefenderError, patched: bool) {
         self.words = CommentState::Doubtful(refusal);
         self.patched = patched;
         self.along.clear();
@@ -211,12 +211,16 @@ impl<'a> Patch<'a> {
 
     /// The change in every wording the API may take, the likeliest first. `tags`
     /// are those that stand.
-    pub fn wordings(&self, change: &Change, tags: Vec<String>) -> Result<Vec<Wording>, DeskFault> {
+    pub fn wordings(
+        &self,
+        change: &Change,
+        tags: Vec<String>,
+    ) -> Result<Vec<Wording>, DefenderError> {
         let (api, subject) = (self.api(), self.target.subject);
         let withdraws = change.classification == Some(Classification::Unset)
             || change.determination == Some(Determination::Unset);
         if withdraws && api != Api::Graph {
-            return Err(DeskFault::Unoffered(
+            return Err(DefenderError::Unoffered(
                 "only Microsoft Graph takes a classification or determination back",
             ));
         }
@@ -235,7 +239,9 @@ impl<'a> Patch<'a> {
         if replaces_tags(change) {
             let member = match (subject, api) {
                 (Subject::Alert, _) => {
-                    return Err(DeskFault::Unoffered("no API can write tags to an alert"));
+                    return Err(DefenderError::Unoffered(
+                        "no API can write tags to an alert",
+                    ));
                 }
                 (Subject::Incident, Api::Graph) => "customTags",
                 (Subject::Incident, Api::Mde | Api::Xdr) => "tags",
@@ -249,7 +255,7 @@ impl<'a> Patch<'a> {
         match (change.determination, change.classification) {
             (None, _) => {}
             (Some(_), None) => {
-                return Err(DeskFault::Unoffered(
+                return Err(DefenderError::Unoffered(
                     "a determination is taken only together with its classification",
                 ));
             }
@@ -298,7 +304,7 @@ impl<'a> Patch<'a> {
         &mut self,
         wordings: Vec<Wording>,
         mut comment: Option<&str>,
-    ) -> Result<(), DeskFault> {
+    ) -> Result<(), DefenderError> {
         let asked = comment;
         let mut refused = None;
         for Wording { fields, terms } in wordings {
@@ -335,7 +341,7 @@ impl<'a> Patch<'a> {
     }
 
     /// Whether the comment stands, by the word of the object itself.
-    async fn is_there(&mut self) -> Result<bool, DeskFault> {
+    async fn is_there(&mut self) -> Result<bool, DefenderError> {
         if self.marker.is_empty() {
             return Ok(false);
         }
@@ -344,7 +350,7 @@ impl<'a> Patch<'a> {
         Ok(self.stands(&state))
     }
 
-    async fn patch_fields(&mut self, fields: Fields) -> Result<(), DeskFault> {
+    async fn patch_fields(&mut self, fields: Fields) -> Result<(), DefenderError> {
         if fields.is_empty() {
             return Ok(());
         }
@@ -418,19 +424,19 @@ impl<'a> Patch<'a> {
     }
 
     /// What the change cost, or what of it is not done.
-    pub async fn close(mut self) -> Result<Receipt, DeskFault> {
+    pub async fn close(mut self) -> Result<Receipt, DefenderError> {
         match std::mem::replace(&mut self.words, CommentState::Done) {
             CommentState::Done => Ok(self.receipt),
-            CommentState::Missing(fault @ DeskFault::Call { .. }) if self.patched => {
-                Err(DeskFault::CommentMissing(Box::new(fault)))
+            CommentState::Missing(fault @ DefenderError::Call { .. }) if self.patched => {
+                Err(DefenderError::CommentMissing(Box::new(fault)))
             }
             CommentState::Missing(fault) => Err(fault),
-            CommentState::Due => Err(DeskFault::Unseen),
+            CommentState::Due => Err(DefenderError::Unseen),
             CommentState::Doubtful(fault) | CommentState::Unknown(fault) => {
                 // Without its comment the change can safely be sent again.
                 let along = std::mem::take(&mut self.along);
                 self.patch_fields(along).await?;
-                Err(DeskFault::CommentUnknown(Box::new(fault)))
+                Err(DefenderError::CommentUnknown(Box::new(fault)))
             }
         }
     }
@@ -450,7 +456,7 @@ impl<'a> Patch<'a> {
     }
 
     /// Counts a call in, and names its failure.
-    pub fn note(&mut self, answer: Result<Answer, Error>) -> Result<(), DeskFault> {
+    pub fn note(&mut self, answer: Result<Answer, Error>) -> Result<(), DefenderError> {
         match answer {
             Ok(answer) => {
                 self.answered(&answer);
@@ -462,7 +468,7 @@ impl<'a> Patch<'a> {
                     _ => 1,
                 };
                 let permission = self.collection.write;
-                Err(DeskFault::call(error, self.collection, permission))
+                Err(DefenderError::call(error, self.collection, permission))
             }
         }
     }

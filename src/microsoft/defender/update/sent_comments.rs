@@ -5,7 +5,7 @@
 //! to be borne out by objects themselves. What is not proved absent is never sent
 //! again.
 
-use crate::microsoft::defender::update::client::{DeskFault, FamilyDesk};
+use crate::microsoft::defender::update::client::{DefenderError, UpdateClient};
 use crate::triage::{Api, DefenderClient, Failing, State, Target, UpdateError};
 use std::sync::atomic::Ordering;
 use tokio::time::{Instant, sleep_until};
@@ -31,7 +31,7 @@ pub(in crate::microsoft) enum Trace {
     /// Proved absent.
     Absent,
     /// Perhaps the fault of the last look.
-    Unknown(Option<DeskFault>),
+    Unknown(Option<DefenderError>),
 }
 
 /// What is seen of it, and at the cost of how many calls.
@@ -43,7 +43,7 @@ pub(in crate::microsoft) struct Traced {
 }
 
 impl Traced {
-    fn note(&mut self, state: Result<State, DeskFault>, marker: &str, last: bool) -> bool {
+    fn note(&mut self, state: Result<State, DefenderError>, marker: &str, last: bool) -> bool {
         self.reads += 1;
         self.listed = false;
         let open = match &state {
@@ -66,7 +66,7 @@ impl Traced {
     }
 }
 
-impl FamilyDesk {
+impl UpdateClient {
     /// What is seen of a comment with the marker at each of the targets, the last of
     /// them sent before `since`.
     pub(in crate::microsoft) async fn trace(
@@ -169,7 +169,7 @@ fn chosen(targets: &[Target], places: &[usize]) -> Vec<Target> {
 fn note(
     all: &mut [Traced],
     places: &[usize],
-    states: Vec<Result<State, DeskFault>>,
+    states: Vec<Result<State, DefenderError>>,
     marker: &str,
     last: bool,
 ) -> Vec<usize> {

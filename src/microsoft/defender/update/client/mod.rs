@@ -23,7 +23,7 @@ use tokio::time::Instant;
 /// Reads and writes through one API, several at once where it offers a call
 /// for that: Graph `$batch`, Defender for Endpoint a list by ids and `batchUpdate`.
 #[derive(Debug)]
-pub struct FamilyDesk {
+pub struct UpdateClient {
     client: Client,
     limits: Mutex<TenantLimits>,
     settle: Duration,
@@ -35,7 +35,7 @@ pub struct FamilyDesk {
 
 /// Why an alert or incident was not read or written.
 #[derive(Debug, thiserror::Error)]
-pub enum DeskFault {
+pub enum DefenderError {
     #[error("{error}{}", advice.as_deref().map(|advice| format!("; {advice}")).unwrap_or_default())]
     Call {
         error: Box<Error>,
@@ -54,12 +54,12 @@ pub enum DeskFault {
     },
     /// The fields stand, the comment does not.
     #[error("the fields were written, the comment was not: {0}")]
-    CommentMissing(Box<DeskFault>),
+    CommentMissing(Box<DefenderError>),
     /// Nobody can say whether the comment stands.
     #[error(
         "the comment may have been written or not, so it was not sent again (the same batch run again finds it by its marker): {0}"
     )]
-    CommentUnknown(Box<DeskFault>),
+    CommentUnknown(Box<DefenderError>),
     /// It was sent, and could not be looked for.
     #[error("no answer said whether it was written, and it could not be read back in time")]
     Unseen,
@@ -74,7 +74,7 @@ const SINGLE_READS: usize = 100;
 /// Calls in flight at once; the call budget sets the pace.
 pub(in crate::microsoft) const IN_FLIGHT: usize = 4;
 
-impl FamilyDesk {
+impl UpdateClient {
     /// Reads and writes through the API of the account.
     pub fn new(client: Client) -> Self {
         Self {
@@ -162,10 +162,10 @@ impl FamilyDesk {
     pub(in crate::microsoft) fn place(
         &self,
         target: &Target,
-    ) -> Result<(&'static Collection, String), DeskFault> {
+    ) -> Result<(&'static Collection, String), DefenderError> {
         let api = self.client.api();
         let collection =
-            collection(api, target.subject).ok_or(DeskFault::Unoffered(match api {
+            collection(api, target.subject).ok_or(DefenderError::Unoffered(match api {
                 Api::Xdr => "the Defender XDR API cannot write alerts: use `api = graph`",
                 _ => "the Defender for Endpoint API has no incidents: use `api = graph`",
             }))?;
@@ -174,15 +174,18 @@ impl FamilyDesk {
     }
 }
 
-impl FamilyDesk {
+impl UpdateClient {
     /// One call.
-    pub(in crate::microsoft) async fn read_one(&self, target: &Target) -> Result<State, DeskFault> {
+    pub(in crate::microsoft) async fn read_one(
+        &self,
+        target: &Target,
+    ) -> Result<State, DefenderError> {
         let (collection, path) = self.place(target)?;
         let answer = self
             .client
             .get(&path)
             .await
-            .map_err(|error| DeskFault::call(error, collection, collection.read))?;
+            .map_err(|error| DefenderError::call(error, collection, collection.read))?;
         self.state_of(target, answer)
     }
 
@@ -190,7 +193,7 @@ impl FamilyDesk {
     pub(in crate::microsoft) async fn read_singly(
         &self,
         targets: &[Target],
-    ) -> Vec<Result<State, DeskFault>> {
+    ) -> Vec<Result<State, DefenderError>> {
         futures::stream::iter(targets)
             .map(|target| self.read_one(target))
             .buffered(IN_FLIGHT)
@@ -203,8 +206,8 @@ impl FamilyDesk {
         &self,
         target: &Target,
         answer: Answer,
-    ) -> Result<State, DeskFault> {
-        let mut state = parse_state(&answer.body).map_err(|error| DeskFault::Unreadable {
+    ) -> Result<State, DefenderError> {
+        let mut state = parse_state(&answer.body).map_err(|error| DefenderError::Unreadable {
             id: target.id.clone(),
             error,
             request_id: answer.request_id,
@@ -217,7 +220,7 @@ impl FamilyDesk {
     }
 }
 
-impl DeskFault {
+impl DefenderError {
     /// Whether the service gave the same reason in the same words.
     pub(in crate::microsoft) fn same_as(&self, other: &Error) -> bool {
         let said = |error: &Error| match error {
@@ -257,20 +260,20 @@ impl DeskFault {
     }
 }
 
-impl UpdateError for DeskFault {
+impl UpdateError for DefenderError {
     fn failing(&self) -> Failing {
         match self {
-            DeskFault::Id { .. } | DeskFault::Unoffered(_) => Failing::Invalid,
-            DeskFault::Unreadable { .. } | DeskFault::CommentUnknown(_) | DeskFault::Unseen => {
-                Failing::Failed
-            }
-            DeskFault::CommentMissing(fault) => match fault.failing() {
+            DefenderError::Id { .. } | DefenderError::Unoffered(_) => Failing::Invalid,
+            DefenderError::Unreadable { .. }
+            | DefenderError::CommentUnknown(_)
+            | DefenderError::Unseen => Failing::Failed,
+            DefenderError::CommentMissing(fault) => match fault.failing() {
                 // Half of it stands: it was found, it was no invalid change, and it
                 // cannot simply be decided anew.
                 Failing::Overtaken | Failing::NotFound | Failing::Invalid => Failing::Failed,
                 failing => failing,
             },
-            DeskFault::Call { error, .. } => match (error.as_ref(), error.status()) {
+            DefenderError::Call { error, .. } => match (error.as_ref(), error.status()) {
                 (Error::ReadOnly { .. }, _) => Failing::Forbidden,
                 (Error::Throttled { .. }, _) | (_, Some(429)) => Failing::Throttled,
                 (Error::SignIn { .. }, Some(400..=499)) => Failing::Forbidden,
@@ -285,21 +288,23 @@ impl UpdateError for DeskFault {
 
     fn uncertain(&self) -> bool {
         match self {
-            DeskFault::Call { error, .. } => error.uncertain(),
-            DeskFault::CommentUnknown(_) | DeskFault::Unseen => true,
-            DeskFault::CommentMissing(fault) => fault.uncertain(),
-            DeskFault::Unreadable { .. } | DeskFault::Id { .. } | DeskFault::Unoffered(_) => false,
+            DefenderError::Call { error, .. } => error.uncertain(),
+            DefenderError::CommentUnknown(_) | DefenderError::Unseen => true,
+            DefenderError::CommentMissing(fault) => fault.uncertain(),
+            DefenderError::Unreadable { .. }
+            | DefenderError::Id { .. }
+            | DefenderError::Unoffered(_) => false,
         }
     }
 
     fn request_id(&self) -> Option<&str> {
         match self {
-            DeskFault::Call { error, .. } => error.request_id(),
-            DeskFault::Unreadable { request_id, .. } => request_id.as_deref(),
-            DeskFault::CommentMissing(fault) | DeskFault::CommentUnknown(fault) => {
+            DefenderError::Call { error, .. } => error.request_id(),
+            DefenderError::Unreadable { request_id, .. } => request_id.as_deref(),
+            DefenderError::CommentMissing(fault) | DefenderError::CommentUnknown(fault) => {
                 fault.request_id()
             }
-            DeskFault::Id { .. } | DeskFault::Unoffered(_) | DeskFault::Unseen => None,
+            DefenderError::Id { .. } | DefenderError::Unoffered(_) | DefenderError::Unseen => None,
         }
     }
 }
@@ -312,7 +317,7 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'~');
 
 /// An id as one segment of a path.
-fn segment(id: &str) -> Result<String, DeskFault> {
+fn segment(id: &str) -> Result<String, DefenderError> {
     let why = if id.is_empty() {
         "it is empty"
     } else if id.len() > LONGEST_ID {
@@ -325,7 +330,7 @@ fn segment(id: &str) -> Result<String, DeskFault> {
     } else {
         return Ok(utf8_percent_encode(id, SEGMENT).to_string());
     };
-    Err(DeskFault::Id {
+    Err(DefenderError::Id {
         id: id.chars().take(40).flat_map(char::escape_debug).collect(),
         why,
     })

@@ -16,9 +16,9 @@ fn alerts(count: usize) -> Vec<Target> {
     targets(Subject::Alert, (0..count).map(|n| format!("da{n:04}")))
 }
 
-async fn client(tenant: &Tenant) -> FamilyDesk {
+async fn client(tenant: &Tenant) -> UpdateClient {
     let client = tenant.client_without_budget(Api::Graph).await;
-    FamilyDesk::new(client).settle(Duration::ZERO)
+    UpdateClient::new(client).settle(Duration::ZERO)
 }
 
 fn verdict() -> Change {
@@ -31,8 +31,9 @@ fn verdict() -> Change {
     }
 }
 
-fn failing<T>(results: &[Result<T, DeskFault>]) -> Vec<Option<Failing>> {
-    let failing = |result: &Result<T, DeskFault>| result.as_ref().err().map(UpdateError::failing);
+fn failing<T>(results: &[Result<T, DefenderError>]) -> Vec<Option<Failing>> {
+    let failing =
+        |result: &Result<T, DefenderError>| result.as_ref().err().map(UpdateError::failing);
     results.iter().map(failing).collect()
 }
 
@@ -195,7 +196,7 @@ async fn no_comment_is_doubled_when_answers_get_lost() {
         .client_without_budget(Api::Graph)
         .await
         .patience(Duration::from_secs(20));
-    let client = FamilyDesk::new(client).settle(Duration::ZERO);
+    let client = UpdateClient::new(client).settle(Duration::ZERO);
     let results = client.write(&rows, &verdict(), MARKER).await;
     assert_eq!(failing(&results), vec![None; first.len()]);
     for row in &rows {
@@ -276,7 +277,7 @@ async fn a_comment_of_which_nobody_can_tell_is_not_sent_again() {
     let client = client(&server).await;
     let results = client.write(&alerts(2), &verdict(), MARKER).await;
     for result in results {
-        assert!(matches!(result, Err(DeskFault::CommentUnknown(_))));
+        assert!(matches!(result, Err(DefenderError::CommentUnknown(_))));
     }
     let posts = server
         .singly()
@@ -399,5 +400,5 @@ async fn every_incident_keeps_its_own_tags() {
         assert_eq!(kept[id]["customTags"], json!([format!("of {id}"), "new"]));
     }
     let fault = results.into_iter().nth(1).unwrap().unwrap_err();
-    assert!(matches!(fault, DeskFault::Id { .. }), "{fault}");
+    assert!(matches!(fault, DefenderError::Id { .. }), "{fault}");
 }

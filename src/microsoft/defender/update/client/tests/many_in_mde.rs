@@ -17,9 +17,9 @@ fn alerts(count: usize) -> Vec<Target> {
     (0..count).map(target).collect()
 }
 
-async fn client(tenant: &Tenant) -> FamilyDesk {
+async fn client(tenant: &Tenant) -> UpdateClient {
     let client = tenant.client_without_budget(Api::Mde).await;
-    FamilyDesk::new(client).settle(Duration::ZERO)
+    UpdateClient::new(client).settle(Duration::ZERO)
 }
 
 fn verdict(comment: bool) -> Change {
@@ -32,8 +32,9 @@ fn verdict(comment: bool) -> Change {
     }
 }
 
-fn failing<T>(results: &[Result<T, DeskFault>]) -> Vec<Option<Failing>> {
-    let failing = |result: &Result<T, DeskFault>| result.as_ref().err().map(UpdateError::failing);
+fn failing<T>(results: &[Result<T, DefenderError>]) -> Vec<Option<Failing>> {
+    let failing =
+        |result: &Result<T, DefenderError>| result.as_ref().err().map(UpdateError::failing);
     results.iter().map(failing).collect()
 }
 
@@ -176,7 +177,7 @@ async fn a_thousand_alerts_are_read_written_and_read_back_within_the_published_q
     let kept = Arc::new(Kept::of(&rows));
     let server = serving(&kept).await;
     // With the call budget: it would refuse what the quotas do not allow.
-    let client = FamilyDesk::new(server.client(Api::Mde).await);
+    let client = UpdateClient::new(server.client(Api::Mde).await);
     let read = client.read_many(&rows).await;
     assert!(
         read.iter()
@@ -533,7 +534,7 @@ async fn a_comment_of_which_nobody_can_tell_is_not_sent_again_but_the_fields_are
         .write(&rows, &verdict(true), MARKER)
         .await;
     for result in results {
-        assert!(matches!(result, Err(DeskFault::CommentUnknown(_))));
+        assert!(matches!(result, Err(DefenderError::CommentUnknown(_))));
     }
     let posts: Vec<Call> = server
         .calls()

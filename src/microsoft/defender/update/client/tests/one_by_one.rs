@@ -17,8 +17,8 @@ fn alert(id: &str) -> Target {
     target(Subject::Alert, id)
 }
 
-async fn client(tenant: &Tenant, api: Api) -> FamilyDesk {
-    FamilyDesk::new(tenant.client(api).await).settle(Duration::ZERO)
+async fn client(tenant: &Tenant, api: Api) -> UpdateClient {
+    UpdateClient::new(tenant.client(api).await).settle(Duration::ZERO)
 }
 
 fn verdict() -> Change {
@@ -46,10 +46,10 @@ fn call(method: &str, target: &str, body: Value) -> Call {
 }
 
 async fn write_one(
-    client: &FamilyDesk,
+    client: &UpdateClient,
     target: Target,
     change: &Change,
-) -> Result<Receipt, DeskFault> {
+) -> Result<Receipt, DefenderError> {
     let mut outcomes = client.write(&[target], change, MARKER).await;
     assert_eq!(outcomes.len(), 1);
     outcomes.remove(0)
@@ -172,7 +172,7 @@ async fn a_comment_whose_fate_is_unknown_is_looked_for_before_it_is_sent_again()
         let sent = sent.iter().filter(|call| call.starts_with("POST")).count();
         assert_eq!((sent, outcome.is_ok()), (posts, well), "{shown}");
         if let Err(fault) = outcome {
-            assert!(matches!(fault, DeskFault::CommentUnknown(_)), "{fault}");
+            assert!(matches!(fault, DefenderError::CommentUnknown(_)), "{fault}");
             assert_eq!(fault.failing(), Failing::Failed);
             assert_eq!(fault.request_id(), Some("r-1"));
         }
@@ -274,7 +274,7 @@ async fn no_message_grows_with_an_answer() {
         let server = Tenant::start(move |_| answer.clone()).await;
         let client = client(&server, Api::Graph).await;
         let both = [alert("a"), alert("b")];
-        let mut faults: Vec<DeskFault> = Vec::new();
+        let mut faults: Vec<DefenderError> = Vec::new();
         for targets in [&both[..1], &both[..]] {
             let written = client.write(targets, &verdict(), MARKER).await;
             faults.extend(written.into_iter().filter_map(Result::err));
@@ -374,7 +374,7 @@ async fn mde_gets_the_fields_again_but_not_the_comment_while_its_fate_is_unknown
         ..Change::default()
     });
     let fault = write_one(&client, alert("a"), &change).await.unwrap_err();
-    assert!(matches!(fault, DeskFault::CommentUnknown(_)), "{fault}");
+    assert!(matches!(fault, DefenderError::CommentUnknown(_)), "{fault}");
     let asked = server.calls();
     let methods: Vec<_> = asked.iter().map(|call| call.method.as_str()).collect();
     assert_eq!(methods, ["GET", "PATCH", "GET", "PATCH"]);
@@ -494,7 +494,7 @@ async fn nothing_is_called_for_what_cannot_be() {
     let mut account = server.account();
     account.read_only = true;
     let client = Client::new(&account, Api::Graph, None).unwrap();
-    let closed = FamilyDesk::new(client).settle(Duration::ZERO);
+    let closed = UpdateClient::new(client).settle(Duration::ZERO);
     let fault = write_one(&closed, alert("a"), &commented(verdict()))
         .await
         .unwrap_err();
@@ -545,7 +545,7 @@ async fn what_is_throttled_for_longer_than_anybody_waits_says_so_before() {
         .await;
         let client = server.client(Api::Graph).await;
         let end = tokio::time::Instant::now() + Duration::from_secs(20);
-        let client = FamilyDesk::new(client.patience(Duration::from_secs(300)).until(end));
+        let client = UpdateClient::new(client.patience(Duration::from_secs(300)).until(end));
         let change = verdict();
         let results = client.write(&targets, &change, MARKER).await;
         for result in results {

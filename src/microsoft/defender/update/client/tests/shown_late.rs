@@ -56,10 +56,10 @@ impl Ledger for Pages {
 struct Office(Client, u32);
 
 impl Accounts for Office {
-    type Client = FamilyDesk;
+    type Client = UpdateClient;
 
-    async fn open(&self, _: &str, _: Api) -> Result<FamilyDesk, DeskFault> {
-        Ok(FamilyDesk::new(self.0.clone()).settle(millis(2) * self.1))
+    async fn open(&self, _: &str, _: Api) -> Result<UpdateClient, DefenderError> {
+        Ok(UpdateClient::new(self.0.clone()).settle(millis(2) * self.1))
     }
 }
 
