@@ -55,9 +55,10 @@ function events() {
     const found = {};
     for (const [name, members] of Object.entries(objects)) found[name] = [...members, ...calculated(name)];
     found['defender_bridge:health'] = [
-        ...struct('src/run/health.rs', 'Health'),
-        ...struct('src/run/health.rs', 'Fed'),
-        ...struct('src/ingest/pull.rs', 'Tally'),
+        ...struct('src/bridge/input/health.rs', 'Health'),
+        ...struct('src/bridge/input/health.rs', 'Fed'),
+        ...struct('src/ingest/poll/mod.rs', 'Tally'),
+        ...struct('src/ingest/tally.rs', 'Delivered'),
     ];
     found['defender_bridge:triage'] = [
         ...struct('src/triage/outcome.rs', 'Entry'),
