@@ -3,6 +3,7 @@
 use crate::ingest::poll::checkpoint::Gap;
 use crate::ingest::*;
 use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -1755,8 +1756,24 @@ fn a_short_list_that_comes_in_another_order_is_whole_before_it_is_left() {
     }
 }
 
+/// The same tenants at each run; `PROPTEST_CASES` and `PROPTEST_RNG_SEED` search further.
+fn search() -> ProptestConfig {
+    let default = ProptestConfig::default();
+    let cases = std::env::var_os("PROPTEST_CASES").map_or(100, |_| default.cases);
+    let rng_seed = match default.rng_seed {
+        RngSeed::Random if cases == 100 => RngSeed::Fixed(1),
+        seed => seed,
+    };
+    ProptestConfig {
+        cases,
+        rng_seed,
+        failure_persistence: None,
+        ..default
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(search())]
 
     #[test]
     fn nothing_is_lost_and_nothing_doubled(tenant in any_tenant()) {
