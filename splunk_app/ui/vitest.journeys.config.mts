@@ -1,11 +1,12 @@
 import { defineConfig } from 'vitest/config';
 
-// Each journey starts a Splunk, a tenant and a browser of its own; a small machine has room for one at a time.
+// Each file starts a Splunk, a tenant and a browser of its own. They wait as much as they compute, so two go side by side.
 export default defineConfig({
     test: {
         include: ['tests/journeys/**/*.test.ts'],
         environment: 'node',
-        fileParallelism: false,
+        minWorkers: 1,
+        maxWorkers: 2,
         testTimeout: 300_000,
         hookTimeout: 300_000,
         // A small machine that is busy elsewhere takes its time; what is wrong stays wrong for longer.
