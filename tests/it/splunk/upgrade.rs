@@ -4,11 +4,9 @@
 use crate::counterpart::chunked::search;
 use crate::counterpart::endpoint::{Driver, request};
 use crate::counterpart::queue::{ids, new_alerts, table};
-use crate::counterpart::splunkd::{ANALYST_KEY, SESSION_KEY};
+use crate::counterpart::splunkd::{ANALYST_KEY, SESSION_KEY, written_over};
 use crate::counterpart::{Splunkd, Tenant};
 use serde_json::Value;
-use std::fs::{File, OpenOptions};
-use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -16,29 +14,17 @@ use std::time::{Duration, Instant};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Opened as splunkd does it: in place, emptied.
-fn opened_for_writing(path: &Path) -> std::io::Result<File> {
-    OpenOptions::new().write(true).truncate(true).open(path)
-}
-
 /// Writes the next version over it as soon as nothing executes it.
 #[track_caller]
 fn write_over(path: &Path) {
     let begun = Instant::now();
-    let next = [
-        std::fs::read(env!("CARGO_BIN_EXE_defender_bridge")).unwrap(),
-        b"another version".to_vec(),
-    ]
-    .concat();
+    let built = std::fs::read(env!("CARGO_BIN_EXE_defender_bridge")).unwrap();
+    let next = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(next.path(), [built.as_slice(), b"another version"].concat()).unwrap();
     // What was just started executes the installed file until it goes on from its copy.
-    let mut file = loop {
-        match opened_for_writing(path) {
-            Ok(file) => break file,
-            Err(error) => assert!(begun.elapsed() < PATIENCE, "{error}"),
-        }
-        std::thread::yield_now();
-    };
-    file.write_all(&next).unwrap();
+    while !written_over(path, next.path()) {
+        assert!(begun.elapsed() < PATIENCE, "{} is executed", path.display());
+    }
 }
 
 fn copies(splunkd: &Splunkd) -> Vec<PathBuf> {
