@@ -206,8 +206,8 @@ mod tests {
         let (tell, told) = channel();
         let sleep = move || {
             let mut command = std::process::Command::new("sh");
-            // The child of a child, as a browser is one.
-            command.args(["-c", "sleep 1000; true"]);
+            // It goes on when it is asked to end, and has a child, as a browser has.
+            command.args(["-c", "trap '' TERM; sleep 1000; true"]);
             tell.send(())?;
             tool::run(&mut command)
         };

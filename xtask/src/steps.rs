@@ -58,23 +58,15 @@ pub enum Step {
 
 use Step::*;
 
-/// Cheap checks first, then what waits beside what computes. Compilers leave the processor to tests, which know the time.
+/// What takes a moment comes first, then the build: the longest way leads from it through the journeys. Everything else
+/// goes beside them, waiting or nice. Two compilations into one folder wait for each other, so lints come once the tests
+/// of the executable run.
 const LANES: &[&[Step]] = &[
-    &[
-        Format,
-        Conf,
-        Dependencies,
-        Lints,
-        LintsShipped,
-        Documentation,
-        Build,
-        Parts,
-        Executable,
-        Fuzz,
-    ],
+    &[Format, Conf, Dependencies, Build, Executable],
     &[
         PageTools, PageTypes, PageScript, PageUnits, Journeys, Dashboards,
     ],
+    &[Parts, Lints, LintsShipped, Documentation, Fuzz],
     &[Release, Package, Smoke, Appinspect],
     &[AppinspectCloud],
 ];
@@ -84,7 +76,7 @@ impl Step {
     fn after(self) -> &'static [Step] {
         match self {
             PageTools | Release => &[Dependencies],
-            PageUnits => &[Build],
+            PageUnits | Parts => &[Build],
             AppinspectCloud => &[Package],
             _ => &[],
         }

@@ -146,16 +146,24 @@ impl Programs {
         if running.ids.is_empty() {
             return;
         }
-        let listed = Command::new("ps").args(["-A", "-o", "pid=,ppid="]).output();
-        let listed = listed.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
-        let ending = with_descendants(running.ids.clone(), &listed.unwrap_or_default());
-        // One that has ended meanwhile is no fault.
-        drop(
-            Command::new("kill")
-                .args(ending.iter().map(u32::to_string))
-                .output(),
-        );
+        // Those that stand still start no others.
+        let mut ids = BTreeSet::new();
+        let mut found = running.ids.clone();
+        while found.len() > ids.len() {
+            signal("-STOP", &found);
+            ids = found;
+            let listed = Command::new("ps").args(["-A", "-o", "pid=,ppid="]).output();
+            let listed = listed.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
+            found = with_descendants(ids.clone(), &listed.unwrap_or_default());
+        }
+        signal("-KILL", &ids);
     }
+}
+
+/// One that has ended meanwhile is no fault.
+fn signal(which: &str, ids: &BTreeSet<u32>) {
+    let ids = ids.iter().map(u32::to_string);
+    drop(Command::new("kill").arg(which).args(ids).output());
 }
 
 /// `listed`: a process and its parent on each line.
