@@ -65,6 +65,46 @@ fn code(text: &str) -> String {
         .join("\n")
 }
 
+/// What goes into the executable: without modules, functions and uses for tests alone.
+fn product(text: &str) -> String {
+    let mut pieces = text.split("#[cfg(test)]");
+    let mut product = pieces.next().unwrap().to_owned();
+    for piece in pieces {
+        // An item ends with `;` before any brace, or with the brace that closes it.
+        let end = piece.find([';', '{']).unwrap_or(piece.len());
+        if piece[end..].starts_with(';') {
+            product.push_str(&piece[end + 1..]);
+            continue;
+        }
+        let indent = piece
+            .lines()
+            .find(|line| !line.trim().is_empty())
+            .map_or("", |line| &line[..line.len() - line.trim_start().len()]);
+        let close = format!("\n{indent}}}\n");
+        if let Some(at) = piece.find(&close) {
+            product.push_str(&piece[at + close.len()..]);
+        }
+    }
+    product
+}
+
+/// A file that belongs to a module for tests alone.
+fn is_for_tests(path: &Path, files: &BTreeMap<PathBuf, String>) -> bool {
+    path.ancestors().any(|part| {
+        let name = part.file_stem().and_then(|name| name.to_str());
+        let (Some(name), Some(folder)) = (name, part.parent()) else {
+            return false;
+        };
+        let parents = [
+            folder.join("mod.rs"),
+            folder.with_extension("rs"),
+            folder.join("lib.rs"),
+        ];
+        let mut parents = parents.iter().filter_map(|parent| files.get(parent));
+        parents.any(|text| tested(text).iter().any(|test| test == name))
+    })
+}
+
 /// Names that follow `root`, as in `crate::ingest` or `crate::{ingest, splunk::x}`.
 fn named_after(code: &str, root: &str) -> Vec<String> {
     let mut names = Vec::new();
@@ -160,15 +200,15 @@ fn every_file_of_the_source_lies_in_a_room() {
 
 #[test]
 fn the_cores_know_no_socket_no_file_and_no_clock() {
-    for (path, text) in files() {
-        let Some(own) = room(&path) else {
+    let files = files();
+    for (path, text) in &files {
+        let Some(own) = room(path) else {
             continue;
         };
-        if own != "ingest" && own != "triage" {
+        if (own != "ingest" && own != "triage") || is_for_tests(path, &files) {
             continue;
         }
-        let product = text.split("#[cfg(test)]").next().unwrap();
-        let code = code(product);
+        let code = code(&product(text));
         for banned in [
             "std::net",
             "std::fs",
@@ -194,12 +234,15 @@ fn the_cores_know_no_socket_no_file_and_no_clock() {
 
 #[test]
 fn only_the_event_stream_and_the_command_line_write_to_stdout() {
-    for (path, text) in files() {
-        let product = text.split("#[cfg(test)]").next().unwrap();
-        let code = code(product);
-        let Some(own) = room(&path) else {
+    let files = files();
+    for (path, text) in &files {
+        let code = code(&product(text));
+        let Some(own) = room(path) else {
             continue;
         };
+        if is_for_tests(path, &files) {
+            continue;
+        }
         if ["run", "host", "splunk"].contains(&own.as_str()) {
             continue;
         }
@@ -225,19 +268,11 @@ fn tested(text: &str) -> Vec<String> {
 #[test]
 fn files_and_folders_are_made_in_one_place() {
     let files = files();
-    let tests: Vec<String> = files.values().flat_map(|text| tested(text)).collect();
     for (path, text) in &files {
-        let for_tests = path.components().any(|part| {
-            let name = part.as_os_str().to_str().unwrap();
-            tests
-                .iter()
-                .any(|test| test == name.trim_end_matches(".rs"))
-        });
-        if for_tests || room(path).as_deref() == Some("disk") {
+        if is_for_tests(path, &files) || room(path).as_deref() == Some("disk") {
             continue;
         }
-        let product = text.split("#[cfg(test)]").next().unwrap();
-        let code = code(product);
+        let code = code(&product(text));
         for banned in [
             "OpenOptions",
             "create(true)",
@@ -325,4 +360,27 @@ fn the_reader_of_this_test_sees_what_it_looks_for() {
         Some("ingest")
     );
     assert_eq!(room(Path::new("lib.rs")), None);
+
+    let file = "use a;\n#[cfg(test)]\nmod tests;\nuse b;\nimpl C {\n    #[cfg(test)]\n    \
+                fn d() {\n        e()\n    }\n    fn f() {}\n}\n#[cfg(test)]\nmod g {\n    h\n}\n";
+    let kept = product(file);
+    assert!(
+        ["use a", "use b", "fn f"]
+            .iter()
+            .all(|code| kept.contains(code))
+    );
+    assert!(
+        ["mod tests", "e()", "h\n"]
+            .iter()
+            .all(|code| !kept.contains(code))
+    );
+    let files = files();
+    for (path, test) in [
+        ("ingest/poll/tests.rs", true),
+        ("ingest/stream/tests/world.rs", true),
+        ("ingest/poll/walk.rs", false),
+    ] {
+        assert!(files.contains_key(Path::new(path)));
+        assert_eq!(is_for_tests(Path::new(path), &files), test, "{path}");
+    }
 }
