@@ -46,7 +46,7 @@ pub fn run() -> ExitCode {
         let stop = Stop::listen();
         match stop.within(poll_all(&input, &stop)).await {
             Some(code) => code,
-            // Blocked by a reader that reads no more: what is not confirmed is read again.
+            // A reader that stopped reading blocks the write; what is not confirmed is read again.
             None => {
                 tracing::info!("stopped while events were being handed over");
                 exit::WELL
@@ -108,19 +108,19 @@ async fn outcome_index(input: &input::Input) -> Option<String> {
     account::settings(&splunkd).await.ok()?.outcome_index()
 }
 
-/// Longest time one poll takes, and most questions it asks. A backlog goes on with the next
-/// run; a service that answers in circles, or hardly at all, is left alone until then.
+/// The longest time of one poll, and the most questions it asks. The next run continues a
+/// backlog; a service that answers in circles, or hardly at all, is left alone until then.
 const LONGEST: Duration = Duration::from_secs(600);
 const MOST_QUESTIONS: u64 = 1_500;
 
 fn bounds(stop: &Stop) -> Bounds {
-    let (tell, time_is_up) = watch::channel(false);
+    let (end, time_is_up) = watch::channel(false);
     tokio::spawn(async move {
         tokio::select! {
             () = tokio::time::sleep(LONGEST) => {
-                tell.send_replace(true);
+                end.send_replace(true);
             }
-            () = tell.closed() => {}
+            () = end.closed() => {}
         }
     });
     Bounds {
@@ -130,7 +130,7 @@ fn bounds(stop: &Stop) -> Bounds {
     }
 }
 
-/// One poll of one stanza, and its summary, also when it could not begin.
+/// Polls one stanza and summarises the run, also one that could not begin.
 async fn poll_stanza(
     input: &input::Input,
     stanza: &Stanza,
@@ -160,7 +160,7 @@ async fn poll_stanza(
         }
         Ok(Prepared {
             prepared_input,
-            memory,
+            checkpoint_store,
             mut checkpoint,
         }) => {
             let poll = Poll {
@@ -173,7 +173,7 @@ async fn poll_stanza(
             let pulled = ingest::pull(
                 &prepared_input.source,
                 sink,
-                memory,
+                checkpoint_store,
                 &mut checkpoint,
                 poll,
                 bounds,
@@ -181,10 +181,10 @@ async fn poll_stanza(
             );
             let (hands, outcome) = pulled.await;
             let error = outcome.err().map(|error| anyhow!(error));
-            let Some((sink, mut memory)) = hands else {
+            let Some((sink, mut checkpoint_store)) = hands else {
                 return Err(error.unwrap_or_else(|| anyhow!("the event stream was lost")));
             };
-            memory.release().await;
+            checkpoint_store.release().await;
             let health = Health::of(
                 stanza,
                 &prepared_input,
@@ -194,11 +194,11 @@ async fn poll_stanza(
                 error.as_ref(),
                 &ownership,
             );
-            tracing::info!("{}", health.sentence());
+            tracing::info!("{}", health.summary());
             (sink, health, error)
         }
     };
-    // A pipe that is full must not keep signals from being heard.
+    // A full pipe must not keep signals from being heard.
     let handing_over = tokio::task::spawn_blocking(move || {
         let handed_over = health.hand_over(&mut sink);
         (sink, handed_over)

@@ -37,7 +37,7 @@ fn judge() -> anyhow::Result<()> {
     log::about(&definition.item.full_name());
     let now = Instant::from(jiff::Timestamp::now()).millisecond();
     if definition.item.param("account").is_none() {
-        // An edit may send only what changes: what is there is judged by itself.
+        // An edit may send only the parameters it changes; these are judged by themselves.
         Input::parse(&completed(definition.item), now)?;
         return Ok(());
     }
@@ -46,7 +46,7 @@ fn judge() -> anyhow::Result<()> {
     runtime.block_on(try_feed(definition, input, now))
 }
 
-/// A part of a stanza, with something valid in place of what was not sent.
+/// A stanza sent in part, with something valid in place of the parameters left out.
 fn completed(mut part: Stanza) -> Stanza {
     let feed = match (part.param("api"), part.param("feed")) {
         (Some("mde"), None) => Some("alerts"),

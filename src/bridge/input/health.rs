@@ -34,28 +34,28 @@ pub struct Health {
     outcome: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
-    /// The server it ran on: `host` may be set for the input, and the same everywhere.
+    /// The name of the server that ran; `host` may be set for the input, to the same value everywhere.
     server: String,
-    /// The server's GUID: of two servers never the same.
+    /// The server's GUID; no two servers have the same.
     #[serde(skip_serializing_if = "Option::is_none")]
     owner: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     warning: Option<String>,
     #[serde(flatten)]
-    fed: Option<Fed>,
+    details: Option<Details>,
     duration_ms: u64,
     version: &'static str,
 }
 
-/// What only a run that could begin knows.
+/// What only a prepared run knows.
 #[derive(serde::Serialize)]
-struct Fed {
+struct Details {
     account: String,
     tenant: String,
-    /// As the account has it: an account of a forwarder is seen nowhere else.
+    /// From the account's stanza; a forwarder's account is seen nowhere else.
     #[serde(skip_serializing_if = "Option::is_none")]
     secret_expires: Option<String>,
-    /// Where its position is kept.
+    /// Where the input keeps its position.
     checkpoint: &'static str,
     feed: &'static str,
     api: &'static str,
@@ -67,7 +67,7 @@ struct Fed {
     retries: u64,
     tokens: u64,
     bytes_received: u64,
-    /// Windows still waiting to be asked for again.
+    /// How many windows are still to be asked for again.
     open_gaps: usize,
     watermark: Option<Instant>,
     /// Seconds between the newest object delivered and this run.
@@ -75,7 +75,7 @@ struct Fed {
 }
 
 impl Health {
-    /// Of a stanza that could not be read at all.
+    /// The summary of a stanza that could not be prepared.
     pub fn not_prepared(
         stanza: &Stanza,
         begun: &Begun,
@@ -90,7 +90,7 @@ impl Health {
             server: ownership.server.clone(),
             owner: ownership.owner.as_ref().map(|owner| owner.guid.clone()),
             warning: ownership.warning.clone(),
-            fed: None,
+            details: None,
             duration_ms: millis(begun),
             version: env!("CARGO_PKG_VERSION"),
         }
@@ -119,7 +119,7 @@ impl Health {
             server: ownership.server.clone(),
             owner: ownership.owner.as_ref().map(|owner| owner.guid.clone()),
             warning: ownership.warning.clone(),
-            fed: Some(Fed {
+            details: Some(Details {
                 account: prepared_input.input.account.clone(),
                 tenant: prepared_input.tenant.clone(),
                 secret_expires: prepared_input.secret_expires.clone(),
@@ -142,11 +142,12 @@ impl Health {
         }
     }
 
-    pub fn sentence(&self) -> String {
-        let Some(fed) = &self.fed else {
+    /// One line for the log.
+    pub fn summary(&self) -> String {
+        let Some(details) = &self.details else {
             return self.outcome.to_owned();
         };
-        let delivered = fed.tally.delivered;
+        let delivered = details.tally.delivered;
         let records = match delivered.records {
             0 => String::new(),
             records => format!("{records} records, "),
@@ -154,11 +155,11 @@ impl Health {
         format!(
             "{}: {} events ({} alerts, {} incidents, {records}{} quarantined) in {} calls and {} ms",
             self.outcome,
-            fed.events,
+            details.events,
             delivered.alerts,
             delivered.incidents,
             delivered.quarantined,
-            fed.calls,
+            details.calls,
             self.duration_ms
         )
     }

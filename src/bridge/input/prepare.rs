@@ -1,4 +1,4 @@
-//! A stanza on its way to being polled: its settings, its account, its memory.
+//! Prepares a stanza for its poll: settings, account, checkpoint.
 
 use crate::NAME;
 use crate::bridge::account;
@@ -71,13 +71,13 @@ impl PreparedInput {
     }
 }
 
-/// Where this run's memory is kept.
-pub enum Memory {
+/// Where this run keeps its checkpoint.
+pub enum CheckpointStore {
     File(CheckpointFile),
     KvStore(Box<KvCheckpoint>),
 }
 
-impl Memory {
+impl CheckpointStore {
     fn place(&self) -> String {
         match self {
             Self::File(file) => file.path().display().to_string(),
@@ -85,7 +85,7 @@ impl Memory {
         }
     }
 
-    /// Lets the next run have it, wherever that one runs.
+    /// Releases the checkpoint for the next run, on whichever server that runs.
     pub async fn release(&mut self) {
         if let Self::KvStore(store) = self {
             store.release().await;
@@ -93,7 +93,7 @@ impl Memory {
     }
 }
 
-impl Store for Memory {
+impl Store for CheckpointStore {
     fn save(&mut self, text: &str) -> io::Result<()> {
         match self {
             Self::File(file) => file.save(text),
@@ -102,19 +102,19 @@ impl Store for Memory {
     }
 }
 
-/// Whose run this is, and whose the one before was.
+/// Which server runs the input now, and which one ran it before.
 #[derive(Debug)]
 pub struct Ownership {
-    /// What this server calls itself.
+    /// This server's own name.
     pub server: String,
     pub owner: Option<Owner>,
-    /// Of another server, said once.
+    /// That another server ran the input before; said once.
     pub before: Option<Written>,
     pub warning: Option<String>,
 }
 
 impl Ownership {
-    /// As long as no more is known than what splunkd told on stdin.
+    /// What is known before splunkd is asked: the server's name from stdin.
     pub fn of(input: &input::Input) -> Self {
         Self {
             server: input.server_host.clone(),
@@ -153,7 +153,7 @@ impl Ownership {
 /// A stanza with everything its poll needs.
 pub struct Prepared {
     pub prepared_input: PreparedInput,
-    pub memory: Memory,
+    pub checkpoint_store: CheckpointStore,
     pub checkpoint: Checkpoint,
 }
 
@@ -180,7 +180,7 @@ pub async fn prepare(
             });
         }
         Err(error) if through_kvstore => return Err(error.into()),
-        // A file is as good without a name in it.
+        // A checkpoint file needs no owner's name.
         Err(error) => tracing::debug!("{error}"),
     }
     let identity = format!(
@@ -197,16 +197,16 @@ pub async fn prepare(
     let file = file.owned_by(ownership.owner.clone());
     let Some(owner) = ownership.owner.clone().filter(|_| through_kvstore) else {
         let text = file.load()?;
-        let mut memory = Memory::File(file);
-        let checkpoint = read(text.as_deref(), memory.place())?;
+        let mut checkpoint_store = CheckpointStore::File(file);
+        let checkpoint = read(text.as_deref(), checkpoint_store.place())?;
         ownership.follows(text.as_deref().and_then(Written::of), kept);
         if ownership.before.is_some() {
-            // From now on it is this server's: said once.
-            memory.save(&checkpoint.text()?)?;
+            // This server owns the checkpoint from now on, so the warning comes once.
+            checkpoint_store.save(&checkpoint.text()?)?;
         }
         return Ok(Prepared {
             prepared_input,
-            memory,
+            checkpoint_store,
             checkpoint,
         });
     };
@@ -226,14 +226,14 @@ pub async fn prepare(
             return Err(error);
         }
     };
-    let memory = match (kept, opened.found) {
+    let checkpoint_store = match (kept, opened.found) {
         (Kept::Local, _) => {
             let file = store.leave(&checkpoint.text()?).await?;
             tracing::info!(
                 "the position of this input was taken over from the KV store into {}",
                 file_path.display()
             );
-            Memory::File(file)
+            CheckpointStore::File(file)
         }
         (Kept::KvStore, Found::File) => {
             store.keep(&checkpoint.text()?).await?;
@@ -242,18 +242,18 @@ pub async fn prepare(
                  not used any more",
                 file_path.display()
             );
-            Memory::KvStore(Box::new(store))
+            CheckpointStore::KvStore(Box::new(store))
         }
-        (Kept::KvStore, _) => Memory::KvStore(Box::new(store)),
+        (Kept::KvStore, _) => CheckpointStore::KvStore(Box::new(store)),
     };
     Ok(Prepared {
         prepared_input,
-        memory,
+        checkpoint_store,
         checkpoint,
     })
 }
 
-/// For the summary of a stanza that cannot be read.
+/// The metadata of the summary of a stanza that cannot be read.
 pub fn metadata(stanza: &Stanza) -> EventMetadata {
     EventMetadata {
         stanza: stanza.full_name(),

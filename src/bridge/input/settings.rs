@@ -18,7 +18,7 @@ pub struct Input {
     pub checkpoint: Kept,
 }
 
-/// Where an input's memory lies.
+/// Where an input keeps its checkpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kept {
     /// In a file of the server it runs on.

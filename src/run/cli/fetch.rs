@@ -95,11 +95,11 @@ fn fetch(arguments: Arguments) -> anyhow::Result<Tally> {
     let settle = span(&arguments.settle).map_err(|why| anyhow!("--settle: {why}"))?;
     let account = arguments.account.account()?;
     let identity = format!("{feed} of tenant {}", account.tenant_id);
-    let memory = match &arguments.remember {
-        None => Memory::None,
-        Some(folder) => Memory::File(CheckpointFile::open(folder, &identity)?),
+    let checkpoint_store = match &arguments.remember {
+        None => CheckpointStore::None,
+        Some(folder) => CheckpointStore::File(CheckpointFile::open(folder, &identity)?),
     };
-    let mut checkpoint = match memory.load()? {
+    let mut checkpoint = match checkpoint_store.load()? {
         Some(text) => Checkpoint::read(&text, &identity).context("the remembered state")?,
         None => Checkpoint::new(&identity, start.at(now)),
     };
@@ -118,7 +118,7 @@ fn fetch(arguments: Arguments) -> anyhow::Result<Tally> {
         let pulled = ingest::pull(
             &source,
             lines,
-            memory,
+            checkpoint_store,
             &mut checkpoint,
             poll,
             ingest::Bounds::none(stop.asked()),
@@ -134,12 +134,12 @@ fn fetch(arguments: Arguments) -> anyhow::Result<Tally> {
 }
 
 /// Whether anything is remembered from one call to the next.
-enum Memory {
+enum CheckpointStore {
     None,
     File(CheckpointFile),
 }
 
-impl Memory {
+impl CheckpointStore {
     fn load(&self) -> io::Result<Option<String>> {
         match self {
             Self::None => Ok(None),
@@ -148,7 +148,7 @@ impl Memory {
     }
 }
 
-impl Store for Memory {
+impl Store for CheckpointStore {
     fn save(&mut self, text: &str) -> io::Result<()> {
         match self {
             Self::None => Ok(()),
