@@ -1740,6 +1740,33 @@ fn an_unfinished_poll_goes_on_before_its_last_instant_as_the_service_may_compare
 }
 
 #[test]
+fn what_follows_an_instant_with_a_shorter_text_is_listed_where_texts_are_compared() {
+    let tenant = Tenant {
+        objects: [31, 6, 5, 7, 8, 5, 12, 5, 13, 1, 6, 9, 30]
+            .into_iter()
+            .enumerate()
+            .map(|(id, at)| (u32::try_from(id).unwrap(), at))
+            .collect(),
+        compare: Compare::Text,
+        clamp: 11,
+        ragged: true,
+        counts: false,
+        ..Tenant::default()
+    };
+    let splunk = Splunk::default();
+    for saves in [2, 2] {
+        let dying = Splunk {
+            saves_left: Some(Arc::new(Mutex::new(saves))),
+            ..splunk.clone()
+        };
+        drop(poll_at(&tenant, &dying, NOW + NOW));
+    }
+    let (_, outcome) = poll_at(&tenant, &splunk, NOW + NOW);
+    assert_eq!(outcome, Ok(()));
+    assert_eq!(delivered(&splunk), expected(&tenant));
+}
+
+#[test]
 fn a_short_list_that_comes_in_another_order_is_whole_before_it_is_left() {
     for id in 0..500 {
         let tenant = Tenant {

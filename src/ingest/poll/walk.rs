@@ -315,7 +315,7 @@ impl Span {
         self.unsure = false;
         let from = match habits.asks_earlier {
             true => earlier(last).max(self.from),
-            false => last,
+            false => with_all_digits(last).max(self.from),
         };
         let count = u32::try_from(self.listed_by_number.len()).unwrap_or(u32::MAX);
         if from == self.from && count <= most_skip {
@@ -326,7 +326,7 @@ impl Span {
             self.by_number = true;
             return;
         }
-        self.earlier = from < last;
+        self.earlier = from < with_all_digits(last);
         self.from = if from == self.from { last } else { from };
         self.skip = 0;
         self.passes = 0;
@@ -355,6 +355,15 @@ impl Span {
 /// A second earlier, without a fraction: then texts of instants compare like instants.
 pub(in crate::ingest) fn earlier(instant: Instant) -> Instant {
     instant.minus(EARLIER).second()
+}
+
+/// The instant, or one tick earlier where its text would be shorter: a service that compares
+/// texts holds `…003Z` to come after `…0031Z`, and lists nothing between.
+pub(in crate::ingest) fn with_all_digits(instant: Instant) -> Instant {
+    match instant.ticks() % 10 {
+        0 => Instant::from_ticks(instant.ticks().saturating_sub(1)),
+        _ => instant,
+    }
 }
 
 impl Walk {
