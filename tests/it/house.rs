@@ -378,7 +378,7 @@ fn the_reader_of_this_test_sees_what_it_looks_for() {
     for (path, test) in [
         ("ingest/poll/tests.rs", true),
         ("ingest/stream/tests/world.rs", true),
-        ("ingest/poll/walk.rs", false),
+        ("ingest/poll/walk/span.rs", false),
     ] {
         assert!(files.contains_key(Path::new(path)));
         assert_eq!(is_for_tests(Path::new(path), &files), test, "{path}");

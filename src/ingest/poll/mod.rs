@@ -19,7 +19,8 @@ use crate::ingest::poll::checkpoint::{Checkpoint, Gap, Looked, Ordering, Snapsho
 use crate::ingest::poll::page::Page;
 use crate::ingest::poll::seen::Key;
 use crate::ingest::poll::source::{Limits, ListQuery, ListSource, SourceError};
-use crate::ingest::poll::walk::{Known, Listing, Route, Walk, earlier, most_skip, page_holds};
+use crate::ingest::poll::walk::span::earlier;
+use crate::ingest::poll::walk::{Known, Listing, Route, Walk, most_skip, page_holds};
 use std::io;
 use std::ops::Range;
 use std::time::Duration;

@@ -1,0 +1,200 @@
+//! A list in ascending order: the walk moves by time, and proves that the order is kept.
+
+use super::span::{Behind, Span, earlier};
+use super::{Asking, Listing, Walk, cut_at, most_skip};
+use crate::ingest::Instant;
+use crate::ingest::poll::checkpoint::{Habits, Ordering};
+use crate::ingest::poll::seen::Key;
+use std::collections::HashMap;
+
+/// A page with this many different instants is in order by luck once in 40 000
+/// pages; fewer instants do not prove that the service keeps the order.
+const ORDERLY: usize = 8;
+
+impl Walk {
+    pub(super) fn looks_last(&self, listing: &Listing, top: u32, habits: &Habits) -> bool {
+        let cut = habits.cut_at.is_some_and(|cut| listing.count >= cut);
+        !listing.more && listing.count < top && !cut
+    }
+
+    /// Asks for what lies behind a page that looks like the last one.
+    pub(super) fn look_behind(&mut self, mut span: Span, listing: &Listing, last: Instant) {
+        let keys = listing.keys();
+        span.skip += listing.count;
+        span.already_listed.extend(keys.iter().copied());
+        span.behind = Some(Behind {
+            last,
+            listed: listing.listed.clone(),
+            count: listing.count,
+        });
+        span.before = keys;
+        self.spans.push(span);
+    }
+
+    pub(super) fn go_on_in_order(
+        &mut self,
+        mut span: Span,
+        listing: &Listing,
+        top: u32,
+        habits: &mut Habits,
+    ) {
+        // The objects at the beginning did not come back; asking from earlier shows why.
+        if !span.edge.is_empty() && span.skip == 0 && !span.earlier {
+            span.from = earlier(span.cursor);
+            span.earlier = true;
+            span.listed_by_number = HashMap::new();
+            return self.spans.push(span);
+        }
+        if let Some(behind) = span.behind.take() {
+            // The page was cut. Numbers slip while objects change, so the walk goes on by
+            // time, from the end of that page.
+            cut_at(behind.count, habits);
+            if habits.order == Ordering::Honoured {
+                span.go_on(
+                    behind.last,
+                    &behind.listed,
+                    most_skip(&self.limits, habits),
+                    habits,
+                );
+                return self.spans.push(span);
+            }
+            return self.prove_order(span, behind.listed, listing, top, habits);
+        }
+        // Objects outside the window do not move the walk.
+        let inside = listing.listed.iter().map(|(updated, _)| *updated);
+        let last = inside.filter(|updated| *updated < span.to).max();
+        let Some(last) = last.filter(|last| *last > span.cursor) else {
+            return self.page_through(span, listing, top, habits);
+        };
+        let new_tie = |(updated, key): &(Instant, Key)| {
+            *updated <= span.cursor && !span.already_listed.contains(key)
+        };
+        span.unsure |= span.skip > 0 && listing.listed.iter().any(new_tie);
+        span.already_listed.extend(listing.keys());
+        if let Some(again) = span.once_more() {
+            return self.spans.push(again);
+        }
+        let number = span.skip.saturating_add(listing.count);
+        if self.looks_last(listing, top, habits) && self.may_skip(number, habits) {
+            return self.look_behind(span, listing, last);
+        }
+        match habits.order {
+            Ordering::Honoured => self.on_by_time(span, listing, last, habits),
+            _ => self.prove_order(span, listing.listed.clone(), listing, top, habits),
+        }
+    }
+
+    /// Is the page in order by luck, or because the service keeps the order? The newest
+    /// object shows which.
+    pub(super) fn prove_order(
+        &mut self,
+        mut span: Span,
+        mut listed: Vec<(Instant, Key)>,
+        listing: &Listing,
+        top: u32,
+        habits: &mut Habits,
+    ) {
+        listed.retain(|(updated, _)| *updated < span.to);
+        let instants = || listed.iter().map(|(updated, _)| *updated);
+        let distinct = instants().min() < instants().max();
+        if distinct && instants().is_sorted() {
+            span.skip = 0;
+            span.before = Vec::new();
+            self.spans.push(span);
+            self.asking = Asking::Order { listed };
+        } else {
+            self.divide(span, &listed, listing, top, habits);
+        }
+    }
+
+    pub(super) fn on_by_time(
+        &mut self,
+        mut span: Span,
+        listing: &Listing,
+        last: Instant,
+        habits: &Habits,
+    ) {
+        let mut instants: Vec<Instant> = listing.listed.iter().map(|(at, _)| *at).collect();
+        instants.dedup();
+        if instants.len() >= ORDERLY {
+            span.go_on(
+                last,
+                &listing.listed,
+                most_skip(&self.limits, habits),
+                habits,
+            );
+            return self.spans.push(span);
+        }
+        self.prove_complete(span, last, listing.listed.clone(), habits);
+    }
+
+    /// Does nothing but what was listed lie before the last instant?
+    pub(super) fn prove_complete(
+        &mut self,
+        mut span: Span,
+        last: Instant,
+        listed: Vec<(Instant, Key)>,
+        habits: &Habits,
+    ) {
+        let before = span
+            .listed_by_number
+            .values()
+            .filter(|updated| **updated < last);
+        let count = u32::try_from(before.count()).unwrap_or(u32::MAX);
+        if span.from >= last || !self.may_skip(count, habits) {
+            span.go_on(last, &listed, most_skip(&self.limits, habits), habits);
+        } else {
+            self.asking = Asking::Before {
+                last,
+                listed,
+                count,
+            };
+        }
+        self.spans.push(span);
+    }
+
+    /// Nothing but what the page listed lies before its last instant: so the order is kept.
+    pub(super) fn judge_before(
+        &mut self,
+        last: Instant,
+        listed: Vec<(Instant, Key)>,
+        listing: &Listing,
+        habits: &mut Habits,
+    ) {
+        let Some(mut span) = self.spans.pop() else {
+            return;
+        };
+        let stranger = |(updated, key): &(Instant, Key)| {
+            *updated < last && !span.listed_by_number.contains_key(key)
+        };
+        if listing.listed.iter().any(stranger) {
+            habits.order = Ordering::Ignored;
+            return self.split(span.begin_again(), &listed, habits);
+        }
+        span.go_on(last, &listed, most_skip(&self.limits, habits), habits);
+        self.spans.push(span);
+    }
+
+    pub(super) fn judge_order(
+        &mut self,
+        listed: Vec<(Instant, Key)>,
+        newest: &Listing,
+        habits: &mut Habits,
+    ) {
+        let Some(span) = self.spans.pop() else {
+            return;
+        };
+        let newest = newest.listed.first().map(|(updated, _)| *updated);
+        let end = |sight: Option<&(Instant, Key)>| sight.map(|(updated, _)| *updated);
+        match (end(listed.first()), end(listed.last()), newest) {
+            (_, Some(last), Some(newest)) if newest >= last => {
+                habits.order = Ordering::Honoured;
+                return self.prove_complete(span, last, listed, habits);
+            }
+            // Objects may have changed between the two answers: undecided.
+            (Some(lowest), _, Some(newest)) if newest > lowest => {}
+            _ => habits.order = Ordering::Ignored,
+        }
+        self.split(span, &listed, habits);
+    }
+}
