@@ -14,16 +14,32 @@
 //! private ones, for all who keep some; `sandbox` is a Defender tenant of our own
 //! and shares no code with `microsoft`. `tests/it/house.rs` keeps it so.
 
-pub mod bridge;
-pub mod disk;
-pub mod host;
-pub mod ingest;
-pub mod microsoft;
-pub mod run;
+mod bridge;
+mod disk;
+mod host;
+mod ingest;
+mod microsoft;
+mod run;
+// Public, else the compiler takes for dead what only tests ask of the tenant.
 #[cfg(feature = "sandbox")]
+#[doc(hidden)]
 pub mod sandbox;
-pub mod splunk;
-pub mod triage;
+mod splunk;
+mod triage;
+
+// No way of being started uses it yet: public, else the compiler takes it for dead.
+#[doc(hidden)]
+pub use ingest::stream;
+pub use run::main;
+
+/// The readers of foreign bytes, for `fuzz/` alone.
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzz {
+    pub use crate::ingest::{Checkpoint, Object, Page};
+    pub use crate::microsoft::fuzz as microsoft;
+    pub use crate::splunk::fuzz as splunk;
+}
 
 /// The one name: app id, scheme and executable.
-pub const NAME: &str = "defender_bridge";
+const NAME: &str = "defender_bridge";

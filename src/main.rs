@@ -1,5 +1,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    defender_bridge::run::main(std::env::args_os())
+    defender_bridge::main(std::env::args_os())
 }

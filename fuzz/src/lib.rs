@@ -2,14 +2,10 @@
 //! the reader did, and stops where that panics or breaks what it promises. The
 //! fuzzer's targets and the run over `seeds/` call the same functions.
 
-use defender_bridge::ingest::{Checkpoint, Page};
-use defender_bridge::splunk::alert_action::payload::Payload;
-use defender_bridge::splunk::search_command::{Asked, Questions, Table};
-use defender_bridge::splunk::rest_handler::{self as rest_handler, Reply};
-use defender_bridge::splunk::alert_action::results::Results;
-use defender_bridge::splunk::spool::Spool;
-use defender_bridge::splunk::modular_input::{input, validation};
-use defender_bridge::{microsoft, splunk};
+use defender_bridge::fuzz::splunk::{
+    Asked, Payload, Questions, Reply, Results, Spool, Table, input, validation,
+};
+use defender_bridge::fuzz::{Checkpoint, Object, Page, microsoft, splunk};
 use std::io::Cursor;
 
 #[cfg(test)]
@@ -39,7 +35,7 @@ pub const TARGETS: [(&str, Target); 13] = [
 /// the order in which they are handed on.
 pub fn list_answer(body: &[u8]) -> bool {
     let mut found = false;
-    for page in microsoft::fuzz::list_answer(body) {
+    for page in microsoft::list_answer(body) {
         found |= !page.objects.is_empty();
         let mut end = 0;
         for object in &page.objects {
@@ -59,7 +55,7 @@ pub fn list_answer(body: &[u8]) -> bool {
     found
 }
 
-fn nested(page: &Page, object: &defender_bridge::ingest::Object) {
+fn nested(page: &Page, object: &Object) {
     for inner in &object.nested {
         let span = &inner.raw.span;
         assert!(object.raw.span.start < span.start && span.end < object.raw.span.end);
@@ -87,7 +83,7 @@ fn is_json(read: serde_json::Result<()>) -> bool {
 
 /// A message goes into a line of a log and must not begin another.
 pub fn error_body(body: &[u8]) -> bool {
-    let (code, message, request_id) = microsoft::fuzz::error_body(&String::from_utf8_lossy(body));
+    let (code, message, request_id) = microsoft::error_body(&String::from_utf8_lossy(body));
     let named = !code.is_empty();
     for text in [Some(code), Some(message), request_id]
         .into_iter()
@@ -99,14 +95,14 @@ pub fn error_body(body: &[u8]) -> bool {
 }
 
 pub fn batch_answer(body: &[u8]) -> bool {
-    let parts = microsoft::fuzz::batch_answer(body);
+    let parts = microsoft::batch_answer(body);
     assert!(parts <= body.len());
     parts > 0
 }
 
 pub fn state(body: &[u8]) -> bool {
-    let one = microsoft::fuzz::state(body);
-    let states = microsoft::fuzz::states(body);
+    let one = microsoft::state(body);
+    let states = microsoft::states(body);
     assert!(states.len() <= body.len());
     one.is_some() && !states.is_empty()
 }
@@ -136,7 +132,7 @@ pub fn input_document(document: &[u8]) -> bool {
 
 /// However the bytes come out, it is UTF-8 and no more than three times as long.
 pub fn encoding(bytes: &[u8]) -> bool {
-    let text = splunk::fuzz::decoded(bytes, 1 << 16);
+    let text = splunk::decoded(bytes, 1 << 16);
     if let Ok(text) = &text {
         assert!(std::str::from_utf8(text).is_ok());
         assert!(text.len() <= bytes.len() * 3);
@@ -147,9 +143,9 @@ pub fn encoding(bytes: &[u8]) -> bool {
 /// Whatever an event holds, the stream stays XML, and text comes back as it was
 /// but for what XML cannot say.
 pub fn event_text(raw: &[u8]) -> bool {
-    let event = splunk::fuzz::event(raw).expect("memory takes everything");
+    let event = splunk::event(raw).expect("memory takes everything");
     let text = String::from_utf8_lossy(raw);
-    let written = splunk::fuzz::text(&text);
+    let written = splunk::text(&text);
     for carried in [String::from_utf8_lossy(&event).into_owned(), written] {
         let document = format!("<data>{carried}</data>");
         let mut reader = quick_xml::Reader::from_str(&document);
@@ -223,7 +219,7 @@ pub fn chunked(stdin: &[u8]) -> bool {
 pub fn persist(stdin: &[u8]) -> bool {
     let mut out = Vec::new();
     let (mut answers, mut read) = (0, 0);
-    let _ended = rest_handler::serve(Cursor::new(stdin), &mut out, |request| {
+    let _ended = splunk::serve(Cursor::new(stdin), &mut out, |request| {
         answers += 1;
         read += usize::from(request.is_ok());
         match request {

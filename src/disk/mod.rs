@@ -64,6 +64,7 @@ pub fn put(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 /// A folder under a name nobody knows beforehand, gone with its value.
+#[cfg(any(test, feature = "sandbox"))]
 pub fn temporary() -> io::Result<tempfile::TempDir> {
     let mut builder = tempfile::Builder::new();
     builder.prefix("defender_bridge_");

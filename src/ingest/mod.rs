@@ -9,20 +9,16 @@
 mod delivery;
 mod instant;
 mod poll;
-// Public, else the compiler takes it for dead: the first to follow a log will be the
-// client of Event Hubs.
 pub mod stream;
 mod tally;
 
-pub use delivery::DeliveryError;
-pub use instant::{Instant, InstantError};
-pub use poll::checkpoint::{Checkpoint, CheckpointError};
+pub use instant::Instant;
+pub use poll::checkpoint::Checkpoint;
 pub use poll::page::{Object, Page, Raw};
 pub use poll::source::{
     ErrorClass, Limits, ListQuery, ListSource, Order, Refusal, SourceError, TieBreaker,
 };
-pub use poll::{Bounds, Poll, PullError, Tally, pull};
-pub use tally::Delivered;
+pub use poll::{Bounds, Poll, Tally, pull};
 
 use std::io;
 use std::ops::Range;

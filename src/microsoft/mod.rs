@@ -16,10 +16,9 @@ mod slice;
 #[cfg(test)]
 pub mod tests;
 
-pub use account::cloud::{Cloud, Hosts};
-pub use account::{Account, Auth, Proxy};
-pub use client::{Answer, Calls, Client, Quota};
+pub use account::Account;
+pub use client::Client;
 pub use defender::list::query::{Feed, FeedError};
-pub use defender::list::source::{FeedSource, PageError};
+pub use defender::list::source::FeedSource;
 pub use defender::update::client::{DefenderError, UpdateClient};
-pub use http::error::{Error, Retry};
+pub use http::error::Error;

@@ -12,7 +12,7 @@ use crate::host::{exit, log, paths, runtime};
 use crate::splunk::alert_action::payload::Payload;
 use crate::splunk::alert_action::response_log::{ModularActionLog, RowId};
 use crate::splunk::alert_action::results;
-use crate::triage::{Exit, Outcome, PARAMETERS, Subject, Summary};
+use crate::triage::{Outcome, PARAMETERS, Subject, Summary};
 use anyhow::bail;
 use std::collections::{BTreeMap, HashSet};
 use std::process::ExitCode;
@@ -28,11 +28,9 @@ pub fn run(action: &str) -> ExitCode {
     match runtime.block_on(act(action, &deadline)) {
         Ok(summary) => {
             tracing::info!("{summary}");
-            match summary.exit() {
-                Exit::Well => exit::WELL,
-                Exit::WrongCall => exit::refused(),
-                Exit::RowsNotWell => exit::some_not_well(),
-                Exit::OwnFault => exit::own_fault(),
+            match summary.is_well() {
+                true => exit::WELL,
+                false => exit::some_not_well(),
             }
         }
         Err(error) => {

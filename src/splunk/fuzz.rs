@@ -1,5 +1,12 @@
 //! This room's readers of foreign bytes, opened for `fuzz/` alone.
 
+pub use crate::splunk::alert_action::payload::Payload;
+pub use crate::splunk::alert_action::results::Results;
+pub use crate::splunk::modular_input::{input, validation};
+pub use crate::splunk::rest_handler::{Reply, serve};
+pub use crate::splunk::search_command::{Asked, Questions, Table};
+pub use crate::splunk::spool::Spool;
+
 use crate::splunk::modular_input::encoding::Utf8Reader;
 use crate::splunk::modular_input::xml;
 use std::io::{self, Read};

@@ -17,5 +17,3 @@ pub mod search_command;
 pub mod sourcetype;
 pub mod splunkd;
 pub mod spool;
-
-pub use modular_input::document::DocumentError;

@@ -90,7 +90,8 @@ impl Spool {
     }
 
     /// Ends this run's own file, so that any run may hand it over.
-    pub fn close(&mut self) {
+    #[cfg(test)]
+    fn close(&mut self) {
         self.own = None;
     }
 

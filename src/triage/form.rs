@@ -310,6 +310,31 @@ mod tests {
     }
 
     #[test]
+    fn an_action_offers_every_parameter_and_no_other() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/default/alert_actions.conf");
+        let conf = std::fs::read_to_string(path).unwrap();
+        for (subject, of_incidents) in [
+            ("alert", &["tags_add", "tags_remove"][..]),
+            ("incident", &[]),
+        ] {
+            let head = format!("[defender_bridge_update_{subject}]\n");
+            let stanza = conf.split_once(&head).unwrap().1;
+            let stanza = stanza.split("\n[").next().unwrap();
+            let mut offered: Vec<&str> = stanza
+                .lines()
+                .filter_map(|line| Some(line.strip_prefix("param.")?.split_once('=')?.0.trim()))
+                .filter(|name| !name.starts_with('_'))
+                .collect();
+            let mut known = PARAMETERS.to_vec();
+            known.retain(|name| !of_incidents.contains(name));
+            offered.sort_unstable();
+            known.sort_unstable();
+            assert_eq!(offered, known, "{subject}");
+        }
+        assert_eq!(conf.lines().filter(|line| line.starts_with('[')).count(), 2);
+    }
+
+    #[test]
     fn every_parameter_is_taken_under_its_name() {
         for name in PARAMETERS {
             assert!(form(&[(name, "")]).is_ok(), "{name}");

@@ -35,11 +35,11 @@ pub use apply::triage;
 pub use apply::{TriageError, carry_out};
 pub use field::Field;
 pub use form::{Form, FormError, PARAMETERS, UNDOES};
-pub use outcome::{Entry, Exit, Outcome, Summary, Via};
-pub use parameter::{COMMENT_MAX, ParameterError, batch, flag, is_id};
+pub use outcome::{Entry, Outcome, Summary, Via};
+pub use parameter::{batch, flag, is_id};
 pub use plan::{Plan, named};
-pub use printed::{is_format, printed};
-pub use reconcile::{Ahead, Reconciled, Reconciler};
+pub use printed::printed;
+pub use reconcile::Reconciler;
 pub use row::Row;
 pub use undo::{ENTRIES, Restoration, Undo};
 

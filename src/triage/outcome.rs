@@ -197,13 +197,9 @@ impl Summary {
         self.rows.iter().filter(|row| **row == outcome).count()
     }
 
-    /// [`Exit::Well`] only if every row got what it asked for.
-    pub fn exit(&self) -> Exit {
-        if self.rows.iter().all(|row| row.is_well()) {
-            Exit::Well
-        } else {
-            Exit::RowsNotWell
-        }
+    /// Whether every row got what it asked for.
+    pub fn is_well(&self) -> bool {
+        self.rows.iter().all(|row| row.is_well())
     }
 }
 
@@ -223,51 +219,26 @@ impl fmt::Display for Summary {
     }
 }
 
-/// What a process that carried out triage ends with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Exit {
-    /// Every row got what it asked for.
-    Well,
-    /// Called wrongly: no row was looked at.
-    WrongCall,
-    /// Some row did not get what it asked for; the ledger says which.
-    RowsNotWell,
-    /// Our own fault.
-    OwnFault,
-}
-
-impl Exit {
-    /// The exit code.
-    pub const fn code(self) -> u8 {
-        match self {
-            Self::Well => 0,
-            Self::WrongCall => 1,
-            Self::RowsNotWell => 2,
-            Self::OwnFault => 3,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn one_row_that_is_not_well_decides_the_exit_code() {
+    fn one_row_that_is_not_well_decides() {
         let well = Summary {
             rows: vec![Outcome::Updated, Outcome::Unchanged, Outcome::Planned],
             ..Summary::default()
         };
-        assert_eq!(well.exit().code(), 0);
+        assert!(well.is_well());
         for bad in Outcome::ALL.into_iter().filter(|o| !o.is_well()) {
             let rows = vec![Outcome::Updated, bad];
             let summary = Summary {
                 rows,
                 ..Summary::default()
             };
-            assert_eq!(summary.exit().code(), 2, "{bad}");
+            assert!(!summary.is_well(), "{bad}");
         }
-        assert_eq!(Summary::default().exit(), Exit::Well);
+        assert!(Summary::default().is_well());
     }
 
     #[test]

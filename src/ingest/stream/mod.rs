@@ -3,7 +3,7 @@
 //!
 //! As pure as its parent: a log is read through [`PartitionedLog`], shared through
 //! [`Ownership`], remembered by a [`PositionStore`], and time comes from a [`Clock`].
-//! Messages leave through the [`Sink`] that polls use, and a position
+//! Messages leave through the `Sink` that polls use, and a position
 //! is noted and saved only after that has flushed.
 
 mod follow;

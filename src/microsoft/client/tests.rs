@@ -1,7 +1,8 @@
 //! The client against a small server of our own.
 
 use super::*;
-use crate::microsoft::account::Proxy;
+use crate::microsoft::account::cloud::{Cloud, Hosts};
+use crate::microsoft::account::{Auth, Proxy};
 use crate::microsoft::tests::https_server::{Asked, Counterpart, Reply, Tunnels, hang_up, reply};
 use crate::triage::Api;
 use proptest::prelude::*;
@@ -529,7 +530,7 @@ async fn network_faults_say_what_to_do() {
     let at = |url: &str| {
         let url = Url::parse(url).unwrap();
         Account {
-            cloud: crate::microsoft::Cloud::Custom(Box::new(crate::microsoft::Hosts {
+            cloud: Cloud::Custom(Box::new(Hosts {
                 login: url.clone(),
                 graph: Some(url.clone()),
                 mde: None,
@@ -560,8 +561,8 @@ fn an_api_that_a_custom_cloud_does_not_have_is_a_setting() {
         name: "lab".to_string(),
         tenant_id: "t".to_string(),
         client_id: "c".to_string(),
-        auth: crate::microsoft::Auth::ManagedIdentity,
-        cloud: crate::microsoft::Cloud::Custom(Box::new(crate::microsoft::Hosts {
+        auth: Auth::ManagedIdentity,
+        cloud: Cloud::Custom(Box::new(Hosts {
             login: url.clone(),
             graph: Some(url),
             mde: None,

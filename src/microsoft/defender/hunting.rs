@@ -294,11 +294,6 @@ impl<'a> Found<'a> {
         self.rows.len()
     }
 
-    /// Whether there is no row.
-    pub fn is_empty(&self) -> bool {
-        self.rows.is_empty()
-    }
-
     /// Whether there may have been more.
     pub fn is_cut(&self) -> bool {
         self.rows.len() >= MOST_ROWS
@@ -440,7 +435,7 @@ mod tests {
             r#"{"Results":null}"#,
             "{}",
         ] {
-            assert!(Found::read(&answered(body)).unwrap().is_empty(), "{body}");
+            assert_eq!(Found::read(&answered(body)).unwrap().len(), 0, "{body}");
         }
         let odd = r#"{"schema":[{"name":"a"},{"name":null},null,{"name":"b"}],"@x":"\ud83d",
             "results":[{"a":"cut \ud83d","b":1,"b":2,"\udc00":0}]}"#;

@@ -3,6 +3,7 @@
 use super::*;
 use crate::microsoft::account::Proxy;
 use crate::microsoft::account::certificate::tests::PAIR;
+use crate::microsoft::account::cloud::Cloud;
 use crate::microsoft::tests::https_server::{Counterpart, Reply, hang_up, reply, token};
 use crate::triage::Api;
 use base64::engine::general_purpose::STANDARD;
@@ -491,7 +492,7 @@ fn an_unusable_certificate_is_a_setting() {
         name: "lab".to_string(),
         tenant_id: "t".to_string(),
         client_id: "c".to_string(),
-        cloud: crate::microsoft::Cloud::Commercial,
+        cloud: Cloud::Commercial,
         ca_file: None,
         proxy: None,
         read_only: false,

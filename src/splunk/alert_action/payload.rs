@@ -40,9 +40,7 @@ pub struct Payload {
     /// The user of an ad-hoc run.
     pub user: Option<String>,
     pub results_file: Option<PathBuf>,
-    pub results_link: Option<String>,
     pub search_name: Option<String>,
-    pub search_uri: Option<String>,
     pub server_host: Option<String>,
     pub server_uri: Option<String>,
     pub session_key: Option<SecretString>,
@@ -84,14 +82,6 @@ impl Payload {
                 column: error.column(),
             }),
         }
-    }
-
-    /// A parameter of the action; none if it is empty or a token such as
-    /// `$result.x$` that an ad-hoc run left as it stands.
-    pub fn param(&self, name: &str) -> Option<&str> {
-        let value = self.configuration.get(name)?.as_str();
-        let token = value.len() > 2 && value.starts_with('$') && value.ends_with('$');
-        (!value.is_empty() && !token).then_some(value)
     }
 
     /// Whether the alert fires once per row. Older Splunk versions say so only
@@ -174,9 +164,7 @@ impl Payload {
             owner: text("owner"),
             user: text("user"),
             results_file: text("results_file").map(PathBuf::from),
-            results_link: text("results_link"),
             search_name: text("search_name"),
-            search_uri: text("search_uri"),
             server_host: text("server_host"),
             server_uri: text("server_uri"),
             session_key: text("session_key").map(SecretString::from),
@@ -288,16 +276,6 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_parameter_and_a_token_left_over_are_no_values() {
-        let payload = payload(PAYLOAD);
-        assert_eq!(payload.param("status"), Some("resolved"));
-        assert_eq!(payload.param("max"), Some("5"));
-        for missing in ["api", "id", "absent"] {
-            assert_eq!(payload.param(missing), None, "{missing}");
-        }
-    }
-
-    #[test]
     fn every_field_may_be_missing_or_of_another_kind() {
         for json in [
             "{}",
@@ -390,7 +368,7 @@ mod tests {
                 .concat();
                 let payload = Payload::read(json.as_slice()).unwrap();
                 assert_eq!(payload.session_key.as_ref().unwrap().expose_secret(), "k");
-                assert_eq!(payload.param("status"), Some("resolved"));
+                assert_eq!(payload.configuration["status"], "resolved");
                 assert_eq!(payload.result.get("id"), Some("da1"));
             }
         }

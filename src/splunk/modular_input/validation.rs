@@ -8,7 +8,6 @@ use crate::splunk::modular_input::document::{Document, DocumentError, Shape};
 use crate::splunk::modular_input::input::Stanza;
 use secrecy::SecretString;
 use std::io::Read;
-use std::path::PathBuf;
 
 const SHAPE: Shape = Shape {
     root: "items",
@@ -19,10 +18,8 @@ const SHAPE: Shape = Shape {
 /// parameters given may be there.
 #[derive(Debug)]
 pub struct Definition {
-    pub server_host: String,
     pub server_uri: String,
     pub session_key: SecretString,
-    pub checkpoint_dir: PathBuf,
     pub item: Stanza,
 }
 
@@ -40,10 +37,8 @@ pub fn read(from: impl Read) -> Result<Definition, DocumentError> {
         });
     };
     Ok(Definition {
-        server_host: document.caller.server_host,
         server_uri: document.caller.server_uri,
         session_key: document.caller.session_key,
-        checkpoint_dir: document.caller.checkpoint_dir,
         // An item is named without its scheme.
         item: Stanza {
             scheme: NAME.to_owned(),
@@ -84,10 +79,8 @@ mod tests {
             read(Dripping(&utf16(ITEMS, true, true))),
         ] {
             let definition = definition.unwrap();
-            assert_eq!(definition.server_host, "sh1");
             assert_eq!(definition.server_uri, "https://127.0.0.1:8089");
             assert_eq!(definition.session_key.expose_secret(), "abc");
-            assert!(definition.checkpoint_dir.ends_with("defender_bridge"));
             assert_eq!(definition.item.full_name(), "defender_bridge://prod");
             assert_eq!(definition.item.param("account"), Some("contoso"));
             assert_eq!(definition.item.params["multi"], ["a", "b"]);

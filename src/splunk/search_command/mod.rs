@@ -85,7 +85,6 @@ pub struct Invocation {
     pub preview: bool,
     /// The words behind the command's name, quotes already taken off.
     pub args: Vec<String>,
-    pub username: Option<String>,
     pub session_key: Option<SecretString>,
     pub splunkd_uri: Option<String>,
     pub sid: Option<String>,
@@ -196,7 +195,6 @@ struct Metadata {
 #[serde(default)]
 struct SearchInfo {
     args: Option<Vec<serde_json::Value>>,
-    username: Option<String>,
     session_key: Option<SecretString>,
     splunkd_uri: Option<String>,
     sid: Option<String>,
@@ -259,7 +257,6 @@ impl SearchInfo {
                     other => other.to_string(),
                 })
                 .collect(),
-            username: filled(self.username),
             session_key: self.session_key,
             splunkd_uri: filled(self.splunkd_uri),
             sid: filled(self.sid),

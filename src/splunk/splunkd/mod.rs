@@ -1,5 +1,5 @@
 //! splunkd's REST interface (Splunk's *REST API Reference Manual*): settings,
-//! stored secrets, who is asking, events and messages of our own.
+//! stored secrets, who is asking, events of our own.
 
 mod answer;
 pub mod conf_file;
@@ -15,7 +15,7 @@ mod tests;
 pub use connection::{Connection, Tls};
 pub use error::SplunkdError;
 pub use kvstore::{Find, Inserted};
-pub use look::{Rows, Seen};
+pub use look::Rows;
 pub use own_endpoint::Route;
 pub use search::{Events, MOST_EVENTS, Search};
 
@@ -52,7 +52,6 @@ const SEND_EVENTS: &str =
     "a role of this user needs the capability edit_log_alert_event (edit_tcp does as well)";
 const KEEP_SECRETS: &str =
     "a role of this user needs the capability edit_storage_passwords or admin_all_objects";
-const SEND_MESSAGES: &str = "a role of this user needs the capability edit_messages";
 
 /// Who a session key belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,14 +77,6 @@ pub struct ServerInfo {
     pub is_free: bool,
     /// Whether it runs in FIPS mode, where it says so.
     pub fips: Option<bool>,
-}
-
-/// How a bulletin message looks in Splunk Web.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Severity {
-    Info,
-    Warn,
-    Error,
 }
 
 /// Where an event sent over REST goes.
@@ -340,33 +331,6 @@ impl Splunkd {
                 what: WHAT.to_owned(),
                 why: "it is not splunkd's word that the event was taken",
             })
-    }
-
-    /// Shows a message to everybody in Splunk Web; one of the same name is replaced.
-    pub async fn message(
-        &self,
-        name: &str,
-        text: &str,
-        severity: Severity,
-    ) -> Result<(), SplunkdError> {
-        let severity = match severity {
-            Severity::Info => "info",
-            Severity::Warn => "warn",
-            Severity::Error => "error",
-        };
-        self.done(Call {
-            what: "show a message".to_owned(),
-            advice: SEND_MESSAGES,
-            method: Method::POST,
-            path: "services/messages".to_owned(),
-            query: Vec::new(),
-            form: vec![("name", name), ("value", text), ("severity", severity)],
-            body: None,
-            json: None,
-            within: None,
-        })
-        .await
-        .map(drop)
     }
 
     async fn done(&self, call: Call<'_>) -> Result<Bytes, SplunkdError> {

@@ -395,12 +395,8 @@ async fn a_splunkd_of_any_release_says_what_it_is() {
 }
 
 #[tokio::test]
-async fn sends_an_event_and_a_message() {
-    let splunkd = Counterpart::start(|path| match path {
-        "/services/messages" => entry("defender_bridge:x", json!({})),
-        _ => (200, json!({"index": "soc", "bytes": "7"})),
-    })
-    .await;
+async fn sends_an_event() {
+    let splunkd = Counterpart::start(|_| (200, json!({"index": "soc", "bytes": "7"}))).await;
     let client = splunkd.client();
     let to = Addressing {
         index: Some("soc"),
@@ -410,10 +406,6 @@ async fn sends_an_event_and_a_message() {
     };
     client
         .receive(to, Bytes::from_static(b"{\"a\":1}"))
-        .await
-        .unwrap();
-    client
-        .message("defender_bridge:x", "50% & more", Severity::Warn)
         .await
         .unwrap();
     let asked = splunkd.asked();
@@ -428,11 +420,6 @@ async fn sends_an_event_and_a_message() {
             "/services/receivers/simple?output_mode=json&sourcetype=defender_bridge%3Atriage&source=a%26b&index=soc",
             "{\"a\":1}"
         )
-    );
-    assert_eq!(asked[1].uri, "/services/messages?output_mode=json");
-    assert_eq!(
-        asked[1].body,
-        "name=defender_bridge%3Ax&value=50%25+%26+more&severity=warn"
     );
 }
 
@@ -455,7 +442,6 @@ async fn a_refusal_says_what_is_missing_and_never_a_secret() {
                 .receive(Addressing::default(), Bytes::new())
                 .await
                 .err(),
-            client.message("n", "t", Severity::Error).await.err(),
         ];
         for error in errors.into_iter().flatten() {
             let text = format!("{error} {error:?} {client:?}");
@@ -552,8 +538,9 @@ async fn what_only_reads_is_asked_again_where_splunkd_failed_once() {
         assert_eq!(splunkd.asked().len(), 2);
         // What writes is not: it may have been carried out.
         let splunkd = Counterpart::start(failing_once()).await;
-        let error = splunkd.client().message("n", "t", Severity::Info).await;
-        let error = error.unwrap_err();
+        let client = splunkd.client();
+        let sent = client.receive(Addressing::default(), "x".into());
+        let error = sent.await.unwrap_err();
         assert!(error.passing(), "{error}");
         assert!(
             error.to_string().starts_with("splunkd failed to"),
@@ -597,7 +584,8 @@ async fn a_slow_splunkd_is_waited_for_asked_again_and_named() {
     assert_eq!(client.conf("c", "s").await.unwrap().unwrap()["a"], "1");
     // What writes is not asked again: it may have been carried out.
     let client = stalling(1).await;
-    let error = client.message("n", "t", Severity::Info).await.unwrap_err();
+    let sent = client.receive(Addressing::default(), "x".into());
+    let error = sent.await.unwrap_err();
     assert!(matches!(error, SplunkdError::Slow { .. }), "{error}");
     assert!(error.passing());
     assert!(
@@ -1011,9 +999,8 @@ async fn what_only_reads_is_asked_again_where_the_connection_broke() {
     let stanza = client(&front).conf("c", "s").await.unwrap().unwrap();
     assert_eq!(stanza["a"], "1");
     let front = breaking_off(1, &splunkd.uri).await;
-    let error = client(&front)
-        .message("m", "t", Severity::Info)
-        .await
-        .unwrap_err();
+    let client = client(&front);
+    let sent = client.receive(Addressing::default(), "x".into());
+    let error = sent.await.unwrap_err();
     assert!(matches!(error, SplunkdError::Unreachable { .. }), "{error}");
 }

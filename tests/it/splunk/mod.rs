@@ -1,7 +1,7 @@
 //! What splunkd starts and asks, protocol by protocol.
 
-mod alert_action_forms;
 mod bad_conf;
+mod closure_search;
 mod file_size_limit;
 mod log_files;
 mod modular_input;

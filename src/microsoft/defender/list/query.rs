@@ -119,11 +119,6 @@ impl Feed {
         self.subject
     }
 
-    /// The application permission that reading takes, and the API it belongs to.
-    pub fn permission(&self) -> (&'static str, &'static str) {
-        (self.collection.read, self.collection.api)
-    }
-
     /// Said once per run where Microsoft has announced the end of the API.
     pub fn notice(&self) -> Option<&'static str> {
         self.collection.ending

@@ -88,6 +88,7 @@ impl UpdateClient {
 
     /// How long a write without an answer gets before its trace is first looked
     /// for (default: 2 seconds).
+    #[cfg(test)]
     pub fn settle(self, settle: Duration) -> Self {
         Self { settle, ..self }
     }

@@ -1,4 +1,5 @@
 use crate::ingest::{Kind, Order};
+use crate::microsoft::account::cloud::Cloud;
 use crate::microsoft::defender::list::source::*;
 use crate::microsoft::tests::tenant::{Reply, Tenant, impatient};
 use crate::triage::{Api, Subject};
@@ -197,7 +198,7 @@ async fn a_server_that_is_not_there_stops_the_walk() {
     .await;
     assert!(source.page(&query()).await.unwrap().objects.is_empty());
     let mut account = tenant.account();
-    let crate::microsoft::Cloud::Custom(hosts) = &mut account.cloud else {
+    let Cloud::Custom(hosts) = &mut account.cloud else {
         panic!("a custom cloud")
     };
     let graph = hosts.graph.as_mut().unwrap();
