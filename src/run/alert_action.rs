@@ -5,16 +5,15 @@
 use crate::bridge::account;
 use crate::bridge::verdict::deadline::Deadline;
 use crate::bridge::verdict::dispatch::Dispatcher;
-use crate::bridge::verdict::job::{Cell, DEADLINE, Job, JobError, LEAST_ROWS, cells};
-use crate::bridge::verdict::row_result::RowResult;
+use crate::bridge::verdict::job::{DEADLINE, Job, JobError, LEAST_ROWS, row};
 use crate::bridge::verdict::{dispatch, job};
 use crate::host::{exit, log, paths, runtime};
 use crate::splunk::alert_action::payload::Payload;
 use crate::splunk::alert_action::response_log::{ModularActionLog, RowId};
 use crate::splunk::alert_action::results;
-use crate::triage::{Outcome, PARAMETERS, Subject, Summary};
+use crate::triage::{Entry, Fields, PARAMETERS, Subject, Summary};
 use anyhow::bail;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::process::ExitCode;
 
 pub fn run(action: &str) -> ExitCode {
@@ -75,7 +74,7 @@ async fn act(action: &str, deadline: &Deadline) -> anyhow::Result<Summary> {
     responses.invoke();
     let carried_out = match (dispatcher, rows) {
         (Ok(mut dispatcher), Ok(rows)) => {
-            job.rows = rows.iter().map(cells).collect();
+            job.rows = rows.iter().map(row).collect();
             let carried_out = carry_out(&mut dispatcher, job, deadline, &mut responses).await;
             carried_out.map_err(anyhow::Error::from)
         }
@@ -102,23 +101,19 @@ async fn carry_out(
     responses: &mut Responses,
 ) -> Result<Summary, JobError> {
     let actor = dispatcher.user().to_owned();
-    let mut tell = |told: RowResult| {
-        let target = told.target.as_deref();
-        responses.outcome(told.row, target, told.outcome, &told.message);
-    };
-    dispatcher.carry_out(job, &actor, deadline, &mut tell).await
+    let mut on_outcome = |entry: &Entry| responses.outcome(entry);
+    dispatcher
+        .carry_out(job, &actor, deadline, &mut on_outcome)
+        .await
 }
 
 /// The action's own parameters: Splunk puts some of its own beside them, and
 /// names beginning with `_` are Enterprise Security's (`_cam`).
-fn parameters(payload: &Payload) -> BTreeMap<String, Cell> {
+fn parameters(payload: &Payload) -> Fields {
     let ours = |name: &str| PARAMETERS.contains(&name) || name.starts_with("defender_");
-    payload
-        .configuration
-        .iter()
-        .filter(|(name, _)| ours(name))
-        .map(|(name, text)| (name.clone(), Cell::from(text.as_str())))
-        .collect()
+    let all = payload.configuration.iter();
+    let all = all.map(|(name, text)| (name.as_str(), text.as_str()));
+    Fields::single(all.filter(|(name, _)| ours(name)))
 }
 
 /// No more than `most`, whatever the file holds.
@@ -205,9 +200,11 @@ impl Responses {
         }
     }
 
-    fn outcome(&mut self, row: usize, target: Option<&str>, outcome: Outcome, message: &str) {
+    fn outcome(&mut self, entry: &Entry) {
+        let (row, outcome) = (entry.row, entry.outcome);
         self.ended.insert(row);
-        let line = format!("{outcome} {}: {message}", target.unwrap_or("no target"));
+        let target = entry.target.as_deref().unwrap_or("no target");
+        let line = format!("{outcome} {target}: {}", entry.message);
         if let (Some(log), Some(id)) = (&mut self.log, self.ids.get(row.saturating_sub(1)))
             && let Err(error) = log.outcome(jiff::Timestamp::now(), id, &line, outcome.is_well())
         {

@@ -33,14 +33,13 @@ pub use apply::incident_effects::CarryOver;
 #[cfg(test)]
 pub use apply::triage;
 pub use apply::{TriageError, carry_out};
-pub use field::Field;
 pub use form::{Form, FormError, PARAMETERS, UNDOES};
 pub use outcome::{Entry, Outcome, Summary, Via};
 pub use parameter::{batch, flag, is_id};
 pub use plan::{Plan, named};
 pub use printed::printed;
 pub use reconcile::Reconciler;
-pub use row::Row;
+pub use row::{Fields, Row};
 pub use undo::{ENTRIES, Restoration, Undo};
 
 use crate::triage::vocabulary::{Classification, Determination, Status};

@@ -2,7 +2,7 @@
 
 use crate::triage::field::Field;
 use crate::triage::{Api, Change, Failing, State, Subject};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::fmt;
 
 /// How a row, or one target of a row, ended. Ordered from well to bad: a row
@@ -67,6 +67,16 @@ impl Outcome {
             Self::Failed => "failed",
         }
     }
+
+    /// The outcome of this word; a word this version does not know counts as failed.
+    pub fn of(word: &str) -> Self {
+        let known = Self::ALL.into_iter().find(|one| one.as_str() == word);
+        known.unwrap_or(Self::Failed)
+    }
+
+    fn read<'de, D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        String::deserialize(from).map(|word| Self::of(&word))
+    }
 }
 
 impl From<Failing> for Outcome {
@@ -96,7 +106,7 @@ impl fmt::Display for Outcome {
 ///
 /// There is exactly one for each target of a row (and one for a row that names
 /// none); rows that ask the same of the same target share the write, not the line.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     /// UTC, to the millisecond.
     pub time: String,
@@ -108,7 +118,7 @@ pub struct Entry {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub marker: Option<String>,
     /// Counted from 1; 0 for a call that was refused as a whole.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub row: usize,
     pub subject: Subject,
     /// The alert's or incident's id.
@@ -118,12 +128,13 @@ pub struct Entry {
     /// target's place, and what follows is about it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub merged_into: Option<String>,
+    #[serde(deserialize_with = "Outcome::read")]
     pub outcome: Outcome,
     pub message: String,
     /// The fields that this action changed, or would; for a write that failed,
     /// what of it stands nevertheless; for an alert that its incident's change
     /// brought to where it should be, these fields, although it is `unchanged`.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changed: Vec<Field>,
     /// For `updated`: whether the read-back showed it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -173,7 +184,7 @@ const fn is_zero(number: &usize) -> bool {
 
 /// On whose word the entry has what it says of the call: action, batch, search
 /// and alert.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Via {
     /// A process that splunkd itself called so.

@@ -7,7 +7,7 @@ use crate::bridge::account::ACCOUNTS;
 use crate::bridge::clients::Accounts;
 use crate::bridge::signature::{Authentic, Key};
 use crate::bridge::verdict::deadline::Deadline;
-use crate::bridge::verdict::job::{Cell, Job, JobError, MOST_NAMELESS, most_rows};
+use crate::bridge::verdict::job::{Job, JobError, MOST_NAMELESS, most_rows};
 use crate::bridge::verdict::ledger::Delivery;
 use crate::splunk::splunkd::Splunkd;
 use crate::triage;
@@ -15,7 +15,7 @@ use crate::triage::{
     Action, CarryOver, ENTRIES, Ledger, Plan, Restoration, Row, Summary, UNDOES, Via, named,
 };
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 const DRY_RUN: &str = "dry_run";
 
@@ -76,7 +76,7 @@ impl Executor {
             let rows = job.rows.len();
             return Err(JobError::TooManyRows { rows, most });
         }
-        let undoes = job.form.get(UNDOES).and_then(|cell| cell.values().pop());
+        let undoes = job.form.get(UNDOES).last().cloned();
         let entries = match undoes.filter(|batch| !batch.is_empty()) {
             Some(batch) => restorations(&batch, &mut job, actor)?,
             None => Vec::new(),
@@ -216,9 +216,9 @@ fn restorations(batch: &str, job: &mut Job, actor: &str) -> Result<Vec<(usize, S
     let mut anothers = false;
     for (place, row) in job.rows.iter_mut().enumerate() {
         let number = job.numbers.get(place).copied().unwrap_or(place + 1);
-        let values = |name: &str| row.get(name).map(Cell::values).unwrap_or_default();
-        let entries = values(ENTRIES);
-        let comment = values("defender_comment").pop();
+        let fields = row.fields();
+        let entries = fields.get(ENTRIES).to_vec();
+        let comment = fields.get("defender_comment").last();
         let restoration = Restoration::of(batch, entries.iter().map(String::as_str));
         let restoration = restoration.ok_or_else(|| JobError::NoEntries {
             row: number,
@@ -229,15 +229,12 @@ fn restorations(batch: &str, job: &mut Job, actor: &str) -> Result<Vec<(usize, S
                 .collect(),
         })?;
         anothers |= restoration.actors.iter().any(|other| other != actor);
-        let fields = restoration.fields(comment.as_deref()).into_iter();
-        *row = fields
-            .map(|(name, values)| (name, Cell::from(&*values)))
-            .collect::<BTreeMap<_, _>>();
+        *row = Row::new(restoration.fields(comment.map(String::as_str)));
         all.extend(entries.into_iter().map(|entry| (number, entry)));
     }
-    let said = job.form.get(DRY_RUN).map(Cell::values).unwrap_or_default();
+    let said = job.form.get(DRY_RUN);
     if anothers && said.iter().all(|word| word.trim().is_empty()) {
-        job.form.insert(DRY_RUN.to_owned(), Cell::from("true"));
+        job.form.insert(DRY_RUN, vec!["true".to_owned()]);
     }
     Ok(all)
 }

@@ -6,11 +6,11 @@ use crate::splunk::alert_action::results;
 use crate::splunk::alert_action::results::ResultsError;
 use crate::splunk::splunkd::SplunkdError;
 use crate::triage::{
-    Action, ENTRIES, Entry, Form, FormError, Limits, Outcome, Row, Subject, TriageError, Via,
+    Action, ENTRIES, Entry, Fields, Form, FormError, Limits, Outcome, Row, Subject, TriageError,
+    Via,
 };
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// splunkd kills an action after `maxtime` (5 minutes, as shipped), and other
@@ -27,8 +27,8 @@ pub struct Job {
     pub subject: Subject,
     /// The parameters of the form by name.
     #[serde(default)]
-    pub form: BTreeMap<String, Cell>,
-    pub rows: Vec<BTreeMap<String, Cell>>,
+    pub form: Fields,
+    pub rows: Vec<Row>,
     /// Given again, it keeps a repeated call from writing its comments twice.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub batch: Option<String>,
@@ -66,51 +66,11 @@ pub const fn most_rows(max_targets: usize) -> usize {
     if most > LEAST_ROWS { most } else { LEAST_ROWS }
 }
 
-/// A field's value, or its values.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum Cell {
-    Several(Vec<Value>),
-    One(Value),
-}
-
-impl Cell {
-    /// As text, each; what is no text, number or truth is left out.
-    pub fn values(&self) -> Vec<String> {
-        let text = |value: &Value| match value {
-            Value::String(text) => Some(text.clone()),
-            Value::Number(_) | Value::Bool(_) => Some(value.to_string()),
-            Value::Null | Value::Array(_) | Value::Object(_) => None,
-        };
-        match self {
-            Self::Several(values) => values.iter().filter_map(text).collect(),
-            Self::One(value) => text(value).into_iter().collect(),
-        }
-    }
-}
-
 /// A row of a search's results as a job takes it.
-pub fn cells(row: &results::Row) -> BTreeMap<String, Cell> {
-    row.iter()
-        // An event's whole text decides nothing, and would be most of the job.
-        .filter(|(name, _)| *name != "_raw")
-        .map(|(name, values)| (name.to_owned(), Cell::from(values)))
-        .collect()
-}
-
-impl From<&str> for Cell {
-    fn from(text: &str) -> Self {
-        Self::One(Value::from(text))
-    }
-}
-
-impl From<&[String]> for Cell {
-    fn from(values: &[String]) -> Self {
-        match values {
-            [one] => Self::One(Value::from(one.as_str())),
-            several => Self::Several(several.iter().cloned().map(Value::from).collect()),
-        }
-    }
+pub fn row(row: &results::Row) -> Row {
+    // An event's whole text decides nothing, and would be most of the job.
+    let fields = row.iter().filter(|(name, _)| *name != "_raw");
+    Row::new(fields.map(|(name, values)| (name.to_owned(), values.to_vec())))
 }
 
 /// Why a job is not carried out.
@@ -217,12 +177,7 @@ pub fn batch(of: Option<String>) -> String {
 }
 
 impl Job {
-    pub fn new(
-        action: &str,
-        subject: Subject,
-        form: BTreeMap<String, Cell>,
-        rows: Vec<BTreeMap<String, Cell>>,
-    ) -> Self {
+    pub fn new(action: &str, subject: Subject, form: Fields, rows: Vec<Row>) -> Self {
         Self {
             action: action.to_owned(),
             subject,
@@ -241,8 +196,8 @@ impl Job {
 
     /// The ledger's entry of a call that was refused as a whole.
     pub fn refused(&self, actor: &str, via: Via, outcome: Outcome, why: &str) -> Entry {
-        let form = |name: &str| self.form.get(name)?.values().pop();
-        let dry_run = form("dry_run").and_then(|text| crate::triage::flag(&text).ok());
+        let form = |name: &str| self.form.get(name).last();
+        let dry_run = form("dry_run").and_then(|text| crate::triage::flag(text).ok());
         let text = |text: &Option<String>| text.as_deref().map(line);
         Entry {
             time: format!("{:.3}", jiff::Timestamp::now()),
@@ -266,7 +221,7 @@ impl Job {
             actor: actor.to_owned(),
             alert_user: text(&self.alert_user),
             via,
-            account: form("account").map(|account| shown(&account)),
+            account: form("account").map(|account| shown(account)),
             api: None,
             request_id: None,
             attempts: None,
@@ -310,19 +265,13 @@ impl Job {
         if self.rows.is_empty() {
             return Err(JobError::NoRow);
         }
-        let mut parameters = BTreeMap::new();
-        for (name, cell) in &self.form {
-            let mut values = cell.values();
-            let value = values.pop().unwrap_or_default();
-            if !values.is_empty() {
-                return Err(JobError::Several(shown(name)));
-            }
-            parameters.insert(name.as_str(), value);
-        }
-        let pairs = parameters
-            .iter()
-            .map(|(name, value)| (*name, value.as_str()));
-        let form = Form::parse(self.subject, accounts, pairs)?;
+        let parameters = self.form.iter().map(|(name, values)| match values {
+            [] => Ok((name, "")),
+            [value] => Ok((name, value.as_str())),
+            _ => Err(JobError::Several(shown(name))),
+        });
+        let parameters = parameters.collect::<Result<Vec<_>, _>>()?;
+        let form = Form::parse(self.subject, accounts, parameters)?;
         let batch = match self.batch {
             Some(batch) => named("batch", batch)?,
             None => batch(None),
@@ -347,21 +296,16 @@ impl Job {
     }
 }
 
-fn numbered(rows: Vec<BTreeMap<String, Cell>>, numbers: Vec<usize>) -> Result<Vec<Row>, JobError> {
-    let row = |fields: BTreeMap<String, Cell>| {
-        Row::new(fields.into_iter().map(|(name, cell)| (name, cell.values())))
-    };
+fn numbered(rows: Vec<Row>, numbers: Vec<usize>) -> Result<Vec<Row>, JobError> {
     if numbers.is_empty() {
-        return Ok(rows.into_iter().map(row).collect());
+        return Ok(rows);
     }
     let distinct: BTreeSet<usize> = numbers.iter().copied().collect();
     if numbers.len() != rows.len() || distinct.len() != rows.len() || distinct.contains(&0) {
         return Err(JobError::Numbers);
     }
     let pairs = rows.into_iter().zip(numbers);
-    Ok(pairs
-        .map(|(fields, number)| row(fields).numbered(number))
-        .collect())
+    Ok(pairs.map(|(row, number)| row.numbered(number)).collect())
 }
 
 /// Both become part of what others read: an event's source, a comment's marker.
@@ -431,17 +375,5 @@ mod tests {
         ]
         .map(|json| action(json).unwrap_err());
         insta::assert_snapshot!(refusals.join("\n"));
-    }
-
-    #[test]
-    fn rows_survive_the_way_to_the_endpoint() {
-        let cells = [
-            Cell::from(["one".to_owned()].as_slice()),
-            Cell::from(["1".to_owned(), "2".to_owned()].as_slice()),
-        ];
-        for cell in cells {
-            let json = serde_json::to_string(&cell).unwrap();
-            assert_eq!(serde_json::from_str::<Cell>(&json).unwrap(), cell);
-        }
     }
 }

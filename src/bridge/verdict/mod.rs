@@ -1,5 +1,6 @@
 //! An analyst's verdict on its way out: from a job and its rows to outcomes in the ledger.
 
+pub mod answer;
 pub mod authenticity;
 pub mod batch_lock;
 pub mod deadline;
@@ -8,4 +9,3 @@ pub mod executor;
 pub mod job;
 pub mod job_size;
 pub mod ledger;
-pub mod row_result;

@@ -4,6 +4,7 @@
 use super::{Asked, Refusal};
 use crate::bridge::permission::Right;
 use crate::bridge::signature;
+use crate::bridge::verdict::answer::Answer;
 use crate::bridge::verdict::deadline::Deadline;
 use crate::bridge::verdict::executor::{Executor, ValidatedJob};
 use crate::bridge::verdict::job::{Job, JobError};
@@ -11,7 +12,6 @@ use crate::bridge::verdict::job_size::Outline;
 use crate::bridge::verdict::ledger::Delivery;
 use crate::splunk::rest_handler::Reply;
 use crate::triage::{CarryOver, Entry, Ledger, Outcome, Summary, Via};
-use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 use std::collections::{BTreeSet, HashSet};
 use std::time::{Duration, Instant};
@@ -63,7 +63,7 @@ impl Verdicts {
         let deferred_rows = answered.end().await;
         Ok(Reply::well(&Answer {
             summary: summary.to_string(),
-            rows: summary.rows.iter().map(|row| row.as_str()).collect(),
+            rows: summary.rows,
             outcomes: std::mem::take(&mut answered.outcomes),
             deferred_rows,
             carry_over: executor.carry_over(&carry_over, &validated),
@@ -118,17 +118,6 @@ async fn carry_out(
     Ok((summary, validated, carry_over))
 }
 
-#[derive(Serialize)]
-struct Answer {
-    summary: String,
-    rows: Vec<&'static str>,
-    outcomes: Vec<Box<RawValue>>,
-    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
-    deferred_rows: BTreeSet<usize>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    carry_over: Option<String>,
-}
-
 /// Bytes of outcomes in an answer, beyond which they leave out what the ledger
 /// has at length.
 const LONG: usize = 16 << 20;
@@ -146,7 +135,7 @@ struct Answered {
 impl Answered {
     async fn keep(&mut self, entry: &Entry) {
         self.delivery.deliver(entry).await;
-        let told = match self.bytes < LONG {
+        let json = match self.bytes < LONG {
             true => to_raw_value(entry),
             false => to_raw_value(&Entry {
                 before: None,
@@ -155,7 +144,7 @@ impl Answered {
                 ..entry.clone()
             }),
         };
-        match told {
+        match json {
             Ok(json) => {
                 self.bytes += json.get().len();
                 self.outcomes.push(json);

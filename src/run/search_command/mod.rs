@@ -18,13 +18,12 @@ use crate::bridge::account;
 use crate::bridge::lookup::LookupRoute;
 use crate::bridge::permission::Right;
 use crate::bridge::verdict::job;
-use crate::bridge::verdict::row_result::RowResult;
 use crate::host::stop::Stop;
 use crate::host::{exit, log, paths, runtime};
 use crate::splunk::search_command::{Invocation, Kind, Values};
 use crate::splunk::splunkd::Splunkd;
+use crate::triage::{Entry, State};
 use anyhow::{anyhow, bail};
-use serde_json::Value;
 use session::{Ended, Session};
 use std::io::{BufReader, Write};
 use std::process::ExitCode;
@@ -147,16 +146,21 @@ fn batch(command: &str, call: &Invocation) -> String {
 
 /// What became of a target, as columns: `changed`, `before`, `after`,
 /// `verified`, `request_id`.
-fn evidence(each: impl Fn(&dyn Fn(&RowResult) -> Option<String>) -> Values) -> [Values; 5] {
+fn evidence(each: impl Fn(&dyn Fn(&Entry) -> Option<String>) -> Values) -> [Values; 5] {
+    // Members in the order of their names.
+    let json = |state: &Option<State>| {
+        let state = serde_json::to_value(state.as_ref()?).ok()?;
+        Some(state.to_string())
+    };
     [
-        each(&|told| {
-            let words: Vec<&str> = told.changed.iter().filter_map(|f| f.as_str()).collect();
-            (!words.is_empty()).then(|| words.join(","))
+        each(&|entry| {
+            let fields: Vec<&str> = entry.changed.iter().map(|field| field.as_str()).collect();
+            (!fields.is_empty()).then(|| fields.join(","))
         }),
-        each(&|told| told.before.as_ref().map(Value::to_string)),
-        each(&|told| told.after.as_ref().map(Value::to_string)),
-        each(&|told| told.verified.map(|yes| u8::from(yes).to_string())),
-        each(&|told| told.request_id.clone()),
+        each(&|entry| json(&entry.before)),
+        each(&|entry| json(&entry.after)),
+        each(&|entry| entry.verified.map(|yes| u8::from(yes).to_string())),
+        each(&|entry| entry.request_id.clone()),
     ]
 }
 

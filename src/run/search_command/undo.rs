@@ -6,15 +6,16 @@ use crate::bridge::signature::Authentic;
 use crate::bridge::verdict::authenticity::Judge;
 use crate::bridge::verdict::deadline::Deadline;
 use crate::bridge::verdict::dispatch::Dispatcher;
-use crate::bridge::verdict::job::{Cell, Job};
+use crate::bridge::verdict::job::Job;
 use crate::bridge::verdict::ledger;
-use crate::bridge::verdict::row_result::RowResult;
 use crate::run::search_command::arguments::Arguments;
 use crate::run::search_command::session::{Ended, Session};
 use crate::splunk::search_command::{Invocation, Level, Message, Values};
 use crate::splunk::sourcetype;
 use crate::splunk::splunkd::{Events, MOST_EVENTS, Search};
-use crate::triage::{ENTRIES, Form, Outcome, Restoration, Subject, Summary, UNDOES, Undo};
+use crate::triage::{
+    ENTRIES, Entry, Fields, Form, Outcome, Restoration, Row, Subject, Summary, UNDOES, Undo,
+};
 use crate::{NAME, triage};
 use anyhow::{anyhow, bail};
 use std::collections::{BTreeMap, BTreeSet};
@@ -158,13 +159,13 @@ impl Args {
         // Where no search tells runs apart, it is another one each time it is asked for.
         let batch = crate::run::search_command::batch(COMMAND, call);
         let job = self.job(call, &batch, &open);
-        let (total, told) = undo(job, &mut open, &deadline).await?;
+        let (total, ended) = undo(job, &mut open, &deadline).await?;
         tracing::info!("batch {}: {total}", self.batch);
-        messages.push(self.told(&open.undo, &total));
+        messages.push(self.summary(&open.undo, &total));
         let mut row_writer = session.row_writer(call, &COLUMNS);
         let restorations = open.undo.restorations.iter();
-        for ((restoration, outcome), told) in restorations.zip(&total.rows).zip(&told) {
-            let cells = cells(restoration, *outcome, told.as_ref(), &batch);
+        for ((restoration, outcome), entry) in restorations.zip(&total.rows).zip(&ended) {
+            let cells = cells(restoration, *outcome, entry.as_ref(), &batch);
             row_writer.put(&cells).await?;
         }
         row_writer.end(&messages)
@@ -237,20 +238,18 @@ impl Args {
     /// them, and reads from them what is asked for.
     fn job(&self, call: &Invocation, batch: &str, open: &Open) -> Job {
         let rehearsal = open.rehearses.then_some(("dry_run", "true"));
-        let form = self.parameters().chain(rehearsal);
-        let form = form.map(|(name, value)| (name.to_owned(), Cell::from(value)));
-        let comment = self.comment.as_deref();
+        let form = Fields::single(self.parameters().chain(rehearsal));
+        let comment = self.comment.as_ref();
         let row = |restoration: &Restoration| {
-            let entries = Cell::from(restoration.entries.as_slice());
-            let comment = comment.map(|text| ("defender_comment".to_owned(), Cell::from(text)));
-            let entries = (ENTRIES.to_owned(), entries);
-            [entries].into_iter().chain(comment).collect()
+            let entries = (ENTRIES.to_owned(), restoration.entries.clone());
+            let comment = comment.map(|text| ("defender_comment".to_owned(), vec![text.clone()]));
+            Row::new([entries].into_iter().chain(comment))
         };
         let rows = open.undo.restorations.iter().map(row).collect();
         Job {
             batch: Some(batch.to_owned()),
             sid: call.sid.clone(),
-            ..Job::new(COMMAND, Subject::Alert, form.collect(), rows)
+            ..Job::new(COMMAND, Subject::Alert, form, rows)
         }
     }
 
@@ -342,7 +341,7 @@ impl Args {
         )
     }
 
-    fn told(&self, undo: &Undo, total: &Summary) -> Message {
+    fn summary(&self, undo: &Undo, total: &Summary) -> Message {
         let well = total.rows.iter().all(|row| row.is_well());
         let staying = undo.restorations.iter();
         let staying = staying.filter(|one| !one.stays.is_empty()).count();
@@ -371,21 +370,23 @@ struct Open {
     rehearses: bool,
 }
 
-/// Returns how every target ended, and what was told of it.
+/// Returns how every target ended, and the ledger's entry of it.
 async fn undo(
     job: Job,
     open: &mut Open,
     deadline: &Deadline,
-) -> anyhow::Result<(Summary, Vec<Option<RowResult>>)> {
+) -> anyhow::Result<(Summary, Vec<Option<Entry>>)> {
     let actor = open.dispatcher.user().to_owned();
-    let mut all: Vec<Option<RowResult>> = vec![None; job.rows.len()];
-    let mut tell = |told: RowResult| {
-        let place = told.row.checked_sub(1);
+    let mut all: Vec<Option<Entry>> = vec![None; job.rows.len()];
+    let mut on_outcome = |entry: &Entry| {
+        let place = entry.row.checked_sub(1);
         if let Some(place) = place.and_then(|place| all.get_mut(place)) {
-            *place = Some(told);
+            *place = Some(entry.clone());
         }
     };
-    let carried_out = open.dispatcher.carry_out(job, &actor, deadline, &mut tell);
+    let carried_out = open
+        .dispatcher
+        .carry_out(job, &actor, deadline, &mut on_outcome);
     Ok((carried_out.await?, all))
 }
 
@@ -407,18 +408,18 @@ fn shown(text: &str) -> String {
 fn cells(
     restoration: &Restoration,
     outcome: Outcome,
-    told: Option<&RowResult>,
+    entry: Option<&Entry>,
     batch: &str,
 ) -> Vec<Values> {
-    let each = |part: &dyn Fn(&RowResult) -> Option<String>| -> Values {
-        told.and_then(part).into_iter().collect()
+    let each = |part: &dyn Fn(&Entry) -> Option<String>| -> Values {
+        entry.and_then(part).into_iter().collect()
     };
     let mut columns = vec![
         vec![restoration.subject.to_string()],
         vec![restoration.target.clone()],
         vec![restoration.account.clone()],
         vec![outcome.to_string()],
-        each(&|told| Some(told.message.clone())),
+        each(&|entry| Some(entry.message.clone())),
         restoration.stays.clone(),
     ];
     columns.extend(crate::run::search_command::evidence(each));

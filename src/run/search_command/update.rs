@@ -4,14 +4,13 @@
 use crate::bridge::verdict::deadline::Deadline;
 use crate::bridge::verdict::dispatch;
 use crate::bridge::verdict::dispatch::Dispatcher;
-use crate::bridge::verdict::job::{Cell, Job, JobError, cells as row_cells};
-use crate::bridge::verdict::row_result::RowResult;
+use crate::bridge::verdict::job::{Job, JobError, row};
 use crate::run::search_command::arguments::Arguments;
 use crate::run::search_command::get::subject;
 use crate::run::search_command::session::{Ended, Session};
 use crate::splunk::search_command::{Invocation, Level, Message, Table, Values};
-use crate::triage::{Form, Outcome, PARAMETERS, Subject, Summary};
-use std::collections::{BTreeMap, BTreeSet};
+use crate::triage::{Entry, Fields, Form, Outcome, PARAMETERS, Row, Subject, Summary};
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::time::Duration;
 
@@ -95,24 +94,24 @@ impl Args {
                     Some(dispatcher) => dispatcher,
                     None => session.unless_cancelled(self.dispatcher(call)).await??,
                 };
-                let job = self.job(call, table.rows().map(|row| row_cells(&row)).collect());
+                let job = self.job(call, table.rows().map(|fields| row(&fields)).collect());
                 let batch = job.batch.clone().unwrap_or_default();
                 let before = total.rows.len();
-                let mut told: Vec<Vec<RowResult>> = table.rows().map(|_| Vec::new()).collect();
-                let mut tell = |one: RowResult| {
-                    let place = one.row.checked_sub(before + 1);
-                    if let Some(row) = place.and_then(|place| told.get_mut(place)) {
-                        row.push(one);
+                let mut ended: Vec<Vec<Entry>> = table.rows().map(|_| Vec::new()).collect();
+                let mut on_outcome = |entry: &Entry| {
+                    let place = entry.row.checked_sub(before + 1);
+                    if let Some(row) = place.and_then(|place| ended.get_mut(place)) {
+                        row.push(entry.clone());
                     }
                 };
                 let actor = dispatcher.user().to_owned();
                 let summary = dispatcher
-                    .carry_out(job, &actor, &deadline, &mut tell)
+                    .carry_out(job, &actor, &deadline, &mut on_outcome)
                     .await
                     .map_err(anyhow::Error::from)?;
-                let rows = summary.rows.iter().zip(&told);
+                let rows = summary.rows.iter().zip(&ended);
                 cells = rows
-                    .map(|(outcome, told)| columns(*outcome, told, &batch))
+                    .map(|(outcome, entries)| columns(*outcome, entries, &batch))
                     .collect();
                 total.rows.extend(summary.rows);
                 opened = Some(dispatcher);
@@ -148,13 +147,12 @@ impl Args {
         }
     }
 
-    fn job(&self, call: &Invocation, rows: Vec<BTreeMap<String, Cell>>) -> Job {
-        let form = self.parameters.iter();
-        let form = form.map(|(name, value)| (name.to_owned(), Cell::from(value)));
+    fn job(&self, call: &Invocation, rows: Vec<Row>) -> Job {
+        let form = Fields::single(self.parameters.iter());
         Job {
             batch: Some(crate::run::search_command::batch(COMMAND, call)),
             sid: call.sid.clone(),
-            ..Job::new(COMMAND, self.subject, form.collect(), rows)
+            ..Job::new(COMMAND, self.subject, form, rows)
         }
     }
 }
@@ -169,10 +167,10 @@ fn summary(total: &Summary) -> Message {
 }
 
 /// What goes behind a row's own columns.
-fn columns(outcome: Outcome, told: &[RowResult], batch: &str) -> Vec<Values> {
-    let several = told.len() > 1;
-    let each = |part: &dyn Fn(&RowResult) -> Option<String>| -> Values {
-        let values = told.iter().map(part);
+fn columns(outcome: Outcome, entries: &[Entry], batch: &str) -> Vec<Values> {
+    let several = entries.len() > 1;
+    let each = |part: &dyn Fn(&Entry) -> Option<String>| -> Values {
+        let values = entries.iter().map(part);
         match several {
             // The values of each column stay in the targets' order.
             true => values.map(Option::unwrap_or_default).collect(),
@@ -181,8 +179,8 @@ fn columns(outcome: Outcome, told: &[RowResult], batch: &str) -> Vec<Values> {
     };
     let mut columns = vec![
         vec![outcome.to_string()],
-        each(&|told| Some(told.message.clone())),
-        each(&|told| told.target.clone()),
+        each(&|entry| Some(entry.message.clone())),
+        each(&|entry| entry.target.clone()),
     ];
     columns.extend(crate::run::search_command::evidence(each));
     columns.push(vec![batch.to_owned()]);

@@ -16,11 +16,11 @@ mod tests;
 use crate::bridge::account::{ACL, SecretSeen};
 use crate::bridge::own_endpoint::Found;
 use crate::bridge::permission::{Caller, Denied, EVENTS, SECRETS};
+use crate::bridge::verdict::answer::Answer;
 use crate::bridge::verdict::deadline::{DRAIN, Deadline};
 use crate::bridge::verdict::executor::{Executor, ValidatedJob};
 use crate::bridge::verdict::job::{Job, JobError, MOST_NAMELESS, batch};
 use crate::bridge::verdict::ledger::Delivery;
-use crate::bridge::verdict::row_result::{Answer, RowResult};
 use crate::bridge::{account, own_endpoint, signature};
 use crate::splunk::splunkd::{Route, Splunkd, SplunkdError};
 use crate::triage::{
@@ -197,7 +197,7 @@ impl Dispatcher {
         mut job: Job,
         actor: &str,
         deadline: &Deadline,
-        tell: &mut dyn FnMut(RowResult),
+        tell: &mut dyn FnMut(&Entry),
     ) -> Result<Summary, JobError> {
         job.batch.get_or_insert_with(|| batch(None));
         let called = job.without_rows();
@@ -213,7 +213,7 @@ impl Dispatcher {
         mut job: Job,
         actor: &str,
         deadline: &Deadline,
-        tell: &mut dyn FnMut(RowResult),
+        tell: &mut dyn FnMut(&Entry),
     ) -> Result<Summary, JobError> {
         let first = self.rows + 1;
         let all = job.rows.len();
@@ -287,7 +287,7 @@ impl Dispatcher {
         deadline: &Deadline,
         rows: &mut Rows,
         closed: Option<&str>,
-        tell: &mut dyn FnMut(RowResult),
+        tell: &mut dyn FnMut(&Entry),
     ) -> Result<(), JobError> {
         if !std::mem::replace(&mut self.spool_flushed, true) {
             self.delivery.flush_spool().await;
@@ -373,7 +373,7 @@ impl Dispatcher {
         validated: &ValidatedJob,
         deadline: &Deadline,
         rows: &mut Rows,
-        tell: &mut dyn FnMut(RowResult),
+        tell: &mut dyn FnMut(&Entry),
     ) -> Result<(), JobError> {
         let (mut idle, mut strange) = (0, 0);
         let mut closed = None;
@@ -462,7 +462,7 @@ impl Dispatcher {
         rows: &mut Rows,
         count: usize,
         why: &str,
-        tell: &mut dyn FnMut(RowResult),
+        tell: &mut dyn FnMut(&Entry),
     ) {
         let count = count.min(rows.left.len());
         let Action { form, actor, .. } = &validated.action;
@@ -491,7 +491,7 @@ impl Dispatcher {
             }
             for entry in entries {
                 self.delivery.deliver(&entry).await;
-                tell(RowResult::from(&entry));
+                tell(&entry);
             }
             rows.end(place, Outcome::Failed);
         }
@@ -560,8 +560,8 @@ impl Rows {
     }
 
     /// The endpoint's answer about the first rows left.
-    fn on_answer(&mut self, count: usize, answer: Answer, tell: &mut dyn FnMut(RowResult)) {
-        let back: HashSet<usize> = answer.deferred_rows.into_iter().collect();
+    fn on_answer(&mut self, count: usize, answer: Answer<Entry>, tell: &mut dyn FnMut(&Entry)) {
+        let back = answer.deferred_rows;
         let asked: Vec<usize> = self.left.drain(..count).collect();
         let mut again = Vec::new();
         for (place, outcome) in asked.into_iter().zip(answer.rows) {
@@ -573,8 +573,10 @@ impl Rows {
         }
         again.append(&mut self.left);
         self.left = again;
-        let told = answer.outcomes.into_iter();
-        told.filter(|told| !back.contains(&told.row)).for_each(tell);
+        let ended = answer.outcomes.iter();
+        ended
+            .filter(|entry| !back.contains(&entry.row))
+            .for_each(tell);
     }
 
     fn summary(self) -> Summary {
@@ -591,7 +593,7 @@ struct Outcomes<'o> {
     delivery: &'o mut Delivery,
     /// Why nothing was begun.
     closed: Option<&'o str>,
-    tell: &'o mut dyn FnMut(RowResult),
+    tell: &'o mut dyn FnMut(&Entry),
 }
 
 impl Ledger for Outcomes<'_> {
@@ -603,7 +605,7 @@ impl Ledger for Outcomes<'_> {
         });
         let entry = said.as_ref().unwrap_or(entry);
         self.delivery.deliver(entry).await;
-        (self.tell)(RowResult::from(entry));
+        (self.tell)(entry);
     }
 }
 

@@ -1,12 +1,11 @@
 use super::*;
-use crate::bridge::verdict::job::Cell;
 use crate::splunk::splunkd::Tls;
-use crate::triage::Subject;
+use crate::triage::{Fields, Row, Subject};
 use axum::Router;
 use axum::extract::Request;
 use axum::http::StatusCode;
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
 /// A splunkd that serves the endpoint as a script says.
@@ -88,7 +87,7 @@ impl Scripted {
                         let told: Vec<Value> = numbers
                             .iter()
                             .filter(|row| !back.contains(row))
-                            .map(|row| json!({"row": row, "outcome": "updated", "message": "done"}))
+                            .map(|row| updated(*row))
                             .collect();
                         (
                             200,
@@ -146,15 +145,26 @@ impl Scripted {
 }
 
 fn job(ids: &[&str]) -> Job {
-    let form = [("account", "contoso"), ("status", "resolved")]
-        .map(|(name, value)| (name.to_owned(), Cell::from(value)));
-    let row = |id: &&str| BTreeMap::from([("id".to_owned(), Cell::from(*id))]);
-    Job::new(
-        "queue",
-        Subject::Alert,
-        form.into(),
-        ids.iter().map(row).collect(),
-    )
+    let form = Fields::single([("account", "contoso"), ("status", "resolved")]);
+    let rows = ids.iter().map(|id| row(&[("id", &[id])]));
+    Job::new("queue", Subject::Alert, form, rows.collect())
+}
+
+fn row(fields: &[(&str, &[&str])]) -> Row {
+    Row::new(fields.iter().map(|(name, values)| {
+        let values = values.iter().map(ToString::to_string);
+        ((*name).to_owned(), values.collect())
+    }))
+}
+
+/// What the endpoint answers of a row that went well.
+fn updated(row: usize) -> Value {
+    let job = Job::new("queue", Subject::Alert, Fields::default(), Vec::new());
+    let entry = Entry {
+        row,
+        ..job.refused("ann", Via::Rest, Outcome::Updated, "done")
+    };
+    serde_json::to_value(entry).unwrap()
 }
 
 async fn carried_out(
@@ -163,7 +173,7 @@ async fn carried_out(
     deadline: &Deadline,
 ) -> (String, Vec<(usize, Outcome)>) {
     let mut told = Vec::new();
-    let mut tell = |one: RowResult| told.push((one.row, one.outcome));
+    let mut tell = |one: &Entry| told.push((one.row, one.outcome));
     let summary = dispatcher
         .carry_out(job(ids), "ann", deadline, &mut tell)
         .await;
@@ -261,7 +271,7 @@ async fn an_endpoint_that_does_not_work_is_gone_round_where_that_is_possible() {
         let mut said = Vec::new();
         let deadline = Deadline::of(LONG);
         for ids in [&["a", "b"][..], &["c"]] {
-            let mut tell = |one: RowResult| said.push((one.outcome, one.message));
+            let mut tell = |one: &Entry| said.push((one.outcome, one.message.clone()));
             let summary = dispatcher
                 .carry_out(job(ids), "ann", &deadline, &mut tell)
                 .await;
@@ -360,10 +370,10 @@ async fn too_many_targets_are_counted_over_all_parts_of_a_run() {
     let deadline = Deadline::of(LONG);
     let limited = |ids: &[&str]| {
         let mut job = job(ids);
-        job.form.insert("max_targets".to_owned(), "2".into());
+        job.form.insert("max_targets", vec!["2".to_owned()]);
         job
     };
-    let mut deaf = |_| ();
+    let mut deaf = |_: &Entry| ();
     for ids in [&["a", "b", "a"][..], &["b"], &["a", "b"]] {
         dispatcher
             .carry_out(limited(ids), "ann", &deadline, &mut deaf)
@@ -408,13 +418,9 @@ async fn rows_whose_answer_was_lost_leave_an_event_for_each_target() {
         splunkd.0.lock().unwrap().answer = answer.clone();
         let mut dispatcher = splunkd.dispatcher().await;
         let mut job = job(&["a", "b", "no id?"]);
-        job.rows[1].insert(
-            "id".to_owned(),
-            Cell::from(["b".to_owned(), "c".to_owned()].as_slice()),
-        );
-        job.rows[1].insert("defender_dry_run".to_owned(), "1".into());
+        job.rows[1] = row(&[("id", &["b", "c"]), ("defender_dry_run", &["1"])]);
         let mut told = Vec::new();
-        let mut tell = |one: RowResult| told.push((one.row, one.outcome));
+        let mut tell = |one: &Entry| told.push((one.row, one.outcome));
         let deadline = Deadline::of(LONG);
         let summary = dispatcher.carry_out(job, "ann", &deadline, &mut tell).await;
         assert_eq!(summary.unwrap().to_string(), "3 rows: 3 failed");
