@@ -1,8 +1,9 @@
 //! Incidents: what they bring about in their alerts, and where merged ones lead.
 
 use super::came_back;
+use crate::triage::field::Field;
 use crate::triage::tests::tenant::{Call, Happened, Pages, Temper, Tenant, row};
-use crate::triage::{CarryOver, Field, Outcome, Row, State, Subject};
+use crate::triage::{CarryOver, Outcome, Row, State, Subject};
 use std::rc::Rc;
 
 /// An incident and its alerts, each alert `new` and nobody's.
