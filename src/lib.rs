@@ -30,6 +30,8 @@ mod triage;
 // No way of being started uses it yet: public, else the compiler takes it for dead.
 #[doc(hidden)]
 pub use ingest::stream;
+#[doc(hidden)]
+pub use microsoft::azure;
 pub use run::main;
 
 /// The readers of foreign bytes, for `fuzz/` alone.

@@ -5,6 +5,7 @@
 //! know Splunk: where a setting or a secret was written down is not its matter.
 
 pub mod account;
+pub mod azure;
 pub mod client;
 pub mod defender;
 #[cfg(feature = "fuzzing")]

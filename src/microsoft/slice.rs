@@ -56,7 +56,7 @@ const BEGINNING: usize = 60;
 
 /// Finds every object of a list answer.
 pub fn slice(body: Vec<u8>, shape: &Shape) -> Result<Listing, SliceError> {
-    let body = text(body);
+    let body = text(body, "an answer");
     let mut page = Page::default();
     let head = {
         let list = List {
@@ -92,10 +92,11 @@ pub fn slice(body: Vec<u8>, shape: &Shape) -> Result<Listing, SliceError> {
     }
 }
 
-fn text(body: Vec<u8>) -> String {
+/// What was sent as text; `what` it is says a warning.
+pub fn text(body: Vec<u8>, what: &str) -> String {
     String::from_utf8(body).unwrap_or_else(|broken| {
         tracing::warn!(
-            "an answer holds bytes that are no UTF-8 ({}); U+FFFD stands in their place",
+            "{what} holds bytes that are no UTF-8 ({}); U+FFFD stands in their place",
             broken.utf8_error()
         );
         String::from_utf8_lossy(broken.as_bytes()).into_owned()
@@ -388,7 +389,7 @@ fn instant(value: Option<&RawValue>, member: &str) -> Result<Instant, String> {
 
 /// The text of a JSON string; `None` for anything else (and for a string that
 /// is no Unicode text, such as half a surrogate pair).
-fn unquoted(value: &RawValue) -> Option<Cow<'_, str>> {
+pub fn unquoted(value: &RawValue) -> Option<Cow<'_, str>> {
     let text = value.get().strip_prefix('"')?.strip_suffix('"')?;
     if text.contains('\\') {
         serde_json::from_str(value.get()).ok().map(Cow::Owned)
@@ -398,7 +399,7 @@ fn unquoted(value: &RawValue) -> Option<Cow<'_, str>> {
 }
 
 /// A JSON value's sort, in words.
-fn what(value: &RawValue) -> &'static str {
+pub fn what(value: &RawValue) -> &'static str {
     match value.get().as_bytes().first() {
         Some(b'n') => "null",
         Some(b't' | b'f') => "true or false",
@@ -410,7 +411,7 @@ fn what(value: &RawValue) -> &'static str {
 }
 
 /// Where a part of the body lies in it.
-fn span(body: &str, part: &str) -> Range<usize> {
+pub fn span(body: &str, part: &str) -> Range<usize> {
     let start = (part.as_ptr() as usize).saturating_sub(body.as_ptr() as usize);
     start..start + part.len()
 }

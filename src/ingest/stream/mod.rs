@@ -37,7 +37,7 @@ pub struct Partition {
 pub struct Message {
     /// Behind this message: where a reader goes on once it is delivered.
     pub position: Position,
-    /// Kept whole and as sent; records are spans of it.
+    /// As sent, and behind it the text of records that came as strings; records are spans of it.
     pub body: String,
     pub records: Vec<Record>,
     pub quarantined: Vec<Quarantined>,

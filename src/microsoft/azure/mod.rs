@@ -1,0 +1,3 @@
+//! What Azure carries for Defender's event streaming.
+
+pub mod records;
