@@ -27,7 +27,7 @@ pub mod sandbox;
 mod splunk;
 mod triage;
 
-// No way of being started uses it yet: public, else the compiler takes it for dead.
+// No way of being started uses them yet: public, else the compiler takes them for dead.
 #[doc(hidden)]
 pub use ingest::stream;
 #[doc(hidden)]

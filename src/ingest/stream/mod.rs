@@ -6,6 +6,7 @@
 //! Messages leave through the `Sink` that polls use, and a position
 //! is noted and saved only after that has flushed.
 
+mod balance;
 mod follow;
 mod ownership;
 mod pauses;
@@ -13,6 +14,7 @@ mod positions;
 #[cfg(test)]
 mod tests;
 
+pub use balance::{Holding, Share, share};
 pub use follow::{Begin, Follower, Settings, StreamError, Tally};
 pub use ownership::{Local, Ownership};
 pub use pauses::Clock;

@@ -129,6 +129,11 @@ impl Checkpoint {
         serde_json::to_string(self)
     }
 
+    /// When the log was created, where the service told.
+    pub fn created(&self) -> Option<Instant> {
+        self.created
+    }
+
     /// Where a reader goes on.
     pub fn read_from(&self) -> ReadFrom {
         match &self.position {

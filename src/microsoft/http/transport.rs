@@ -45,10 +45,6 @@ impl Transport {
         account: &Account,
         api: Api,
     ) -> Result<Transport, Error> {
-        let refuse = |what: String| Error::Setting {
-            account: account.name.clone(),
-            what,
-        };
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         if api == Api::Graph {
@@ -58,14 +54,33 @@ impl Transport {
                 HeaderValue::from_static("include-unknown-enum-members"),
             );
         }
-        // `no_proxy` switches the environment's proxy variables off.
-        let mut builder = reqwest::Client::builder()
-            .no_proxy()
+        let builder = reqwest::Client::builder()
             .user_agent(api.user_agent())
             .default_headers(headers)
+            .read_timeout(silence);
+        Transport::built(builder, account)
+    }
+
+    /// The transport to Azure's services beside Defender's APIs. Bodies come as they
+    /// lie there: a part of a packed blob cannot be unpacked.
+    pub(crate) fn azure(account: &Account) -> Result<Transport, Error> {
+        let builder = reqwest::Client::builder()
+            .user_agent(concat!("DefenderBridge/", env!("CARGO_PKG_VERSION")))
+            .read_timeout(SILENCE)
+            .no_gzip();
+        Transport::built(builder, account)
+    }
+
+    fn built(builder: reqwest::ClientBuilder, account: &Account) -> Result<Transport, Error> {
+        let refuse = |what: String| Error::Setting {
+            account: account.name.clone(),
+            what,
+        };
+        // `no_proxy` switches the environment's proxy variables off.
+        let mut builder = builder
+            .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(CONNECT)
-            .read_timeout(silence)
             .http2_initial_stream_window_size(AHEAD)
             .http2_initial_connection_window_size(AHEAD);
         if let Some(path) = &account.ca_file {

@@ -52,7 +52,7 @@ pub(crate) struct Token {
     renew_at: Instant,
 }
 
-/// Signs one account in for one API, and keeps the token.
+/// Signs one account in for one API or other resource, and keeps the token.
 pub(crate) struct SignIn {
     account: String,
     tenant: String,
@@ -93,6 +93,16 @@ impl SignIn {
         transport: &Transport,
         usage: &Arc<Usage>,
     ) -> Result<SignIn, Error> {
+        SignIn::at(account, account.cloud.audience(api), transport, usage)
+    }
+
+    /// The same for any resource, such as `https://storage.azure.com`.
+    pub(crate) fn at(
+        account: &Account,
+        audience: &str,
+        transport: &Transport,
+        usage: &Arc<Usage>,
+    ) -> Result<SignIn, Error> {
         let login = account.cloud.login().to_string();
         let managed = matches!(account.auth, Auth::ManagedIdentity);
         let host = match managed {
@@ -107,7 +117,7 @@ impl SignIn {
             client: account.client_id.clone(),
             login,
             host,
-            scope: format!("{}/.default", account.cloud.audience(api)),
+            scope: format!("{audience}/.default"),
             proof: match &account.auth {
                 Auth::Secret(secret) => Proof::Secret(secret.clone()),
                 Auth::Certificate(pem) => {

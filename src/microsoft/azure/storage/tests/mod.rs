@@ -1,0 +1,3 @@
+mod calls;
+mod ownership;
+mod service;
