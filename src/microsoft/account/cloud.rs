@@ -95,6 +95,14 @@ impl Cloud {
         url.as_ref().map(bare)
     }
 
+    /// What the host names of this cloud's Event Hubs namespaces end in.
+    pub fn event_hubs(&self) -> &'static str {
+        match self {
+            Cloud::Commercial | Cloud::Gcc | Cloud::Custom(_) => "servicebus.windows.net",
+            Cloud::GccHigh | Cloud::Dod => "servicebus.usgovcloudapi.net",
+        }
+    }
+
     fn places(&self) -> &'static Places {
         match self {
             Cloud::Commercial | Cloud::Custom(_) => &COMMERCIAL,

@@ -173,7 +173,7 @@ fn through(proxy: &Proxy) -> Result<reqwest::Proxy, String> {
 
 /// Name and password as they stand (RFC 7617). reqwest's own way leads through a
 /// URL, whose parts are decoded later: `%41` would arrive as `A`.
-fn basic(name: &str, password: Option<&SecretString>) -> Result<HeaderValue, String> {
+pub(crate) fn basic(name: &str, password: Option<&SecretString>) -> Result<HeaderValue, String> {
     let password = password
         .map(ExposeSecret::expose_secret)
         .unwrap_or_default();
@@ -185,7 +185,7 @@ fn basic(name: &str, password: Option<&SecretString>) -> Result<HeaderValue, Str
 }
 
 /// The list as reqwest reads it: commas only, a domain without its `*`.
-fn exceptions(list: &str) -> String {
+pub(crate) fn exceptions(list: &str) -> String {
     let entries = list.split(|c: char| c.is_whitespace() || matches!(c, ',' | ';' | '|'));
     let entries = entries.filter(|entry| !entry.is_empty());
     let entries: Vec<&str> = entries
@@ -232,7 +232,7 @@ fn trouble(error: &reqwest::Error) -> Trouble {
     }
 }
 
-fn certificate(error: &rustls::Error) -> Trouble {
+pub(crate) fn certificate(error: &rustls::Error) -> Trouble {
     use CertificateError as C;
     match error {
         rustls::Error::InvalidCertificate(why) => match why {

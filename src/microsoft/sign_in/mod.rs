@@ -49,7 +49,7 @@ const MARGIN: Duration = Duration::from_secs(300);
 
 pub(crate) struct Token {
     pub(crate) secret: SecretString,
-    renew_at: Instant,
+    pub(crate) renew_at: Instant,
 }
 
 /// Signs one account in for one API or other resource, and keeps the token.

@@ -222,6 +222,17 @@ impl Counterpart {
     }
 }
 
+/// A cloud of nobody's, for what needs no more of it.
+pub(crate) fn custom_cloud() -> Cloud {
+    let url = Url::parse("https://127.0.0.1:1").unwrap();
+    Cloud::Custom(Box::new(Hosts {
+        login: url.clone(),
+        graph: Some(url),
+        mde: None,
+        xdr: None,
+    }))
+}
+
 /// A certificate for loopback: its issuer in `ca.pem`, and a server that has it.
 fn certified() -> (TempDir, ServerConfig) {
     let folder = tempfile::tempdir().unwrap();

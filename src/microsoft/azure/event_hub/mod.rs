@@ -1,0 +1,324 @@
+//! Azure Event Hubs over AMQP 1.0: one hub, read by position.
+//!
+//! [`EventHub`] is a [`PartitionedLog`]: a follower claims partitions, opens a reader from
+//! its own position behind every error, and decides by [`LogErrorClass`] what an error
+//! means. One connection serves all partitions; it is dialled where there is none (any
+//! more).
+
+mod body;
+mod connection;
+mod credential;
+mod credit;
+mod dial;
+mod error;
+mod position;
+mod properties;
+mod reader;
+mod request;
+pub mod settings;
+#[cfg(test)]
+mod tests;
+mod websocket;
+
+pub use credential::SharedAccess;
+pub use error::Error;
+pub use properties::{HubProperties, PartitionProperties};
+pub use reader::Reader;
+pub use settings::{Settings, Transport};
+
+use crate::ingest::stream::{
+    LogError, LogErrorClass, Partition, PartitionedLog, Position, ReadFrom,
+};
+use crate::microsoft::account::Account;
+use crate::microsoft::azure::records::Tables;
+use connection::Connection;
+use credential::Credential;
+use dial::Dialer;
+use error::{Fault, Phase};
+use std::sync::{Arc, Mutex as StdMutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::Mutex;
+
+/// A connection that lived for so long was authorized for sure.
+const SETTLED: Duration = Duration::from_secs(60);
+
+/// One hub, as one consumer group reads it.
+#[derive(Clone)]
+pub struct EventHub {
+    hub: Arc<Hub>,
+}
+
+struct Hub {
+    settings: Arc<Settings>,
+    dialer: Dialer,
+    credential: Arc<Credential>,
+    tables: Tables,
+    dialled: Mutex<Dialled>,
+    /// The connection whose links were refused last.
+    refused: StdMutex<Option<u64>>,
+}
+
+#[derive(Default)]
+struct Dialled {
+    connection: Option<Arc<Connection>>,
+    /// Connections opened so far.
+    count: u64,
+    /// Why the last try failed, and when: whoever waited for it need not try too.
+    failed: Option<(tokio::time::Instant, Error)>,
+}
+
+/// What a hub looks like to whoever wants to read it.
+#[derive(Debug, Clone)]
+pub struct Probe {
+    pub hub: HubProperties,
+    pub partitions: Vec<PartitionProperties>,
+    /// The consumer group is there; another reader holds its partition for itself.
+    pub held: bool,
+}
+
+impl EventHub {
+    /// Connects nowhere yet. `access` opens the hub in the account's place; proxy, `ca_file`
+    /// and cloud are the account's in any case.
+    ///
+    /// # Errors
+    /// If the account or its `ca_file` cannot be used.
+    pub fn new(
+        account: &Account,
+        access: Option<SharedAccess>,
+        settings: Settings,
+        tables: Tables,
+    ) -> Result<Self, Error> {
+        let credential = match access {
+            Some(access) => Credential::Shared(access),
+            None => Credential::of_account(account)?,
+        };
+        Ok(Self {
+            hub: Arc::new(Hub {
+                dialer: Dialer::new(account, &settings)?,
+                settings: Arc::new(settings),
+                credential: Arc::new(credential),
+                tables,
+                dialled: Mutex::default(),
+                refused: StdMutex::default(),
+            }),
+        })
+    }
+
+    pub fn settings(&self) -> &Settings {
+        &self.hub.settings
+    }
+
+    /// What the hub says of itself.
+    ///
+    /// # Errors
+    /// If it cannot be reached, or does not let this account in.
+    pub async fn properties(&self) -> Result<HubProperties, Error> {
+        let connection = self.hub.connection().await?;
+        match connection.hub().await {
+            // A connection that was idle may have died unnoticed.
+            Err(error) if error.class() == LogErrorClass::Reconnect => {
+                connection.retire();
+                self.hub.connection().await?.hub().await
+            }
+            read => read,
+        }
+    }
+
+    /// What a partition says of itself: where it begins and ends, which is what lag is.
+    ///
+    /// # Errors
+    /// As [`EventHub::properties`].
+    pub async fn partition(&self, id: &str) -> Result<PartitionProperties, Error> {
+        self.hub.connection().await?.partition(id).await
+    }
+
+    /// Looks at everything a reader needs, and reads nothing: name, role, group, partitions.
+    ///
+    /// # Errors
+    /// The first thing a reader would fail for.
+    pub async fn probe(&self) -> Result<Probe, Error> {
+        let hub = self.properties().await?;
+        let connection = self.hub.connection().await?;
+        let mut partitions = Vec::with_capacity(hub.partitions.len());
+        for id in &hub.partitions {
+            partitions.push(connection.partition(id).await?);
+        }
+        let mut held = false;
+        if let Some(id) = hub.partitions.first() {
+            let latest = "amqp.annotation.x-opt-offset > '@latest'";
+            match connection.attach(id, latest).await {
+                Ok(link) => link.close().await,
+                Err(fault) => {
+                    let phase = Phase::Open {
+                        from_position: false,
+                    };
+                    let error = fault.error(&self.hub.place(id), phase);
+                    match error.class() {
+                        LogErrorClass::Lost => held = true,
+                        _ => return Err(error),
+                    }
+                }
+            }
+        }
+        Ok(Probe {
+            hub,
+            partitions,
+            held,
+        })
+    }
+
+    /// Closes the connection, where there is one; a reader that is still open fails.
+    pub async fn close(&self) {
+        let connection = self.hub.dialled.lock().await.connection.take();
+        if let Some(connection) = connection {
+            connection.close().await;
+        }
+    }
+}
+
+impl PartitionedLog for EventHub {
+    type Error = Error;
+    type Reader = Reader;
+
+    async fn partitions(&self) -> Result<Vec<Partition>, Error> {
+        let hub = self.properties().await?;
+        let created = hub.created;
+        let partition = |id| Partition { id, created };
+        Ok(hub.partitions.into_iter().map(partition).collect())
+    }
+
+    async fn open(&self, partition: &Partition, from: &ReadFrom) -> Result<Reader, Error> {
+        let opening = Arc::clone(&self.hub).open(partition.id.clone(), from.clone());
+        // In a task of its own: a link that is given up half attached would take the whole
+        // connection with it.
+        tokio::spawn(opening).await.unwrap_or_else(|died| {
+            let what = format!("opening a partition failed: {died}");
+            Err(Error::new(LogErrorClass::Reconnect, what, None))
+        })
+    }
+}
+
+impl Hub {
+    /// The connection there is, or a new one; however many ask, one dials.
+    async fn connection(&self) -> Result<Arc<Connection>, Error> {
+        let asked = tokio::time::Instant::now();
+        let mut dialled = self.dialled.lock().await;
+        if let Some(connection) = dialled.connection.as_ref().filter(|it| it.is_usable()) {
+            return Ok(Arc::clone(connection));
+        }
+        match &dialled.failed {
+            Some((at, error)) if *at >= asked => return Err(error.clone()),
+            _ => {}
+        }
+        dialled.count += 1;
+        let opening = Connection::open(
+            dialled.count,
+            &self.dialer,
+            &self.credential,
+            &self.settings,
+        );
+        match opening.await {
+            Ok(connection) => {
+                dialled.connection = Some(Arc::clone(&connection));
+                Ok(connection)
+            }
+            Err(error) => {
+                dialled.connection = None;
+                dialled.failed = Some((tokio::time::Instant::now(), error.clone()));
+                Err(error)
+            }
+        }
+    }
+
+    async fn open(self: Arc<Self>, partition: String, from: ReadFrom) -> Result<Reader, Error> {
+        let connection = self.connection().await?;
+        self.check_kept(&connection, &partition, &from).await?;
+        let phase = Phase::Open {
+            from_position: matches!(from, ReadFrom::After(_)),
+        };
+        let mut refused = None;
+        for selector in position::selectors(&from) {
+            match connection.attach(&partition, &selector).await {
+                Ok(link) => {
+                    return Ok(Reader::new(Arc::clone(&self), connection, &partition, link));
+                }
+                // The other way to say the same may be understood.
+                Err(fault) if fault.is_position() => refused = Some(fault),
+                Err(fault) => {
+                    return Err(self.fault(&connection, &self.place(&partition), fault, phase));
+                }
+            }
+        }
+        let fault = refused.unwrap_or_else(|| Fault::Lost("no position to read from".to_owned()));
+        Err(fault.error(&self.place(&partition), phase))
+    }
+
+    /// A hub that keeps a position no more may begin with what it has, without a word. So it
+    /// is asked; what it does not tell is not known, and not needed.
+    async fn check_kept(
+        &self,
+        connection: &Connection,
+        partition: &str,
+        from: &ReadFrom,
+    ) -> Result<(), Error> {
+        let ReadFrom::After(Position {
+            sequence: Some(read),
+            ..
+        }) = from
+        else {
+            return Ok(());
+        };
+        let Ok(kept) = connection.partition(partition).await else {
+            return Ok(());
+        };
+        match kept.first_sequence {
+            Some(first) if first > read.saturating_add(1) => {
+                let (from, to) = (read.saturating_add(1), first - 1);
+                Err(Error::new(
+                    LogErrorClass::PositionGone,
+                    format!(
+                        "{}: the messages with the sequence numbers {from} to {to} are not kept any more",
+                        self.place(partition)
+                    ),
+                    "let the hub keep messages for longer (retention), or read without long pauses",
+                ))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What a fault means, and what follows for this hub's connection.
+    fn fault(&self, connection: &Connection, place: &str, fault: Fault, phase: Phase) -> Error {
+        let refusal = fault.is_refusal();
+        let error = fault.error(place, phase);
+        if refusal {
+            // A new connection gets a new token.
+            self.credential.refused();
+            connection.retire();
+        }
+        if refusal && phase == Phase::Reading && self.is_refused_again(connection) {
+            return error.for_good();
+        }
+        error
+    }
+
+    /// Whether a connection is refused with a token that was new, and behind one that was
+    /// refused too.
+    fn is_refused_again(&self, connection: &Connection) -> bool {
+        let good = connection.proven.load(std::sync::atomic::Ordering::Relaxed)
+            || connection.opened.elapsed() >= SETTLED;
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = refused.replace(connection.generation);
+        !good && before.is_some_and(|before| before < connection.generation)
+    }
+
+    fn place(&self, partition: &str) -> String {
+        let Settings {
+            host,
+            hub,
+            consumer_group,
+            ..
+        } = self.settings.as_ref();
+        format!("hub {hub} of {host}, group {consumer_group}, partition {partition}")
+    }
+}

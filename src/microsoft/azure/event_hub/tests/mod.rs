@@ -1,0 +1,1 @@
+//! The client against a hub of our own on loopback.
