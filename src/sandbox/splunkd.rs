@@ -1,6 +1,8 @@
-//! Just enough of splunkd for the demo: it knows one account and its secret,
-//! keeps the events sent to it, and finds them again. On loopback and without TLS, as no one but
-//! this machine may ask.
+//! Just enough of splunkd for the demo and for inputs started by hand: it knows the
+//! tenant as one account with its secret, keeps the events sent to it, and finds them
+//! again. On loopback and without TLS, as no one but this machine may ask.
+
+use crate::sandbox::Tenant;
 
 use axum::body::Bytes;
 use axum::extract::{Path, Query, State};
@@ -14,13 +16,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-/// What the stand-in is to know.
-pub struct Known {
-    pub account: String,
-    /// Settings of the account's stanza.
-    pub settings: BTreeMap<String, String>,
-    pub secret: String,
-}
+/// The account it knows.
+pub const ACCOUNT: &str = "contoso";
 
 /// A running stand-in; it stops when dropped.
 pub struct Splunkd {
@@ -31,7 +28,9 @@ pub struct Splunkd {
 }
 
 struct Shared {
-    known: Known,
+    /// The account's stanza.
+    settings: BTreeMap<&'static str, String>,
+    secret: &'static str,
     authorization: String,
     /// Secrets kept since, by name.
     kept: Mutex<BTreeMap<String, String>>,
@@ -48,11 +47,24 @@ pub struct Received {
 
 type Answer = (StatusCode, Json<Value>);
 
-/// Starts on a free port.
-pub async fn start(known: Known) -> std::io::Result<Splunkd> {
+/// Starts on a free port; `ca_file` holds the certificate authority of the tenant.
+pub async fn start(tenant: &Tenant, ca_file: &std::path::Path) -> std::io::Result<Splunkd> {
+    let url = tenant.url().to_owned();
+    let settings = [
+        ("tenant_id", tenant.tenant_id().to_owned()),
+        ("client_id", tenant.client_id().to_owned()),
+        ("auth", "secret".to_owned()),
+        ("cloud", "custom".to_owned()),
+        ("login_url", url.clone()),
+        ("graph_url", url.clone()),
+        ("mde_url", url.clone()),
+        ("xdr_url", url),
+        ("ca_file", ca_file.display().to_string()),
+    ];
     let session_key = format!("{:032x}", rand::random::<u128>());
     let shared = Arc::new(Shared {
-        known,
+        settings: settings.into(),
+        secret: tenant.client_secret(),
         authorization: format!("Splunk {session_key}"),
         kept: Mutex::default(),
         received: Mutex::default(),
@@ -77,7 +89,7 @@ pub async fn start(known: Known) -> std::io::Result<Splunkd> {
     let uri = format!("http://{}", listener.local_addr()?);
     let serving = tokio::spawn(async move {
         if let Err(error) = axum::serve(listener, router).await {
-            tracing::error!("the demo's splunkd ended: {error}");
+            tracing::error!("the sandbox's splunkd ended: {error}");
         }
     });
     Ok(Splunkd {
@@ -169,10 +181,7 @@ async fn stanzas(
     if conf != "conf-defender_bridge_account" {
         return Ok(entries(&[]));
     }
-    Ok(entries(&[(
-        &shared.known.account,
-        json!(shared.known.settings),
-    )]))
+    Ok(entries(&[(ACCOUNT, json!(shared.settings))]))
 }
 
 async fn stanza(
@@ -181,10 +190,10 @@ async fn stanza(
     headers: HeaderMap,
 ) -> Result<Answer, Answer> {
     shared.admit(&headers)?;
-    if conf != "conf-defender_bridge_account" || stanza != shared.known.account {
+    if conf != "conf-defender_bridge_account" || stanza != ACCOUNT {
         return Err(said(StatusCode::NOT_FOUND, "Could not find object"));
     }
-    Ok(entries(&[(&stanza, json!(shared.known.settings))]))
+    Ok(entries(&[(&stanza, json!(shared.settings))]))
 }
 
 async fn password(
@@ -196,9 +205,9 @@ async fn password(
     let name = entry.strip_prefix("defender_bridge:");
     let name = name.and_then(|name| name.strip_suffix(':'));
     let kept = shared.kept.lock().unwrap_or_else(PoisonError::into_inner);
-    let secret = name.and_then(|name| match name == shared.known.account {
-        true => Some(&shared.known.secret),
-        false => kept.get(name),
+    let secret = name.and_then(|name| match name == ACCOUNT {
+        true => Some(shared.secret),
+        false => kept.get(name).map(String::as_str),
     });
     let Some(secret) = secret else {
         return Err(said(StatusCode::NOT_FOUND, "Could not find object"));

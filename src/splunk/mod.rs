@@ -17,3 +17,5 @@ pub mod search_command;
 pub mod sourcetype;
 pub mod splunkd;
 pub mod spool;
+#[cfg(test)]
+pub mod tests;

@@ -1,12 +1,8 @@
 use super::*;
-use crate::splunk::splunkd::Tls;
-use axum::Router;
-use axum::extract::Request;
-use axum::http::{Method, StatusCode};
+use crate::splunk::tests::counterpart::{Asked, Counterpart};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 fn of(secret: &str) -> Key {
     Key::of(&SecretString::from(secret.to_owned()))
@@ -106,28 +102,14 @@ struct Store(Arc<Mutex<Vec<String>>>);
 impl Store {
     async fn start(&self) -> Splunkd {
         let store = self.clone();
-        let router = Router::new().fallback(move |request: Request| {
-            let store = store.clone();
-            async move {
-                let method = request.method().clone();
-                let body = axum::body::to_bytes(request.into_body(), 1 << 20).await;
-                let (status, json) = store.answer(&method, &body.unwrap()).await;
-                (StatusCode::from_u16(status).unwrap(), axum::Json(json))
-            }
-        });
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let uri = format!("http://{}", listener.local_addr().unwrap());
-        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        let key = "key".to_owned().into();
-        Splunkd::new(&uri, key, &Tls::default(), Duration::ZERO).unwrap()
+        let served = Counterpart::start(move |asked| store.answer(asked));
+        served.await.client("key")
     }
 
-    async fn answer(&self, method: &Method, body: &[u8]) -> (u16, Value) {
-        // Both makers look before either has stored anything.
-        tokio::task::yield_now().await;
+    fn answer(&self, asked: &Asked) -> (u16, Value) {
         let mut kept = self.0.lock().unwrap();
-        if method == Method::POST {
-            let form = String::from_utf8(body.to_vec()).unwrap();
+        if asked.method == "POST" {
+            let form = &asked.body;
             assert!(form.contains("realm=defender_bridge") && form.contains("name=ledger_key"));
             if !kept.is_empty() {
                 return (409, json!({"messages": [{"text": "already exists"}]}));

@@ -3,13 +3,14 @@
 use crate::bridge::input::settings::span;
 use crate::host::stop::Stop;
 use crate::host::{exit, log, runtime};
+use crate::sandbox::splunkd::{self, Splunkd};
 use crate::sandbox::{Settings, Tenant};
 use crate::{disk, sandbox};
 use anyhow::{Context, anyhow, bail};
 use clap::Args;
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 #[derive(Debug, Args)]
@@ -54,6 +55,9 @@ pub struct Arguments {
     /// removed at the end
     #[arg(long, value_name = "FILE")]
     ca_file: Option<PathBuf>,
+    /// Serve a splunkd as well, on this machine, that knows the tenant as an account
+    #[arg(long)]
+    splunkd: bool,
     /// Say how to reach it as one line of JSON on stdout
     #[arg(long)]
     json: bool,
@@ -114,7 +118,11 @@ fn serve(arguments: Arguments) -> anyhow::Result<()> {
                 ca_file.display()
             )
         })?;
-        announce(&tenant, &ca_file, arguments.json)?;
+        let splunkd = match arguments.splunkd {
+            true => Some(splunkd::start(&tenant, &ca_file).await?),
+            false => None,
+        };
+        announce(&tenant, &ca_file, splunkd.as_ref(), arguments.json)?;
         let mut asked = stop.asked();
         asked.wait_for(|asked| *asked).await?;
         tenant.stop().await;
@@ -139,7 +147,12 @@ fn listened(address: SocketAddr, allow_remote: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn announce(tenant: &Tenant, ca_file: &std::path::Path, json: bool) -> io::Result<()> {
+fn announce(
+    tenant: &Tenant,
+    ca_file: &Path,
+    splunkd: Option<&Splunkd>,
+    json: bool,
+) -> io::Result<()> {
     let ca_file = ca_file.display();
     let mut out = io::stdout().lock();
     if json {
@@ -151,6 +164,11 @@ fn announce(tenant: &Tenant, ca_file: &std::path::Path, json: bool) -> io::Resul
             "client_secret": tenant.client_secret(),
             "reader_id": tenant.reader().0,
             "reader_secret": tenant.reader().1,
+            "splunkd": splunkd.map(|splunkd| serde_json::json!({
+                "uri": splunkd.uri(),
+                "session_key": splunkd.session_key(),
+                "account": splunkd::ACCOUNT,
+            })),
         });
         writeln!(out, "{known}")?;
         return out.flush();
@@ -169,11 +187,20 @@ fn announce(tenant: &Tenant, ca_file: &std::path::Path, json: bool) -> io::Resul
          mde_url = {url}\n\
          xdr_url = {url}\n\
          ca_file = {ca_file}\n\n\
-         Client secret: {}\n\
-         Stop it with Ctrl-C.",
+         Client secret: {}",
         tenant.tenant_id(),
         tenant.client_id(),
         tenant.client_secret(),
     )?;
+    if let Some(splunkd) = splunkd {
+        writeln!(
+            out,
+            "\nA splunkd listens on {} and knows it as account {}.\nSession key: {}",
+            splunkd.uri(),
+            splunkd::ACCOUNT,
+            splunkd.session_key(),
+        )?;
+    }
+    writeln!(out, "Stop it with Ctrl-C.")?;
     out.flush()
 }

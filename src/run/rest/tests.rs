@@ -1,9 +1,6 @@
 use super::*;
-use axum::Router;
-use axum::extract::Request as Asked;
-use axum::http::StatusCode;
+use crate::splunk::tests::counterpart::{Answer, Counterpart, entry, refusal};
 use serde_json::Value;
-use std::sync::{Arc, Mutex};
 
 const ANALYST: &str = "key-of-an-analyst";
 const READER: &str = "key-of-a-reader";
@@ -16,57 +13,28 @@ const SECRET: &str = "client-secret-value";
 const BUSY: &str = "key-nobody-has-time-for";
 const CROWDED: &str = "key-of-too-many";
 
-/// A splunkd of some users; it keeps what was asked and by whom.
-struct Splunkd {
-    uri: String,
-    asked: Arc<Mutex<Vec<(String, String)>>>,
-    events: Arc<Mutex<Vec<String>>>,
-    serving: tokio::task::JoinHandle<()>,
-}
-
-impl Drop for Splunkd {
-    fn drop(&mut self) {
-        self.serving.abort();
-    }
-}
+/// A splunkd of some users.
+struct Splunkd(Counterpart);
 
 impl Splunkd {
     async fn start() -> Self {
-        let asked: Arc<Mutex<Vec<(String, String)>>> = Arc::default();
-        let events: Arc<Mutex<Vec<String>>> = Arc::default();
-        let (log, index) = (Arc::clone(&asked), Arc::clone(&events));
-        let router = Router::new().fallback(move |request: Asked| {
-            let (log, index) = (Arc::clone(&log), Arc::clone(&index));
-            async move {
-                let key = request.headers().get("authorization").unwrap();
-                let key = key
-                    .to_str()
-                    .unwrap()
-                    .trim_start_matches("Splunk ")
-                    .to_owned();
-                let path = request.uri().path().to_owned();
-                log.lock().unwrap().push((key.clone(), path.clone()));
-                let body = axum::body::to_bytes(request.into_body(), 1 << 20)
-                    .await
-                    .unwrap();
-                if path == "/services/receivers/simple" {
-                    index
-                        .lock()
-                        .unwrap()
-                        .push(String::from_utf8(body.to_vec()).unwrap());
-                }
-                answer_of_splunkd(&key, &path)
-            }
-        });
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let uri = format!("http://{}", listener.local_addr().unwrap());
-        let serving = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        Self {
-            uri,
-            asked,
-            events,
-            serving,
-        }
+        Self(Counterpart::start(|asked| answer_of_splunkd(asked.key(), asked.path())).await)
+    }
+
+    /// Who asked, and for what.
+    fn asked(&self) -> Vec<(String, String)> {
+        let asked = self.0.asked().into_iter();
+        asked
+            .map(|asked| (asked.key().to_owned(), asked.path().to_owned()))
+            .collect()
+    }
+
+    fn events(&self) -> Vec<String> {
+        let asked = self.0.asked().into_iter();
+        asked
+            .filter(|asked| asked.path() == "/services/receivers/simple")
+            .map(|asked| asked.body)
+            .collect()
     }
 
     fn request(&self, key: &str, route: &str, body: &str) -> Result<Request, RequestError> {
@@ -76,7 +44,7 @@ impl Splunkd {
             "payload": body,
             "session": {"user": "who the request says", "authtoken": key},
             "system_authtoken": SYSTEM,
-            "server": {"rest_uri": self.uri},
+            "server": {"rest_uri": self.0.uri},
         });
         Request::read(json.to_string().as_bytes())
     }
@@ -91,17 +59,9 @@ impl Splunkd {
     }
 }
 
-fn answer_of_splunkd(key: &str, path: &str) -> (StatusCode, axum::Json<Value>) {
-    let entry =
-        |name: &str, content: Value| (200, json!({"entry": [{"name": name, "content": content}]}));
-    let refusal = |status: u16| {
-        (
-            status,
-            json!({"messages": [{"type": "ERROR", "text": "no"}]}),
-        )
-    };
+fn answer_of_splunkd(key: &str, path: &str) -> Answer {
     let conf = "/servicesNS/nobody/defender_bridge/configs/conf-defender_bridge_";
-    let (status, body) = match (path, key) {
+    match (path, key) {
         ("/services/authentication/current-context", ANALYST) => entry(
             "context",
             json!({"username": "ann", "roles": ["soc"], "capabilities": ["search", "defender_triage"]}),
@@ -119,8 +79,8 @@ fn answer_of_splunkd(key: &str, path: &str) -> (StatusCode, axum::Json<Value>) {
             "context",
             json!({"username": "boss", "roles": ["it"], "capabilities": ["admin_all_objects"]}),
         ),
-        (_, BUSY) => refusal(503),
-        (_, CROWDED) => refusal(429),
+        (_, BUSY) => refusal(503, "no"),
+        (_, CROWDED) => refusal(429, "no"),
         ("/services/receivers/simple", SYSTEM) => (200, json!({"index": "default", "bytes": "7"})),
         (path, _) if path.strip_prefix(conf) == Some("settings") => (404, json!({})),
         // Without a tenant id it cannot be used, so that nothing leaves this machine.
@@ -129,9 +89,8 @@ fn answer_of_splunkd(key: &str, path: &str) -> (StatusCode, axum::Json<Value>) {
             "defender_bridge:contoso:",
             json!({"realm": "defender_bridge", "username": "contoso", "clear_password": SECRET}),
         ),
-        _ => refusal(403),
-    };
-    (StatusCode::from_u16(status).unwrap(), axum::Json(body))
+        _ => refusal(403, "no"),
+    }
 }
 
 const JOB: &str = r#"{"action":"queue","subject":"alert","form":{"account":"contoso","status":"resolved"},
@@ -149,7 +108,7 @@ async fn a_role_without_the_secret_gets_an_outcome_for_every_row() {
     assert_eq!(outcomes.len(), 2);
     // Who asked is what splunkd says of the key, not what the request says.
     assert!(outcomes.iter().all(|outcome| outcome["actor"] == "ann"));
-    let events = splunkd.events.lock().unwrap().clone();
+    let events = splunkd.events();
     let sent: Vec<Value> = events
         .iter()
         .map(|event| serde_json::from_str(event).unwrap())
@@ -168,7 +127,7 @@ async fn a_role_without_the_secret_gets_an_outcome_for_every_row() {
 async fn the_secret_is_read_for_the_caller_and_the_accounts_by_the_caller() {
     let splunkd = Splunkd::start().await;
     splunkd.triage(ANALYST, JOB).await;
-    let asked = splunkd.asked.lock().unwrap().clone();
+    let asked = splunkd.asked();
     let keys = |part: &str| -> Vec<String> {
         let found = asked.iter().filter(|(_, path)| path.ends_with(part));
         found.map(|(key, _)| key.clone()).collect()
@@ -192,7 +151,7 @@ async fn a_role_without_the_capability_is_refused_whatever_splunkd_let_through()
         said(&reply)["messages"][0]["text"].as_str().unwrap(),
         @r#"user "rita" (roles user, guest) may not write to Microsoft Defender: a role of this user needs the capability defender_triage; an administrator grants it in Settings > Roles (right after the app was installed Splunk must be restarted before it knows the app's own)"#,
     );
-    let asked = splunkd.asked.lock().unwrap().clone();
+    let asked = splunkd.asked();
     assert_eq!(asked.len(), 1, "nothing but who it is: {asked:?}");
 }
 
@@ -237,7 +196,7 @@ async fn reading_takes_its_own_capability_and_an_account_open_to_the_caller() {
         let unknown = splunkd.ask(key, route, &nowhere).await;
         assert_eq!(unknown.status(), 400, "{route} {}", unknown.payload());
     }
-    let asked = splunkd.asked.lock().unwrap().clone();
+    let asked = splunkd.asked();
     let accounts = "conf-defender_bridge_account/contoso";
     for key in [ANALYST, HUNTER, SYSTEM] {
         let seen = |(own, path): &(String, String)| own == key && path.ends_with(accounts);
@@ -265,7 +224,7 @@ async fn what_is_asked_for_wrongly_is_refused_and_recorded_nowhere() {
         assert_eq!(reply.status(), 400, "{body}: {text}");
         assert!(text.contains(words), "{body}: {text}");
     }
-    assert!(splunkd.events.lock().unwrap().is_empty());
+    assert!(splunkd.events().is_empty());
 }
 
 #[tokio::test]
@@ -288,7 +247,7 @@ async fn a_job_refused_as_a_whole_leaves_one_event_however_many_rows_it_has() {
         assert_eq!(reply.status(), status, "{}", reply.payload());
         assert!(reply.payload().contains(words), "{}", reply.payload());
         assert!(reply.payload().len() < 1_000);
-        let events = splunkd.events.lock().unwrap().clone();
+        let events = splunkd.events();
         let [event] = events.as_slice() else {
             panic!("{words}: {} events", events.len())
         };
@@ -453,7 +412,7 @@ async fn a_splunkd_that_is_not_ready_is_told_as_such_since_nothing_was_begun() {
             let request = splunkd.request(key, route, body).unwrap();
             let mut asked = crate::run::rest::Asked::by(request).ok().unwrap();
             // Nobody waits for the half minute splunkd is given.
-            asked.own = hurried(&splunkd.uri, key);
+            asked.own = hurried(&splunkd.0.uri, key);
             let refused = asked.caller(Right::Write).await.err().unwrap();
             assert_eq!(refused.status, 503, "{route} {key}: {}", refused.why);
         }
@@ -461,7 +420,7 @@ async fn a_splunkd_that_is_not_ready_is_told_as_such_since_nothing_was_begun() {
     let gone = hurried("http://127.0.0.1:9", BUSY);
     let refused = Refusal::from(gone.current_context().await.unwrap_err());
     assert_eq!(refused.status, 503, "{}", refused.why);
-    assert!(splunkd.events.lock().unwrap().is_empty());
+    assert!(splunkd.events().is_empty());
 }
 
 fn hurried(uri: &str, key: &str) -> crate::splunk::splunkd::Splunkd {
@@ -493,5 +452,5 @@ async fn who_asks_in_another_version_is_told_what_to_do_before_the_body_is_looke
         let reply = Endpoint::default().answer(Ok(request)).await;
         assert_ne!(reply.status(), 409, "{route}: {reply:?}");
     }
-    assert!(splunkd.events.lock().unwrap().is_empty());
+    assert!(splunkd.events().is_empty());
 }

@@ -1,88 +1,29 @@
 use super::*;
 use crate::splunk::splunkd::connection::is_this_machine;
+use crate::splunk::tests::counterpart::{Answer, Asked, Counterpart, entry, refusal};
 use axum::Router;
-use axum::body::to_bytes;
-use axum::extract::Request;
-use axum::response::{IntoResponse, Response};
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::{ServerConfig, pki_types::PrivateKeyDer};
 
 const KEY: &str = "session-key-4711";
 const SECRET: &str = "s3cr3t~value";
 
-#[derive(Debug, Clone)]
-struct Asked {
-    method: String,
-    uri: String,
-    authorization: String,
-    body: String,
-}
-
-/// A splunkd of a few answers, over HTTPS with a certificate of its own.
-struct Counterpart {
-    uri: String,
+/// Over HTTPS, as splunkd speaks unless told otherwise.
+struct Served {
+    splunkd: Counterpart,
     pem: String,
-    asked: Arc<Mutex<Vec<Asked>>>,
-    serving: JoinHandle<()>,
 }
 
-impl Drop for Counterpart {
-    fn drop(&mut self) {
-        self.serving.abort();
-    }
-}
-
-impl Counterpart {
+impl Served {
     async fn start<F>(answer: F) -> Self
     where
-        F: Fn(&str) -> (u16, Value) + Send + Sync + 'static,
+        F: Fn(&str) -> Answer + Send + Sync + 'static,
     {
-        let certified = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
-        let key = PrivateKeyDer::try_from(certified.signing_key.serialize_der()).unwrap();
-        let provider = Arc::new(tokio_rustls::rustls::crypto::aws_lc_rs::default_provider());
-        let config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![certified.cert.der().clone()], key)
-            .unwrap();
-        let acceptor = TlsAcceptor::from(Arc::new(config));
-        let asked = Arc::new(Mutex::new(Vec::new()));
-        let answer = Arc::new(answer);
-        let log = Arc::clone(&asked);
-        let router = Router::new().fallback(move |request: Request| {
-            let (log, answer) = (Arc::clone(&log), Arc::clone(&answer));
-            async move { respond(request, &log, &*answer).await }
-        });
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let serving = tokio::spawn(async move {
-            loop {
-                let (socket, _) = listener.accept().await.unwrap();
-                let (acceptor, router) = (acceptor.clone(), router.clone());
-                tokio::spawn(async move {
-                    let Ok(socket) = acceptor.accept(socket).await else {
-                        return;
-                    };
-                    let service = hyper_util::service::TowerToHyperService::new(router);
-                    let server = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
-                    drop(server.serve_connection(TokioIo::new(socket), service).await);
-                });
-            }
-        });
-        Self {
-            uri: format!("https://127.0.0.1:{port}"),
-            pem: certified.cert.pem(),
-            asked,
-            serving,
-        }
+        let (splunkd, pem) = Counterpart::over_tls(move |asked| answer(asked.path())).await;
+        Self { splunkd, pem }
     }
 
     fn client(&self) -> Splunkd {
@@ -90,50 +31,21 @@ impl Counterpart {
     }
 
     fn client_with(&self, tls: &Tls) -> Result<Splunkd, SplunkdError> {
-        Splunkd::new(&self.uri, KEY.into(), tls, Duration::from_secs(20))
+        Splunkd::new(self.uri(), KEY.into(), tls, Duration::from_secs(20))
+    }
+
+    fn uri(&self) -> &str {
+        &self.splunkd.uri
     }
 
     fn asked(&self) -> Vec<Asked> {
-        self.asked.lock().unwrap().clone()
+        self.splunkd.asked()
     }
-}
-
-async fn respond(
-    request: Request,
-    log: &Mutex<Vec<Asked>>,
-    answer: &(dyn Fn(&str) -> (u16, Value) + Send + Sync),
-) -> Response {
-    let (parts, body) = request.into_parts();
-    let body = to_bytes(body, 1 << 20).await.unwrap();
-    let authorization = parts.headers.get(AUTHORIZATION);
-    log.lock().unwrap().push(Asked {
-        method: parts.method.to_string(),
-        uri: parts.uri.to_string(),
-        authorization: authorization.unwrap().to_str().unwrap().to_owned(),
-        body: String::from_utf8(body.to_vec()).unwrap(),
-    });
-    let (status, json) = answer(parts.uri.path());
-    (StatusCode::from_u16(status).unwrap(), json.to_string()).into_response()
-}
-
-fn entry(name: &str, content: Value) -> (u16, Value) {
-    let entry = json!({"name": name, "id": "x", "links": {}, "acl": {}, "content": content});
-    (
-        200,
-        json!({"links": {}, "origin": "x", "entry": [entry], "paging": {"total": 1}, "messages": []}),
-    )
-}
-
-fn refusal(status: u16, text: &str) -> (u16, Value) {
-    (
-        status,
-        json!({"messages": [{"type": "ERROR", "text": text}]}),
-    )
 }
 
 #[tokio::test]
 async fn reads_a_stanza_as_its_conf_spells_it() {
-    let splunkd = Counterpart::start(|_| {
+    let splunkd = Served::start(|_| {
         entry(
             "a/b: ü",
             json!({"eai:acl": null, "eai:appName": "x", "disabled": false, "read_only": true,
@@ -171,7 +83,7 @@ async fn reads_a_stanza_as_its_conf_spells_it() {
 
 #[tokio::test]
 async fn a_stanza_or_conf_that_is_not_there_is_no_error() {
-    let splunkd = Counterpart::start(|_| refusal(404, "Could not find object")).await;
+    let splunkd = Served::start(|_| refusal(404, "Could not find object")).await;
     let client = splunkd.client();
     assert_eq!(client.conf("c", "x").await.unwrap(), None);
     assert_eq!(client.conf_stanzas("c").await.unwrap(), []);
@@ -186,7 +98,7 @@ async fn a_stanza_or_conf_that_is_not_there_is_no_error() {
 
 #[tokio::test]
 async fn lists_all_stanzas_of_a_conf() {
-    let splunkd = Counterpart::start(|_| {
+    let splunkd = Served::start(|_| {
         (
             200,
             json!({"entry": [{"name": "a", "content": {"x": "1"}}, {"name": "b"}]}),
@@ -202,7 +114,7 @@ async fn lists_all_stanzas_of_a_conf() {
 
 #[tokio::test]
 async fn a_secret_is_read_whole_in_one_call() {
-    let splunkd = Counterpart::start(|path| {
+    let splunkd = Served::start(|path| {
         assert_eq!(
             path,
             "/servicesNS/nobody/defender_bridge/storage/passwords/defender_bridge%3Acontoso%3A"
@@ -220,7 +132,7 @@ async fn a_secret_is_read_whole_in_one_call() {
 
 #[tokio::test]
 async fn a_long_secret_is_joined_from_its_pieces_in_order() {
-    let splunkd = Counterpart::start(|path| {
+    let splunkd = Served::start(|path| {
         let piece = path.split("contoso").nth(1).unwrap();
         match piece
             .strip_prefix("%23")
@@ -249,7 +161,7 @@ async fn a_secret_is_asked_for_under_the_name_splunkd_gives_it() {
         (":", r"defender_bridge:\::"),
         ("a/b %", "defender_bridge:a/b %:"),
     ] {
-        let splunkd = Counterpart::start(move |path| {
+        let splunkd = Served::start(move |path| {
             let asked = path.rsplit('/').next().unwrap();
             let asked = percent_encoding::percent_decode_str(asked).decode_utf8();
             match asked.unwrap() == name {
@@ -286,7 +198,7 @@ async fn the_secret_of_this_app_wins_over_another_apps_of_the_same_name() {
         ),
         (json!([stored("search", "shared")]), "shared"),
     ] {
-        let splunkd = Counterpart::start(move |_| (200, json!({"entry": entries}))).await;
+        let splunkd = Served::start(move |_| (200, json!({"entry": entries}))).await;
         let secret = splunkd.client().password("contoso").await.unwrap();
         assert_eq!(secret.unwrap().expose_secret(), expected);
     }
@@ -294,7 +206,7 @@ async fn the_secret_of_this_app_wins_over_another_apps_of_the_same_name() {
 
 #[tokio::test]
 async fn a_secret_splunkd_cannot_decrypt_is_no_hidden_one() {
-    let splunkd = Counterpart::start(|_| entry("x", json!({"clear_password": ""}))).await;
+    let splunkd = Served::start(|_| entry("x", json!({"clear_password": ""}))).await;
     let error = splunkd.client().password("contoso").await.unwrap_err();
     assert!(
         matches!(error, SplunkdError::Undecryptable { .. }),
@@ -305,7 +217,7 @@ async fn a_secret_splunkd_cannot_decrypt_is_no_hidden_one() {
 
 #[tokio::test]
 async fn a_list_where_a_word_belongs_refuses_the_stanza_and_no_list_of_names() {
-    let splunkd = Counterpart::start(|path| match path.ends_with("/x") {
+    let splunkd = Served::start(|path| match path.ends_with("/x") {
         true => entry("x", json!({"read_only": ["1", "0"], "n": null})),
         false => (
             200,
@@ -327,7 +239,7 @@ async fn a_list_where_a_word_belongs_refuses_the_stanza_and_no_list_of_names() {
 #[tokio::test]
 async fn a_hidden_secret_is_never_taken_for_one() {
     for content in [json!({"clear_password": "********"}), json!({})] {
-        let splunkd = Counterpart::start(move |_| entry("x", content.clone())).await;
+        let splunkd = Served::start(move |_| entry("x", content.clone())).await;
         let error = splunkd.client().password("contoso").await.unwrap_err();
         assert!(matches!(error, SplunkdError::Masked { .. }), "{error}");
     }
@@ -335,7 +247,7 @@ async fn a_hidden_secret_is_never_taken_for_one() {
 
 #[tokio::test]
 async fn says_who_is_asking_and_which_splunkd_answers() {
-    let splunkd = Counterpart::start(|path| match path {
+    let splunkd = Served::start(|path| match path {
         "/services/authentication/current-context" => entry(
             "context",
             json!({"username": "ann", "roles": ["user", "soc"], "capabilities": ["search", "edit_tcp"]}),
@@ -387,7 +299,7 @@ async fn a_splunkd_of_any_release_says_what_it_is() {
             None,
         ),
     ] {
-        let splunkd = Counterpart::start(move |_| entry("server-info", content.clone())).await;
+        let splunkd = Served::start(move |_| entry("server-info", content.clone())).await;
         let info = splunkd.client().server_info().await.unwrap();
         assert_eq!((info.version.as_str(), info.fips), (version, fips));
         assert!(!info.is_free && info.server_roles.is_empty() && info.guid.is_empty());
@@ -396,7 +308,7 @@ async fn a_splunkd_of_any_release_says_what_it_is() {
 
 #[tokio::test]
 async fn sends_an_event() {
-    let splunkd = Counterpart::start(|_| (200, json!({"index": "soc", "bytes": "7"}))).await;
+    let splunkd = Served::start(|_| (200, json!({"index": "soc", "bytes": "7"}))).await;
     let client = splunkd.client();
     let to = Addressing {
         index: Some("soc"),
@@ -432,7 +344,7 @@ async fn a_refusal_says_what_is_missing_and_never_a_secret() {
         (400, "bad argument"),
         (200, "clear_password s3cr3t~value but no entry"),
     ] {
-        let splunkd = Counterpart::start(move |_| refusal(status, text)).await;
+        let splunkd = Served::start(move |_| refusal(status, text)).await;
         let client = splunkd.client();
         let errors = [
             client.conf("c", "x").await.err(),
@@ -466,7 +378,7 @@ async fn an_event_is_taken_only_if_splunkd_says_so() {
             json!({"messages": [{"type": "ERROR", "text": "no such index"}]}),
         ),
     ] {
-        let splunkd = Counterpart::start({
+        let splunkd = Served::start({
             let answer = answer.clone();
             move |_| (status, answer.clone())
         })
@@ -484,7 +396,7 @@ async fn an_event_is_taken_only_if_splunkd_says_so() {
 
 #[tokio::test]
 async fn an_answer_that_is_no_json_is_not_quoted() {
-    let splunkd = Counterpart::start(|_| (200, json!({"entry": [{"name": {"x": SECRET}}]}))).await;
+    let splunkd = Served::start(|_| (200, json!({"entry": [{"name": {"x": SECRET}}]}))).await;
     let error = splunkd.client().password("x").await.unwrap_err();
     assert!(
         matches!(error, SplunkdError::Unintelligible { .. }),
@@ -497,7 +409,7 @@ async fn an_answer_that_is_no_json_is_not_quoted() {
 async fn waits_for_a_splunkd_that_is_not_ready_yet() {
     let calls = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&calls);
-    let splunkd = Counterpart::start(move |_| match count.fetch_add(1, Ordering::Relaxed) {
+    let splunkd = Served::start(move |_| match count.fetch_add(1, Ordering::Relaxed) {
         0 | 1 => refusal(503, "starting"),
         _ => entry("x", json!({"k": "v"})),
     })
@@ -511,7 +423,7 @@ async fn waits_for_a_splunkd_that_is_not_ready_yet() {
 async fn a_kv_store_that_is_starting_is_waited_for() {
     let calls = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&calls);
-    let splunkd = Counterpart::start(move |_| match count.fetch_add(1, Ordering::Relaxed) {
+    let splunkd = Served::start(move |_| match count.fetch_add(1, Ordering::Relaxed) {
         0 => refusal(503, "KV Store is initializing. Please try again later."),
         _ => (200, json!({"index": "main", "bytes": "1"})),
     })
@@ -532,12 +444,12 @@ async fn what_only_reads_is_asked_again_where_splunkd_failed_once() {
                 _ => entry("x", json!({"k": "v"})),
             }
         };
-        let splunkd = Counterpart::start(failing_once()).await;
+        let splunkd = Served::start(failing_once()).await;
         let settings = splunkd.client().conf("c", "x").await.unwrap();
         assert_eq!(settings.unwrap()["k"], "v", "{status}");
         assert_eq!(splunkd.asked().len(), 2);
         // What writes is not: it may have been carried out.
-        let splunkd = Counterpart::start(failing_once()).await;
+        let splunkd = Served::start(failing_once()).await;
         let client = splunkd.client();
         let sent = client.receive(Addressing::default(), "x".into());
         let error = sent.await.unwrap_err();
@@ -552,7 +464,7 @@ async fn what_only_reads_is_asked_again_where_splunkd_failed_once() {
 
 #[tokio::test]
 async fn what_stays_broken_is_asked_a_few_times_only() {
-    let splunkd = Counterpart::start(|_| refusal(500, "a process ended")).await;
+    let splunkd = Served::start(|_| refusal(500, "a process ended")).await;
     let error = splunkd.client().conf("c", "x").await.unwrap_err();
     assert!(error.to_string().contains("a process ended"), "{error}");
     assert_eq!(splunkd.asked().len(), 4);
@@ -618,8 +530,8 @@ fn an_answer_may_take_as_long_as_an_overloaded_splunkd_does() {
 
 #[tokio::test]
 async fn does_not_wait_longer_than_told() {
-    let splunkd = Counterpart::start(|_| refusal(503, "starting")).await;
-    let client = Splunkd::new(&splunkd.uri, KEY.into(), &Tls::default(), Duration::ZERO).unwrap();
+    let splunkd = Served::start(|_| refusal(503, "starting")).await;
+    let client = Splunkd::new(splunkd.uri(), KEY.into(), &Tls::default(), Duration::ZERO).unwrap();
     let error = client.conf("c", "x").await.unwrap_err();
     assert!(matches!(error, SplunkdError::NotReady { .. }), "{error}");
     assert!(error.passing());
@@ -641,7 +553,7 @@ async fn a_refused_connection_is_tried_again_then_named() {
 
 #[tokio::test]
 async fn a_certificate_is_verified_where_it_must_be() {
-    let splunkd = Counterpart::start(|_| entry("x", json!({}))).await;
+    let splunkd = Served::start(|_| entry("x", json!({}))).await;
     let strict = Tls {
         verify: true,
         ca_file: None,
@@ -762,13 +674,13 @@ fn an_address_this_machine_has_is_this_machine() {
 
 #[tokio::test]
 async fn splunkd_is_reached_at_any_address_of_this_machine_and_path() {
-    let splunkd = Counterpart::start(|path| match path {
+    let splunkd = Served::start(|path| match path {
         "/splunk/servicesNS/nobody/defender_bridge/configs/conf-c/s"
         | "/servicesNS/nobody/defender_bridge/configs/conf-c/s" => entry("s", json!({"a": "1"})),
         other => refusal(404, other),
     })
     .await;
-    let port = splunkd.uri.rsplit(':').next().unwrap();
+    let port = splunkd.uri().rsplit(':').next().unwrap();
     for uri in [
         format!("https://127.0.0.1:{port}/splunk"),
         format!("https://127.0.0.1:{port}/splunk/"),
@@ -837,7 +749,7 @@ fn what_tls_failed_at_is_told_apart() {
 #[tokio::test]
 async fn the_apps_own_endpoint_answers_refuses_or_is_not_there() {
     let triage = async |status: u16| {
-        let splunkd = Counterpart::start(move |path| match path {
+        let splunkd = Served::start(move |path| match path {
             "/services/defender_bridge/triage" if status == 200 => (200, json!({"rows": []})),
             "/services/defender_bridge/triage" => refusal(status, "not like that"),
             other => refusal(500, other),
@@ -874,7 +786,7 @@ fn looked_for() -> Search<'static> {
 
 #[tokio::test]
 async fn a_search_is_run_once_in_the_app_and_brings_its_events() {
-    let splunkd = Counterpart::start(|_| {
+    let splunkd = Served::start(|_| {
         let messages =
             json!([{"type": "INFO", "text": "fast"}, {"type": "WARN", "text": "a peer is down"}]);
         let results = json!([{"_raw": "{\"a\":1}", "_time": "x"}, {"_time": "x"}]);
@@ -906,7 +818,7 @@ async fn a_search_that_ends_with_an_error_brings_no_half_of_its_events() {
         json!({"messages": [{"type": "ERROR", "text": "It came to nothing."}]}),
         json!({"messages": [{"type": "error", "text": "It came to nothing."}], "results": null}),
     ] {
-        let splunkd = Counterpart::start(move |_| (200, answer.clone())).await;
+        let splunkd = Served::start(move |_| (200, answer.clone())).await;
         let error = splunkd.client().search(looked_for()).await.unwrap_err();
         assert!(error.to_string().contains("It came to nothing"), "{error}");
         assert_eq!(splunkd.asked().len(), 1);
@@ -919,7 +831,7 @@ async fn an_error_beside_results_does_not_end_a_search_and_is_told() {
     let partly = "The search results might be incomplete";
     for results in [json!([{"_raw": "a"}, {"_raw": "b"}]), json!([])] {
         let found = results.as_array().unwrap().len();
-        let splunkd = Counterpart::start(move |_| {
+        let splunkd = Served::start(move |_| {
             let messages = json!([
                 {"type": "ERROR", "text": lookup},
                 {"type": "INFO", "text": "fast"},
@@ -936,7 +848,7 @@ async fn an_error_beside_results_does_not_end_a_search_and_is_told() {
 
 #[tokio::test]
 async fn what_a_search_warns_of_stays_short() {
-    let splunkd = Counterpart::start(|_| {
+    let splunkd = Served::start(|_| {
         let message = json!({"type": "ERROR", "text": "x ".repeat(5000)});
         let messages = vec![message; 500];
         (200, json!({"messages": messages, "results": []}))
@@ -991,14 +903,14 @@ async fn breaking_off(first: usize, uri: &str) -> String {
 
 #[tokio::test]
 async fn what_only_reads_is_asked_again_where_the_connection_broke() {
-    let splunkd = Counterpart::start(|_| entry("s", json!({"a": "1"}))).await;
+    let splunkd = Served::start(|_| entry("s", json!({"a": "1"}))).await;
     let client = |uri: &str| {
         Splunkd::new(uri, KEY.into(), &Tls::default(), Duration::from_secs(20)).unwrap()
     };
-    let front = breaking_off(2, &splunkd.uri).await;
+    let front = breaking_off(2, splunkd.uri()).await;
     let stanza = client(&front).conf("c", "s").await.unwrap().unwrap();
     assert_eq!(stanza["a"], "1");
-    let front = breaking_off(1, &splunkd.uri).await;
+    let front = breaking_off(1, splunkd.uri()).await;
     let client = client(&front);
     let sent = client.receive(Addressing::default(), "x".into());
     let error = sent.await.unwrap_err();

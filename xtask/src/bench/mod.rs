@@ -3,7 +3,6 @@
 
 mod floor;
 mod measure;
-mod splunkd;
 mod table;
 mod tenant;
 
@@ -14,7 +13,6 @@ use clap::Args;
 use floor::Floor;
 pub use measure::{Arguments as Measure, by_itself};
 use measure::{Counter, Subject, Usage, median};
-use serde_json::json;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -148,7 +146,6 @@ struct Bench {
     /// Emptied at the start.
     folder: PathBuf,
     tenant: Tenant,
-    server_uri: String,
 }
 
 impl Bench {
@@ -162,22 +159,10 @@ impl Bench {
             settings.extend(["--object-bytes".to_owned(), bytes.to_string()]);
         }
         let tenant = Tenant::start(executable, folder, &settings)?;
-        let place = &tenant.place;
-        let account = json!({
-            "tenant_id": place.tenant_id,
-            "client_id": place.client_id,
-            "auth": "secret",
-            "cloud": "custom",
-            "login_url": place.url,
-            "graph_url": place.url,
-            "ca_file": place.ca_file,
-        });
-        let server_uri = splunkd::start(account, &place.client_secret)?;
         Ok(Self {
             executable: executable.to_owned(),
             folder: folder.to_owned(),
             tenant,
-            server_uri,
         })
     }
 
@@ -216,6 +201,7 @@ impl Bench {
     /// One run of the input in this home; also the bytes it wrote.
     fn poll(&self, home: &Path, expected: usize) -> Result<(Usage, usize)> {
         fs::create_dir_all(home)?;
+        let splunkd = &self.tenant.place.splunkd;
         let document = format!(
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<input>\n\
              <server_host>bench</server_host>\n<server_uri>{}</server_uri>\n\
@@ -224,10 +210,10 @@ impl Bench {
              <param name=\"account\">{}</param>\n<param name=\"feed\">alerts</param>\n\
              <param name=\"start\">-30d</param>\n<param name=\"settle\">0s</param>\n\
              </stanza></configuration>\n</input>\n",
-            self.server_uri,
-            splunkd::SESSION_KEY,
+            splunkd.uri,
+            splunkd.session_key,
             home.join("checkpoints").display(),
-            splunkd::ACCOUNT,
+            splunkd.account,
         );
         let mut alerts = Counter::of("<sourcetype>ms365:defender:incident:alerts</sourcetype>");
         let mut written = 0;

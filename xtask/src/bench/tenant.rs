@@ -15,9 +15,17 @@ use std::time::Duration;
 pub struct Place {
     pub url: String,
     pub ca_file: String,
-    pub tenant_id: String,
     pub client_id: String,
     pub client_secret: String,
+    pub splunkd: Splunkd,
+}
+
+/// A splunkd that knows the tenant as an account.
+#[derive(Debug, Deserialize)]
+pub struct Splunkd {
+    pub uri: String,
+    pub session_key: String,
+    pub account: String,
 }
 
 /// A call the tenant answered.
@@ -44,6 +52,7 @@ impl Tenant {
                 "sandbox",
                 "--listen",
                 "127.0.0.1:0",
+                "--splunkd",
                 "--json",
                 "--log-calls",
             ])

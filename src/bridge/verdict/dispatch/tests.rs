@@ -1,9 +1,6 @@
 use super::*;
-use crate::splunk::splunkd::Tls;
+use crate::splunk::tests::counterpart::Counterpart;
 use crate::triage::{Fields, Row, Subject};
-use axum::Router;
-use axum::extract::Request;
-use axum::http::StatusCode;
 use serde_json::{Value, json};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -49,7 +46,7 @@ impl Scripted {
         self
     }
 
-    fn answer(&self, path: &str, body: &[u8]) -> (u16, Value) {
+    fn answer(&self, path: &str, body: &str) -> (u16, Value) {
         let mut script = self.0.lock().unwrap();
         let entry = |content: Value| {
             (
@@ -67,7 +64,7 @@ impl Scripted {
             // Without a tenant it cannot be used, so that nothing leaves this machine.
             "conf-defender_bridge_account" | "contoso" => entry(json!({"auth": "secret"})),
             "triage" => {
-                let job: Value = serde_json::from_slice(body).unwrap();
+                let job: Value = serde_json::from_str(body).unwrap();
                 let numbers: Vec<usize> = serde_json::from_value(job["numbers"].clone()).unwrap();
                 script.jobs.push(job);
                 if let Some(answer) = &script.answer {
@@ -101,7 +98,7 @@ impl Scripted {
                 json!({"app": "defender_bridge", "version": own_endpoint::VERSION, "user": "ann"}),
             )),
             "simple" => {
-                script.recorded.push(serde_json::from_slice(body).unwrap());
+                script.recorded.push(serde_json::from_str(body).unwrap());
                 (200, json!({"index": "main", "bytes": body.len()}))
             }
             path if path.contains("%3Acontoso") && script.secrets => {
@@ -113,20 +110,8 @@ impl Scripted {
 
     async fn dispatcher(&self) -> Dispatcher {
         let scripted = self.clone();
-        let router = Router::new().fallback(move |request: Request| {
-            let scripted = scripted.clone();
-            async move {
-                let path = request.uri().path().to_owned();
-                let body = axum::body::to_bytes(request.into_body(), 1 << 20).await;
-                let (status, json) = scripted.answer(&path, &body.unwrap());
-                (StatusCode::from_u16(status).unwrap(), axum::Json(json))
-            }
-        });
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let uri = format!("http://{}", listener.local_addr().unwrap());
-        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        let key = "key".to_owned().into();
-        let splunkd = Splunkd::new(&uri, key, &Tls::default(), Duration::ZERO).unwrap();
+        let served = Counterpart::start(move |asked| scripted.answer(asked.path(), &asked.body));
+        let splunkd = served.await.client("key");
         let caller = Caller::who_may_write(&splunkd).await.unwrap();
         Dispatcher::of(splunkd, caller).await.unwrap()
     }

@@ -1,9 +1,9 @@
 use super::*;
 use crate::splunk::modular_input::events::Sourcetypes;
 use crate::splunk::splunkd::Tls;
+use crate::splunk::tests::counterpart::{Counterpart, refusal};
 use crate::triage::{Outcome, Subject, Via};
-use axum::Router;
-use axum::http::{StatusCode, Uri};
+use serde_json::json;
 use std::io::{Read, Seek};
 use std::sync::{Arc, Mutex};
 
@@ -14,37 +14,24 @@ struct Receiver(Arc<Mutex<Received>>);
 #[derive(Default)]
 struct Received {
     willing: bool,
-    /// Address and body.
+    /// Query and body.
     events: Vec<(String, String)>,
 }
 
 impl Receiver {
     async fn start(&self) -> Splunkd {
         let shared = self.0.clone();
-        let router = Router::new().fallback(move |uri: Uri, body: String| {
+        let served = Counterpart::start(move |asked| {
             let mut shared = shared.lock().unwrap();
             // Its name is asked for as well.
-            let taken = shared.willing && uri.path().ends_with("receivers/simple");
-            if taken {
-                shared.events.push((uri.query().unwrap().to_owned(), body));
+            if !shared.willing || !asked.path().ends_with("receivers/simple") {
+                return refusal(403, "no");
             }
-            async move {
-                match taken {
-                    true => (StatusCode::OK, r#"{"index":"default","bytes":"7"}"#),
-                    false => (StatusCode::FORBIDDEN, ""),
-                }
-            }
+            let event = (asked.query().to_owned(), asked.body.clone());
+            shared.events.push(event);
+            (200, json!({"index": "default", "bytes": "7"}))
         });
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let uri = format!("http://{}", listener.local_addr().unwrap());
-        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        Splunkd::new(
-            &uri,
-            "key".to_owned().into(),
-            &Tls::default(),
-            time::Duration::ZERO,
-        )
-        .unwrap()
+        served.await.client("key")
     }
 
     fn take(&self, willing: bool) {

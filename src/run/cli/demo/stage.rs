@@ -1,7 +1,7 @@
 //! The two sides this executable stands between, and this executable itself,
 //! started as splunkd starts it.
 
-use crate::sandbox::splunkd::{Known, Splunkd};
+use crate::sandbox::splunkd::{ACCOUNT, Splunkd};
 use crate::sandbox::{Tenant, splunkd};
 use crate::splunk::sourcetype;
 use crate::{NAME, disk};
@@ -13,7 +13,6 @@ use std::process::Stdio;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
 
-const ACCOUNT: &str = "contoso";
 const ACTION: &str = "defender_bridge_update_alert";
 const UNDO: &str = "defenderundo";
 
@@ -27,29 +26,9 @@ impl<'t> Stage<'t> {
     pub async fn set(tenant: &Tenant, folder: &'t Path) -> anyhow::Result<Self> {
         let ca_file = folder.join("ca.pem");
         disk::put(&ca_file, tenant.ca_pem().as_bytes())?;
-        let url = tenant.url().to_owned();
-        let settings = [
-            ("tenant_id", tenant.tenant_id().to_owned()),
-            ("client_id", tenant.client_id().to_owned()),
-            ("auth", "secret".to_owned()),
-            ("cloud", "custom".to_owned()),
-            ("login_url", url.clone()),
-            ("graph_url", url.clone()),
-            ("mde_url", url.clone()),
-            ("xdr_url", url),
-            ("ca_file", ca_file.display().to_string()),
-        ];
-        let known = Known {
-            account: ACCOUNT.to_owned(),
-            settings: settings
-                .into_iter()
-                .map(|(key, value)| (key.to_owned(), value))
-                .collect(),
-            secret: tenant.client_secret().to_owned(),
-        };
         Ok(Self {
             folder,
-            splunkd: splunkd::start(known).await?,
+            splunkd: splunkd::start(tenant, &ca_file).await?,
         })
     }
 

@@ -1,0 +1,3 @@
+//! What tests of this room, and of those who use it, speak with.
+
+pub mod counterpart;
