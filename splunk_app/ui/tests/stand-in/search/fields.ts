@@ -72,6 +72,17 @@ function beginning(raw: string): unknown {
     return {};
 }
 
+/** Calculated fields by their expression, each compiled once. */
+const compiled = new Map<string, ReturnType<typeof compile>>();
+
+function calculation(expression: string): ReturnType<typeof compile> {
+    const known = compiled.get(expression);
+    if (known !== undefined) return known;
+    const made = compile(expression);
+    compiled.set(expression, made);
+    return made;
+}
+
 export function fieldsOf(event: Event, props: Map<string, Stanza>, transforms: Map<string, Stanza>): Fields {
     const fields: Fields = new Map();
     const put = (name: string, value: string) => fields.set(name, [...(fields.get(name) ?? []), value]);
@@ -100,7 +111,7 @@ export function fieldsOf(event: Event, props: Map<string, Stanza>, transforms: M
     const lookup = (name: string): Value => fold(before.get(name));
     for (const [key, value] of stanza ?? []) {
         if (!key.startsWith('EVAL-')) continue;
-        const result = compile(value)(lookup, event.time);
+        const result = calculation(value)(lookup, event.time);
         const name = key.slice('EVAL-'.length);
         if (result === null) fields.delete(name);
         else fields.set(name, Array.isArray(result) ? result : [text_(result)]);
