@@ -38,6 +38,7 @@ pub use run::main;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzz {
+    pub use crate::ingest::stream::Message;
     pub use crate::ingest::{Checkpoint, Object, Page};
     pub use crate::microsoft::fuzz as microsoft;
     pub use crate::splunk::fuzz as splunk;

@@ -5,7 +5,7 @@
 use defender_bridge::fuzz::splunk::{
     Asked, Payload, Questions, Reply, Results, Spool, Table, input, validation,
 };
-use defender_bridge::fuzz::{Checkpoint, Object, Page, microsoft, splunk};
+use defender_bridge::fuzz::{Checkpoint, Message, Object, Page, microsoft, splunk};
 use std::io::Cursor;
 
 #[cfg(test)]
@@ -15,8 +15,9 @@ mod seeds;
 pub type Target = fn(&[u8]) -> bool;
 
 /// Every target by its name.
-pub const TARGETS: [(&str, Target); 13] = [
+pub const TARGETS: [(&str, Target); 14] = [
     ("list_answer", list_answer),
+    ("records", records),
     ("error_body", error_body),
     ("batch_answer", batch_answer),
     ("state", state),
@@ -53,6 +54,30 @@ pub fn list_answer(body: &[u8]) -> bool {
         }
     }
     found
+}
+
+/// What a streamed body is cut into is a part of it, and each record an object; what is
+/// left of a blob for later is no whole line.
+pub fn records(body: &[u8]) -> bool {
+    let message = microsoft::message(body);
+    objects(&message);
+    let lines = microsoft::lines(body);
+    objects(&lines.message);
+    assert!(!body[lines.consumed..].contains(&b'\n'));
+    !message.records.is_empty()
+}
+
+fn objects(message: &Message) {
+    for record in &message.records {
+        let text = &message.body[record.span.clone()];
+        assert!(text.starts_with('{') && text.ends_with('}'), "{text}");
+        let value: Result<serde_json::Value, _> = serde_json::from_str(text);
+        assert!(is_json(value.map(drop)), "{text}");
+    }
+    for quarantined in &message.quarantined {
+        assert!(!message.body[quarantined.span.clone()].is_empty());
+        assert!(!quarantined.why.is_empty());
+    }
 }
 
 fn nested(page: &Page, object: &Object) {

@@ -1,6 +1,8 @@
 //! This room's readers of foreign bytes, opened for `fuzz/` alone.
 
-use crate::ingest::Page;
+use crate::ingest::stream::{Message, Position};
+use crate::ingest::{Instant, Page};
+use crate::microsoft::azure::records::{self, Lines, Tables};
 use crate::microsoft::client::{Answer, Said};
 use crate::microsoft::defender::list::collection;
 use crate::microsoft::defender::update::{graph_batch, mde_list_by_id, state};
@@ -40,4 +42,21 @@ pub fn state(body: &[u8]) -> Option<State> {
 /// The states in a list of Defender for Endpoint, by id.
 pub fn states(body: &[u8]) -> Vec<(String, State)> {
     mde_list_by_id::elements(body).into_iter().collect()
+}
+
+/// The records of a message of a hub.
+pub fn message(body: &[u8]) -> Message {
+    let received = Instant::from_millis(1);
+    records::message(
+        body.to_vec(),
+        &Tables::default(),
+        received,
+        Position::default(),
+    )
+}
+
+/// The records of a part of a blob.
+pub fn lines(chunk: &[u8]) -> Lines {
+    let received = Instant::from_millis(1);
+    records::lines(chunk.to_vec(), &Tables::default(), received, |_| true)
 }

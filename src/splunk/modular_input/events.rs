@@ -290,6 +290,23 @@ mod tests {
     }
 
     #[test]
+    fn what_xml_forbids_in_a_record_becomes_a_json_escape_and_the_rest_stays() {
+        let record = "{\"category\":\"a<b & c>d\",\r\n\"properties\":{\"x\":\"\u{1}\u{b}\u{fffe}\u{fffd}\\u0000]]>\"}}";
+        let mut stream = EventStream::open(Vec::new(), &metadata()).unwrap();
+        stream
+            .event(&event(Kind::Record, [record, ""], None))
+            .unwrap();
+        let out = text(stream.finish().unwrap());
+        let data = out.split("<data>").nth(1).unwrap();
+        let data = parsed(data.split("</data>").next().unwrap());
+        let escaped = record
+            .replace('\u{1}', "\\u0001")
+            .replace('\u{b}', "\\u000b")
+            .replace('\u{fffe}', "\\ufffe");
+        assert_eq!(data, escaped);
+    }
+
+    #[test]
     fn a_quarantined_element_leaves_as_one_json_object_with_its_bytes() {
         let raw = "{\"a\":\"\u{0}<\u{ffff}\r\n";
         let mut stream = EventStream::open(Vec::new(), &metadata()).unwrap();
