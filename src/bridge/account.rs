@@ -10,6 +10,7 @@ use crate::splunk::splunkd::conf_file::{boolean, verify_tls};
 use crate::splunk::splunkd::{Splunkd, SplunkdError, Tls};
 use anyhow::{anyhow, bail};
 use secrecy::SecretString;
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -204,6 +205,27 @@ pub async fn secret_seen(splunkd: &Splunkd, name: &str) -> Result<SecretSeen, Sp
         Ok(None) => Ok(SecretSeen::No),
         Err(SplunkdError::Forbidden { .. }) => Ok(SecretSeen::Forbidden),
         Err(error) => Err(error),
+    }
+}
+
+/// Accounts whose secret was asked for, and whether the owner of the session key can
+/// read it.
+#[derive(Default)]
+pub struct SecretsSeen(RefCell<BTreeMap<String, bool>>);
+
+impl SecretsSeen {
+    /// Whether the secret is hidden from the caller, or not there. Each account is
+    /// asked for once.
+    pub async fn is_hidden(&self, splunkd: &Splunkd, account: &str) -> bool {
+        let known = self.0.borrow().get(account).copied();
+        if let Some(hidden) = known {
+            return hidden;
+        }
+        let seen = secret_seen(splunkd, account).await;
+        // What else is wrong with the account, its use will say.
+        let hidden = matches!(seen, Ok(SecretSeen::No | SecretSeen::Forbidden));
+        self.0.borrow_mut().insert(account.to_owned(), hidden);
+        hidden
     }
 }
 

@@ -55,16 +55,16 @@ async fn act(action: &str, deadline: &Deadline) -> anyhow::Result<Summary> {
         );
     };
     let splunkd = account::splunkd(uri, key, account::TIMEOUT)?;
-    let mut job = Job {
+    let job = Job {
         batch: Some(batch(action, &payload)),
         sid: payload.sid.clone(),
         search_name: payload.search_name.clone(),
         alert_user: payload.user.clone().or(payload.owner.clone()),
-        ..Job::new(action, subject, parameters(&payload), Vec::new())
+        ..Job::new(action, subject, parameters(&payload))
     };
     let caller = dispatch::caller(&splunkd, &job).await?;
     let user = caller.user.clone();
-    let dispatcher = Dispatcher::of(splunkd.clone(), caller).await;
+    let dispatcher = Dispatcher::of(splunkd.clone(), caller, job.clone(), None).await;
     let most = dispatcher
         .as_ref()
         .map_or(LEAST_ROWS, Dispatcher::most_rows);
@@ -74,13 +74,14 @@ async fn act(action: &str, deadline: &Deadline) -> anyhow::Result<Summary> {
     responses.invoke();
     let carried_out = match (dispatcher, rows) {
         (Ok(mut dispatcher), Ok(rows)) => {
-            job.rows = rows.iter().map(row).collect();
-            let carried_out = carry_out(&mut dispatcher, job, deadline, &mut responses).await;
+            let rows = rows.iter().map(row).collect();
+            let mut on_outcome = |entry: &Entry| responses.outcome(entry);
+            let carried_out = dispatcher.carry_out(rows, deadline, &mut on_outcome).await;
             carried_out.map_err(anyhow::Error::from)
         }
         // A run that comes to nothing leaves one event that people find.
         (Ok(mut dispatcher), Err(error)) => {
-            dispatcher.refused(&job, &error).await;
+            dispatcher.refused(&error).await;
             Err(error.into())
         }
         (Err(error), _) => {
@@ -92,19 +93,6 @@ async fn act(action: &str, deadline: &Deadline) -> anyhow::Result<Summary> {
         responses.failed(&error.to_string());
     }
     carried_out
-}
-
-async fn carry_out(
-    dispatcher: &mut Dispatcher,
-    job: Job,
-    deadline: &Deadline,
-    responses: &mut Responses,
-) -> Result<Summary, JobError> {
-    let actor = dispatcher.user().to_owned();
-    let mut on_outcome = |entry: &Entry| responses.outcome(entry);
-    dispatcher
-        .carry_out(job, &actor, deadline, &mut on_outcome)
-        .await
 }
 
 /// The action's own parameters: Splunk puts some of its own beside them, and

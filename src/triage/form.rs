@@ -59,7 +59,8 @@ pub struct Form {
     pub(super) tags_remove: Setting<Vec<String>>,
     /// Whether a row may say otherwise than the form.
     pub(super) rows_overrule: bool,
-    pub(super) dry_run: bool,
+    /// None where it does not say.
+    pub(super) dry_run: Option<bool>,
     pub(super) max_targets: Option<usize>,
     /// The batch that is undone. No parameter of people's: [`Undo`] says it.
     ///
@@ -137,9 +138,32 @@ impl Form {
         given.map(|(name, _)| name)
     }
 
+    /// The same form for whoever may name these accounts.
+    ///
+    /// # Errors
+    /// If it names another account.
+    pub fn among(mut self, accounts: BTreeSet<String>) -> Result<Self, FormError> {
+        self.rules.accounts = accounts;
+        if let Setting::Fixed(account) = &self.account {
+            let known = self.rules.account(account);
+            known.map_err(|error| value("account", error))?;
+        }
+        Ok(self)
+    }
+
     /// Whether nothing will be written.
-    pub const fn dry_run(&self) -> bool {
-        self.dry_run
+    pub fn dry_run(&self) -> bool {
+        self.dry_run.unwrap_or(false)
+    }
+
+    /// Makes it a dry run, unless it says whether it is one.
+    pub fn dry_run_unless_said(&mut self) {
+        self.dry_run.get_or_insert(true);
+    }
+
+    /// The batch that is undone.
+    pub fn undoes(&self) -> Option<&str> {
+        self.undoes.as_deref()
     }
 
     /// How many distinct targets it allows, if it says.
@@ -172,7 +196,7 @@ impl Form {
             tags_add: Setting::Unset,
             tags_remove: Setting::Unset,
             rows_overrule: false,
-            dry_run: false,
+            dry_run: None,
             max_targets: None,
             undoes: None,
         }
@@ -207,7 +231,7 @@ impl Form {
             }
             // What keeps a hand from slipping must not be lost with a token.
             "dry_run" => {
-                self.dry_run = guard("dry_run", text, parameter::flag)?.unwrap_or(false);
+                self.dry_run = guard("dry_run", text, parameter::flag)?;
             }
             "rows_overrule" => {
                 self.rows_overrule =

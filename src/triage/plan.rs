@@ -137,11 +137,6 @@ impl Plan {
         })
     }
 
-    /// The rows' numbers, in their order.
-    pub fn rows(&self) -> &[usize] {
-        &self.rows
-    }
-
     /// The targets that are to be written, without those of a dry run.
     pub fn written(&self) -> BTreeSet<(String, Target)> {
         self.planned()

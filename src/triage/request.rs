@@ -164,7 +164,7 @@ impl Request {
             account,
             api,
             // A row can ask for less, never for more than the form allows.
-            dry_run: form.dry_run || dry_run.unwrap_or(false),
+            dry_run: form.dry_run() || dry_run.unwrap_or(false),
             snapshot,
         })
     }

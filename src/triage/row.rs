@@ -73,6 +73,10 @@ impl Row {
         }
     }
 
+    pub const fn number(&self) -> Option<usize> {
+        self.number
+    }
+
     pub const fn fields(&self) -> &Fields {
         &self.fields
     }

@@ -7,15 +7,14 @@ pub mod hunt;
 pub mod live;
 
 use super::{account, own_endpoint};
-use crate::bridge::account::{ACL, SecretSeen, Settings};
+use crate::bridge::account::{ACL, SecretsSeen, Settings};
 use crate::bridge::own_endpoint::{Found, REMEDY};
 use crate::bridge::permission::{Caller, Right, SECRETS};
 use crate::splunk::splunkd::{Route, Splunkd, SplunkdError};
 use anyhow::{anyhow, bail};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::cell::Cell;
 use std::time::Duration;
 
 /// A hunting query may run for three minutes, and a throttled read for as long.
@@ -37,8 +36,7 @@ pub struct LookupRoute {
     may_go_through: bool,
     /// Whether it is served, as far as is known.
     served: Cell<Option<bool>>,
-    /// Accounts whose secret was asked for, and whether it can be read.
-    seen: RefCell<BTreeMap<String, bool>>,
+    secrets: SecretsSeen,
 }
 
 impl LookupRoute {
@@ -55,7 +53,7 @@ impl LookupRoute {
             settings: account::settings(&splunkd).await?,
             may_go_through: caller.may(through),
             served: Cell::new(None),
-            seen: RefCell::default(),
+            secrets: SecretsSeen::default(),
             caller,
             splunkd,
         })
@@ -153,19 +151,7 @@ impl LookupRoute {
         );
     }
 
-    /// Whether the secret is hidden from the caller, or not there.
     async fn hides(&self, account: &str) -> bool {
-        let known = self.seen.borrow().get(account).copied();
-        let seen = match known {
-            Some(seen) => seen,
-            None => {
-                let seen = account::secret_seen(&self.splunkd, account).await;
-                // What else is wrong, the question itself will say.
-                let seen = !matches!(seen, Ok(SecretSeen::No | SecretSeen::Forbidden));
-                self.seen.borrow_mut().insert(account.to_owned(), seen);
-                seen
-            }
-        };
-        !seen
+        self.secrets.is_hidden(&self.splunkd, account).await
     }
 }

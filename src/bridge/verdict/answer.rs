@@ -49,7 +49,7 @@ mod tests {
     use serde_json::{Value, json};
 
     fn entry() -> Entry {
-        let job = Job::new("queue", Subject::Alert, Fields::default(), Vec::new());
+        let job = Job::new("queue", Subject::Alert, Fields::default());
         Entry {
             row: 2,
             after: Some(State::default()),

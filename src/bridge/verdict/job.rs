@@ -177,12 +177,13 @@ pub fn batch(of: Option<String>) -> String {
 }
 
 impl Job {
-    pub fn new(action: &str, subject: Subject, form: Fields, rows: Vec<Row>) -> Self {
+    /// A job of no rows.
+    pub fn new(action: &str, subject: Subject, form: Fields) -> Self {
         Self {
             action: action.to_owned(),
             subject,
             form,
-            rows,
+            rows: Vec::new(),
             batch: None,
             sid: None,
             search_name: None,
@@ -234,53 +235,46 @@ impl Job {
         }
     }
 
-    /// The same job of no rows.
-    pub fn without_rows(&self) -> Self {
-        Self {
-            batch: self.batch.clone(),
-            sid: self.sid.clone(),
-            search_name: self.search_name.clone(),
-            alert_user: self.alert_user.clone(),
-            ..Self::new(&self.action, self.subject, self.form.clone(), Vec::new())
-        }
-    }
-
     /// How long something new may be begun for it.
     pub fn time(&self) -> Duration {
         self.seconds
             .map_or(DEADLINE, |asked| Duration::from_secs(asked).min(DEADLINE))
     }
 
-    /// What it means, on behalf of `actor`, who may name these accounts.
+    /// Reads the form for whoever may name these accounts.
     ///
     /// # Errors
-    /// Names what cannot be meant so.
-    pub fn into_action(
-        self,
-        actor: &str,
-        via: Via,
-        accounts: BTreeSet<String>,
-        max_targets: usize,
-    ) -> Result<(Action, Vec<Row>), JobError> {
-        if self.rows.is_empty() {
-            return Err(JobError::NoRow);
-        }
+    /// Names the parameter, its value and what would do.
+    pub fn read_form(&self, accounts: BTreeSet<String>) -> Result<Form, JobError> {
         let parameters = self.form.iter().map(|(name, values)| match values {
             [] => Ok((name, "")),
             [value] => Ok((name, value.as_str())),
             _ => Err(JobError::Several(shown(name))),
         });
         let parameters = parameters.collect::<Result<Vec<_>, _>>()?;
-        let form = Form::parse(self.subject, accounts, parameters)?;
-        let batch = match self.batch {
-            Some(batch) => named("batch", batch)?,
-            None => batch(None),
-        };
-        let action = Action {
-            name: named("action", self.action)?,
-            batch,
+        Ok(Form::parse(self.subject, accounts, parameters)?)
+    }
+
+    /// What the job means on behalf of `actor`, whatever its rows.
+    ///
+    /// # Errors
+    /// Names what cannot be meant so.
+    pub fn action(
+        &self,
+        form: Form,
+        actor: &str,
+        via: Via,
+        max_targets: usize,
+    ) -> Result<Action, JobError> {
+        let text = |text: &Option<String>| text.as_deref().map(line);
+        Ok(Action {
+            name: named("action", self.action.clone())?,
+            batch: match &self.batch {
+                Some(batch) => named("batch", batch.clone())?,
+                None => batch(None),
+            },
             actor: actor.to_owned(),
-            alert_user: self.alert_user.map(|user| line(&user)),
+            alert_user: text(&self.alert_user),
             via,
             form,
             limits: Limits {
@@ -288,11 +282,20 @@ impl Job {
                 deadline: DEADLINE,
                 grace: DRAIN,
             },
-            sid: self.sid.map(|sid| line(&sid)),
-            search_name: self.search_name.map(|name| line(&name)),
-        };
-        let rows = numbered(self.rows, self.numbers)?;
-        Ok((action, rows))
+            sid: text(&self.sid),
+            search_name: text(&self.search_name),
+        })
+    }
+
+    /// Takes the rows out, each with its number.
+    ///
+    /// # Errors
+    /// If the numbers are not one for each row.
+    pub fn take_rows(&mut self) -> Result<Vec<Row>, JobError> {
+        numbered(
+            std::mem::take(&mut self.rows),
+            std::mem::take(&mut self.numbers),
+        )
     }
 }
 
@@ -329,12 +332,19 @@ fn line(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bridge::verdict::validated_job::ValidatedJob;
 
     fn action(json: &str) -> Result<(Action, Vec<Row>), String> {
-        let job: Job = serde_json::from_str(json).map_err(|error| error.to_string())?;
+        let mut job: Job = serde_json::from_str(json).map_err(|error| error.to_string())?;
         let accounts = BTreeSet::from(["contoso".to_owned()]);
-        job.into_action("ann", Via::Direct, accounts, 1)
-            .map_err(|error| error.to_string())
+        let read = || {
+            let form = job.read_form(accounts)?;
+            let action = job.action(form, "ann", Via::Direct, 1)?;
+            let rows = job.take_rows()?;
+            ValidatedJob::of(action.clone(), rows.clone(), 1)?;
+            Ok((action, rows))
+        };
+        read().map_err(|error: JobError| error.to_string())
     }
 
     #[test]

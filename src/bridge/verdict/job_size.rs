@@ -35,7 +35,7 @@ impl Outline {
             sid: self.sid.clone(),
             search_name: self.search_name.clone(),
             alert_user: self.alert_user.clone(),
-            ..Job::new(&self.action, self.subject, Default::default(), Vec::new())
+            ..Job::new(&self.action, self.subject, Default::default())
         }
     }
 

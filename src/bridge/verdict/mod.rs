@@ -9,3 +9,4 @@ pub mod executor;
 pub mod job;
 pub mod job_size;
 pub mod ledger;
+pub mod validated_job;

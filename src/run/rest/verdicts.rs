@@ -6,12 +6,13 @@ use crate::bridge::permission::Right;
 use crate::bridge::signature;
 use crate::bridge::verdict::answer::Answer;
 use crate::bridge::verdict::deadline::Deadline;
-use crate::bridge::verdict::executor::{Executor, ValidatedJob};
+use crate::bridge::verdict::executor::Executor as _;
+use crate::bridge::verdict::executor::local::Local;
 use crate::bridge::verdict::job::{Job, JobError};
 use crate::bridge::verdict::job_size::Outline;
 use crate::bridge::verdict::ledger::Delivery;
 use crate::splunk::rest_handler::Reply;
-use crate::triage::{CarryOver, Entry, Ledger, Outcome, Summary, Via};
+use crate::triage::{Entry, Ledger, Outcome, Summary, Via};
 use serde_json::value::{RawValue, to_raw_value};
 use std::collections::{BTreeSet, HashSet};
 use std::time::{Duration, Instant};
@@ -36,17 +37,17 @@ impl Verdicts {
                 None
             }
         };
-        let executor = Executor::of(&asked.own, &asked.system, Via::Rest, key).await?;
+        let mut local = Local::of(&asked.own, &asked.system, Via::Rest, key).await?;
         let mut answered = Answered {
-            delivery: self.delivery(&asked, &executor).await,
+            delivery: self.delivery(&asked, &local).await,
             outcomes: Vec::new(),
             bytes: 0,
             late: None,
             begun: HashSet::new(),
         };
         let called = outline.called();
-        let carried_out = carry_out(&asked, outline, &executor, &caller.user, &mut answered).await;
-        let (summary, validated, carry_over) = match carried_out {
+        let carried_out = carry_out(&asked, outline, &mut local, &caller.user, &mut answered).await;
+        let (summary, carry_over) = match carried_out {
             Ok(carried_out) => carried_out,
             Err(Stop::Unread(refusal)) => return Err(refusal),
             Err(Stop::Refused(error)) => {
@@ -66,12 +67,12 @@ impl Verdicts {
             rows: summary.rows,
             outcomes: std::mem::take(&mut answered.outcomes),
             deferred_rows,
-            carry_over: executor.carry_over(&carry_over, &validated),
+            carry_over,
         }))
     }
 
-    async fn delivery(&mut self, asked: &Asked, executor: &Executor) -> Delivery {
-        let delivery = executor.delivery(&asked.system);
+    async fn delivery(&mut self, asked: &Asked, local: &Local) -> Delivery {
+        let delivery = local.delivery(&asked.system);
         if self
             .spool_flushed
             .is_none_or(|at| at.elapsed() > FLUSH_INTERVAL)
@@ -98,24 +99,21 @@ impl From<JobError> for Stop {
 async fn carry_out(
     asked: &Asked,
     outline: Outline,
-    executor: &Executor,
+    local: &mut Local,
     user: &str,
     answered: &mut Answered,
-) -> Result<(Summary, ValidatedJob, CarryOver), Stop> {
-    outline.bounded(executor.most_rows())?;
+) -> Result<(Summary, Option<String>), Stop> {
+    outline.bounded(local.most_rows())?;
     let mut job: Job = asked.read("job").map_err(Stop::Unread)?;
     let deadline = Deadline::of(job.time());
     answered.late = job.return_deferred.then(Vec::new);
-    let carry_over = job.carry_over.take();
-    let validated = executor.validate(job, user)?;
-    let mut carry_over = match carry_over {
-        Some(text) => executor.carried_over(&text, &validated)?,
-        None => CarryOver::default(),
-    };
-    let summary = executor
-        .carry_out(&validated, &deadline, answered, &mut carry_over)
-        .await?;
-    Ok((summary, validated, carry_over))
+    let action = local.action(&job, None, user)?;
+    if let Some(text) = &job.carry_over {
+        local.unseal(text, &action)?;
+    }
+    let mut job = local.validate(action, job.take_rows()?)?;
+    local.carry_out(&mut job, &deadline, answered).await?;
+    Ok((job.summary(), local.seal(&job.action)))
 }
 
 /// Bytes of outcomes in an answer, beyond which they leave out what the ledger
@@ -200,7 +198,7 @@ mod tests {
             late: None,
             begun: HashSet::new(),
         };
-        let job = Job::new("queue", Subject::Alert, Default::default(), Vec::new());
+        let job = Job::new("queue", Subject::Alert, Default::default());
         let entry = Entry {
             row: 1,
             before: Some(State::default()),

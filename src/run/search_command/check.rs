@@ -6,8 +6,9 @@ use crate::bridge::permission::Right;
 use crate::bridge::{account, check};
 use crate::run::search_command::arguments::Arguments;
 use crate::run::search_command::session::{Ended, Session};
-use crate::splunk::search_command::{Invocation, Values};
-use crate::splunk::splunkd::Route;
+use crate::run::search_command::{Command, open};
+use crate::splunk::search_command::{Invocation, Kind, Values};
+use crate::splunk::splunkd::{Route, Splunkd};
 use std::io::Write;
 
 /// As the columns come.
@@ -26,30 +27,31 @@ pub struct Args {
     account: Option<String>,
 }
 
-impl Args {
-    pub fn read(words: &[String]) -> anyhow::Result<Self> {
+impl Command for Args {
+    const KIND: Kind = Kind::GENERATING;
+
+    fn read(words: &[String]) -> anyhow::Result<Self> {
         let mut arguments = Arguments::read(words, &["account"])?;
         Ok(Self {
             account: arguments.take("account"),
         })
     }
 
-    pub async fn carry_out<W: Write>(
+    async fn carry_out<W: Write>(
         &self,
         call: &Invocation,
         session: &mut Session<W>,
     ) -> Result<(), Ended> {
         session.next().await?;
-        let splunkd = crate::run::search_command::splunkd(call)?;
-        let opening = async {
+        let opening = async |splunkd: Splunkd| {
             let points = check::splunkd(&splunkd).await;
             let names = match &self.account {
                 Some(name) => vec![name.clone()],
                 None => splunkd.conf_names(account::ACCOUNTS).await?,
             };
-            anyhow::Ok((points, names))
+            Ok((splunkd, points, names))
         };
-        let (points, names) = session.unless_cancelled(opening).await??;
+        let (splunkd, points, names) = open(call, session, opening).await?;
         let cancelled = session.cancelled();
         let mut row_writer = session.row_writer(call, &COLUMNS);
         for point in points {

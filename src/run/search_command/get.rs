@@ -10,9 +10,10 @@ use crate::bridge::permission::Right;
 use crate::microsoft::UpdateClient;
 use crate::run::search_command::arguments::Arguments;
 use crate::run::search_command::session::{Ended, Session};
+use crate::run::search_command::{Command, open};
 use crate::splunk::alert_action::results::Row;
-use crate::splunk::search_command::{Invocation, Level, Message, Table, Values};
-use crate::splunk::splunkd::Route;
+use crate::splunk::search_command::{Invocation, Kind, Level, Message, Table, Values};
+use crate::splunk::splunkd::{Route, Splunkd};
 use crate::triage::{Api, Outcome, Subject};
 use anyhow::bail;
 use std::cell::OnceCell;
@@ -80,15 +81,14 @@ impl<'w> Lookup<'w> {
         if wanted.is_empty() {
             return Ok(());
         }
-        let reader = match self.reader.take() {
+        let reader = match &self.reader {
             Some(reader) => reader,
-            None => session.unless_cancelled(open(call)).await??,
+            None => self.reader.insert(open(call, session, Reader::of).await?),
         };
         let read = session
-            .unless_cancelled(self.args.look(&reader, &wanted))
+            .unless_cancelled(self.args.look(reader, &wanted))
             .await??;
         self.known.extend(wanted.into_iter().zip(read));
-        self.reader = Some(reader);
         Ok(())
     }
 
@@ -124,8 +124,19 @@ struct Reader {
     client: OnceCell<UpdateClient>,
 }
 
-impl Args {
-    pub fn read(words: &[String]) -> anyhow::Result<Self> {
+impl Reader {
+    async fn of(splunkd: Splunkd) -> anyhow::Result<Self> {
+        Ok(Self {
+            lookup_route: LookupRoute::of(Right::Read, splunkd).await?,
+            client: OnceCell::new(),
+        })
+    }
+}
+
+impl Command for Args {
+    const KIND: Kind = Kind::STREAMING;
+
+    fn read(words: &[String]) -> anyhow::Result<Self> {
         let mut arguments = Arguments::read(words, &KNOWN)?;
         let subject = subject(arguments.take("subject").as_deref())?;
         let api = live::api(arguments.get("api"), subject)?;
@@ -137,7 +148,7 @@ impl Args {
         })
     }
 
-    pub async fn carry_out<W: Write>(
+    async fn carry_out<W: Write>(
         &self,
         call: &Invocation,
         session: &mut Session<W>,
@@ -159,7 +170,9 @@ impl Args {
             }
         }
     }
+}
 
+impl Args {
     async fn look(&self, reader: &Reader, wanted: &[String]) -> anyhow::Result<Vec<Live>> {
         let mut read = Vec::with_capacity(wanted.len());
         for ids in wanted.chunks(AT_ONCE) {
@@ -238,13 +251,6 @@ pub fn subject(word: Option<&str>) -> anyhow::Result<Subject> {
             other.escape_debug()
         ),
     }
-}
-
-async fn open(call: &Invocation) -> anyhow::Result<Reader> {
-    Ok(Reader {
-        lookup_route: crate::run::search_command::lookup_route(Right::Read, call).await?,
-        client: OnceCell::new(),
-    })
 }
 
 fn cells(ids: &[String], known: &HashMap<String, Live>, subject: Subject) -> Vec<Values> {

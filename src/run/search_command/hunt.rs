@@ -1,6 +1,7 @@
 //! `| defenderhunt account=<name> query="<KQL>" timespan=P7D`: the rows of an
 //! advanced hunting query.
 
+use crate::bridge::lookup::LookupRoute;
 use crate::bridge::lookup::hunt::{Hunted, Query};
 use crate::bridge::permission::Right;
 use crate::microsoft::defender::hunting::{
@@ -8,7 +9,8 @@ use crate::microsoft::defender::hunting::{
 };
 use crate::run::search_command::arguments::Arguments;
 use crate::run::search_command::session::{Ended, Session};
-use crate::splunk::search_command::{Invocation, Level, Message, Values};
+use crate::run::search_command::{Command, open};
+use crate::splunk::search_command::{Invocation, Kind, Level, Message, Values};
 use crate::splunk::splunkd::Route;
 use std::io::Write;
 
@@ -23,8 +25,10 @@ pub struct Args {
     hunt: Hunt,
 }
 
-impl Args {
-    pub fn read(words: &[String]) -> anyhow::Result<Self> {
+impl Command for Args {
+    const KIND: Kind = Kind::GENERATING;
+
+    fn read(words: &[String]) -> anyhow::Result<Self> {
         let arguments = Arguments::read(words, &KNOWN)?;
         let query = Query {
             account: arguments.account()?.to_owned(),
@@ -37,13 +41,14 @@ impl Args {
         })
     }
 
-    pub async fn carry_out<W: Write>(
+    async fn carry_out<W: Write>(
         &self,
         call: &Invocation,
         session: &mut Session<W>,
     ) -> Result<(), Ended> {
         session.next().await?;
-        let answer = session.unless_cancelled(self.ask(call)).await??;
+        let asking = async |splunkd| self.ask(LookupRoute::of(Right::Hunt, splunkd).await?).await;
+        let answer = open(call, session, asking).await?;
         let found = Found::read(&answer).map_err(anyhow::Error::from)?;
         let time = time_column(&found.columns);
         let mut names: Vec<&str> = time.iter().map(|_| "_time").collect();
@@ -57,9 +62,10 @@ impl Args {
         }
         row_writer.end(&self.messages(&found, answer.warning.as_deref()))
     }
+}
 
-    async fn ask(&self, call: &Invocation) -> anyhow::Result<Answered> {
-        let lookup_route = crate::run::search_command::lookup_route(Right::Hunt, call).await?;
+impl Args {
+    async fn ask(&self, lookup_route: LookupRoute) -> anyhow::Result<Answered> {
         let hunted =
             lookup_route.by_endpoint::<Hunted>(Route::Hunt, &self.query.account, &self.query);
         if let Some(hunted) = hunted.await? {

@@ -4,7 +4,9 @@
 use crate::bridge::permission::Caller;
 use crate::bridge::verdict::authenticity::Judge;
 use crate::run::search_command::session::{Ended, Session};
-use crate::splunk::search_command::{Invocation, Level, Message, Table};
+use crate::run::search_command::{Command, open};
+use crate::splunk::search_command::{Invocation, Kind, Level, Message, Table};
+use crate::splunk::splunkd::Splunkd;
 use anyhow::bail;
 use std::io::Write;
 
@@ -14,15 +16,17 @@ const COLUMNS: [&str; 1] = ["authentic"];
 #[derive(Debug)]
 pub struct Args;
 
-impl Args {
-    pub fn read(words: &[String]) -> anyhow::Result<Self> {
+impl Command for Args {
+    const KIND: Kind = Kind::STREAMING;
+
+    fn read(words: &[String]) -> anyhow::Result<Self> {
         if !words.is_empty() {
             bail!("{COMMAND} takes no argument: it judges the field _raw of each row");
         }
         Ok(Self)
     }
 
-    pub async fn carry_out<W: Write>(
+    async fn carry_out<W: Write>(
         &self,
         call: &Invocation,
         session: &mut Session<W>,
@@ -36,12 +40,11 @@ impl Args {
             let texts: Vec<&str> = texts.collect();
             let mut judged = Vec::new();
             if !texts.is_empty() {
-                let mut judge = match opened.take() {
+                let judge = match &mut opened {
                     Some(judge) => judge,
-                    None => session.unless_cancelled(judge(call)).await??,
+                    None => opened.insert(open(call, session, judge).await?),
                 };
                 judged = session.unless_cancelled(judge.judge(&texts)).await?;
-                opened = Some(judge);
             }
             let cells: Vec<_> = judged
                 .iter()
@@ -63,8 +66,7 @@ impl Args {
     }
 }
 
-async fn judge(call: &Invocation) -> anyhow::Result<Judge> {
-    let splunkd = crate::run::search_command::splunkd(call)?;
+async fn judge(splunkd: Splunkd) -> anyhow::Result<Judge> {
     let caller = Caller::of(&splunkd).await?;
     Ok(Judge::of(splunkd, &caller).await)
 }

@@ -15,18 +15,17 @@ mod undo;
 mod update;
 
 use crate::bridge::account;
-use crate::bridge::lookup::LookupRoute;
-use crate::bridge::permission::Right;
 use crate::bridge::verdict::job;
 use crate::host::stop::Stop;
 use crate::host::{exit, log, paths, runtime};
 use crate::splunk::search_command::{Invocation, Kind, Values};
 use crate::splunk::splunkd::Splunkd;
 use crate::triage::{Entry, State};
-use anyhow::{anyhow, bail};
+use anyhow::anyhow;
 use session::{Ended, Session};
 use std::io::{BufReader, Write};
 use std::process::ExitCode;
+use std::time::Duration;
 
 /// Read ahead of the protocol's own lengths.
 const BUFFER: usize = 64 << 10;
@@ -55,83 +54,98 @@ pub fn run(name: &str) -> ExitCode {
     })
 }
 
-/// What a command was asked to do, its arguments understood.
-enum Args {
-    Update(update::Args),
-    Undo(undo::Args),
-    Get(get::Args),
-    Reconcile(Box<reconcile::Args>),
-    Hunt(hunt::Args),
-    Check(check::Args),
-    Ledger(ledger::Args),
-    SelfTest(selftest::Args),
-}
+/// A search command, its arguments understood.
+trait Command: Sized {
+    const KIND: Kind;
 
-impl Args {
-    fn read(name: &str, call: &Invocation) -> anyhow::Result<Self> {
-        Ok(match name {
-            "defenderupdate" => Self::Update(update::Args::read(&call.args)?),
-            "defenderundo" => Self::Undo(undo::Args::read(&call.args)?),
-            "defenderget" => Self::Get(get::Args::read(&call.args)?),
-            "defenderreconcile" => Self::Reconcile(Box::new(reconcile::Args::read(&call.args)?)),
-            "defenderhunt" => Self::Hunt(hunt::Args::read(&call.args)?),
-            "defendercheck" => Self::Check(check::Args::read(&call.args)?),
-            "defenderledger" => Self::Ledger(ledger::Args::read(&call.args)?),
-            "defenderselftest" => Self::SelfTest(selftest::Args::read(&call.args)?),
-            _ => bail!(
-                "there is no search command \"{}\"; there are defenderupdate, defenderundo, defenderget, defenderreconcile, defenderhunt, defendercheck, defenderledger, defenderselftest",
-                name.escape_debug()
-            ),
-        })
-    }
+    /// # Errors
+    /// Names the argument that cannot be meant so.
+    fn read(words: &[String]) -> anyhow::Result<Self>;
 
     async fn carry_out<W: Write>(
         &self,
         call: &Invocation,
         session: &mut Session<W>,
-    ) -> Result<(), Ended> {
-        match self {
-            Self::Update(args) => args.carry_out(call, session).await,
-            Self::Undo(args) => args.carry_out(call, session).await,
-            Self::Get(args) => args.carry_out(call, session).await,
-            Self::Reconcile(args) => args.carry_out(call, session).await,
-            Self::Hunt(args) => args.carry_out(call, session).await,
-            Self::Check(args) => args.carry_out(call, session).await,
-            Self::Ledger(args) => args.carry_out(call, session).await,
-            Self::SelfTest(args) => args.carry_out(call, session).await,
-        }
-    }
+    ) -> Result<(), Ended>;
 }
 
 /// From the first question to the last answer.
 async fn converse<W: Write>(name: &str, session: &mut Session<W>) -> ExitCode {
-    let ended = match conversation(name, session).await {
+    let ended = match name {
+        "defenderupdate" => conversation::<update::Args, W>(session).await,
+        "defenderundo" => conversation::<undo::Args, W>(session).await,
+        "defenderget" => conversation::<get::Args, W>(session).await,
+        "defenderreconcile" => conversation::<reconcile::Args, W>(session).await,
+        "defenderhunt" => conversation::<hunt::Args, W>(session).await,
+        "defendercheck" => conversation::<check::Args, W>(session).await,
+        "defenderledger" => conversation::<ledger::Args, W>(session).await,
+        "defenderselftest" => conversation::<selftest::Args, W>(session).await,
+        _ => unknown(name, session).await,
+    };
+    let error = match ended {
         Ok(()) | Err(Ended::Cancelled) => return exit::WELL,
         Err(Ended::Failed(error)) => error,
     };
-    tracing::error!("{ended:#}");
+    tracing::error!("{error:#}");
     // Where nobody listens any more, the log has it.
-    session.fail(&ended).ok();
+    session.fail(&error).ok();
     exit::refused()
 }
 
-async fn conversation<W: Write>(name: &str, session: &mut Session<W>) -> Result<(), Ended> {
+async fn conversation<C: Command, W: Write>(session: &mut Session<W>) -> Result<(), Ended> {
     let call = session.first().await?;
-    let kind = match name {
-        "defenderundo" | "defenderhunt" | "defendercheck" | "defenderselftest" => Kind::GENERATING,
-        _ => Kind::STREAMING,
-    };
-    match Args::read(name, &call) {
-        Ok(args) => {
-            session.introduce(kind, None)?;
-            args.carry_out(&call, session).await
+    match C::read(&call.args) {
+        Ok(command) => {
+            session.introduce(C::KIND, None)?;
+            command.carry_out(&call, session).await
         }
-        Err(error) => {
-            // The message belongs to this answer; the end to the next.
-            session.introduce(kind, Some(&error))?;
-            Err(Ended::Failed(error))
-        }
+        Err(error) => refuse(C::KIND, error, session),
     }
+}
+
+async fn unknown<W: Write>(name: &str, session: &mut Session<W>) -> Result<(), Ended> {
+    session.first().await?;
+    let error = anyhow!(
+        "there is no search command \"{}\"; there are defenderupdate, defenderundo, defenderget, defenderreconcile, defenderhunt, defendercheck, defenderledger, defenderselftest",
+        name.escape_debug()
+    );
+    refuse(Kind::STREAMING, error, session)
+}
+
+/// The message belongs to this answer; the end to the next.
+fn refuse<W: Write>(
+    kind: Kind,
+    error: anyhow::Error,
+    session: &mut Session<W>,
+) -> Result<(), Ended> {
+    session.introduce(kind, Some(&error))?;
+    Err(Ended::Failed(error))
+}
+
+/// Opens what a command needs of splunkd, on behalf of the user who searches and for
+/// as long as that user wants an answer.
+async fn open<W: Write, T>(
+    call: &Invocation,
+    session: &Session<W>,
+    opening: impl AsyncFnOnce(Splunkd) -> anyhow::Result<T>,
+) -> Result<T, Ended> {
+    open_within(account::TIMEOUT, call, session, opening).await
+}
+
+/// The same, with a splunkd that is asked for so long while it is not ready.
+async fn open_within<W: Write, T>(
+    patience: Duration,
+    call: &Invocation,
+    session: &Session<W>,
+    opening: impl AsyncFnOnce(Splunkd) -> anyhow::Result<T>,
+) -> Result<T, Ended> {
+    let (Some(uri), Some(key)) = (call.splunkd_uri.as_deref(), call.session_key.clone()) else {
+        let why =
+            "splunkd passed no address and session key of its own: it cannot be asked for anything";
+        return Err(Ended::Failed(anyhow!(why)));
+    };
+    let splunkd = account::splunkd(uri, key, patience)?;
+    Ok(session.unless_cancelled(opening(splunkd)).await??)
 }
 
 /// The id of a command's batch: the same for the same words in the same search,
@@ -162,18 +176,4 @@ fn evidence(each: impl Fn(&dyn Fn(&Entry) -> Option<String>) -> Values) -> [Valu
         each(&|entry| entry.verified.map(|yes| u8::from(yes).to_string())),
         each(&|entry| entry.request_id.clone()),
     ]
-}
-
-async fn lookup_route(right: Right, call: &Invocation) -> anyhow::Result<LookupRoute> {
-    LookupRoute::of(right, splunkd(call)?).await
-}
-
-/// splunkd on behalf of the user who searches.
-fn splunkd(call: &Invocation) -> anyhow::Result<Splunkd> {
-    let (Some(uri), Some(key)) = (call.splunkd_uri.as_deref(), call.session_key.clone()) else {
-        return Err(anyhow!(
-            "splunkd passed no address and session key of its own: the account cannot be asked for"
-        ));
-    };
-    account::splunkd(uri, key, account::TIMEOUT)
 }

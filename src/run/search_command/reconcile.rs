@@ -2,11 +2,11 @@
 //! against what Defender says now: which side is newer, and what puts it right.
 //! Reads only.
 
-use super::get;
+use super::{Command, get};
 use crate::run::search_command::get::Lookup;
 use crate::run::search_command::session::{Ended, Session};
 use crate::splunk::alert_action::results;
-use crate::splunk::search_command::{Invocation, Level, Message, Table, Values};
+use crate::splunk::search_command::{Invocation, Kind, Level, Message, Table, Values};
 use crate::triage::{Outcome, Reconciler, Row};
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -27,9 +27,11 @@ pub struct Args {
     reconciler: Reconciler,
 }
 
-impl Args {
+impl Command for Args {
+    const KIND: Kind = Kind::STREAMING;
+
     /// Takes what `defenderget` takes.
-    pub fn read(words: &[String]) -> anyhow::Result<Self> {
+    fn read(words: &[String]) -> anyhow::Result<Self> {
         let live = get::Args::read(words)?;
         let reconciler = Reconciler::new(
             live.subject,
@@ -40,7 +42,7 @@ impl Args {
         Ok(Self { live, reconciler })
     }
 
-    pub async fn carry_out<W: Write>(
+    async fn carry_out<W: Write>(
         &self,
         call: &Invocation,
         session: &mut Session<W>,
@@ -79,7 +81,9 @@ impl Args {
             }
         }
     }
+}
 
+impl Args {
     fn compare(
         &self,
         number: usize,

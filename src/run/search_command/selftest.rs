@@ -5,9 +5,10 @@ use crate::bridge::permission::{Caller, Right};
 use crate::bridge::selftest::{LARGEST, SelfTest};
 use crate::run::search_command::arguments::Arguments;
 use crate::run::search_command::session::{Ended, Session};
-use crate::splunk::search_command::{Invocation, Values};
-use anyhow::anyhow;
-use secrecy::ExposeSecret;
+use crate::run::search_command::{Command, open_within};
+use crate::splunk::search_command::{Invocation, Kind, Values};
+use crate::splunk::splunkd::Splunkd;
+use secrecy::{ExposeSecret, SecretString};
 use std::io::Write;
 use std::time::Duration;
 
@@ -19,38 +20,39 @@ const TIMEOUT: Duration = Duration::from_secs(3);
 #[derive(Debug)]
 pub struct Args;
 
-impl Args {
-    pub fn read(words: &[String]) -> anyhow::Result<Self> {
+impl Command for Args {
+    const KIND: Kind = Kind::GENERATING;
+
+    fn read(words: &[String]) -> anyhow::Result<Self> {
         Arguments::read(words, &[])?;
         Ok(Self)
     }
 
-    pub async fn carry_out<W: Write>(
+    async fn carry_out<W: Write>(
         &self,
         call: &Invocation,
         session: &mut Session<W>,
     ) -> Result<(), Ended> {
         session.next().await?;
-        let (Some(uri), Some(key)) = (call.splunkd_uri.as_deref(), call.session_key.clone()) else {
-            return Err(anyhow!("splunkd passed no address and session key of its own").into());
-        };
-        let splunkd = account::splunkd(uri, key.clone(), TIMEOUT)?.at_most(LARGEST);
-        let opening = async {
+        let opening = async |splunkd: Splunkd| {
+            let splunkd = splunkd.at_most(LARGEST);
             let caller = Caller::who_may(Right::SelfTest, &splunkd).await?;
             let settings = account::settings(&splunkd).await;
             let server = splunkd.server_info().await.map(|info| info.server_name);
             let settings = settings.map_err(|error| error.to_string());
-            anyhow::Ok((caller, settings, server.unwrap_or_default()))
+            Ok((splunkd, caller, settings, server.unwrap_or_default()))
         };
-        let (caller, settings, server) = session.unless_cancelled(opening).await??;
+        let (splunkd, caller, settings, server) =
+            open_within(TIMEOUT, call, session, opening).await?;
         let test = SelfTest {
             splunkd: &splunkd,
             settings,
             user: &caller.user,
         };
         let rows = session.unless_cancelled(test.rows(call)).await?;
+        let key = call.session_key.as_ref();
         let struck = [
-            (key.expose_secret(), "***"),
+            (key.map_or("", SecretString::expose_secret), "***"),
             (splunkd.connection().host.as_str(), "<splunkd>"),
             (server.as_str(), "<server>"),
             (caller.user.as_str(), "<user>"),

@@ -10,9 +10,10 @@ use crate::bridge::verdict::job::Job;
 use crate::bridge::verdict::ledger;
 use crate::run::search_command::arguments::Arguments;
 use crate::run::search_command::session::{Ended, Session};
-use crate::splunk::search_command::{Invocation, Level, Message, Values};
+use crate::run::search_command::{Command, batch, evidence, open};
+use crate::splunk::search_command::{Invocation, Kind, Level, Message, Values};
 use crate::splunk::sourcetype;
-use crate::splunk::splunkd::{Events, MOST_EVENTS, Search};
+use crate::splunk::splunkd::{Events, MOST_EVENTS, Search, Splunkd};
 use crate::triage::{
     ENTRIES, Entry, Fields, Form, Outcome, Restoration, Row, Subject, Summary, UNDOES, Undo,
 };
@@ -63,12 +64,16 @@ pub struct Args {
     index: Option<String>,
     earliest: String,
     comment: Option<String>,
-    /// Those of them that are the form's.
+    /// The parameters of the form among the arguments.
     parameters: Vec<(&'static str, String)>,
+    /// The parameters as they were read, with the batch that is undone.
+    form: Form,
 }
 
-impl Args {
-    pub fn read(words: &[String]) -> anyhow::Result<Self> {
+impl Command for Args {
+    const KIND: Kind = Kind::GENERATING;
+
+    fn read(words: &[String]) -> anyhow::Result<Self> {
         let mut arguments = Arguments::read(words, &KNOWN)?;
         let Some(batch) = arguments.take("batch") else {
             bail!(
@@ -95,29 +100,60 @@ impl Args {
         let parameters = ["dry_run", "max_targets"]
             .into_iter()
             .filter_map(|name| Some((name, arguments.take(name)?)))
-            .collect();
-        let args = Self {
-            batch,
-            index,
-            earliest,
-            comment: arguments.take("comment"),
-            parameters,
-        };
-        args.form()?;
-        // Judged here once; it goes only to rows that restore something.
-        if let Some(comment) = &args.comment {
+            .chain([(UNDOES, batch.clone())])
+            .collect::<Vec<_>>();
+        let texts = parameters.iter().map(|(name, text)| (*name, text.as_str()));
+        // The rows say the accounts.
+        let form = Form::parse(Subject::Alert, BTreeSet::new(), texts)?;
+        let comment = arguments.take("comment");
+        // The rows that restore something carry it; it is judged here once.
+        if let Some(comment) = &comment {
             let comment = [("comment", comment.as_str())];
             Form::parse(Subject::Alert, BTreeSet::new(), comment)?;
         }
-        Ok(args)
+        Ok(Self {
+            batch,
+            index,
+            earliest,
+            comment,
+            parameters,
+            form,
+        })
     }
 
-    fn parameters(&self) -> impl Iterator<Item = (&str, &str)> {
-        let parameters = self.parameters.iter();
-        let parameters = parameters.map(|(name, text)| (*name, text.as_str()));
-        parameters.chain([(UNDOES, self.batch.as_str())])
+    async fn carry_out<W: Write>(
+        &self,
+        call: &Invocation,
+        session: &mut Session<W>,
+    ) -> Result<(), Ended> {
+        let preview = session.next().await?.preview;
+        if call.preview || preview {
+            let text = "defenderundo: this is a preview, nothing was written";
+            return session.answer(true, &[Message::new(Level::Info, text)], &[]);
+        }
+        let opening = async |splunkd| self.open(call, splunkd).await;
+        let mut open = open(call, session, opening).await?;
+        let mut messages = self.remarks(&open);
+        if open.undo.restorations.is_empty() {
+            messages.push(Message::new(Level::Info, self.nothing(&open.undo)));
+            return session.answer(true, &messages, &[]);
+        }
+        let deadline = Deadline::of(DEADLINE).until(session.cancelled());
+        let (total, ended) = undo(self.rows(&open.undo), &mut open, &deadline).await?;
+        tracing::info!("batch {}: {total}", self.batch);
+        messages.push(self.summary(&open.undo, &total));
+        let mut row_writer = session.row_writer(call, &COLUMNS);
+        let restorations = open.undo.restorations.iter();
+        for ((restoration, outcome), entry) in restorations.zip(&total.rows).zip(&ended) {
+            let batch = open.dispatcher.batch();
+            let cells = cells(restoration, *outcome, entry.as_ref(), batch);
+            row_writer.put(&cells).await?;
+        }
+        row_writer.end(&messages)
     }
+}
 
+impl Args {
     /// Whether the caller said if anything is to be written.
     fn says_whether(&self) -> bool {
         self.parameters
@@ -133,47 +169,8 @@ impl Args {
         }
     }
 
-    /// The rows say the accounts.
-    fn form(&self) -> anyhow::Result<Form> {
-        let form = Form::parse(Subject::Alert, BTreeSet::new(), self.parameters());
-        Ok(form?)
-    }
-
-    pub async fn carry_out<W: Write>(
-        &self,
-        call: &Invocation,
-        session: &mut Session<W>,
-    ) -> Result<(), Ended> {
-        let preview = session.next().await?.preview;
-        if call.preview || preview {
-            let text = "defenderundo: this is a preview, nothing was written";
-            return session.answer(true, &[Message::new(Level::Info, text)], &[]);
-        }
-        let mut open = session.unless_cancelled(self.open(call)).await??;
-        let mut messages = self.remarks(&open);
-        if open.undo.restorations.is_empty() {
-            messages.push(Message::new(Level::Info, self.nothing(&open.undo)));
-            return session.answer(true, &messages, &[]);
-        }
-        let deadline = Deadline::of(DEADLINE).until(session.cancelled());
-        // Where no search tells runs apart, it is another one each time it is asked for.
-        let batch = crate::run::search_command::batch(COMMAND, call);
-        let job = self.job(call, &batch, &open);
-        let (total, ended) = undo(job, &mut open, &deadline).await?;
-        tracing::info!("batch {}: {total}", self.batch);
-        messages.push(self.summary(&open.undo, &total));
-        let mut row_writer = session.row_writer(call, &COLUMNS);
-        let restorations = open.undo.restorations.iter();
-        for ((restoration, outcome), entry) in restorations.zip(&total.rows).zip(&ended) {
-            let cells = cells(restoration, *outcome, entry.as_ref(), &batch);
-            row_writer.put(&cells).await?;
-        }
-        row_writer.end(&messages)
-    }
-
     /// Everything that is read before anything is written.
-    async fn open(&self, call: &Invocation) -> anyhow::Result<Open> {
-        let splunkd = crate::run::search_command::splunkd(call)?;
+    async fn open(&self, call: &Invocation, splunkd: Splunkd) -> anyhow::Result<Open> {
         let caller = Caller::who_may_write(&splunkd).await?;
         // Before the search: what is handed over meanwhile is found there.
         let waiting = ledger::waiting(&self.batch);
@@ -222,35 +219,47 @@ impl Args {
         undo.restorations
             .sort_by_key(|restoration| restoration.subject == Subject::Alert);
         let anothers = undo.actors.iter().any(|actor| *actor != caller.user);
+        let rehearses = anothers && !self.says_whether();
+        let (job, form) = self.job(call, rehearses);
         Ok(Open {
-            rehearses: anothers && !self.says_whether(),
+            rehearses,
             why: judge.why().map(str::to_owned),
-            dispatcher: Dispatcher::of(splunkd, caller).await?,
+            dispatcher: Dispatcher::of(splunkd, caller, job, Some(form)).await?,
             events,
             undo,
             strange,
         })
     }
 
-    /// Alerts and incidents together: what restoring an incident does to its
-    /// alerts is told from what a colleague did to them.
-    /// Each row holds the entries of one target: whoever carries it out judges
-    /// them, and reads from them what is asked for.
-    fn job(&self, call: &Invocation, batch: &str, open: &Open) -> Job {
-        let rehearsal = open.rehearses.then_some(("dry_run", "true"));
-        let form = Fields::single(self.parameters().chain(rehearsal));
+    /// The job of no rows, and its form. Alerts and incidents go in one job: what
+    /// restoring an incident does to its alerts is then told from what a colleague did.
+    fn job(&self, call: &Invocation, rehearses: bool) -> (Job, Form) {
+        let parameters = self.parameters.iter();
+        let parameters = parameters.map(|(name, text)| (*name, text.as_str()));
+        let mut form = self.form.clone();
+        let mut texts = Fields::single(parameters);
+        if rehearses {
+            texts.insert("dry_run", vec!["true".to_owned()]);
+            form.dry_run_unless_said();
+        }
+        let job = Job {
+            batch: Some(batch(COMMAND, call)),
+            sid: call.sid.clone(),
+            ..Job::new(COMMAND, Subject::Alert, texts)
+        };
+        (job, form)
+    }
+
+    /// Each row holds the entries of one target: the executor judges them, and reads
+    /// from them what is asked for.
+    fn rows(&self, undo: &Undo) -> Vec<Row> {
         let comment = self.comment.as_ref();
         let row = |restoration: &Restoration| {
             let entries = (ENTRIES.to_owned(), restoration.entries.clone());
             let comment = comment.map(|text| ("defender_comment".to_owned(), vec![text.clone()]));
             Row::new([entries].into_iter().chain(comment))
         };
-        let rows = open.undo.restorations.iter().map(row).collect();
-        Job {
-            batch: Some(batch.to_owned()),
-            sid: call.sid.clone(),
-            ..Job::new(COMMAND, Subject::Alert, form, rows)
-        }
+        undo.restorations.iter().map(row).collect()
     }
 
     /// What keeps the ledger from telling all.
@@ -372,21 +381,18 @@ struct Open {
 
 /// Returns how every target ended, and the ledger's entry of it.
 async fn undo(
-    job: Job,
+    rows: Vec<Row>,
     open: &mut Open,
     deadline: &Deadline,
 ) -> anyhow::Result<(Summary, Vec<Option<Entry>>)> {
-    let actor = open.dispatcher.user().to_owned();
-    let mut all: Vec<Option<Entry>> = vec![None; job.rows.len()];
+    let mut all: Vec<Option<Entry>> = vec![None; rows.len()];
     let mut on_outcome = |entry: &Entry| {
         let place = entry.row.checked_sub(1);
         if let Some(place) = place.and_then(|place| all.get_mut(place)) {
             *place = Some(entry.clone());
         }
     };
-    let carried_out = open
-        .dispatcher
-        .carry_out(job, &actor, deadline, &mut on_outcome);
+    let carried_out = open.dispatcher.carry_out(rows, deadline, &mut on_outcome);
     Ok((carried_out.await?, all))
 }
 
@@ -422,7 +428,7 @@ fn cells(
         each(&|entry| Some(entry.message.clone())),
         restoration.stays.clone(),
     ];
-    columns.extend(crate::run::search_command::evidence(each));
+    columns.extend(evidence(each));
     columns.push(vec![batch.to_owned()]);
     columns
 }

@@ -8,8 +8,10 @@ use crate::bridge::verdict::job::{Job, JobError, row};
 use crate::run::search_command::arguments::Arguments;
 use crate::run::search_command::get::subject;
 use crate::run::search_command::session::{Ended, Session};
-use crate::splunk::search_command::{Invocation, Level, Message, Table, Values};
-use crate::triage::{Entry, Fields, Form, Outcome, PARAMETERS, Row, Subject, Summary};
+use crate::run::search_command::{Command, batch, evidence, open};
+use crate::splunk::search_command::{Invocation, Kind, Level, Message, Table, Values};
+use crate::splunk::splunkd::Splunkd;
+use crate::triage::{Entry, Fields, Form, Outcome, PARAMETERS, Subject, Summary};
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::time::Duration;
@@ -36,86 +38,57 @@ const COLUMNS: [&str; 9] = [
 pub struct Args {
     subject: Subject,
     parameters: Arguments,
+    /// The parameters as they were read.
+    form: Form,
 }
 
-impl Args {
-    pub fn read(words: &[String]) -> anyhow::Result<Self> {
+impl Command for Args {
+    const KIND: Kind = Kind::STREAMING;
+
+    fn read(words: &[String]) -> anyhow::Result<Self> {
         let mut known = PARAMETERS.to_vec();
         known.push("subject");
         let mut parameters = Arguments::read(words, &known)?;
         let subject = subject(parameters.take("subject").as_deref())?;
-        let args = Self {
+        // splunkd is asked for the accounts with the first rows.
+        let named = parameters.get("account").map(str::to_owned);
+        let accounts: BTreeSet<String> = named.into_iter().collect();
+        Ok(Self {
+            form: Form::parse(subject, accounts, parameters.iter())?,
             subject,
             parameters,
-        };
-        // Which accounts there are is asked for with the first rows.
-        let named = args.parameters.get("account").map(str::to_owned);
-        let accounts: BTreeSet<String> = named.into_iter().collect();
-        Form::parse(subject, accounts, args.parameters.iter())?;
-        Ok(args)
+        })
     }
 
-    pub async fn carry_out<W: Write>(
+    async fn carry_out<W: Write>(
         &self,
         call: &Invocation,
         session: &mut Session<W>,
     ) -> Result<(), Ended> {
-        let mut opened = None;
+        let mut opened: Option<Dispatcher> = None;
         let mut total = Summary::default();
         let mut previewed = false;
         loop {
             let chunk = session.next().await?;
-            let rows = Table::count(&chunk.body)?;
             let preview = call.preview || chunk.preview;
-            if rows > 0 && !preview {
-                // Before anything is built of them.
-                let mut dispatcher: Dispatcher = match opened.take() {
-                    Some(dispatcher) => dispatcher,
-                    None => session.unless_cancelled(self.dispatcher(call)).await??,
-                };
-                let all = total.rows.len().saturating_add(rows);
-                let most = dispatcher.most_rows();
-                if all > most {
-                    let error = JobError::TooManyRows { rows: all, most };
-                    dispatcher
-                        .refused(&self.job(call, Vec::new()), &error)
-                        .await;
-                    return Err(Ended::Failed(error.into()));
-                }
-                opened = Some(dispatcher);
-            }
+            previewed |= preview;
+            let count = match preview {
+                true => 0,
+                false => Table::count(&chunk.body)?,
+            };
+            // Before anything is built of the rows.
+            let dispatcher = match total.rows.len() + count {
+                _ if count == 0 => None,
+                rows => Some(self.dispatcher(&mut opened, rows, call, session).await?),
+            };
             let table = Table::read(&chunk.body)?;
-            let mut cells = Vec::new();
-            if preview {
-                previewed = true;
-            } else if !table.is_empty() {
-                let deadline = Deadline::of(DEADLINE).until(session.cancelled());
-                let mut dispatcher = match opened.take() {
-                    Some(dispatcher) => dispatcher,
-                    None => session.unless_cancelled(self.dispatcher(call)).await??,
-                };
-                let job = self.job(call, table.rows().map(|fields| row(&fields)).collect());
-                let batch = job.batch.clone().unwrap_or_default();
-                let before = total.rows.len();
-                let mut ended: Vec<Vec<Entry>> = table.rows().map(|_| Vec::new()).collect();
-                let mut on_outcome = |entry: &Entry| {
-                    let place = entry.row.checked_sub(before + 1);
-                    if let Some(row) = place.and_then(|place| ended.get_mut(place)) {
-                        row.push(entry.clone());
-                    }
-                };
-                let actor = dispatcher.user().to_owned();
-                let summary = dispatcher
-                    .carry_out(job, &actor, &deadline, &mut on_outcome)
-                    .await
-                    .map_err(anyhow::Error::from)?;
-                let rows = summary.rows.iter().zip(&ended);
-                cells = rows
-                    .map(|(outcome, entries)| columns(*outcome, entries, &batch))
-                    .collect();
-                total.rows.extend(summary.rows);
-                opened = Some(dispatcher);
-            }
+            let cells = match dispatcher {
+                Some(dispatcher) => {
+                    let deadline = Deadline::of(DEADLINE).until(session.cancelled());
+                    carry_out(dispatcher, &table, &deadline, &mut total).await?
+                }
+                None => Vec::new(),
+            };
             let messages = match (chunk.finished, previewed) {
                 (false, _) => Vec::new(),
                 (true, true) => vec![Message::new(
@@ -131,14 +104,45 @@ impl Args {
             }
         }
     }
+}
 
-    /// Where there is none, one event says so.
-    async fn dispatcher(&self, call: &Invocation) -> anyhow::Result<Dispatcher> {
-        let splunkd = crate::run::search_command::splunkd(call)?;
-        let job = self.job(call, Vec::new());
+impl Args {
+    /// The run, opened with its first rows, for so many rows in all.
+    async fn dispatcher<'d, W: Write>(
+        &self,
+        opened: &'d mut Option<Dispatcher>,
+        rows: usize,
+        call: &Invocation,
+        session: &Session<W>,
+    ) -> Result<&'d mut Dispatcher, Ended> {
+        let dispatcher = match opened {
+            Some(dispatcher) => dispatcher,
+            None => {
+                let run = open(call, session, async |splunkd| self.run(splunkd, call).await);
+                opened.insert(run.await?)
+            }
+        };
+        let most = dispatcher.most_rows();
+        if rows > most {
+            let error = JobError::TooManyRows { rows, most };
+            dispatcher.refused(&error).await;
+            return Err(Ended::Failed(error.into()));
+        }
+        Ok(dispatcher)
+    }
+
+    /// Opens the run; where that fails, one event says so.
+    async fn run(&self, splunkd: Splunkd, call: &Invocation) -> anyhow::Result<Dispatcher> {
+        let form = Fields::single(self.parameters.iter());
+        let job = Job {
+            batch: Some(batch(COMMAND, call)),
+            sid: call.sid.clone(),
+            ..Job::new(COMMAND, self.subject, form)
+        };
         let caller = dispatch::caller(&splunkd, &job).await?;
         let user = caller.user.clone();
-        match Dispatcher::of(splunkd.clone(), caller).await {
+        let form = Some(self.form.clone());
+        match Dispatcher::of(splunkd.clone(), caller, job.clone(), form).await {
             Ok(dispatcher) => Ok(dispatcher),
             Err(error) => {
                 dispatch::not_found(&splunkd, &job, &user, &error).await;
@@ -146,15 +150,32 @@ impl Args {
             }
         }
     }
+}
 
-    fn job(&self, call: &Invocation, rows: Vec<Row>) -> Job {
-        let form = Fields::single(self.parameters.iter());
-        Job {
-            batch: Some(crate::run::search_command::batch(COMMAND, call)),
-            sid: call.sid.clone(),
-            ..Job::new(COMMAND, self.subject, form, rows)
+/// Carries out a chunk's rows; returns the cells of their columns.
+async fn carry_out(
+    dispatcher: &mut Dispatcher,
+    table: &Table,
+    deadline: &Deadline,
+    total: &mut Summary,
+) -> anyhow::Result<Vec<Vec<Values>>> {
+    let before = total.rows.len();
+    let mut ended: Vec<Vec<Entry>> = table.rows().map(|_| Vec::new()).collect();
+    let mut on_outcome = |entry: &Entry| {
+        let place = entry.row.checked_sub(before + 1);
+        if let Some(row) = place.and_then(|place| ended.get_mut(place)) {
+            row.push(entry.clone());
         }
-    }
+    };
+    let rows = table.rows().map(|fields| row(&fields)).collect();
+    let summary = dispatcher
+        .carry_out(rows, deadline, &mut on_outcome)
+        .await?;
+    let rows = summary.rows.iter().zip(&ended);
+    let cells = rows.map(|(outcome, entries)| columns(*outcome, entries, dispatcher.batch()));
+    let cells = cells.collect();
+    total.rows.extend(summary.rows);
+    Ok(cells)
 }
 
 fn summary(total: &Summary) -> Message {
@@ -182,7 +203,7 @@ fn columns(outcome: Outcome, entries: &[Entry], batch: &str) -> Vec<Values> {
         each(&|entry| Some(entry.message.clone())),
         each(&|entry| entry.target.clone()),
     ];
-    columns.extend(crate::run::search_command::evidence(each));
+    columns.extend(evidence(each));
     columns.push(vec![batch.to_owned()]);
     columns
 }

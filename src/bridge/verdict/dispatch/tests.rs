@@ -1,4 +1,5 @@
 use super::*;
+use crate::bridge::own_endpoint;
 use crate::splunk::tests::counterpart::Counterpart;
 use crate::triage::{Fields, Row, Subject};
 use serde_json::{Value, json};
@@ -109,11 +110,15 @@ impl Scripted {
     }
 
     async fn dispatcher(&self) -> Dispatcher {
+        self.dispatcher_of(job()).await
+    }
+
+    async fn dispatcher_of(&self, job: Job) -> Dispatcher {
         let scripted = self.clone();
         let served = Counterpart::start(move |asked| scripted.answer(asked.path(), &asked.body));
         let splunkd = served.await.client("key");
         let caller = Caller::who_may_write(&splunkd).await.unwrap();
-        Dispatcher::of(splunkd, caller).await.unwrap()
+        Dispatcher::of(splunkd, caller, job, None).await.unwrap()
     }
 
     /// Of each request: the rows' numbers, and whether what is left may come back.
@@ -129,10 +134,13 @@ impl Scripted {
     }
 }
 
-fn job(ids: &[&str]) -> Job {
+fn job() -> Job {
     let form = Fields::single([("account", "contoso"), ("status", "resolved")]);
-    let rows = ids.iter().map(|id| row(&[("id", &[id])]));
-    Job::new("queue", Subject::Alert, form, rows.collect())
+    Job::new("queue", Subject::Alert, form)
+}
+
+fn rows(ids: &[&str]) -> Vec<Row> {
+    ids.iter().map(|id| row(&[("id", &[id])])).collect()
 }
 
 fn row(fields: &[(&str, &[&str])]) -> Row {
@@ -144,7 +152,7 @@ fn row(fields: &[(&str, &[&str])]) -> Row {
 
 /// What the endpoint answers of a row that went well.
 fn updated(row: usize) -> Value {
-    let job = Job::new("queue", Subject::Alert, Fields::default(), Vec::new());
+    let job = job();
     let entry = Entry {
         row,
         ..job.refused("ann", Via::Rest, Outcome::Updated, "done")
@@ -159,9 +167,7 @@ async fn carried_out(
 ) -> (String, Vec<(usize, Outcome)>) {
     let mut told = Vec::new();
     let mut tell = |one: &Entry| told.push((one.row, one.outcome));
-    let summary = dispatcher
-        .carry_out(job(ids), "ann", deadline, &mut tell)
-        .await;
+    let summary = dispatcher.carry_out(rows(ids), deadline, &mut tell).await;
     told.sort_by_key(|(row, _)| *row);
     (summary.unwrap().to_string(), told)
 }
@@ -257,9 +263,7 @@ async fn an_endpoint_that_does_not_work_is_gone_round_where_that_is_possible() {
         let deadline = Deadline::of(LONG);
         for ids in [&["a", "b"][..], &["c"]] {
             let mut tell = |one: &Entry| said.push((one.outcome, one.message.clone()));
-            let summary = dispatcher
-                .carry_out(job(ids), "ann", &deadline, &mut tell)
-                .await;
+            let summary = dispatcher.carry_out(rows(ids), &deadline, &mut tell).await;
             assert!(
                 summary
                     .unwrap()
@@ -336,7 +340,7 @@ async fn what_the_endpoint_refuses_is_refused_and_what_is_lost_is_not_tried_agai
     let mut dispatcher = refusing.dispatcher().await;
     let deadline = Deadline::of(LONG);
     let refused = dispatcher
-        .carry_out(job(&["a"]), "ann", &deadline, &mut |_| ())
+        .carry_out(rows(&["a"]), &deadline, &mut |_| ())
         .await;
     assert!(refused.unwrap_err().to_string().contains("not now"));
 
@@ -351,22 +355,19 @@ async fn what_the_endpoint_refuses_is_refused_and_what_is_lost_is_not_tried_agai
 #[tokio::test]
 async fn too_many_targets_are_counted_over_all_parts_of_a_run() {
     let splunkd = Scripted::new([]);
-    let mut dispatcher = splunkd.dispatcher().await;
+    let mut limited = job();
+    limited.form.insert("max_targets", vec!["2".to_owned()]);
+    let mut dispatcher = splunkd.dispatcher_of(limited).await;
     let deadline = Deadline::of(LONG);
-    let limited = |ids: &[&str]| {
-        let mut job = job(ids);
-        job.form.insert("max_targets", vec!["2".to_owned()]);
-        job
-    };
     let mut deaf = |_: &Entry| ();
     for ids in [&["a", "b", "a"][..], &["b"], &["a", "b"]] {
         dispatcher
-            .carry_out(limited(ids), "ann", &deadline, &mut deaf)
+            .carry_out(rows(ids), &deadline, &mut deaf)
             .await
             .unwrap();
     }
     let refused = dispatcher
-        .carry_out(limited(&["c"]), "ann", &deadline, &mut deaf)
+        .carry_out(rows(&["c"]), &deadline, &mut deaf)
         .await;
     insta::assert_snapshot!(
         refused.unwrap_err(),
@@ -391,23 +392,23 @@ fn recorded(splunkd: &Scripted) -> Vec<(u64, String, String, String)> {
 
 #[tokio::test]
 async fn rows_whose_answer_was_lost_leave_an_event_for_each_target() {
-    let rows = |count| json!({"rows": vec!["updated"; count], "outcomes": []});
+    let answer_of = |count| json!({"rows": vec!["updated"; count], "outcomes": []});
     for answer in [
         None,
         Some(json!("<html>")),
         Some(json!({})),
-        Some(rows(1)),
-        Some(rows(60)),
+        Some(answer_of(1)),
+        Some(answer_of(60)),
     ] {
         let splunkd = Scripted::new([Err(502)]);
         splunkd.0.lock().unwrap().answer = answer.clone();
         let mut dispatcher = splunkd.dispatcher().await;
-        let mut job = job(&["a", "b", "no id?"]);
-        job.rows[1] = row(&[("id", &["b", "c"]), ("defender_dry_run", &["1"])]);
+        let mut rows = rows(&["a", "b", "no id?"]);
+        rows[1] = row(&[("id", &["b", "c"]), ("defender_dry_run", &["1"])]);
         let mut told = Vec::new();
         let mut tell = |one: &Entry| told.push((one.row, one.outcome));
         let deadline = Deadline::of(LONG);
-        let summary = dispatcher.carry_out(job, "ann", &deadline, &mut tell).await;
+        let summary = dispatcher.carry_out(rows, &deadline, &mut tell).await;
         assert_eq!(summary.unwrap().to_string(), "3 rows: 3 failed");
         assert_eq!(told, [1, 2, 2, 3].map(|row| (row, Outcome::Failed)));
         let recorded = recorded(&splunkd);
@@ -478,7 +479,7 @@ fn a_run_of_nobody_known_is_deferred_where_a_later_one_may_go_well() {
     let job = Job {
         sid: Some("scheduler__1".to_owned()),
         search_name: Some("My alert".to_owned()),
-        ..job(&["a"])
+        ..job()
     };
     let what = || "say who is asking".to_owned();
     let refused = |status| SplunkdError::Refused {
