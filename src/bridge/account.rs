@@ -17,18 +17,18 @@ use std::time::Duration;
 pub const ACCOUNTS: &str = "defender_bridge_account";
 pub const SETTINGS: &str = "defender_bridge_settings";
 
-/// Under which name storage/passwords keeps the proxy's password.
+/// The name of the proxy's password in storage/passwords.
 const PROXY: &str = "proxy";
-/// Names under which storage/passwords keeps something else.
+/// Names in storage/passwords that are no account's.
 const TAKEN: [(&str, &str); 2] = [
     (PROXY, "the proxy's password"),
     (signature::KEY, "the key of the ledger's signatures"),
 ];
 
-/// splunkd may still be starting when it starts its inputs.
+/// How long to wait for splunkd, which may still be starting when it starts its inputs.
 pub const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// splunkd as this app's settings want it spoken to.
+/// A connection to splunkd by this app's settings.
 pub fn splunkd(
     server_uri: &str,
     session_key: SecretString,
@@ -55,7 +55,7 @@ const MAX_TARGETS: usize = 1000;
 pub struct BadLimit(String);
 
 impl Settings {
-    /// The index outcomes go to; none is splunkd's default.
+    /// The index of outcomes; if none, splunkd's default.
     pub fn outcome_index(&self) -> Option<String> {
         let text = self.triage.get("index")?.trim();
         let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
@@ -98,10 +98,10 @@ pub async fn settings(splunkd: &Splunkd) -> Result<Settings, SplunkdError> {
     })
 }
 
-/// An account, and what its stanza says for people.
+/// An account, and the notes for people in its stanza.
 pub struct Kept {
     pub account: Account,
-    /// The day its secret ends, as it is written there.
+    /// The day the secret ends, as the stanza says.
     pub secret_expires: Option<String>,
 }
 
@@ -186,8 +186,8 @@ pub async fn kept(splunkd: &Splunkd, settings: &Settings, name: &str) -> anyhow:
     })
 }
 
-/// How an account's secret looks to the owner of a session key. Its value is
-/// dropped unseen.
+/// How an account's secret looks to the owner of a session key. Nothing looks at its
+/// value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SecretSeen {
     Yes,
@@ -232,8 +232,8 @@ impl SecretsSeen {
 /// Where an administrator opens the stored secrets to more roles.
 pub const ACL: &str = "[passwords] in the app's metadata/local.meta";
 
-/// A secret that is not there, and one the ACL hides, look alike to whoever
-/// may not see everything.
+/// What to add to the error about a missing secret: to a user who may not see
+/// everything, a secret that the ACL hides looks like a missing one.
 async fn hidden(splunkd: &Splunkd) -> String {
     match Caller::of(splunkd).await {
         Ok(caller) if !caller.is_administrator() => format!(
@@ -244,7 +244,7 @@ async fn hidden(splunkd: &Splunkd) -> String {
     }
 }
 
-/// Why an account that is not there cannot be used.
+/// The error about an account that does not exist.
 pub async fn unknown(splunkd: &Splunkd, name: &str) -> anyhow::Error {
     let known = match splunkd.conf_names(ACCOUNTS).await {
         Ok(known) => known,

@@ -1,5 +1,5 @@
-//! The accounts of this app as triage writes to them: each opened when the
-//! first row asks for it, and kept.
+//! The accounts that triage writes to: opened with the first row that names one, and
+//! kept.
 
 use super::account;
 use crate::bridge::account::Settings;
@@ -18,12 +18,12 @@ pub struct Accounts {
     splunkd: Splunkd,
     settings: Settings,
     opened: RefCell<HashMap<(String, Api), Client>>,
-    /// When calls have to have their answers.
+    /// When calls must have their answers.
     end: Cell<Option<Instant>>,
 }
 
 impl Accounts {
-    /// `splunkd` is asked for the accounts and their secrets.
+    /// `splunkd` gives the accounts and their secrets.
     pub fn new(splunkd: Splunkd, settings: Settings) -> Self {
         Self {
             splunkd,
@@ -33,7 +33,7 @@ impl Accounts {
         }
     }
 
-    /// From now on calls have to have their answers by then.
+    /// Sets when calls must have their answers, from now on.
     pub fn until(&self, end: Instant) {
         self.end.set(Some(end));
     }
@@ -49,7 +49,7 @@ impl Accounts {
     }
 }
 
-/// Speaks one API with an account; `splunkd` is asked for its secret.
+/// Opens a client of an account and an API; `splunkd` gives the secret.
 pub async fn client(
     splunkd: &Splunkd,
     settings: &Settings,
@@ -60,7 +60,7 @@ pub async fn client(
     Ok(Client::new(&account, api, paths::state().as_deref())?)
 }
 
-/// Where it is kept which wordings the account's tenant takes.
+/// The file of the wordings that the account's tenant takes.
 fn wordings(account: &str, api: Api) -> Option<PathBuf> {
     let account = utf8_percent_encode(account, NON_ALPHANUMERIC);
     Some(paths::state()?.join(format!("api-behaviour-{account}-{api}.json")))
@@ -84,7 +84,7 @@ impl triage::Accounts for Accounts {
             }
             Err(error) => {
                 let what = format!("{error:#}");
-                // Once here, and in the outcome of each of its rows.
+                // Logged once here; each of the account's rows says it in its outcome.
                 tracing::error!("account \"{name}\" cannot be used: {what}");
                 let error = Error::Setting {
                     account: name.to_owned(),

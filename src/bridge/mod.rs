@@ -1,7 +1,7 @@
 //! What the app does, whichever way it was asked: inputs, verdicts, lookups, checks.
 //!
-//! It joins the cores to Microsoft and Splunk, and must never know how this
-//! process was started: `run` does.
+//! It joins the cores to Microsoft and Splunk, and must never know how this process was
+//! started; only `run` knows that.
 
 pub mod account;
 pub mod check;

@@ -1,5 +1,5 @@
-//! The app's REST endpoint as another process of this app finds it, before it
-//! gives it anything to do: one question that begins nothing.
+//! How another process of this app finds the app's REST endpoint: one request that
+//! begins nothing, before any that does.
 
 use crate::splunk::splunkd::own_endpoint::Ping;
 use crate::splunk::splunkd::{Splunkd, SplunkdError};
@@ -7,22 +7,22 @@ use std::time::Duration;
 
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// A process whose executable was replaced ends after its answer, and the next
-/// request has another: so often a version that is not ours is asked again.
+/// How often to ask while another version answers: a process whose executable was
+/// replaced ends after its answer, and a new one answers the next request.
 const TRIES: usize = 4;
 const PAUSE: Duration = Duration::from_millis(250);
 
 /// How the endpoint was found.
 #[derive(Debug)]
 pub enum Found {
-    /// It is ours; from where it runs, if not from a copy: an upgrade cannot
-    /// overwrite it meanwhile.
+    /// splunkd serves ours; `in_place` says why it does not run from a copy, so that no
+    /// upgrade can overwrite it.
     Served { in_place: Option<String> },
-    /// Nobody serves it.
+    /// splunkd does not serve it.
     NotServed,
-    /// It does not work; why, and what to do.
+    /// It does not work: why, and what to do.
     Broken(String),
-    /// splunkd is not ready to say, or there is too much to do.
+    /// splunkd is not ready to say, or too busy.
     Busy(SplunkdError),
 }
 

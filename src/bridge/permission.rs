@@ -1,5 +1,5 @@
-//! Who may do what: asked of splunkd, with the caller's own session key, on
-//! every way in. Capabilities alone decide, never the name of a role.
+//! Who may do what. splunkd is asked with the caller's own session key, on every way
+//! in. Capabilities alone decide, never the name of a role.
 
 use crate::splunk::splunkd::{Context, Splunkd, SplunkdError};
 
@@ -9,12 +9,12 @@ pub const TRIAGE: &str = "defender_triage";
 pub const HUNT: &str = "defender_hunt";
 /// Reads the accounts' secrets that the app's ACL shows.
 pub const SECRETS: &str = "list_storage_passwords";
-/// Either sends outcomes to the index; the first is the smaller right.
+/// Each of the two lets a user index outcomes; the first gives less besides.
 pub const EVENTS: [&str; 2] = ["edit_log_alert_event", "edit_tcp"];
-/// Stands for every other one, and for every ACL.
+/// Implies every other capability, and read access past every ACL.
 pub const ADMINISTRATOR: &str = "admin_all_objects";
 
-/// What somebody may do.
+/// What a caller may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Right {
     /// Send verdicts.
@@ -28,14 +28,14 @@ pub enum Right {
     Check,
     /// Test an account through the endpoint.
     CheckThrough,
-    /// Ask the endpoint about itself.
+    /// Ask the endpoint's process about itself.
     Administer,
-    /// See how this splunkd keeps to what the app relies on.
+    /// Run the self-test.
     SelfTest,
 }
 
 impl Right {
-    /// Any of these will do.
+    /// The capabilities, of which any is enough.
     const fn enough(self) -> &'static [&'static str] {
         match self {
             Self::Write | Self::ReadThrough => &[TRIAGE],
@@ -75,7 +75,7 @@ pub enum Denied {
     Unknown(#[from] SplunkdError),
 }
 
-/// Who asks.
+/// The owner of a session key.
 #[derive(Debug)]
 pub struct Caller {
     pub user: String,
@@ -84,16 +84,16 @@ pub struct Caller {
 
 impl Caller {
     /// # Errors
-    /// If splunkd does not say who it is.
+    /// If splunkd does not say who owns the session key.
     pub async fn of(splunkd: &Splunkd) -> Result<Self, SplunkdError> {
         Ok(Self::from(splunkd.current_context().await?))
     }
 
-    /// One who has this right.
+    /// The caller, who must have this right.
     ///
     /// # Errors
     /// If the owner of the session key lacks the capability, or splunkd does
-    /// not say who it is.
+    /// not say who that is.
     pub async fn who_may(right: Right, splunkd: &Splunkd) -> Result<Self, Denied> {
         let caller = Self::of(splunkd).await?;
         match caller.may(right) {
@@ -106,7 +106,7 @@ impl Caller {
         }
     }
 
-    /// One who may write.
+    /// The caller, who must have the right to send verdicts.
     ///
     /// # Errors
     /// As [`Caller::who_may`].
@@ -114,7 +114,7 @@ impl Caller {
         Self::who_may(Right::Write, splunkd).await
     }
 
-    /// Whether a role of the caller holds what it takes.
+    /// Whether a role of the caller has one of the right's capabilities.
     pub fn may(&self, right: Right) -> bool {
         right.enough().iter().any(|capability| self.can(capability))
     }
@@ -154,7 +154,7 @@ impl From<Context> for Caller {
     }
 }
 
-/// Names are others' words, and this is one line of a log.
+/// A foreign name, fit for one line of a log.
 fn printable(name: &str) -> String {
     let visible = name.chars().filter(|c| !c.is_control());
     visible.take(200).collect()

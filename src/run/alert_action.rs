@@ -1,6 +1,6 @@
-//! Started by splunkd when an alert fires, by `sendalert`, or ad hoc from
-//! Enterprise Security: the rows' verdicts go to Defender, each outcome to the
-//! index and to the response-action log.
+//! Started by splunkd when an alert fires, by `sendalert`, or ad hoc from Enterprise
+//! Security: sends the rows' verdicts to Defender, and each outcome to the index and to
+//! the response-action log.
 
 use crate::bridge::account;
 use crate::bridge::verdict::deadline::Deadline;
@@ -17,7 +17,7 @@ use std::collections::HashSet;
 use std::process::ExitCode;
 
 pub fn run(action: &str) -> ExitCode {
-    // What comes before the first row counts too: splunkd's patience has begun.
+    // splunkd's time limit runs from now on, also for what comes before the first row.
     let deadline = Deadline::of(DEADLINE);
     log::about(action);
     let runtime = match runtime::start() {
@@ -79,7 +79,7 @@ async fn act(action: &str, deadline: &Deadline) -> anyhow::Result<Summary> {
             let carried_out = dispatcher.carry_out(rows, deadline, &mut on_outcome).await;
             carried_out.map_err(anyhow::Error::from)
         }
-        // A run that comes to nothing leaves one event that people find.
+        // A run that fails as a whole leaves one event that people find.
         (Ok(mut dispatcher), Err(error)) => {
             dispatcher.refused(&error).await;
             Err(error.into())
@@ -95,8 +95,8 @@ async fn act(action: &str, deadline: &Deadline) -> anyhow::Result<Summary> {
     carried_out
 }
 
-/// The action's own parameters: Splunk puts some of its own beside them, and
-/// names beginning with `_` are Enterprise Security's (`_cam`).
+/// The action's own parameters. Splunk adds some of its own, and names that begin with
+/// `_` are Enterprise Security's (`_cam`).
 fn parameters(payload: &Payload) -> Fields {
     let ours = |name: &str| PARAMETERS.contains(&name) || name.starts_with("defender_");
     let all = payload.configuration.iter();
@@ -104,7 +104,7 @@ fn parameters(payload: &Payload) -> Fields {
     Fields::single(all.filter(|(name, _)| ours(name)))
 }
 
-/// No more than `most`, whatever the file holds.
+/// The alert's rows, `most` of them.
 fn rows(payload: &Payload, most: usize) -> Result<Vec<results::Row>, JobError> {
     let mut rows = payload.rows()?;
     if !payload.per_result() && payload.results_file.is_some() && !rows.complete() {
@@ -123,7 +123,8 @@ fn rows(payload: &Payload, most: usize) -> Result<Vec<results::Row>, JobError> {
     }
 }
 
-/// The same for a repeated run of one search, so that it knows its own comments.
+/// The id of the batch: the same for a repeated run of one search, so that it knows its
+/// own comments.
 fn batch(action: &str, payload: &Payload) -> String {
     let sid = payload.sid.as_deref().filter(|sid| !sid.is_empty());
     let row = payload.row_id().unwrap_or_default();
@@ -172,7 +173,7 @@ impl Responses {
         }
     }
 
-    /// Every row that was taken on and has not ended yet did, and not well.
+    /// Ends every row that has not ended yet as failed.
     fn failed(&mut self, why: &str) {
         let Some(log) = &mut self.log else {
             return;

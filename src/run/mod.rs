@@ -1,5 +1,5 @@
-//! The ways of being started, one file each. This room is the only one that
-//! reports: rooms return errors, here they become one line and an exit code.
+//! The ways of being started, one file each. Only this room reports: other rooms return
+//! errors, and here an error becomes one line and an exit code.
 
 mod alert_action;
 mod cli;
@@ -14,10 +14,9 @@ use std::process::ExitCode;
 
 /// Starts what the arguments ask for.
 ///
-/// splunkd's own calls are told apart first, so that no word of the command
-/// line for people ever reaches splunkd.
+/// splunkd's own calls come first, so that no message for people ever reaches splunkd.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    // splunkd may add it to an alert action's arguments, and nothing depends on it.
+    // splunkd may add `--execute` to an alert action's arguments; nothing depends on it.
     let arguments: Vec<OsString> = arguments
         .into_iter()
         .filter(|word| word.as_os_str() != "--execute")
@@ -27,9 +26,9 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         .skip(1)
         .filter_map(|word| word.to_str())
         .collect();
-    // Before anything is written; where it cannot be had, all goes on without it.
+    // Set before anything is written; where it cannot be set, all goes on without it.
     stop::outlive_file_limits().ok();
-    // Whatever words come with it.
+    // The environment decides, whatever the arguments are.
     let rest = rest::is_named_by_environment() || words.as_slice() == ["rest"];
     let input = words.is_empty() && !paths::stdin_is_a_person();
     let lives_long = matches!(

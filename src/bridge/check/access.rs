@@ -13,7 +13,7 @@ const EVENT: &str = EVENTS[0];
 
 const LIVE: &str = "read live state";
 
-/// So many accounts are looked at for one whose secret is hidden.
+/// Most accounts to look at for one whose secret is hidden.
 const MOST: usize = 16;
 
 /// What the owner of the session key may do.
@@ -30,21 +30,21 @@ pub async fn splunkd(splunkd: &Splunkd) -> Vec<CheckResult> {
                 Err(error) => Found::Busy(error),
             };
             let secrets = Secrets::of(splunkd, &caller).await;
-            Access::of(&caller, secrets, endpoint).points(&version)
+            Access::of(&caller, secrets, endpoint).checks(&version)
         }
     }
 }
 
-/// Whether the user can read what directly takes: asked of splunkd, since a
-/// capability alone does not say so.
+/// Whether the user can read the secrets that going directly needs. splunkd is asked,
+/// since a capability alone does not say so.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Secrets {
     Open,
-    /// Whatever the ACL says, a capability is missing.
+    /// A capability is missing, whatever the ACL says.
     Forbidden,
-    /// Of this account there is none, or the ACL hides it.
+    /// This account has none, or the ACL hides it.
     Hidden(String),
-    /// Of this account there is none: nothing is hidden from this user.
+    /// This account has none; nothing is hidden from this user.
     Missing(String),
 }
 
@@ -60,7 +60,7 @@ impl Secrets {
                 Ok(SecretSeen::No) if caller.is_administrator() => return Self::Missing(name),
                 Ok(SecretSeen::No) => return Self::Hidden(name),
                 Ok(SecretSeen::Forbidden) => return Self::Forbidden,
-                // What else is wrong with one, its own points say.
+                // An account's own checks say what else is wrong with it.
                 Ok(SecretSeen::Yes) | Err(_) => {}
             }
         }
@@ -75,7 +75,7 @@ impl Secrets {
             Self::Open => "all secrets can be read".to_owned(),
             Self::Forbidden => format!("the capability {SECRETS} is missing"),
             Self::Hidden(account) => format!(
-                "of account \"{account}\" no secret is to be seen: there is none, or no role of this user has read access to it"
+                "account \"{account}\" shows no secret: there is none, or no role of this user has read access to it"
             ),
             Self::Missing(account) => format!("account \"{account}\" has no secret"),
         }
@@ -130,7 +130,7 @@ impl<'c> Access<'c> {
         }
     }
 
-    fn points(&self, version: &str) -> Vec<CheckResult> {
+    fn checks(&self, version: &str) -> Vec<CheckResult> {
         let who = format!("Splunk {version} as {}", self.user);
         vec![
             ok("splunkd", who),
@@ -143,14 +143,14 @@ impl<'c> Access<'c> {
     }
 
     fn reading(&self) -> CheckResult {
-        const POINT: &str = "reading from Defender";
-        self.right(POINT, self.reads, self.reads_through, LIVE, TRIAGE)
+        const CHECK: &str = "reading from Defender";
+        self.right(CHECK, self.reads, self.reads_through, LIVE, TRIAGE)
     }
 
     fn writing(&self) -> CheckResult {
-        const POINT: &str = "writing to Defender";
+        const CHECK: &str = "writing to Defender";
         self.right(
-            POINT,
+            CHECK,
             self.writes,
             self.writes,
             "send verdicts back",
@@ -159,8 +159,8 @@ impl<'c> Access<'c> {
     }
 
     fn hunting(&self) -> CheckResult {
-        const POINT: &str = "hunting in Defender";
-        self.right(POINT, self.hunts, self.hunts, "hunt", HUNT)
+        const CHECK: &str = "hunting in Defender";
+        self.right(CHECK, self.hunts, self.hunts, "hunt", HUNT)
     }
 
     /// As commands and actions choose it.
@@ -176,7 +176,7 @@ impl<'c> Access<'c> {
 
     fn right(
         &self,
-        point: &str,
+        check: &str,
         may: bool,
         through: bool,
         what: &str,
@@ -185,18 +185,18 @@ impl<'c> Access<'c> {
         let user = self.user;
         if !may {
             let finding = format!("{user} may not {what}");
-            // Who may neither read nor hunt gets nothing out of Defender at all.
+            // A user who may neither read nor hunt gets nothing from Defender.
             let state = match what == LIVE && !self.hunts {
                 true => CheckState::Failed,
                 false => CheckState::Warning,
             };
-            let point = CheckResult::new(point, state, finding).remedy(grant(capability));
-            return point.permission(capability);
+            let result = CheckResult::new(check, state, finding).remedy(grant(capability));
+            return result.permission(capability);
         }
         let found = match self.route(through) {
-            Route::Directly => ok(point, format!("{user} may {what}: directly")),
+            Route::Directly => ok(check, format!("{user} may {what}: directly")),
             Route::Through => ok(
-                point,
+                check,
                 format!("{user} may {what}: through the app's REST endpoint"),
             ),
             Route::Nowhere => {
@@ -204,32 +204,32 @@ impl<'c> Access<'c> {
                     "{user} may {what}, but no REST endpoint stands in, and {}",
                     self.secrets.why()
                 );
-                CheckResult::failed(point, finding).remedy(self.secrets.remedy())
+                CheckResult::failed(check, finding).remedy(self.secrets.remedy())
             }
         };
         found.permission(capability)
     }
 
     fn indexing(&self) -> CheckResult {
-        const POINT: &str = "indexing outcomes";
+        const CHECK: &str = "indexing outcomes";
         let user = self.user;
         if self.route(self.writes) == Route::Through {
-            return ok(POINT, format!("of {user}: through the app's REST endpoint"));
+            return ok(CHECK, format!("of {user}: through the app's REST endpoint"));
         }
         if self.events {
-            return ok(POINT, format!("splunkd takes them from {user}: directly"));
+            return ok(CHECK, format!("splunkd takes them from {user}: directly"));
         }
         let finding = format!(
             "splunkd takes none from {user}, so they wait on this machine for the next run of an input"
         );
-        CheckResult::new(POINT, CheckState::Warning, finding).remedy(grant(EVENT))
+        CheckResult::new(CHECK, CheckState::Warning, finding).remedy(grant(EVENT))
     }
 
     fn endpoint(&self) -> CheckResult {
-        const POINT: &str = "REST endpoint";
-        let warning = |finding: &str| CheckResult::new(POINT, CheckState::Warning, finding);
+        const CHECK: &str = "REST endpoint";
+        let warning = |finding: &str| CheckResult::new(CHECK, CheckState::Warning, finding);
         match &self.endpoint {
-            Found::Served { in_place: None } => ok(POINT, "served"),
+            Found::Served { in_place: None } => ok(CHECK, "served"),
             Found::Served {
                 in_place: Some(why),
             } => warning(&format!(
@@ -246,8 +246,8 @@ impl<'c> Access<'c> {
     }
 }
 
-fn ok(point: &str, finding: impl Into<String>) -> CheckResult {
-    CheckResult::new(point, CheckState::Ok, finding)
+fn ok(check: &str, finding: impl Into<String>) -> CheckResult {
+    CheckResult::new(check, CheckState::Ok, finding)
 }
 
 fn grant(capability: &str) -> String {
@@ -265,7 +265,7 @@ mod tests {
         let served = || Found::Served { in_place: None };
         let hidden = || Secrets::Hidden("contoso".to_owned());
         let broken = || Found::Broken(format!("the endpoint does not work (HTTP 500): {REMEDY}"));
-        let mut told = String::new();
+        let mut report = String::new();
         for (user, [administrator, writes, hunts, events], secrets, endpoint) in [
             ("admin", [true; 4], Secrets::Open, served()),
             ("admin", [true; 4], Secrets::Open, Found::NotServed),
@@ -316,12 +316,12 @@ mod tests {
                 events,
                 endpoint,
             };
-            told += "\n";
-            for point in access.points("10.4.2") {
-                let state = point.state.as_str();
-                told += &format!("{state} | {} | {}\n", point.point, point.message());
+            report += "\n";
+            for result in access.checks("10.4.2") {
+                let state = result.state.as_str();
+                report += &format!("{state} | {} | {}\n", result.check, result.message());
             }
         }
-        insta::assert_snapshot!(told);
+        insta::assert_snapshot!(report);
     }
 }

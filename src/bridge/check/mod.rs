@@ -1,4 +1,4 @@
-//! What stands between this machine and a working account, point by point: what
+//! What stands between this machine and a working account, check by check: what
 //! was found, and what to do about it.
 
 mod access;
@@ -16,25 +16,25 @@ use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;
 use std::time::Duration;
 
-/// How long one point may take.
+/// How long one check may take.
 pub const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Tokens are valid from and to an exact second: more than this breaks sign-in
-/// by certificate.
+/// Most seconds this clock may be off: tokens are valid from and to an exact second, so
+/// more breaks sign-in by certificate.
 const SKEW: i64 = 60;
 
-/// How a point turned out.
+/// How a check turned out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CheckState {
     Ok,
-    /// Works, but not everything one may want does.
+    /// It works, but not all that a user may want works.
     Warning,
     Failed,
 }
 
 impl CheckState {
-    /// As written in a result.
+    /// The word of a result.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Ok => "ok",
@@ -44,12 +44,12 @@ impl CheckState {
     }
 }
 
-/// One point that was looked at.
+/// The result of one check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckResult {
-    pub point: String,
+    pub check: String,
     pub state: CheckState,
-    /// The permission or capability it is about.
+    /// The permission or capability that is checked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub permission: Option<String>,
     /// What was found.
@@ -60,9 +60,9 @@ pub struct CheckResult {
 }
 
 impl CheckResult {
-    pub fn new(point: impl Into<String>, state: CheckState, finding: impl Into<String>) -> Self {
+    pub fn new(check: impl Into<String>, state: CheckState, finding: impl Into<String>) -> Self {
         Self {
-            point: point.into(),
+            check: check.into(),
             state,
             permission: None,
             finding: finding.into(),
@@ -70,8 +70,8 @@ impl CheckResult {
         }
     }
 
-    pub fn failed(point: impl Into<String>, finding: impl Into<String>) -> Self {
-        Self::new(point, CheckState::Failed, finding)
+    pub fn failed(check: impl Into<String>, finding: impl Into<String>) -> Self {
+        Self::new(check, CheckState::Failed, finding)
     }
 
     fn permission(self, name: &str) -> Self {
@@ -88,10 +88,10 @@ impl CheckResult {
         }
     }
 
-    fn error(point: impl Into<String>, error: &Error) -> Self {
+    fn error(check: impl Into<String>, error: &Error) -> Self {
         Self {
             remedy: error.advice().map(str::to_owned),
-            ..Self::failed(point, error.to_string())
+            ..Self::failed(check, error.to_string())
         }
     }
 
@@ -106,27 +106,27 @@ impl CheckResult {
     }
 }
 
-/// Whose points the endpoint is to look at.
+/// The account that the endpoint is to check.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CheckRequest {
     pub account: String,
 }
 
-/// And what it found.
+/// The results.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct CheckAnswer {
-    pub points: Vec<CheckResult>,
+    pub checks: Vec<CheckResult>,
 }
 
-/// Which splunkd this is, and what the owner of the session key may do.
+/// Checks this splunkd, and what the owner of the session key may do.
 pub async fn splunkd(splunkd: &Splunkd) -> Vec<CheckResult> {
-    let mut points = access::splunkd(splunkd).await;
-    points.extend(release::points(splunkd).await);
-    points
+    let mut results = access::splunkd(splunkd).await;
+    results.extend(release::checks(splunkd).await);
+    results
 }
 
-/// Everything that can be tried with the account of this name.
+/// Checks the account of this name.
 pub async fn account(splunkd: &Splunkd, settings: &Settings, name: &str) -> Vec<CheckResult> {
     match account::account(splunkd, settings, name).await {
         Ok(account) => defender(&account).await,
@@ -134,23 +134,22 @@ pub async fn account(splunkd: &Splunkd, settings: &Settings, name: &str) -> Vec<
     }
 }
 
-/// Everything that can be tried with an account: sign-in, permissions, one call
-/// to each list, the clock.
+/// Checks an account: sign-in, permissions, one call to each list, the clock.
 pub async fn defender(account: &Account) -> Vec<CheckResult> {
     let state = paths::state();
     let client = match Client::new(account, Api::Graph, state.as_deref()) {
         Ok(client) => client.patience(TIMEOUT),
         Err(error) => return vec![CheckResult::error("account", &error)],
     };
-    let mut points = Vec::new();
+    let mut results = Vec::new();
     let granted = match client.permissions().await {
         Err(error) => {
-            points.push(CheckResult::error("sign-in", &error));
-            return points;
+            results.push(CheckResult::error("sign-in", &error));
+            return results;
         }
         Ok(granted) => granted,
     };
-    points.push(CheckResult::new(
+    results.push(CheckResult::new(
         "sign-in",
         CheckState::Ok,
         format!("tenant {}, {}", account.tenant_id, client.base()),
@@ -170,18 +169,18 @@ pub async fn defender(account: &Account) -> Vec<CheckResult> {
             Some("only for the search command defenderhunt"),
         ),
     ] {
-        points.push(permission_point(&granted, permission, what, only_for));
+        results.push(check_permission(&granted, permission, what, only_for));
     }
     for subject in [Subject::Alert, Subject::Incident] {
-        points.push(list(&client, subject).await);
+        results.push(list(&client, subject).await);
     }
-    points.push(clock(client.skew()));
-    points
+    results.push(clock(client.skew()));
+    results
 }
 
 const VERDICTS: Option<&str> = Some("only for sending verdicts back");
 
-fn permission_point(
+fn check_permission(
     granted: &[String],
     permission: &str,
     what: &str,
@@ -190,7 +189,7 @@ fn permission_point(
     let broader = permission.replace(".Read.", ".ReadWrite.");
     let has = |wanted: &str| granted.iter().any(|granted| granted == wanted);
     let name = format!("permission to {what}");
-    let point = if has(permission) || has(&broader) {
+    let result = if has(permission) || has(&broader) {
         CheckResult::new(name, CheckState::Ok, permission)
     } else {
         let (state, note) = match only_for {
@@ -202,7 +201,7 @@ fn permission_point(
              grant admin consent",
         )
     };
-    point.permission(permission)
+    result.permission(permission)
 }
 
 async fn list(client: &Client, subject: Subject) -> CheckResult {
@@ -212,15 +211,15 @@ async fn list(client: &Client, subject: Subject) -> CheckResult {
         Ok(feed) => feed,
         Err(error) => return CheckResult::failed("feed", error.to_string()),
     };
-    let point = format!("one call to {feed}");
+    let check = format!("one call to {feed}");
     match FeedSource::new(client.clone(), feed).page(&query).await {
         Ok(page) if page.objects.is_empty() => CheckResult::new(
-            point,
+            check,
             CheckState::Ok,
             "answered; nothing was updated in the last day",
         ),
-        Ok(_) => CheckResult::new(point, CheckState::Ok, "answered"),
-        Err(error) => CheckResult::failed(point, error.to_string()),
+        Ok(_) => CheckResult::new(check, CheckState::Ok, "answered"),
+        Err(error) => CheckResult::failed(check, error.to_string()),
     }
 }
 
@@ -248,14 +247,14 @@ mod tests {
     fn a_point_says_what_was_found_and_what_to_do() {
         let granted = ["SecurityAlert.ReadWrite.All".to_owned()];
         let told = [
-            permission_point(&granted, "SecurityAlert.Read.All", "read alerts", None),
-            permission_point(
+            check_permission(&granted, "SecurityAlert.Read.All", "read alerts", None),
+            check_permission(
                 &granted,
                 "SecurityIncident.Read.All",
                 "read incidents",
                 None,
             ),
-            permission_point(
+            check_permission(
                 &granted,
                 "SecurityIncident.ReadWrite.All",
                 "write incidents",
@@ -265,12 +264,12 @@ mod tests {
             clock(Some(3)),
             clock(None),
         ]
-        .map(|point| {
+        .map(|result| {
             format!(
                 "{} | {} | {}",
-                point.state.as_str(),
-                point.point,
-                point.message()
+                result.state.as_str(),
+                result.check,
+                result.message()
             )
         });
         insta::assert_snapshot!(told.join("\n"), @r"

@@ -1,4 +1,4 @@
-//! What is known of the release of Splunk that answers, and how FIPS mode stands.
+//! Checks the release of Splunk that answers, and its FIPS mode.
 
 use super::{CheckResult, CheckState};
 use crate::splunk::splunkd::{ServerInfo, Splunkd};
@@ -7,11 +7,11 @@ use crate::splunk::splunkd::{ServerInfo, Splunkd};
 const OLDEST: [u64; 2] = [10, 0];
 const NEWEST: [u64; 2] = [10, 6];
 
-/// Set in `splunk-launch.conf`; what splunkd starts inherits it.
+/// `splunk-launch.conf` sets it, and processes that splunkd starts inherit it.
 const FIPS: &str = "SPLUNK_FIPS";
 
-/// What somebody should know about this splunkd. One that does not answer is told elsewhere.
-pub async fn points(splunkd: &Splunkd) -> Vec<CheckResult> {
+/// The checks of this splunkd; another check reports one that does not answer.
+pub async fn checks(splunkd: &Splunkd) -> Vec<CheckResult> {
     match splunkd.server_info().await {
         Ok(info) => known(&info, fips_of_environment()),
         Err(_) => Vec::new(),
@@ -29,33 +29,33 @@ fn known(info: &ServerInfo, environment: bool) -> Vec<CheckResult> {
         .collect()
 }
 
-/// Whether this process was started by a splunkd in FIPS mode.
+/// Whether a splunkd in FIPS mode started this process.
 fn fips_of_environment() -> bool {
     std::env::var(FIPS).is_ok_and(|value| matches!(value.trim(), "1" | "true"))
 }
 
 fn fips(on: bool) -> CheckResult {
-    const POINT: &str = "FIPS mode";
+    const CHECK: &str = "FIPS mode";
     if !on {
-        return CheckResult::new(POINT, CheckState::Ok, "off");
+        return CheckResult::new(CHECK, CheckState::Ok, "off");
     }
     warning(
-        POINT,
+        CHECK,
         "on; the TLS library of this app is built without its validated FIPS module",
     )
     .remedy("where a validated module is a rule, run this app elsewhere")
 }
 
 fn release(version: &str) -> Option<CheckResult> {
-    const POINT: &str = "release of Splunk";
+    const CHECK: &str = "release of Splunk";
     let parts = numbers(version);
     let Some(train) = parts.first_chunk::<2>() else {
-        return Some(warning(POINT, format!("{version:?} is no version")));
+        return Some(warning(CHECK, format!("{version:?} is no version")));
     };
     if parts.starts_with(&[10, 4, 2]) {
         return Some(
             warning(
-                POINT,
+                CHECK,
                 format!(
                     "{version} can stop sending to indexers where outputs.conf has useACK = true"
                 ),
@@ -66,7 +66,7 @@ fn release(version: &str) -> Option<CheckResult> {
     if *train == [9, 4] {
         return Some(
             warning(
-                POINT,
+                CHECK,
                 format!("Splunk ends support of {version} on 2026-12-16"),
             )
             .remedy("update Splunk to 10.0 or later"),
@@ -75,7 +75,7 @@ fn release(version: &str) -> Option<CheckResult> {
     if *train < OLDEST {
         return Some(
             warning(
-                POINT,
+                CHECK,
                 format!("{version} is older than this app is made for"),
             )
             .remedy("update Splunk to 10.0 or later"),
@@ -83,7 +83,7 @@ fn release(version: &str) -> Option<CheckResult> {
     }
     (*train > NEWEST).then(|| {
         warning(
-            POINT,
+            CHECK,
             format!("{version} is newer than this app was tried with"),
         )
         .remedy("look for a newer version of this app")
@@ -102,8 +102,8 @@ fn numbers(version: &str) -> Vec<u64> {
         .collect()
 }
 
-fn warning(point: &str, finding: impl Into<String>) -> CheckResult {
-    CheckResult::new(point, CheckState::Warning, finding)
+fn warning(check: &str, finding: impl Into<String>) -> CheckResult {
+    CheckResult::new(check, CheckState::Warning, finding)
 }
 
 #[cfg(test)]
@@ -141,27 +141,30 @@ mod tests {
             ("", Some("is no version")),
             ("ten", Some("is no version")),
         ] {
-            let points = known(&info(version, None), false);
-            let told: Vec<_> = points.iter().map(CheckResult::message).collect();
+            let results = known(&info(version, None), false);
+            let messages: Vec<_> = results.iter().map(CheckResult::message).collect();
             match finding {
-                None => assert_eq!(told, Vec::<String>::new(), "{version}"),
-                Some(finding) => assert!(told.len() == 1 && told[0].contains(finding), "{told:?}"),
+                None => assert_eq!(messages, Vec::<String>::new(), "{version}"),
+                Some(finding) => assert!(
+                    messages.len() == 1 && messages[0].contains(finding),
+                    "{messages:?}"
+                ),
             }
         }
     }
 
     #[test]
-    fn fips_mode_is_told_by_splunkd_or_by_the_environment() {
-        for (told, environment, verdict) in [
+    fn splunkd_or_the_environment_says_that_fips_mode_is_on() {
+        for (reported, environment, state) in [
             (Some(true), false, Some(CheckState::Warning)),
             (Some(false), true, Some(CheckState::Warning)),
             (None, true, Some(CheckState::Warning)),
             (Some(false), false, Some(CheckState::Ok)),
             (None, false, None),
         ] {
-            let points = known(&info("10.6.0.5", told), environment);
-            let found: Vec<_> = points.iter().map(|point| point.state).collect();
-            assert_eq!(found, Vec::from_iter(verdict), "{told:?} {environment}");
+            let results = known(&info("10.6.0.5", reported), environment);
+            let found: Vec<_> = results.iter().map(|result| result.state).collect();
+            assert_eq!(found, Vec::from_iter(state), "{reported:?} {environment}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! A hunting query as `defenderhunt` and the REST endpoint ask it.
+//! A hunting query, the same for `defenderhunt` and the REST endpoint.
 
 use crate::bridge::account;
 use crate::bridge::account::Settings;
@@ -8,7 +8,7 @@ use crate::splunk::splunkd::Splunkd;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-/// A query, and the span of time it is about.
+/// A query, and its span of time.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Query {
@@ -20,12 +20,12 @@ pub struct Query {
 
 impl Query {
     /// # Errors
-    /// If query or time span cannot be meant so.
+    /// If the query or its time span is not valid.
     pub fn hunt(&self) -> Result<Hunt, HuntError> {
         Hunt::new(&self.query, self.timespan.as_deref())
     }
 
-    /// Asks Microsoft; `splunkd` is asked for the account's secret.
+    /// Asks Microsoft; `splunkd` gives the account's secret.
     ///
     /// # Errors
     /// If the account cannot be used, or Microsoft does not answer.
@@ -59,7 +59,7 @@ impl Hunted {
         })
     }
 
-    /// As if this process had asked.
+    /// The answer, as if this process had asked Microsoft.
     pub fn answered(self) -> Answered {
         let body = Box::<str>::from(self.answer).into_string();
         Answered::relayed(body.into_bytes(), self.warning)

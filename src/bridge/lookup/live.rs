@@ -1,5 +1,5 @@
-//! What Defender says now of alerts and incidents, as it is asked for by
-//! `defenderget` and of the REST endpoint.
+//! Reads what Defender says now of alerts and incidents, for `defenderget` and the REST
+//! endpoint.
 
 use crate::bridge::account::Settings;
 use crate::bridge::clients;
@@ -11,10 +11,10 @@ use crate::triage::{Api, DefenderClient, Outcome, State, Subject, Target, Update
 use anyhow::bail;
 use serde::{Deserialize, Serialize};
 
-/// How reading went, where it went well.
+/// The result of a reading that went well.
 pub const READ: &str = "ok";
 
-/// What is asked of the endpoint.
+/// The body of a request to the endpoint.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Question {
@@ -26,13 +26,13 @@ pub struct Question {
     pub ids: Vec<String>,
 }
 
-/// And what it answers: one for each id, in their order.
+/// The endpoint's answer: one for each id, in their order.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Answer {
     pub live: Vec<Live>,
 }
 
-/// What Defender says now of one of them.
+/// What Defender says now of one alert or incident.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Live {
@@ -72,7 +72,7 @@ impl Live {
         }
     }
 
-    /// One that could not be read.
+    /// An alert or incident that could not be read.
     pub fn unread(id: &str, outcome: Outcome, message: impl Into<String>) -> Self {
         Self {
             id: id.to_owned(),
@@ -82,7 +82,7 @@ impl Live {
         }
     }
 
-    /// As triage looks at it.
+    /// The same as triage's state.
     pub fn state(&self) -> State {
         State {
             status: self.status.clone(),
@@ -97,13 +97,13 @@ impl Live {
         }
     }
 
-    /// Whether Defender was asked and said.
+    /// Whether Defender answered.
     pub fn is_read(&self) -> bool {
         self.result == READ
     }
 }
 
-/// The API of this name, if it knows such subjects; Graph where none is named.
+/// The API of this name, if it serves the subject; Graph if none is named.
 pub fn api(word: Option<&str>, subject: Subject) -> anyhow::Result<Api> {
     let Some(word) = word else {
         return Ok(Api::Graph);
@@ -123,7 +123,7 @@ pub fn api(word: Option<&str>, subject: Subject) -> anyhow::Result<Api> {
     Ok(api)
 }
 
-/// Where an account's alerts or incidents are read; `splunkd` is asked for its
+/// Opens a client that reads an account's alerts or incidents; `splunkd` gives the
 /// secret.
 pub async fn client(
     splunkd: &Splunkd,
@@ -135,7 +135,7 @@ pub async fn client(
     Ok(UpdateClient::new(client))
 }
 
-/// Reads each id once, whatever the others do; answers in their order.
+/// Reads each id once, whatever happens to the others; returns them in their order.
 pub async fn read_live(client: &UpdateClient, subject: Subject, ids: &[String]) -> Vec<Live> {
     let sound: Vec<Target> = ids
         .iter()

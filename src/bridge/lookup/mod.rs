@@ -1,7 +1,6 @@
-//! Which way reading goes: through the app's REST endpoint, for everybody from
-//! whom capability or ACL may hide the accounts' secrets; with the secret in this
-//! process for administrators, and where the endpoint is not served or fails:
-//! reading twice does no harm.
+//! Which way reading goes: through the app's REST endpoint for everybody from whom
+//! capability or ACL may hide the accounts' secrets; in this process for administrators,
+//! and where the endpoint is not served or fails, since reading twice does no harm.
 
 pub mod hunt;
 pub mod live;
@@ -20,21 +19,21 @@ use std::time::Duration;
 /// A hunting query may run for three minutes, and a throttled read for as long.
 const LONGEST: Duration = Duration::from_secs(240);
 
-/// So many processes of another version may be left over.
+/// So many processes of another version may still answer.
 const OTHERS: usize = 8;
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// What the endpoint says where Microsoft, or the account, is at fault.
+/// The endpoint's status where Microsoft or the account fails.
 const BEYOND: u16 = 502;
 
-/// splunkd on behalf of one who may read, and this app's settings.
+/// splunkd on behalf of a caller who may read, and this app's settings.
 pub struct LookupRoute {
     pub splunkd: Splunkd,
     pub settings: Settings,
     caller: Caller,
-    /// Whether the caller may go through the endpoint, and whether first.
+    /// Whether the caller may go through the endpoint.
     may_go_through: bool,
-    /// Whether it is served, as far as is known.
+    /// Whether the endpoint is served, as far as is known.
     served: Cell<Option<bool>>,
     secrets: SecretsSeen,
 }
@@ -59,8 +58,8 @@ impl LookupRoute {
         })
     }
 
-    /// The endpoint's answer; `None` if this process is to ask itself, because
-    /// it can, or because nobody else does.
+    /// The endpoint's answer; `None` if this process is to ask Microsoft itself, because it
+    /// can, or because there is no endpoint.
     ///
     /// # Errors
     /// If the endpoint refuses, in its words, or fails and nobody else can ask.
@@ -84,7 +83,7 @@ impl LookupRoute {
                 .splunkd
                 .call_endpoint(route, body.clone().into(), LONGEST);
             match asked.await {
-                // serde's own words quote values.
+                // serde's message would quote values.
                 Ok(Some(answer)) => match serde_json::from_slice(&answer) {
                     Ok(answer) => return Ok(Some(answer)),
                     Err(_) => {
@@ -130,7 +129,7 @@ impl LookupRoute {
         Ok(false)
     }
 
-    /// This process asks, where it can.
+    /// Lets this process ask Microsoft, if it can read the secret.
     async fn instead<T>(&self, account: &str, why: anyhow::Error) -> anyhow::Result<Option<T>> {
         if !self.caller.reads_secrets() || self.hides(account).await {
             bail!(why);

@@ -1,7 +1,7 @@
-//! One event shaped like an outcome, sent as outcomes are and found again. Its
-//! sourcetype is its own, so that it is an outcome for nobody: neither for the
-//! ledger, nor for undo, nor for any search or page. It is as long as a long
-//! alert, and the fields of alerts are read out of its end.
+//! Sends one event shaped like an outcome, the way outcomes are sent, and finds it again.
+//! Its sourcetype is its own, so that ledger, undo, searches and pages do not take it
+//! for an outcome. It is as long as a long alert, and the fields of alerts are read out
+//! of its end.
 
 use super::{Found, Outcome, Row, SelfTest};
 use crate::bridge::verdict::job;
@@ -13,19 +13,18 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 pub const CONTRACTS: [&str; 2] = ["canary: event", "canary: fields"];
-/// How long it may take until it is found.
+/// How long it may take until the event is found.
 const FOUND: Duration = Duration::from_secs(20);
 pub const WITHIN: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_secs(1);
-/// Longer than Splunk's own JSON extraction reads, and than most alerts are.
+/// Bytes: more than Splunk's own JSON extraction reads, and than most alerts have.
 const SIZE: usize = 40_000;
 
 const DEST: &str = "canary-device.example";
 const USER: &str = "canary@canary.example";
 const MARKER: &str = "0c0ffee0";
 
-/// The event's text, its fields in this order: the time comes first, what is to
-/// be read out of it last.
+/// The event's text: the time comes first, the fields to be read out of it last.
 pub fn text(time: jiff::Timestamp, id: &str) -> String {
     let ticks = time.subsec_nanosecond() / 100;
     let at = time.strftime("%Y-%m-%dT%H:%M:%S");
@@ -77,7 +76,7 @@ pub async fn rows(test: &SelfTest<'_>) -> Found {
         + f64::from(now.subsec_nanosecond() / 100) / 1e7;
     let off = one("at").trim().parse().map(|at: f64| (at - sent).abs());
     let timely = off.as_ref().is_ok_and(|off| *off < 0.002);
-    let same = |told: &str, sent: Option<&str>| sent.is_none_or(|sent| sent == told);
+    let same = |found: &str, sent: Option<&str>| sent.is_none_or(|sent| sent == found);
     let words = [
         (
             "index as configured",
@@ -90,13 +89,13 @@ pub async fn rows(test: &SelfTest<'_>) -> Found {
         ),
         ("_time of 7 digits", timely),
     ];
-    let told: Vec<String> = words
+    let judged: Vec<String> = words
         .iter()
         .map(|(word, well)| format!("{word}: {}", if *well { "yes" } else { "no" }))
         .collect();
-    let off = off.map_or("not told".to_owned(), |off| format!("{off:.6} s off"));
+    let off = off.map_or("not known".to_owned(), |off| format!("{off:.6} s off"));
     let first = Row::judged(event, words.iter().all(|(_, well)| *well))
-        .found(format!("found after {after} ms; {}; _time {off}; [triage] index set: {}", told.join(", "), if index.is_some() { "yes" } else { "no" }))
+        .found(format!("found after {after} ms; {}; _time {off}; [triage] index set: {}", judged.join(", "), if index.is_some() { "yes" } else { "no" }))
         .expected("index, host and sourcetype as sent, _time less than 0.002 s off")
         .what_to_do("outcomes land elsewhere than pages and undo look for them: see [triage] index, and props.conf of other apps");
     let wanted = [
@@ -105,10 +104,10 @@ pub async fn rows(test: &SelfTest<'_>) -> Found {
         ("defender_bridge_marker", MARKER),
     ];
     let seen = wanted.map(|(field, value)| (field, one(field) == value));
-    let told = seen.map(|(field, well)| format!("{field}: {}", if well { "yes" } else { "no" }));
+    let judged = seen.map(|(field, well)| format!("{field}: {}", if well { "yes" } else { "no" }));
     let size = SIZE / 1000;
     let second = Row::judged(fields, seen.iter().all(|(_, well)| *well))
-        .found(format!("{} out of {size} kB", told.join(", ")))
+        .found(format!("{} out of {size} kB", judged.join(", ")))
         .expected("dest, user and defender_bridge_marker are read out of the end of a long event")
         .what_to_do("long alerts lose fields here: look at limits.conf and transforms.conf (MATCH_LIMIT, DEPTH_LIMIT) of other apps");
     Ok(vec![first, second])

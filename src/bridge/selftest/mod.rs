@@ -1,9 +1,9 @@
-//! What this app relies on and only the splunkd at hand can tell: contract by
-//! contract, what was found beside what was expected. Reads only, but for one
-//! canary event and for the endpoint's process, which is asked to end once.
+//! Tests what this app relies on and only the splunkd at hand can show. Each contract is
+//! a row: what was found, what was expected. Reads only, except that it sends one canary
+//! event and ends the endpoint's process once.
 //!
-//! What is told is made for others to read: accounts and inputs are numbered,
-//! servers are this one or another, and no value of a secret is looked at.
+//! The report is made for others to read: accounts and inputs are numbered, servers are
+//! this one or another, and nothing looks at the value of a secret.
 
 mod canary;
 mod row;
@@ -24,13 +24,13 @@ use serde_json::Value;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// How long a probe may take, and one that searches or has others end.
+/// How long a probe may take, and how long one that searches or ends processes.
 const BRIEF: Duration = Duration::from_secs(8);
 const LONG: Duration = Duration::from_secs(20);
-/// Another process of the endpoint is there by then.
+/// By then splunkd has started another process of the endpoint.
 const RESTART: Duration = Duration::from_secs(8);
 const PAUSE: Duration = Duration::from_millis(200);
-/// Accounts, inputs: nobody reads more of them in a report.
+/// Most accounts, or inputs, in the report.
 const MOST: usize = 32;
 /// Bytes of one answer of splunkd.
 pub const LARGEST: usize = 4 << 20;
@@ -44,7 +44,7 @@ const FEEDS: [&str; 3] = [
     sourcetype::INCIDENT,
     sourcetype::ENDPOINT_ALERT,
 ];
-/// As it was packaged: what counts here is what splunkd makes of it.
+/// The conf as packaged, to compare with what splunkd makes of it.
 const PROPS: &str = include_str!("../../../default/props.conf");
 const LOOK_AT_LOG: &str = "splunkd.log of this time says why; the report is of use with this line";
 
@@ -58,7 +58,7 @@ pub struct SelfTest<'s> {
 }
 
 impl SelfTest<'_> {
-    /// Every row, in the order of the contracts; none waits for another.
+    /// Every row, in the order of the contracts; the probes run side by side.
     pub async fn rows(&self, call: &Invocation) -> Vec<Row> {
         let probes: Vec<BoxFuture<'_, Vec<Row>>> = vec![
             bounded(&ENDPOINT, LONG, self.endpoint()).boxed(),
@@ -97,7 +97,7 @@ impl SelfTest<'_> {
 
     async fn endpoint(&self) -> Found {
         let [driver, restarted, keys] = ENDPOINT;
-        let Some(told) = told(self.splunkd.endpoint_self().await?) else {
+        let Some(answer) = described(self.splunkd.endpoint_self().await?) else {
             let gone = "this splunkd serves no such endpoint, or something else answers";
             let remedy =
                 "restart Splunk after installing the app, and leave its restmap.conf as it is";
@@ -110,31 +110,31 @@ impl SelfTest<'_> {
                 })
                 .into());
         };
-        let text = |key: &str| told.get(key).and_then(Value::as_str).unwrap_or("none");
-        let argv = list(told.get("argv"));
+        let text = |key: &str| answer.get(key).and_then(Value::as_str).unwrap_or("none");
+        let argv = list(answer.get("argv"));
         let (role, version) = (text("role"), text("version"));
         let began = role == "rest" || argv.iter().any(|word| word == "rest");
         let found = format!(
             "argv {argv:?}, DEFENDER_BRIDGE_ROLE {role}, cwd {}, exe {}, inode {}, version {version}, system_authtoken {}, in place: {}",
             text("cwd"),
             text("exe"),
-            number(told.get("inode")),
-            told.get("system_authtoken") == Some(&Value::Bool(true)),
+            number(answer.get("inode")),
+            answer.get("system_authtoken") == Some(&Value::Bool(true)),
             text("in_place"),
         );
-        let ours = version == VERSION && told.get("system_authtoken") == Some(&Value::Bool(true));
+        let ours = version == VERSION && answer.get("system_authtoken") == Some(&Value::Bool(true));
         let mut rows = vec![
             Row::judged(driver, began && ours)
                 .found(found)
                 .expected(format!("role or an argument is rest, version {VERSION}, system_authtoken true"))
                 .what_to_do("restart Splunk: it runs another version, or its restmap.conf is not this app's"),
         ];
-        rows.push(self.restarted(restarted, number(told.get("pid"))).await);
-        let Some(secrets) = told.get("secrets").and_then(Value::as_array) else {
+        rows.push(self.restarted(restarted, number(answer.get("pid"))).await);
+        let Some(secrets) = answer.get("secrets").and_then(Value::as_array) else {
             rows.push(
                 Row::new(keys, Outcome::Unknown)
-                    .found("the endpoint does not tell")
-                    .expected("each is there to be seen")
+                    .found("the endpoint does not say")
+                    .expected("each can be read")
                     .what_to_do(LOOK_AT_LOG),
             );
             return Ok(rows);
@@ -145,7 +145,7 @@ impl SelfTest<'_> {
             .map(|secret| {
                 let word = secret.get("found").and_then(Value::as_str);
                 let known = word.filter(|word| matches!(*word, "yes" | "no" | "masked"));
-                known.unwrap_or("not told")
+                known.unwrap_or("not known")
             })
             .collect();
         rows.push(seen_secrets(keys, &seen));
@@ -160,7 +160,7 @@ impl SelfTest<'_> {
         let begun = Instant::now();
         let mut last = None;
         while begun.elapsed() < RESTART {
-            match self.splunkd.endpoint_self().await.map(self::told) {
+            match self.splunkd.endpoint_self().await.map(described) {
                 Ok(Some(now)) if number(now.get("pid")) != before => {
                     let found = format!("another pid after {} ms", begun.elapsed().as_millis());
                     return expected(Row::new(contract, Outcome::Ok).found(found));
@@ -254,16 +254,16 @@ impl SelfTest<'_> {
                 let seen = seen.unwrap_or_default();
                 let of_inputs =
                     |text: &str| text.contains("MOD_INPUT") || text.contains("modular input");
-                let told = seen.iter().filter_map(|one| {
+                let ours = seen.iter().filter_map(|one| {
                     let text = one.text("message").unwrap_or_default();
                     let ours = text.contains(NAME) && (of_inputs(one.name()) || of_inputs(&text));
                     ours.then_some(text)
                 });
-                let told: Vec<String> = told.take(3).collect();
-                Row::judged(messages, told.is_empty())
-                    .found(match told.is_empty() {
+                let ours: Vec<String> = ours.take(3).collect();
+                Row::judged(messages, ours.is_empty())
+                    .found(match ours.is_empty() {
                         true => "none".to_owned(),
-                        false => told.join("; "),
+                        false => ours.join("; "),
                     })
                     .expected(expected)
                     .what_to_do(remedy)
@@ -292,7 +292,7 @@ impl SelfTest<'_> {
                 let fips = match info.fips {
                     Some(true) => "on",
                     Some(false) => "off",
-                    None => "not told",
+                    None => "not known",
                 };
                 let known = info.version.starts_with("10.") || info.version.starts_with("9.4");
                 Row::judged(release, known)
@@ -331,12 +331,12 @@ impl SelfTest<'_> {
         let cluster = match member {
             Some(Some(true)) | None => "no search head cluster",
             Some(Some(false)) => "a search head cluster",
-            Some(None) => "not told whether a search head cluster",
+            Some(None) => "not known whether a search head cluster",
         };
         let leased = match &leases {
             Some((Some(false), provider)) => format!("leases by {provider}"),
             Some((Some(true), _)) => "no leases".to_owned(),
-            Some((None, _)) | None => "leases not told".to_owned(),
+            Some((None, _)) | None => "leases not known".to_owned(),
         };
         let both = member == Some(Some(false)) || matches!(&leases, Some((Some(false), _)));
         let outcome = match both {
@@ -357,12 +357,12 @@ impl SelfTest<'_> {
         let [contract] = SECRETS;
         let mut seen = Vec::new();
         let accounts = match self.splunkd.conf_stanzas(ACCOUNTS).await {
-            // Its words name the account.
+            // The error's text names the account, so it is not shown.
             Err(SplunkdError::NoOneValue { .. }) => {
                 return Ok(vec![
                     Row::new(contract, Outcome::Unexpected)
                         .found("an account has a list where one value belongs")
-                        .expected("each is there to be seen")
+                        .expected("each can be read")
                         .what_to_do("defendercheck names the account"),
                 ]);
             }
@@ -378,7 +378,7 @@ impl SelfTest<'_> {
                     Ok(SecretSeen::Forbidden) => "forbidden",
                     Err(SplunkdError::Masked { .. }) => "masked",
                     Err(SplunkdError::Undecryptable { .. }) => "cannot be decrypted",
-                    Err(_) => "not told",
+                    Err(_) => "not known",
                 },
             });
         }
@@ -454,7 +454,7 @@ impl SelfTest<'_> {
     async fn precedence(&self) -> Found {
         let mut rows = Vec::new();
         for (contract, feed) in PRECEDENCE.into_iter().zip(FEEDS) {
-            // As every other app sees it: there both would count.
+            // As every other app sees the conf: another app's stanza would count there too.
             let path = [
                 "servicesNS",
                 "nobody",
@@ -481,7 +481,7 @@ impl SelfTest<'_> {
                         true => format!("{key} ours"),
                         false => format!("{key} another's or changed"),
                     });
-                    let app = stanza.map_or("not told", |one| one.app());
+                    let app = stanza.map_or("not known", |one| one.app());
                     Row::judged(contract, judged.iter().all(|(_, ours)| *ours))
                         .found(format!("{}; app {app}", words.join(", ")))
                         .what_to_do("another app calculates these fields: docs/migrate.md#fields-that-differ of the project says what each means")
@@ -505,13 +505,13 @@ impl SelfTest<'_> {
         if found.is_empty() {
             return Ok(vec![
                 Row::new(contract, Outcome::Unknown)
-                    .found("no run of the last 24 hours is to be seen")
+                    .found("no run of the last 24 hours was found")
                     .expected("each input runs on one server")
                     .what_to_do("run the self-test again once an input has run"),
             ]);
         }
         let mut well = true;
-        let told = found.iter().take(MOST).zip(1..).map(|(row, number)| {
+        let inputs = found.iter().take(MOST).zip(1..).map(|(row, number)| {
             let text = |key: &str| row.get(key).and_then(Value::as_str).unwrap_or_default();
             well &= text("servers") == "1";
             let place = match text("server") == own {
@@ -520,7 +520,7 @@ impl SelfTest<'_> {
             };
             let ended = match text("outcome") {
                 known @ ("ok" | "error" | "stopped") => known,
-                _ => "not told",
+                _ => "not known",
             };
             let servers: String = text("servers")
                 .chars()
@@ -529,10 +529,10 @@ impl SelfTest<'_> {
                 .collect();
             format!("input {number}: servers {servers}, last on {place}, ended {ended}")
         });
-        let told: Vec<String> = told.collect();
+        let inputs: Vec<String> = inputs.collect();
         Ok(vec![
             Row::judged(contract, well)
-                .found(told.join("; "))
+                .found(inputs.join("; "))
                 .expected("each input runs on one server")
                 .what_to_do("two servers read the same: docs/reading.md#more-than-one-search-head of the project"),
         ])
@@ -562,7 +562,7 @@ const PRECEDENCE: [&str; 3] = [
 ];
 const HEALTH: [&str; 1] = ["inputs: runs"];
 
-/// A probe with an end: what it would have told is then not reached.
+/// Runs a probe for so long; its contracts are `not_reached` then.
 async fn bounded(
     contracts: &'static [&'static str],
     within: Duration,
@@ -581,16 +581,16 @@ async fn bounded(
 
 fn getinfo(call: &Invocation) -> Row {
     let needed = ["args", "session_key", "sid", "splunkd_uri", "username"];
-    let has = |name: &&str| call.told.iter().any(|told| told == name);
+    let has = |name: &&str| call.searchinfo.iter().any(|known| known == name);
     Row::judged("search commands", needed.iter().all(has))
         .found(format!(
             "chunked 1.0, rows of one chunk {}, preview {}, searchinfo: {}",
             call.max_rows,
             call.preview,
-            call.told.join(" ")
+            call.searchinfo.join(" ")
         ))
         .expected(format!("among searchinfo: {}", needed.join(" ")))
-        .what_to_do("this release of Splunk speaks otherwise to search commands")
+        .what_to_do("this release of Splunk speaks to search commands in another way")
 }
 
 fn seen_secrets(contract: &'static str, seen: &[&str]) -> Row {
@@ -608,14 +608,14 @@ fn seen_secrets(contract: &'static str, seen: &[&str]) -> Row {
             Row::judged(contract, well).found(words.join(", "))
         }
     };
-    row.expected("each is there to be seen")
+    row.expected("each can be read")
         .what_to_do("store the secret on the page Configuration; defendercheck names the account")
 }
 
-/// What the endpoint says of itself.
-fn told(answer: Option<bytes::Bytes>) -> Option<Value> {
-    let told: Value = serde_json::from_slice(&answer?).ok()?;
-    told.get("pid").is_some().then_some(told)
+/// The endpoint's description of itself.
+fn described(answer: Option<bytes::Bytes>) -> Option<Value> {
+    let answer: Value = serde_json::from_slice(&answer?).ok()?;
+    answer.get("pid").is_some().then_some(answer)
 }
 
 fn number(value: Option<&Value>) -> String {
@@ -629,13 +629,13 @@ fn list(value: Option<&Value>) -> Vec<String> {
     words.map(|word| word.chars().take(120).collect()).collect()
 }
 
-/// A figure of the first row.
+/// A number in the first row.
 fn figure(rows: &Rows, key: &str) -> Option<f64> {
     let value = rows.first()?.get(key)?.as_str()?.trim();
     value.parse().ok().filter(|value: &f64| value.is_finite())
 }
 
-/// A key of the props.conf this app ships.
+/// The value of a key in the props.conf that this app ships.
 fn shipped(stanza: &str, key: &str) -> Option<&'static str> {
     let head = format!("[{stanza}]");
     let mut lines = PROPS.lines().skip_while(|line| *line != head).skip(1);

@@ -10,7 +10,7 @@ const LONGEST: usize = 700;
 pub enum Outcome {
     Ok,
     Unexpected,
-    /// It was asked, and cannot be known here.
+    /// The answer does not show it.
     Unknown,
     /// Nobody answered.
     NotReached,
@@ -86,10 +86,10 @@ impl Row {
         }
     }
 
-    /// Contract, result, found, expected, what to do (nothing where all is well),
-    /// without any of the words that are struck out.
+    /// Contract, result, found, expected, what to do (empty where all is well), with the
+    /// struck words replaced.
     pub fn cells(&self, struck: &[(&str, &str)]) -> [String; 5] {
-        let told = |text: &str| {
+        let shown = |text: &str| {
             let mut text: String = text
                 .chars()
                 .map(|c| if c.is_control() { ' ' } else { c })
@@ -101,35 +101,35 @@ impl Row {
         };
         let what_to_do = match self.outcome {
             Outcome::Ok => String::new(),
-            _ => told(&self.what_to_do),
+            _ => shown(&self.what_to_do),
         };
         [
             self.contract.to_owned(),
             self.outcome.as_str().to_owned(),
-            told(&self.found),
-            told(&self.expected),
+            shown(&self.found),
+            shown(&self.expected),
             what_to_do,
         ]
     }
 }
 
-/// The text with `instead` wherever the word stands by itself.
+/// The text with `instead` in place of the word, where it is a word of its own.
 fn without(text: &str, word: &str, instead: &str) -> String {
     if word.is_empty() {
         return text.to_owned();
     }
     let of_word = |c: char| c.is_alphanumeric() || c == '_';
-    let mut told = String::new();
+    let mut shown = String::new();
     let mut rest = text;
     while let Some((before, after)) = rest.split_once(word) {
-        told.push_str(before);
-        let joined = told.chars().next_back().is_some_and(of_word)
+        shown.push_str(before);
+        let joined = shown.chars().next_back().is_some_and(of_word)
             && word.chars().next().is_some_and(of_word)
             || after.chars().next().is_some_and(of_word)
                 && word.chars().next_back().is_some_and(of_word);
-        told.push_str(if joined { word } else { instead });
+        shown.push_str(if joined { word } else { instead });
         rest = after;
     }
-    told.push_str(rest);
-    told
+    shown.push_str(rest);
+    shown
 }

@@ -28,7 +28,7 @@ fn what_this_app_ships_is_known_by_stanza_and_key() {
     );
     assert_eq!(shipped(sourcetype::INCIDENT, "EVAL-src"), None);
     assert_eq!(shipped("nothing", "EVAL-src"), None);
-    // The canary shows of its own sourcetype what holds for alerts.
+    // The canary's sourcetype is set up as that of alerts is.
     for key in [
         "REPORT-defender_bridge_dest",
         "REPORT-defender_bridge_user",
@@ -76,7 +76,7 @@ proptest! {
 
     #[test]
     fn whatever_the_endpoint_says_of_itself_is_read_or_not(body: Vec<u8>, figures in "[ -~]{0,20}") {
-        told(Some(body.into()));
+        described(Some(body.into()));
         let rows: Rows = vec![[("off".to_owned(), Value::from(figures))].into()];
         prop_assert!(figure(&rows, "off").is_none_or(f64::is_finite));
     }

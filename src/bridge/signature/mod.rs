@@ -1,5 +1,5 @@
-//! Whether an entry of the ledger is one this app wrote: each ends in an
-//! HMAC-SHA-256 over its own text. The key lies in storage/passwords. Who cannot
+//! Signs entries of the ledger, and judges whether this app wrote one: each ends in an
+//! HMAC-SHA-256 over its own text. The key lies in storage/passwords. A user who cannot
 //! read it there can neither sign nor judge, and asks the app's REST endpoint.
 
 #[cfg(test)]
@@ -13,31 +13,31 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;
 
-/// Under which name storage/passwords keeps the key; no account can be called so.
+/// The key's name in storage/passwords, which no account can have.
 pub const KEY: &str = "ledger_key";
 
-/// Fewer characters could be guessed.
+/// Fewest characters of a key: fewer could be guessed.
 const SHORTEST: usize = 32;
-/// What a signature begins with in a line; it is the line's last member.
+/// How a signature begins; it is the last member of a line.
 const MEMBER: &str = ",\"signature\":\"";
 const VERSION: &str = "v1";
 
-/// What purposes the key has, so that no text signed for one is taken for another.
+/// The purposes of the key, so that no text signed for one counts for another.
 const NAME: &str = "defender_bridge key name";
 const ENTRY: &str = "defender_bridge ledger entry";
 const SEALED: &str = "defender_bridge sealed";
 
-/// What a signature says of an entry.
+/// How an entry was judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Authentic {
-    /// This app wrote it, just so.
+    /// This app wrote the entry exactly so.
     True,
-    /// It was altered, or never was ours.
+    /// The entry was altered, or this app never wrote it.
     False,
-    /// It carries none.
+    /// The entry carries no signature.
     Unsigned,
-    /// It was signed with another key, or nobody here can judge.
+    /// Another key signed the entry, or nobody here can judge it.
     #[serde(other)]
     Unknown,
 }
@@ -72,11 +72,11 @@ pub enum KeyError {
     Random,
 }
 
-/// Signs and judges.
+/// The key that signs and judges.
 #[derive(Clone)]
 pub struct Key {
     hmac: hmac::Key,
-    /// Tells keys apart, and nothing about them.
+    /// A name that tells keys apart and says nothing about them.
     name: String,
 }
 
@@ -92,10 +92,10 @@ impl Key {
         Ok(Self { hmac, name })
     }
 
-    /// The JSON object with its signature as its last member, in characters that
-    /// every way into the index carries as they are.
+    /// The JSON object with its signature as its last member, in characters that no way
+    /// into the index changes.
     pub fn sign(&self, json: &str) -> String {
-        // XML cannot carry these two: an event stream would escape them.
+        // XML cannot carry these two characters: an event stream would escape them.
         let json = json
             .replace('\u{FFFE}', "\\ufffe")
             .replace('\u{FFFF}', "\\uffff");
@@ -106,8 +106,8 @@ impl Key {
         }
     }
 
-    /// Judges one line of the ledger, character by character: another order or
-    /// another blank makes another line of it.
+    /// Judges one line of the ledger, character by character: another order or another
+    /// blank makes it another line.
     pub fn judge(&self, line: &str) -> Authentic {
         let Some((json, name, signature)) = apart(line) else {
             return Authentic::Unsigned;
@@ -121,14 +121,14 @@ impl Key {
         }
     }
 
-    /// Text that comes back to us by way of others.
+    /// Seals a text that others will hand back to us.
     pub fn seal(&self, text: &str) -> String {
         let text = URL_SAFE_NO_PAD.encode(text);
         let signature = hex(tag(&self.hmac, SEALED, &text).as_ref());
         format!("{text}.{signature}")
     }
 
-    /// What was sealed; none if it is not as it was.
+    /// The sealed text; none if it was altered.
     pub fn unseal(&self, sealed: &str) -> Option<String> {
         let (text, signature) = sealed.split_once('.')?;
         if !self.holds(SEALED, text, signature) {
@@ -141,15 +141,15 @@ impl Key {
         let Some(signature) = bytes(signature) else {
             return false;
         };
-        // Compares in constant time.
+        // `hmac::verify` compares in constant time.
         hmac::verify(&self.hmac, message(purpose, text).as_bytes(), &signature).is_ok()
     }
 }
 
-/// The key of this Splunk, made where there is none yet.
+/// The key of this Splunk; makes one if there is none yet.
 ///
 /// # Errors
-/// If it can be neither read nor made.
+/// If the key can be neither read nor made.
 pub async fn key(splunkd: &Splunkd) -> Result<Key, KeyError> {
     match known(splunkd).await {
         Err(KeyError::None) => {}
@@ -158,7 +158,7 @@ pub async fn key(splunkd: &Splunkd) -> Result<Key, KeyError> {
     let mut bytes = [0; 32];
     rand::fill(&mut bytes).map_err(|_| KeyError::Random)?;
     let secret = SecretString::from(URL_SAFE_NO_PAD.encode(bytes));
-    // Whoever makes it at the same time wins or loses: what is read back counts.
+    // Two processes may make it at the same time: the key that is read back counts.
     splunkd.keep_password(KEY, &secret).await?;
     match known(splunkd).await {
         Err(KeyError::None) => Err(KeyError::Hidden),
@@ -166,16 +166,16 @@ pub async fn key(splunkd: &Splunkd) -> Result<Key, KeyError> {
     }
 }
 
-/// The key of this Splunk, where there is one.
+/// The key of this Splunk, if there is one.
 ///
 /// # Errors
-/// If there is none, or it cannot be read.
+/// If there is no key, or it cannot be read.
 pub async fn known(splunkd: &Splunkd) -> Result<Key, KeyError> {
     let secret = splunkd.password(KEY).await?;
     Key::of(&secret.ok_or(KeyError::None)?)
 }
 
-/// What can be said of a line where there is no key.
+/// Judges a line where there is no key.
 pub fn without_key(line: &str) -> Authentic {
     match apart(line) {
         Some(_) => Authentic::Unknown,
@@ -185,7 +185,7 @@ pub fn without_key(line: &str) -> Authentic {
 
 /// A line's own JSON, the name of the key, and the signature.
 fn apart(line: &str) -> Option<(String, &str, &str)> {
-    // How a line ends is no part of it; blanks at its end are.
+    // The line end is no part of the line; blanks before it are.
     let line = line.trim_end_matches(['\r', '\n']);
     let (open, rest) = line.rsplit_once(MEMBER)?;
     let mut parts = rest.strip_suffix("\"}")?.split('.');
@@ -207,14 +207,14 @@ fn tag(key: &hmac::Key, purpose: &str, text: &str) -> hmac::Tag {
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
-        // Into memory, which takes everything.
+        // Writing into memory cannot fail.
         write!(text, "{byte:02x}").ok();
         text
     })
 }
 
 fn bytes(hex: &str) -> Option<Vec<u8>> {
-    // As it is written: capitals would make another line of it.
+    // Hex as it is written: capitals would make it another line.
     let digit = |byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
     if hex.len() != 64 || !hex.bytes().all(digit) {
         return None;

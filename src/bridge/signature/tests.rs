@@ -28,7 +28,7 @@ fn an_entry_is_judged_by_every_character_of_it() {
     let altered = [
         signed.replace("da1", "da2"),
         signed.replace("{\"time\"", "{ \"time\""),
-        // What comes first in a line is what some readers take.
+        // Some readers take the first of two equal members.
         signed.replacen('{', r#"{"target":"da2","#, 1),
         signed.replacen("\"batch\":\"b\",", "", 1),
     ];
@@ -37,7 +37,7 @@ fn an_entry_is_judged_by_every_character_of_it() {
     }
     let another = of("another key of this length, or of any other");
     assert_eq!(another.judge(&signed), Authentic::Unknown);
-    // The name of a key can be copied, what it makes cannot.
+    // The name of a key can be copied, its signatures cannot.
     let (begins, rest) = signed.rsplit_once('.').unwrap();
     let signature = rest.trim_end_matches("\"}");
     for blanks in [" ", "\t", "  \n", "\u{a0}"] {

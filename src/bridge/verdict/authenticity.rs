@@ -1,5 +1,5 @@
-//! Who tells whether entries of the ledger are this app's own: this process,
-//! where it may read their key, else the app's REST endpoint.
+//! Judges whether this app wrote entries of the ledger: in this process, if it may read
+//! the key of their signatures, else through the app's REST endpoint.
 
 use super::job_size;
 use crate::bridge::permission::Caller;
@@ -9,16 +9,16 @@ use crate::splunk::splunkd::{Route, Splunkd};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// Entries the endpoint judges at once.
+/// Most entries of one request.
 pub const MOST: usize = 20_000;
 
-/// Bytes of one question, far below what splunkd and the endpoint take.
+/// Bytes of one request, far below what splunkd and the endpoint take.
 const LARGEST: usize = 8 << 20;
 
-/// Judging costs next to nothing; the endpoint may be at something else.
+/// Judging takes next to no time, but the endpoint may be busy with another request.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// What the endpoint is asked.
+/// The body of a request.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Question {
@@ -26,17 +26,17 @@ pub struct Question {
     pub entries: Vec<String>,
 }
 
-/// What it answers: one word for each.
+/// The answer: one word for each entry.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Answer {
     pub authentic: Vec<Authentic>,
 }
 
-/// Tells for one user.
+/// Judges for one user.
 pub struct Judge {
     splunkd: Splunkd,
     key: Option<Key>,
-    /// Why nobody can tell.
+    /// Why entries cannot be judged.
     why: Option<String>,
 }
 
@@ -53,7 +53,7 @@ impl Judge {
         }
     }
 
-    /// Why some could not be judged.
+    /// Why some entries could not be judged.
     pub fn why(&self) -> Option<&str> {
         self.why.as_deref()
     }

@@ -1,6 +1,6 @@
-//! Runs of one batch take turns: of two that read at the same time what stands,
-//! neither would see the comment the other is about to write. Nor would one that
-//! begins right after another was killed: Defender may show a comment late.
+//! Runs of one batch take turns. Two that read at the same time would not see the
+//! comment that the other is about to write; nor would a run that begins right after
+//! another was killed, since Defender may show a comment late.
 
 use crate::bridge::verdict::deadline::Deadline;
 use crate::bridge::verdict::job::JobError;
@@ -17,37 +17,37 @@ use std::time::Duration;
 
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// How long Defender may take to show what a run wrote that was cut off: as
-/// long as the trace of a write without its answer is looked for.
+/// How long Defender may take to show the writes of a run that was cut off: as long as
+/// triage looks for a write without an answer.
 const SHOWS: Duration = Duration::from_secs(14);
 
-/// More than the longest name of a batch.
+/// Bytes of a note: more than the longest id of a batch.
 const NOTE: u64 = 1024;
 
-/// Held while a run is at its batch. Nobody else is until it is dropped, or the
-/// process ends, however it ends.
+/// Keeps other runs from the batch until it is dropped, or the process ends, however it
+/// ends.
 #[derive(Debug)]
 pub struct BatchLock {
     lock: File,
-    /// The targets that batches of this lock have named so far.
+    /// The file of the targets that batches of this lock have named so far.
     counted: PathBuf,
 }
 
-/// So long a batch's targets are remembered.
+/// Seconds for which a batch's targets are remembered.
 const DAY: i64 = 24 * 60 * 60;
-/// Bytes of what is remembered: far more than a day's batches of one lock name.
+/// Bytes of the file of targets: far more than a day's batches of one lock name.
 const MOST_COUNTED: u64 = 16 << 20;
 
 /// The distinct targets of a batch, as hashes.
 #[derive(Default, Serialize, Deserialize)]
 struct Counted {
-    /// When it last came, in seconds since 1970.
+    /// When the batch last came, in seconds since 1970.
     at: i64,
     targets: BTreeSet<u64>,
 }
 
 impl BatchLock {
-    /// Takes a free lock; tells whether the run before, of the same batch, was cut off.
+    /// Takes a free lock; returns whether the run before was of the same batch and cut off.
     fn begin(mut file: File, batch: &str, counted: PathBuf) -> io::Result<(Self, bool)> {
         let mut note = Vec::new();
         (&file).take(NOTE).read_to_end(&mut note)?;
@@ -61,12 +61,12 @@ impl BatchLock {
         Ok((lock, note == batch.as_bytes()))
     }
 
-    /// Counts what the batch of this actor is to write, together with what its
-    /// earlier requests on this machine were. A batch's id can be computed, so
-    /// what others name under it is none of this actor's.
+    /// Counts the targets that this actor's batch is to write, together with those of its
+    /// earlier requests on this machine. Others can compute a batch's id, so what they
+    /// name under it does not count.
     ///
     /// # Errors
-    /// If that is more than `max`: it is not counted then.
+    /// If there are more than `max`; the new ones are not counted then.
     pub fn count(
         &self,
         actor: &str,
@@ -117,7 +117,7 @@ impl BatchLock {
         disk::put(&self.counted, &serde_json::to_vec(batches)?)
     }
 
-    /// All that was written had its answer, or showed.
+    /// Ends a run whose writes all were answered, or show.
     pub fn release(self) {
         if let Err(error) = self.lock.set_len(0) {
             tracing::debug!("the next run of this batch will wait without need: {error}");
@@ -144,8 +144,8 @@ fn hash((account, target): &(String, Target)) -> u64 {
     u64::from_be_bytes(*first)
 }
 
-/// Waits until no other run on this machine is at the batch, and what one that
-/// was cut off may have written shows, as long as the deadline allows.
+/// Waits, as long as the deadline allows, until no other run on this machine is at the
+/// batch, and until the writes of a run that was cut off must show.
 pub async fn wait(batch: &str, deadline: &Deadline) -> Option<BatchLock> {
     let folder = paths::state()?;
     match held(&folder, batch, deadline).await {
@@ -162,8 +162,8 @@ pub async fn wait(batch: &str, deadline: &Deadline) -> Option<BatchLock> {
 
 async fn held(folder: &Path, batch: &str, deadline: &Deadline) -> io::Result<Option<BatchLock>> {
     disk::own_folder(folder)?;
-    // Files cannot be removed while others may wait for them, so batches share a
-    // few: two that meet in one take turns without need, and that is all.
+    // A file cannot be removed while others may wait for it, so batches share a few
+    // files: two batches of one file take turns without need, and that is all.
     let hash = uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, batch.as_bytes());
     let [high, low, ..] = hash.into_bytes();
     let slot = u16::from_be_bytes([high, low]) >> 4;
@@ -257,7 +257,7 @@ mod tests {
         refusing.release();
         let why = more.unwrap_err().to_string();
         assert!(why.contains("batch \"b\" has 6 distinct targets"), "{why}");
-        // What was refused counts for nothing, and another batch for itself.
+        // Refused targets do not count, and another batch counts for itself.
         let counted = async |actor, batch, ids| {
             let lock = lock(batch).await;
             let counted = lock.count(actor, batch, &targets(ids), 5);
@@ -266,7 +266,7 @@ mod tests {
         };
         assert!(counted("ann", "b", 0..5).await);
         assert!(counted("ann", "c", 5..10).await);
-        // Nor does what somebody else names under the same id.
+        // Nor do targets that somebody else names under the same id.
         assert!(counted("mallory", "b", 20..25).await);
         assert!(!counted("mallory", "b", 25..26).await);
         assert!(!counted("ann", "b", 5..6).await);
@@ -274,21 +274,21 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_place_that_cannot_be_used_is_said() {
+    async fn a_folder_that_cannot_be_used_is_an_error() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let deadline = Deadline::of(PAUSE);
         assert!(held(file.path(), "batch", &deadline).await.is_err());
     }
 
     #[tokio::test]
-    async fn who_is_no_longer_wanted_waits_for_no_turn() {
+    async fn a_cancelled_run_does_not_wait() {
         let folder = tempfile::tempdir().unwrap();
         let long = Duration::from_secs(3600);
         let first = held(folder.path(), "batch", &Deadline::of(long)).await;
-        let (tell, gone) = tokio::sync::watch::channel(false);
-        let deadline = Deadline::of(long).until(gone);
+        let (cancel, cancelled) = tokio::sync::watch::channel(false);
+        let deadline = Deadline::of(long).until(cancelled);
         let (again, ()) = tokio::join!(held(folder.path(), "batch", &deadline), async {
-            tell.send_replace(true);
+            cancel.send_replace(true);
         });
         assert!(first.unwrap().is_some() && again.unwrap().is_none());
     }

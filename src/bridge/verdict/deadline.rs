@@ -1,20 +1,20 @@
-//! The time one run may take, on a real clock: over once it is up, or once
-//! nobody wants the answer any more.
+//! The time one run may take, on a real clock. It is over once the time is up, or once
+//! the search is cancelled.
 
 use crate::triage::{Clock, Limits};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
-/// How long what has begun is awaited once the time is up.
+/// How long to wait for what has begun, once the time is up.
 pub const DRAIN: Duration = Duration::from_secs(60);
 
-/// How long it is awaited once nobody wants the answer: splunkd does not wait
-/// for ever for a search command that was cancelled.
+/// The same once the search is cancelled: splunkd does not wait for ever for a search
+/// command that was cancelled.
 const CANCEL_DRAIN: Duration = Duration::from_secs(10);
 
 const REPLY_MARGIN: Duration = Duration::from_secs(5);
 
-/// Begins when it is made.
+/// Runs from the moment it is made.
 #[derive(Debug)]
 pub struct Deadline {
     begun: Instant,
@@ -23,7 +23,7 @@ pub struct Deadline {
 }
 
 impl Deadline {
-    /// For so long something new may be begun.
+    /// So long, something new may be begun.
     pub fn of(deadline: Duration) -> Self {
         Self {
             begun: Instant::now(),
@@ -32,7 +32,7 @@ impl Deadline {
         }
     }
 
-    /// Also over once this says so.
+    /// The same, also over once the search is cancelled.
     pub fn until(self, cancelled: watch::Receiver<bool>) -> Self {
         Self {
             cancelled: Some(cancelled),
@@ -45,8 +45,8 @@ impl Deadline {
         self.deadline.saturating_sub(self.elapsed())
     }
 
-    /// When what was begun has to have its answers: a little before they are
-    /// no longer awaited, so that what keeps them is known.
+    /// When calls must have their answers: a little before nobody waits for them any more,
+    /// so that the outcome can say what kept them.
     pub fn end(&self) -> Instant {
         self.begun + self.deadline + DRAIN - REPLY_MARGIN
     }
@@ -100,11 +100,11 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn time_is_up_once_nobody_wants_the_answer() {
-        let (tell, cancelled) = watch::channel(false);
+    async fn time_is_up_once_the_search_is_cancelled() {
+        let (cancel, cancelled) = watch::channel(false);
         let deadline = Deadline::of(Duration::from_secs(3600)).until(cancelled);
         assert!(deadline.left() > Duration::from_secs(3000));
-        tell.send_replace(true);
+        cancel.send_replace(true);
         assert_eq!(deadline.left(), Duration::ZERO);
         assert!(deadline.elapsed() >= Duration::from_secs(3600));
     }

@@ -1,4 +1,4 @@
-//! One job of triage, as it is asked for by whichever way in, and what it means.
+//! One job of triage, the same whichever way it comes in, and what it means.
 
 use crate::bridge::account::BadLimit;
 use crate::bridge::verdict::deadline::DRAIN;
@@ -13,12 +13,12 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// splunkd kills an action after `maxtime` (5 minutes, as shipped), and other
-/// alerts wait for it meanwhile.
+/// How long a job may begin new things: splunkd kills an action after `maxtime` (5
+/// minutes, as shipped), and other alerts wait for it meanwhile.
 pub const DEADLINE: Duration = Duration::from_secs(150);
 
-/// One call for triage, as it is also written to the REST endpoint. Whoever
-/// carries it out adds who asked.
+/// One call for triage, also the body of a request to the REST endpoint. The executor
+/// adds who asked.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Job {
@@ -29,25 +29,25 @@ pub struct Job {
     #[serde(default)]
     pub form: Fields,
     pub rows: Vec<Row>,
-    /// Given again, it keeps a repeated call from writing its comments twice.
+    /// The same id keeps a repeated call from writing its comments twice.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub batch: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sid: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub search_name: Option<String>,
-    /// The rows' numbers, one each, where they are a part of more rows.
+    /// One number for each row, if the rows are a part of more rows.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub numbers: Vec<usize>,
-    /// For so many seconds something new may be begun; never for longer than
-    /// an alert action may.
+    /// For so many seconds something new may be begun, but never for longer than by an
+    /// alert action.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seconds: Option<u64>,
-    /// Rows the time did not suffice for are named in the answer and recorded
-    /// nowhere: whoever asked will ask again.
+    /// The answer names the rows that there was no time for, and nothing records them: the
+    /// caller will send them again.
     #[serde(default)]
     pub return_deferred: bool,
-    /// What the run's earlier rows left behind, as the answer about them says it.
+    /// What the run's earlier rows left behind, as the answer about them says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub carry_over: Option<String>,
     /// The user the alert's payload names.
@@ -55,18 +55,18 @@ pub struct Job {
     pub alert_user: Option<String>,
 }
 
-/// Whatever the settings say, so many rows are taken.
+/// So many rows are taken, whatever the settings say.
 pub const LEAST_ROWS: usize = 10_000;
-/// So many rows may name no target, each with an outcome of its own.
+/// So many rows may name no target; each has an outcome of its own.
 pub const MOST_NAMELESS: usize = 100;
 
-/// So many rows are taken of a run that may have so many targets.
+/// Most rows of a run that may have so many targets.
 pub const fn most_rows(max_targets: usize) -> usize {
     let most = max_targets.saturating_mul(10);
     if most > LEAST_ROWS { most } else { LEAST_ROWS }
 }
 
-/// A row of a search's results as a job takes it.
+/// A row of a search's results as a row of a job.
 pub fn row(row: &results::Row) -> Row {
     // An event's whole text decides nothing, and would be most of the job.
     let fields = row.iter().filter(|(name, _)| *name != "_raw");
@@ -149,7 +149,7 @@ pub enum JobError {
 }
 
 impl JobError {
-    /// Whether there is too much of it, so that less would be taken.
+    /// Whether the job is too large, so that a smaller one would be taken.
     pub const fn is_too_much(&self) -> bool {
         matches!(
             self,
@@ -157,7 +157,7 @@ impl JobError {
         )
     }
 
-    /// Whether whoever asked has to ask differently.
+    /// Whether the caller has to ask differently.
     pub const fn is_the_callers(&self) -> bool {
         !matches!(
             self,
@@ -166,8 +166,8 @@ impl JobError {
     }
 }
 
-/// The id of a batch: the same for the same text, so that a repeated run knows
-/// its own comments; one of its own where nothing tells runs apart.
+/// The id of a batch: the same for the same text, so that a repeated run knows its own
+/// comments; without a text a new one.
 pub fn batch(of: Option<String>) -> String {
     let id = match of {
         Some(text) => uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, text.as_bytes()),
@@ -195,7 +195,7 @@ impl Job {
         }
     }
 
-    /// The ledger's entry of a call that was refused as a whole.
+    /// The ledger's entry of a job that is refused as a whole.
     pub fn refused(&self, actor: &str, via: Via, outcome: Outcome, why: &str) -> Entry {
         let form = |name: &str| self.form.get(name).last();
         let dry_run = form("dry_run").and_then(|text| crate::triage::flag(text).ok());
@@ -235,7 +235,7 @@ impl Job {
         }
     }
 
-    /// How long something new may be begun for it.
+    /// How long something new may be begun for the job.
     pub fn time(&self) -> Duration {
         self.seconds
             .map_or(DEADLINE, |asked| Duration::from_secs(asked).min(DEADLINE))
@@ -311,7 +311,7 @@ fn numbered(rows: Vec<Row>, numbers: Vec<usize>) -> Result<Vec<Row>, JobError> {
     Ok(pairs.map(|(row, number)| row.numbered(number)).collect())
 }
 
-/// Both become part of what others read: an event's source, a comment's marker.
+/// The name of an action or batch, fit for an event's source and a comment's marker.
 fn named(what: &'static str, name: String) -> Result<String, JobError> {
     crate::triage::batch(&name).map_err(|_| JobError::Name {
         what,
@@ -323,7 +323,7 @@ fn shown(name: &str) -> String {
     line(name).chars().take(64).collect()
 }
 
-/// Others' words as one line of a reasonable length.
+/// Foreign text as one line of a reasonable length.
 fn line(text: &str) -> String {
     let visible = text.chars().filter(|c| !c.is_control());
     visible.take(1024).collect()

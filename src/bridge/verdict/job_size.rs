@@ -1,5 +1,4 @@
-//! How much a job asks, known before anything is built of it: its JSON is passed
-//! over, and what stands in it counted.
+//! Counts the rows and values of a job in its JSON, before anything is built of them.
 
 use crate::bridge::verdict::job::{Job, JobError};
 use crate::triage::Subject;
@@ -8,10 +7,10 @@ use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::fmt;
 use std::marker::PhantomData;
 
-/// So many values a row may have on average.
+/// Most values of a row on average.
 const VALUES: usize = 20;
 
-/// As much of a job as is known of it without its rows.
+/// A job without its rows, and how many rows and values it has.
 #[derive(Deserialize)]
 pub struct Outline {
     action: String,
@@ -40,7 +39,7 @@ impl Outline {
     }
 
     /// # Errors
-    /// If there is too much of it.
+    /// If the job has too many rows or values.
     pub const fn bounded(&self, most: usize) -> Result<(), JobError> {
         if self.rows.count > most {
             let rows = self.rows.count;
@@ -56,7 +55,7 @@ impl Outline {
     }
 }
 
-/// A list of so many elements at most, and not one more in memory.
+/// Reads a list of at most so many elements, and never keeps one more in memory.
 ///
 /// # Errors
 /// If there are more.
@@ -193,7 +192,7 @@ mod tests {
             assert_eq!(outline.rows.count, count);
             assert_eq!(outline.bounded(10_000).is_ok(), count <= 10_000);
         }
-        // What is kept of them does not grow with them.
+        // The outline does not grow with the rows.
         assert!(size_of::<Outline>() < 256);
     }
 

@@ -1,4 +1,4 @@
-//! An analyst's verdict on its way out: from a job and its rows to outcomes in the ledger.
+//! Carries an analyst's verdict out: from a job and its rows to outcomes in the ledger.
 
 pub mod answer;
 pub mod authenticity;

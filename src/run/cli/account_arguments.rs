@@ -1,5 +1,5 @@
-//! An account given on the command line. A secret never is: arguments can be
-//! read by every process of the machine.
+//! An account given on the command line, without its secret: every process of the
+//! machine can read arguments.
 
 use crate::microsoft::Account;
 use crate::microsoft::account::Written;
@@ -12,7 +12,7 @@ use std::path::PathBuf;
 const SECRET: &str = "DEFENDER_BRIDGE_SECRET";
 const PROXY_PASSWORD: &str = "DEFENDER_BRIDGE_PROXY_PASSWORD";
 
-/// Who signs in, to which cloud, by which road.
+/// Who signs in, to which cloud, through which proxy.
 ///
 /// The client secret, or the certificate with its key, is read from the file
 /// named by --secret-file, or from the environment variable
@@ -130,7 +130,7 @@ impl AccountArguments {
     }
 }
 
-/// The option that says a setting of the account.
+/// The option of an account's setting.
 fn option(key: &str) -> String {
     match key {
         "secret" => "--secret-file".to_owned(),

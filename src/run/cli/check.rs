@@ -1,5 +1,5 @@
-//! `check`: what stands between this machine and a working feed, point by
-//! point, each with what to do about it.
+//! `check`: what stands between this machine and a working feed, check by
+//! check, each with what to do about it.
 
 use crate::bridge::check::{CheckResult, CheckState, TIMEOUT};
 use crate::bridge::{account, check};
@@ -15,7 +15,7 @@ use std::process::ExitCode;
 #[derive(Debug, Args)]
 #[command(
     after_help = "Looks at sign-in, permissions, one call to each list of Microsoft Graph, and the clock.\n\
-                  Exits with 1 if a point FAILED; a missing permission to write or to hunt is a note."
+                  Exits with 1 if a check FAILED; a missing permission to write or to hunt is a note."
 )]
 pub struct Arguments {
     /// splunkd's management address, to test it too
@@ -27,7 +27,7 @@ pub struct Arguments {
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
-    // Last: its heading would take in whatever follows.
+    // Must come last: its heading would take in what follows.
     #[command(flatten)]
     account: AccountArguments,
 }
@@ -38,11 +38,13 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Ok(runtime) => runtime,
         Err(code) => return code,
     };
-    let points = runtime.block_on(examine(arguments));
-    let shown = show(&points, json);
+    let results = runtime.block_on(examine(arguments));
+    let shown = show(&results, json);
     match (
         shown,
-        points.iter().all(|point| point.state != CheckState::Failed),
+        results
+            .iter()
+            .all(|result| result.state != CheckState::Failed),
     ) {
         (Ok(()), true) => exit::WELL,
         (Ok(()), false) => exit::refused(),
@@ -50,10 +52,10 @@ pub fn run(arguments: Arguments) -> ExitCode {
     }
 }
 
-fn show(points: &[CheckResult], json: bool) -> io::Result<()> {
+fn show(results: &[CheckResult], json: bool) -> io::Result<()> {
     let mut out = io::stdout().lock();
     if json {
-        serde_json::to_writer_pretty(&mut out, points)?;
+        serde_json::to_writer_pretty(&mut out, results)?;
         return writeln!(out);
     }
     let mut table = Table::new();
@@ -62,31 +64,31 @@ fn show(points: &[CheckResult], json: bool) -> io::Result<()> {
     if !out.is_terminal() {
         table.set_width(100);
     }
-    for point in points {
-        let (mark, colour) = match point.state {
+    for result in results {
+        let (mark, colour) = match result.state {
             CheckState::Ok => ("ok", Color::Green),
             CheckState::Warning => ("note", Color::Yellow),
             CheckState::Failed => ("FAILED", Color::Red),
         };
         table.add_row([
             Cell::new(mark).fg(colour).add_attribute(Attribute::Bold),
-            Cell::new(&point.point),
-            Cell::new(point.message()),
+            Cell::new(&result.check),
+            Cell::new(result.message()),
         ]);
     }
     writeln!(out, "{table}")
 }
 
 async fn examine(arguments: Arguments) -> Vec<CheckResult> {
-    let mut points = Vec::new();
+    let mut results = Vec::new();
     if let (Some(uri), Some(file)) = (&arguments.splunkd, &arguments.session_key_file) {
-        points.extend(splunkd(uri, file).await);
+        results.extend(splunkd(uri, file).await);
     }
     match arguments.account.account() {
-        Err(error) => points.push(CheckResult::failed("account", format!("{error:#}"))),
-        Ok(account) => points.extend(check::defender(&account).await),
+        Err(error) => results.push(CheckResult::failed("account", format!("{error:#}"))),
+        Ok(account) => results.extend(check::defender(&account).await),
     }
-    points
+    results
 }
 
 async fn splunkd(uri: &str, file: &PathBuf) -> Vec<CheckResult> {

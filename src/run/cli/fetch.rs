@@ -47,7 +47,7 @@ pub struct Arguments {
     /// Print the summary as JSON on stderr
     #[arg(long)]
     json: bool,
-    // Last: its heading would take in whatever follows.
+    // Must come last: its heading would take in what follows.
     #[command(flatten)]
     account: AccountArguments,
 }
@@ -133,7 +133,7 @@ fn fetch(arguments: Arguments) -> anyhow::Result<Tally> {
     outcome.map(|()| tally)
 }
 
-/// Whether anything is remembered from one call to the next.
+/// Where the checkpoint is kept from one call to the next, if anywhere.
 enum CheckpointStore {
     None,
     File(CheckpointFile),

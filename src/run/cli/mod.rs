@@ -35,7 +35,7 @@ enum Command {
     Sandbox(sandbox::Arguments),
     /// Reads alerts or incidents and prints one JSON object per line
     Fetch(fetch::Arguments),
-    /// Tests an account point by point, and says what to do about what is missing
+    /// Tests an account, check by check, and says what to do about what is missing
     Check(check::Arguments),
     /// Started by Splunk when an alert fires
     #[command(hide = true)]

@@ -130,7 +130,7 @@ fn serve(arguments: Arguments) -> anyhow::Result<()> {
     })
 }
 
-/// Its secrets are no secrets: they stand in this program.
+/// The sandbox's secrets protect nothing: they stand in this program.
 fn listened(address: SocketAddr, allow_remote: bool) -> anyhow::Result<()> {
     if address.ip().to_canonical().is_loopback() {
         return Ok(());

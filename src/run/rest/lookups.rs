@@ -18,21 +18,21 @@ use crate::triage::Api;
 use serde::de::DeserializeOwned;
 use std::borrow::Cow;
 
-/// Graph takes 150 calls a minute: more would not be read before the caller's patience ends.
+/// Graph takes 150 calls a minute: more ids would not be read before the caller gives up.
 const MOST_IDS: usize = 400;
 
-/// Something about Microsoft's side, which the caller cannot mend.
+/// The account or Microsoft fails; the caller cannot mend that.
 const BEYOND: u16 = 502;
 
-/// A question about one account: whoever asks has the right, may use the account,
-/// and leaves a line in the log.
+/// A question about one account, from a caller who has the right and may use the
+/// account; each leaves a line in the log.
 pub trait Lookup: DeserializeOwned {
     const RIGHT: Right;
     /// The route, as the log names it.
     const ROUTE: &'static str;
-    /// What the body is, where it is none.
+    /// What the body should be, for the refusal of another.
     const BODY: &'static str;
-    /// What the question is checked to mean, before splunkd is asked for anything.
+    /// What the question means, checked before splunkd is asked for anything.
     type Checked;
 
     fn account(&self) -> &str;
@@ -51,7 +51,7 @@ pub trait Lookup: DeserializeOwned {
     ) -> Result<Reply, Refusal>;
 }
 
-/// Whatever comes of it is in the log before it is answered.
+/// Answers a question; the log has its result before the caller does.
 pub async fn lookup<L: Lookup>(asked: Asked) -> Result<Reply, Refusal> {
     let (caller, question) = asked.open::<L>(L::RIGHT, L::BODY).await?;
     let [name, text] = question.logged();
@@ -178,9 +178,9 @@ impl Lookup for CheckRequest {
         settings: &Settings,
         trace: &mut Trace,
     ) -> Result<Reply, Refusal> {
-        let points = check::account(system, settings, &self.account).await;
-        trace.rows = Some(points.len());
-        Ok(Reply::well(&CheckAnswer { points }))
+        let checks = check::account(system, settings, &self.account).await;
+        trace.rows = Some(checks.len());
+        Ok(Reply::well(&CheckAnswer { checks }))
     }
 }
 
@@ -206,7 +206,7 @@ pub async fn ledger(asked: Asked) -> Result<Reply, Refusal> {
 }
 
 impl Asked {
-    /// Only an account whose stanza is open to the caller is used for the caller.
+    /// Refuses an account whose stanza the caller cannot read.
     async fn known(&self, account: &str) -> Result<(), Refusal> {
         match self.own.conf(ACCOUNTS, account).await? {
             Some(_) => Ok(()),
@@ -219,7 +219,7 @@ fn wrong(error: impl Into<anyhow::Error>) -> Refusal {
     Refusal::new(400, format!("{:#}", error.into()))
 }
 
-/// Microsoft's side, unless splunkd was not ready to say what the account is.
+/// The account or Microsoft fails, unless splunkd was not ready to say what the account is.
 fn beyond(error: impl Into<anyhow::Error>) -> Refusal {
     let error = error.into();
     let splunkd = error.downcast_ref::<SplunkdError>();

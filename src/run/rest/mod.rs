@@ -2,8 +2,9 @@
 //! roles with the capabilities `defender_triage` and `defender_hunt` read, write
 //! and hunt through it without ever reading an account's secret.
 //!
-//! splunkd starts it once and asks again and again, one request after the
-//! other; a process that nobody asks, or that was replaced, ends. An answer never holds a secret, a token or a session key.
+//! splunkd starts one process and sends it one request after the other. A process
+//! that gets no request for some minutes, or whose executable was replaced, ends. An
+//! answer never holds a secret, a token or a session key.
 
 mod lookups;
 mod packets;
@@ -32,9 +33,9 @@ use std::io;
 use std::process::ExitCode;
 use verdicts::Verdicts;
 
-/// Whether `restmap.conf` names this role by `driver.env`: with which number
-/// `driver.arg` begins is not documented, and a splunkd that begins with
-/// another hands over no argument.
+/// Whether `restmap.conf` names this role by `driver.env`. No document says with which
+/// number `driver.arg` begins, and a splunkd that begins with another number hands
+/// over no argument.
 pub fn is_named_by_environment() -> bool {
     std::env::var_os("DEFENDER_BRIDGE_ROLE").is_some_and(|role| role == "rest")
 }
@@ -72,8 +73,8 @@ pub fn run() -> ExitCode {
     }
 }
 
-/// What this process needs is not as it should be. Whoever asks knows by it that
-/// nothing was begun; after a 5xx nobody would.
+/// This process lacks something it needs. The status tells the caller that nothing was
+/// begun, which a 5xx would not.
 const UNFIT: u16 = 412;
 
 /// What one process keeps from one request to the next: no answer, no secret.
@@ -114,7 +115,7 @@ impl Endpoint {
                 "user": request.user,
                 "in_place": copy::in_place(),
             }))),
-            // Asked by a process of this app that may mean something else by it.
+            // A process of another version may mean something else by the same body.
             (TRIAGE | LIVE | HUNT | CHECK | LEDGER, "POST") if request.is_of_another_version() => {
                 let other = request.version.unwrap_or_default();
                 Err(Refusal::new(409, other_version(&other)))
@@ -124,8 +125,8 @@ impl Endpoint {
             (HUNT, "POST") => lookups::lookup::<Query>(Asked::by(request)?).await,
             (CHECK, "POST") => lookups::lookup::<CheckRequest>(Asked::by(request)?).await,
             (LEDGER, "POST") => lookups::ledger(Asked::by(request)?).await,
-            (SELF, "GET") => self.process.tell(request).await,
-            (SELF, "POST") => self.process.obey(request).await,
+            (SELF, "GET") => self.process.describe(request).await,
+            (SELF, "POST") => self.process.end(request).await,
             (known @ ("ping" | TRIAGE | LIVE | HUNT | CHECK | LEDGER | SELF), _) => {
                 let method = match known {
                     "ping" => "GET",
@@ -152,8 +153,8 @@ impl Request {
     }
 }
 
-/// A request with splunkd on behalf of both: of whoever asks, and of splunkd
-/// itself, which may read secrets.
+/// A request, and splunkd on behalf of the caller and of splunkd itself, which may
+/// read secrets.
 struct Asked {
     own: Splunkd,
     system: Splunkd,
@@ -184,7 +185,7 @@ impl Asked {
         })
     }
 
-    /// Opens every route: first the right of whoever asks, then the body.
+    /// Opens every route: first checks the caller's right, then reads the body.
     async fn open<'b, T: serde::Deserialize<'b>>(
         &'b self,
         right: Right,
@@ -194,19 +195,19 @@ impl Asked {
         Ok((caller, self.read(what)?))
     }
 
-    /// Whoever asks must have the right, whatever splunkd let through.
+    /// The caller, who must have the right, whatever splunkd let through.
     async fn caller(&self, right: Right) -> Result<Caller, Refusal> {
         Ok(Caller::who_may(right, &self.own).await?)
     }
 
     fn read<'b, T: serde::Deserialize<'b>>(&'b self, what: &str) -> Result<T, Refusal> {
-        // Its words quote what it did not understand, which the caller sent.
+        // serde's message quotes only what the caller sent.
         serde_json::from_slice(&self.body)
             .map_err(|error| Refusal::new(400, format!("the body is no {what}: {error}")))
     }
 }
 
-/// Why a request came to nothing.
+/// Why a request is refused.
 struct Refusal {
     status: u16,
     why: String,
@@ -215,7 +216,7 @@ struct Refusal {
 impl Refusal {
     fn new(status: u16, why: impl ToString) -> Self {
         let why = why.to_string();
-        // Also a line of the log.
+        // The text is also a line of the log.
         let visible = |c: char| if c.is_control() { ' ' } else { c };
         Self {
             status,
@@ -238,7 +239,7 @@ impl From<SplunkdError> for Refusal {
         let status = match &error {
             SplunkdError::SessionEnded { .. } => 401,
             SplunkdError::Forbidden { .. } => 403,
-            // Nothing was begun yet: whoever asks may ask again.
+            // Nothing was begun yet, so the caller may ask again.
             error if error.busy() || error.passing() => 503,
             _ => UNFIT,
         };

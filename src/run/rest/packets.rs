@@ -1,5 +1,5 @@
-//! splunkd's packets, awaited with an end: a process that nobody asks for some
-//! minutes, or whose installed executable was replaced, goes; splunkd starts
+//! Waits for splunkd's packets, but not for ever: a process that gets no request for
+//! some minutes, or whose installed executable was replaced, ends. splunkd starts
 //! another with the next request.
 
 use crate::host::copy;
@@ -8,17 +8,17 @@ use std::io::{self, BufRead, Read};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
 
-/// Nobody asked for so long.
+/// After so long without a request the process ends.
 const IDLE: Duration = Duration::from_secs(5 * 60);
-/// How often it is looked whether the executable was replaced.
+/// How often to look whether the executable was replaced.
 const TICK: Duration = Duration::from_secs(2);
 const PIECE: usize = 64 << 10;
 
-/// Read by a thread of its own, so that waiting for them can end.
+/// A thread of its own reads the packets, so that waiting for them can end.
 pub struct Awaited {
     pieces: Receiver<io::Result<Vec<u8>>>,
     piece: Vec<u8>,
-    /// How much of it was taken.
+    /// How many bytes of the piece were taken.
     taken: usize,
     idle: Duration,
     tick: Duration,
@@ -68,7 +68,7 @@ impl Awaited {
         self.piece.get(self.taken..).unwrap_or_default()
     }
 
-    /// An empty piece is the end.
+    /// The next piece; an empty one is the end.
     fn take(&mut self, piece: Vec<u8>) {
         self.piece = piece;
         self.taken = 0;
@@ -79,7 +79,7 @@ impl Incoming for Awaited {
     fn another(&mut self) -> io::Result<bool> {
         let begun = Instant::now();
         loop {
-            // Line ends between packets mean nothing.
+            // splunkd may write line ends between packets.
             match self.left().first() {
                 Some(b'\n') => self.consume(1),
                 Some(_) => return Ok(true),
@@ -117,7 +117,7 @@ impl Read for Awaited {
 impl BufRead for Awaited {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         if self.left().is_empty() {
-            // Whoever read them is gone: so is stdin.
+            // Nobody takes the packets any more.
             let piece = self.pieces.recv().unwrap_or_else(|_| Ok(Vec::new()));
             self.take(piece?);
         }

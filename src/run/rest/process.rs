@@ -1,7 +1,7 @@
-//! `GET self`, `POST self`: what this process is, told to administrators alone,
-//! so that what splunkd made of `restmap.conf` can be seen from outside; and
-//! asked to end, so that it can be seen whether splunkd starts another. No
-//! secret is told, only whether there is one.
+//! `GET self`, `POST self`: describes this process to administrators alone, so that
+//! they see what splunkd made of `restmap.conf`; and ends it, so that they see
+//! whether splunkd starts another. The answer says whether there is a secret, and
+//! never the secret.
 
 use super::{Asked, Refusal};
 use crate::bridge::account::ACCOUNTS;
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::path::Path;
 
-/// Words of its command, accounts looked at: more would not be read by anybody.
+/// Most arguments of the process, and most accounts, that the answer describes.
 const MOST: usize = 32;
 const LONGEST: usize = 1024;
 
@@ -33,7 +33,7 @@ impl Default for Process {
 }
 
 #[derive(Deserialize)]
-struct Wish {
+struct EndRequest {
     #[serde(default)]
     end: bool,
 }
@@ -42,7 +42,7 @@ struct Wish {
 #[derive(Serialize)]
 struct Secret {
     account: String,
-    /// `yes`, `no`, `masked`, or why nobody knows.
+    /// `yes`, `no`, `masked`, or splunkd's error.
     found: String,
 }
 
@@ -51,22 +51,22 @@ impl Process {
         self.served = self.served.saturating_add(1);
     }
 
-    pub async fn tell(&self, request: Request) -> Result<Reply, Refusal> {
+    pub async fn describe(&self, request: Request) -> Result<Reply, Refusal> {
         let (asked, handed) = asked(request)?;
         asked.caller(Right::Administer).await?;
         Ok(Reply::well(&self.document(&asked, handed).await))
     }
 
-    pub async fn obey(&self, request: Request) -> Result<Reply, Refusal> {
+    pub async fn end(&self, request: Request) -> Result<Reply, Refusal> {
         let (asked, handed) = asked(request)?;
         let caller = asked.caller(Right::Administer).await?;
-        let wish: Wish = asked.read("wish such as {\"end\":true}")?;
+        let request: EndRequest = asked.read("request such as {\"end\":true}")?;
         let mut document = self.document(&asked, handed).await;
         if let Some(members) = document.as_object_mut() {
-            members.insert("ends".to_owned(), wish.end.into());
+            members.insert("ends".to_owned(), request.end.into());
         }
         let reply = Reply::well(&document);
-        if !wish.end {
+        if !request.end {
             return Ok(reply);
         }
         tracing::info!("ends after this answer, as {} asks", caller.user);
@@ -98,8 +98,8 @@ impl Process {
     }
 }
 
-/// Also where splunkd hands over no key of its own: just that is to be told. The
-/// caller's stands in its place, and nothing is asked with it.
+/// Also opens a request for which splunkd handed over no key of its own, since the answer
+/// is to say so. The caller's key stands in its place, and nothing is asked with it.
 fn asked(mut request: Request) -> Result<(Asked, bool), Refusal> {
     let handed = request.system_key.is_some();
     if !handed {

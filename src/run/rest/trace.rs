@@ -1,27 +1,27 @@
-//! Reading with splunkd's own key leaves a trace: one line for each, whoever the
-//! caller and whatever came of it, at every level of the log.
+//! Each reading with splunkd's own key leaves a line in the log, whoever the caller,
+//! whatever the result, at every log level.
 
 use crate::host::log;
 use sha2::{Digest as _, Sha256};
 use std::fmt::{Arguments, Write as _};
 
-/// Characters of a query, or of ids, that stand in the line; of more there is a hash.
+/// Characters of a query, or of ids, in the line; a longer text also leaves its hash.
 const LONGEST: usize = 800;
-/// And of a name.
+/// Characters of a name in the line.
 const NAME: usize = 100;
 
-/// Who asked what.
+/// The line of one reading.
 pub struct Trace {
     who: String,
     what: String,
-    /// As far as is known.
+    /// How many rows were read, if any.
     pub rows: Option<usize>,
-    /// Microsoft's.
+    /// Microsoft's `request-id`.
     pub request_id: Option<String>,
 }
 
 impl Trace {
-    /// `what` was asked: its name, and the query or ids themselves.
+    /// `what`: the name of the question, and the query or ids themselves.
     pub fn of(route: &str, user: &str, account: &str, [name, text]: [&str; 2]) -> Self {
         let who = format!(
             "lookup route={route} user={} account={}",
@@ -31,16 +31,16 @@ impl Trace {
         let mut what = String::new();
         if text.chars().nth(LONGEST).is_some() {
             let hash = Sha256::digest(text.as_bytes());
-            say(
+            append(
                 &mut what,
                 format_args!(" {name}_bytes={} {name}_sha256=", text.len()),
             );
             for byte in hash {
-                say(&mut what, format_args!("{byte:02x}"));
+                append(&mut what, format_args!("{byte:02x}"));
             }
         }
         if !text.is_empty() {
-            say(&mut what, format_args!(" {name}={}", quoted(text, LONGEST)));
+            append(&mut what, format_args!(" {name}={}", quoted(text, LONGEST)));
         }
         Self {
             who,
@@ -50,7 +50,7 @@ impl Trace {
         }
     }
 
-    /// How it ended: with the status that was answered.
+    /// Writes the line, with the status of the answer.
     pub fn end(&self, status: u16) {
         tracing::info!(target: log::TRACE, "{}", self.line(status));
     }
@@ -58,22 +58,22 @@ impl Trace {
     fn line(&self, status: u16) -> String {
         let mut line = format!("{} status={status}", self.who);
         if let Some(rows) = self.rows {
-            say(&mut line, format_args!(" rows={rows}"));
+            append(&mut line, format_args!(" rows={rows}"));
         }
         if let Some(id) = &self.request_id {
-            say(&mut line, format_args!(" request_id={}", quoted(id, NAME)));
+            append(&mut line, format_args!(" request_id={}", quoted(id, NAME)));
         }
         line.push_str(&self.what);
         line
     }
 }
 
-fn say(line: &mut String, words: Arguments<'_>) {
+fn append(line: &mut String, words: Arguments<'_>) {
     // Writing to a string cannot fail.
     line.write_fmt(words).ok();
 }
 
-/// Others' words cannot end the value they stand in, nor the line.
+/// A quoted text, so that it can end neither its value nor the line.
 fn quoted(text: &str, most: usize) -> String {
     let short: String = text.chars().take(most).collect();
     serde_json::Value::from(short).to_string()

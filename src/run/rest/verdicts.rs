@@ -1,5 +1,5 @@
-//! `POST triage`: a job carried out with splunkd's own session key, each outcome
-//! to the index at once and all of them to the caller.
+//! `POST triage`: carries out a job with splunkd's own session key; sends each outcome
+//! to the index at once, and all of them to the caller.
 
 use super::{Asked, Refusal};
 use crate::bridge::permission::Right;
@@ -17,7 +17,7 @@ use serde_json::value::{RawValue, to_raw_value};
 use std::collections::{BTreeSet, HashSet};
 use std::time::{Duration, Instant};
 
-/// Every request would look through the spool otherwise.
+/// How often requests look through the spool at most.
 const FLUSH_INTERVAL: Duration = Duration::from_secs(60);
 
 #[derive(Default)]
@@ -28,7 +28,7 @@ pub struct Verdicts {
 
 impl Verdicts {
     pub async fn carry_out(&mut self, asked: Asked) -> Result<Reply, Refusal> {
-        // Counted before anything is built of the rows.
+        // The rows are counted before anything is built of them.
         let (caller, outline) = asked.open::<Outline>(Right::Write, "job").await?;
         let key = match signature::key(&asked.system).await {
             Ok(key) => Some(key),
@@ -51,7 +51,7 @@ impl Verdicts {
             Ok(carried_out) => carried_out,
             Err(Stop::Unread(refusal)) => return Err(refusal),
             Err(Stop::Refused(error)) => {
-                // Whoever sent too many values at once sends fewer next.
+                // A caller who sent too many values sends fewer next, so no event says so.
                 if error.is_the_callers() && !matches!(error, JobError::TooManyValues { .. }) {
                     let why = error.to_string();
                     let entry = called.refused(&caller.user, Via::Rest, Outcome::Invalid, &why);
@@ -84,7 +84,7 @@ impl Verdicts {
     }
 }
 
-/// Why a job came to nothing.
+/// Why a job is not carried out.
 enum Stop {
     Unread(Refusal),
     Refused(JobError),
@@ -124,7 +124,7 @@ struct Answered {
     delivery: Delivery,
     outcomes: Vec<Box<RawValue>>,
     bytes: usize,
-    /// Where the caller will ask again: what there was no time for.
+    /// Deferred outcomes, if the caller will send their rows again.
     late: Option<Vec<Entry>>,
     /// Rows of which something was carried out.
     begun: HashSet<usize>,
@@ -151,8 +151,8 @@ impl Answered {
         }
     }
 
-    /// The rows to be handed back. One of several targets, of which some were
-    /// carried out, is not: it would be carried out twice.
+    /// The rows to be handed back, without those of which some targets were carried
+    /// out: these would be carried out twice.
     async fn end(&mut self) -> BTreeSet<usize> {
         let late = self.late.take().unwrap_or_default();
         let mut back = BTreeSet::new();

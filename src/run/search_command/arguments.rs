@@ -1,9 +1,9 @@
-//! The words behind a command's name: `name=value`, each name once.
+//! The arguments of a search command: `name=value`, each name once.
 
 use anyhow::bail;
 use std::collections::BTreeMap;
 
-/// Which arguments there are, and what each was set to; empty is not set.
+/// The arguments that were given, each with its value; an empty value is none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Arguments(BTreeMap<String, String>);
 
@@ -58,7 +58,7 @@ impl Arguments {
     }
 
     /// # Errors
-    /// If it is not set.
+    /// If no account is given.
     pub fn account(&self) -> anyhow::Result<&str> {
         match self.get("account") {
             Some(account) => Ok(account),

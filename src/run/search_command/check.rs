@@ -1,4 +1,4 @@
-//! `| defendercheck account=<name>`: one row for each point that was looked at.
+//! `| defendercheck account=<name>`: one row for each check.
 
 use crate::bridge::check::{CheckAnswer, CheckRequest, CheckResult};
 use crate::bridge::lookup::LookupRoute;
@@ -11,10 +11,10 @@ use crate::splunk::search_command::{Invocation, Kind, Values};
 use crate::splunk::splunkd::{Route, Splunkd};
 use std::io::Write;
 
-/// As the columns come.
+/// The columns, in their order.
 const COLUMNS: [&str; 6] = [
     "account",
-    "point",
+    "check",
     "state",
     "permission",
     "finding",
@@ -23,7 +23,7 @@ const COLUMNS: [&str; 6] = [
 
 #[derive(Debug)]
 pub struct Args {
-    /// All of them, where none is named.
+    /// All accounts, if none is named.
     account: Option<String>,
 }
 
@@ -44,28 +44,28 @@ impl Command for Args {
     ) -> Result<(), Ended> {
         session.next().await?;
         let opening = async |splunkd: Splunkd| {
-            let points = check::splunkd(&splunkd).await;
+            let checks = check::splunkd(&splunkd).await;
             let names = match &self.account {
                 Some(name) => vec![name.clone()],
                 None => splunkd.conf_names(account::ACCOUNTS).await?,
             };
-            Ok((splunkd, points, names))
+            Ok((splunkd, checks, names))
         };
-        let (splunkd, points, names) = open(call, session, opening).await?;
+        let (splunkd, checks, names) = open(call, session, opening).await?;
         let cancelled = session.cancelled();
         let mut row_writer = session.row_writer(call, &COLUMNS);
-        for point in points {
-            row_writer.put(&cells("", &point)).await?;
+        for result in checks {
+            row_writer.put(&cells("", &result)).await?;
         }
         let lookup_route = LookupRoute::of(Right::Check, splunkd).await;
         for name in names {
             let mut cancelled = cancelled.clone();
-            let points = tokio::select! {
-                points = of_account(&lookup_route, &name) => points,
+            let checks = tokio::select! {
+                checks = of_account(&lookup_route, &name) => checks,
                 _ = cancelled.wait_for(|cancelled| *cancelled) => return Err(Ended::Cancelled),
             };
-            for point in points {
-                row_writer.put(&cells(&name, &point)).await?;
+            for result in checks {
+                row_writer.put(&cells(&name, &result)).await?;
             }
         }
         row_writer.end(&[])
@@ -85,20 +85,20 @@ async fn of_account(lookup_route: &anyhow::Result<LookupRoute>, name: &str) -> V
         .by_endpoint::<CheckAnswer>(Route::Check, name, &named)
         .await
     {
-        Ok(Some(answer)) => answer.points,
+        Ok(Some(answer)) => answer.checks,
         Ok(None) => check::account(&lookup_route.splunkd, &lookup_route.settings, name).await,
         Err(error) => failed(&error),
     }
 }
 
-fn cells(account: &str, point: &CheckResult) -> Vec<Values> {
+fn cells(account: &str, result: &CheckResult) -> Vec<Values> {
     let one = |text: &str| vec![text.to_owned()];
     vec![
         one(account),
-        one(&point.point),
-        one(point.state.as_str()),
-        point.permission.iter().cloned().collect(),
-        one(&point.finding),
-        point.remedy.iter().cloned().collect(),
+        one(&result.check),
+        one(result.state.as_str()),
+        result.permission.iter().cloned().collect(),
+        one(&result.finding),
+        result.remedy.iter().cloned().collect(),
     ]
 }

@@ -1,8 +1,8 @@
-//! `... | defenderget account=<name>`: what Defender says now, beside what the
-//! rows say. Each id is asked for once in a search.
+//! `... | defenderget account=<name>`: adds to the rows what Defender says now. Each id
+//! is read once in a search.
 //!
-//! Its columns begin with `defender_live_`: a row's `defender_status` is what
-//! somebody wants set, and a later `defenderupdate` would obey it.
+//! The columns begin with `defender_live_`: a row's `defender_status` is what somebody
+//! wants set, and a later `defenderupdate` would set it.
 
 use crate::bridge::lookup::live::{Answer, Live, Question};
 use crate::bridge::lookup::{LookupRoute, live};
@@ -22,7 +22,7 @@ use std::io::Write;
 
 const KNOWN: [&str; 4] = ["account", "subject", "api", "id_field"];
 
-/// As the columns come behind the rows' own.
+/// The columns added to the rows' own, in their order.
 pub const COLUMNS: [&str; 11] = [
     "defender_live_id",
     "defender_live_result",
@@ -37,7 +37,7 @@ pub const COLUMNS: [&str; 11] = [
     "defender_live_merged_into",
 ];
 
-/// Ids read in one request of the endpoint: a few calls, well within its time.
+/// Ids read in one request of the endpoint: a few calls, well within the request's time.
 const AT_ONCE: usize = 100;
 
 #[derive(Debug)]
@@ -48,11 +48,11 @@ pub struct Args {
     pub id_field: Option<String>,
 }
 
-/// What Defender says now, each id asked for once in a search.
+/// What Defender says now; each id is read once in a search.
 pub struct Lookup<'w> {
     args: &'w Args,
     known: HashMap<String, Live>,
-    /// Opened with the first id.
+    /// None before the first id.
     reader: Option<Reader>,
 }
 
@@ -65,7 +65,7 @@ impl<'w> Lookup<'w> {
         }
     }
 
-    /// Asks for what is not known yet.
+    /// Reads the ids that were not read yet.
     pub async fn read<W: Write>(
         &mut self,
         ids: &[Vec<String>],
@@ -86,7 +86,7 @@ impl<'w> Lookup<'w> {
             None => self.reader.insert(open(call, session, Reader::of).await?),
         };
         let read = session
-            .unless_cancelled(self.args.look(reader, &wanted))
+            .unless_cancelled(self.args.read_live(reader, &wanted))
             .await??;
         self.known.extend(wanted.into_iter().zip(read));
         Ok(())
@@ -101,7 +101,7 @@ impl<'w> Lookup<'w> {
         cells(ids, &self.known, self.args.subject)
     }
 
-    /// What could not be read, said once.
+    /// One message about the ids that could not be read.
     pub fn unread(&self, command: &str) -> Vec<Message> {
         let unread = self.known.values().filter(|live| !live.is_read()).count();
         if unread == 0 {
@@ -118,7 +118,7 @@ impl<'w> Lookup<'w> {
     }
 }
 
-/// Who reads, and the client it reads with where this process does.
+/// Which way reading goes, and the client where this process reads.
 struct Reader {
     lookup_route: LookupRoute,
     client: OnceCell<UpdateClient>,
@@ -173,7 +173,7 @@ impl Command for Args {
 }
 
 impl Args {
-    async fn look(&self, reader: &Reader, wanted: &[String]) -> anyhow::Result<Vec<Live>> {
+    async fn read_live(&self, reader: &Reader, wanted: &[String]) -> anyhow::Result<Vec<Live>> {
         let mut read = Vec::with_capacity(wanted.len());
         for ids in wanted.chunks(AT_ONCE) {
             let question = Question {

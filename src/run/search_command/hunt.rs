@@ -16,7 +16,7 @@ use std::io::Write;
 
 const KNOWN: [&str; 3] = ["account", "query", "timespan"];
 
-/// Where hunting tables keep the time of an event: Defender's and Sentinel's.
+/// The column of an event's time in Defender's and in Sentinel's tables.
 const TIMES: [&str; 2] = ["Timestamp", "TimeGenerated"];
 
 #[derive(Debug)]

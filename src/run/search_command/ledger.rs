@@ -1,5 +1,5 @@
-//! `... | defenderledger`: says of each event of the ledger whether this app
-//! wrote it, just so. Reads only.
+//! `... | defenderledger`: says of each event of the ledger whether this app wrote it
+//! exactly so. Reads only.
 
 use crate::bridge::permission::Caller;
 use crate::bridge::verdict::authenticity::Judge;

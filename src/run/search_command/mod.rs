@@ -27,7 +27,7 @@ use std::io::{BufReader, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// Read ahead of the protocol's own lengths.
+/// Bytes read ahead of what the protocol announces.
 const BUFFER: usize = 64 << 10;
 
 pub fn run(name: &str) -> ExitCode {
@@ -87,7 +87,7 @@ async fn converse<W: Write>(name: &str, session: &mut Session<W>) -> ExitCode {
         Err(Ended::Failed(error)) => error,
     };
     tracing::error!("{error:#}");
-    // Where nobody listens any more, the log has it.
+    // The log has the error, also where splunkd takes no answer any more.
     session.fail(&error).ok();
     exit::refused()
 }
@@ -148,8 +148,8 @@ async fn open_within<W: Write, T>(
     Ok(session.unless_cancelled(opening(splunkd)).await??)
 }
 
-/// The id of a command's batch: the same for the same words in the same search,
-/// so that a repeated command knows its own comments.
+/// The id of a command's batch: the same for the same arguments in the same search, so
+/// that a repeated command knows its own comments.
 fn batch(command: &str, call: &Invocation) -> String {
     let sid = call.sid.as_ref().map(|sid| {
         let words = call.args.join("\n");
@@ -158,7 +158,7 @@ fn batch(command: &str, call: &Invocation) -> String {
     job::batch(sid)
 }
 
-/// What became of a target, as columns: `changed`, `before`, `after`,
+/// How a target ended, as columns: `changed`, `before`, `after`,
 /// `verified`, `request_id`.
 fn evidence(each: impl Fn(&dyn Fn(&Entry) -> Option<String>) -> Values) -> [Values; 5] {
     // Members in the order of their names.

@@ -1,6 +1,6 @@
-//! `... | defenderreconcile account=<name>`: what the rows show and want, held
-//! against what Defender says now: which side is newer, and what puts it right.
-//! Reads only.
+//! `... | defenderreconcile account=<name>`: compares what the rows show and want with
+//! what Defender says now; says which side is newer, and what puts it right. Reads
+//! only.
 
 use super::{Command, get};
 use crate::run::search_command::get::Lookup;
@@ -13,7 +13,7 @@ use std::io::Write;
 
 const COMMAND: &str = "defenderreconcile";
 
-/// Before those of `defenderget`.
+/// Columns before those of `defenderget`.
 const COLUMNS: [&str; 4] = [
     "defender_newer_in",
     "defender_differs",
@@ -30,7 +30,7 @@ pub struct Args {
 impl Command for Args {
     const KIND: Kind = Kind::STREAMING;
 
-    /// Takes what `defenderget` takes.
+    /// Takes the arguments of `defenderget`.
     fn read(words: &[String]) -> anyhow::Result<Self> {
         let live = get::Args::read(words)?;
         let reconciler = Reconciler::new(
@@ -73,7 +73,7 @@ impl Command for Args {
             let mut messages = Vec::new();
             if chunk.finished {
                 messages = live.unread(COMMAND);
-                messages.push(told(&counts));
+                messages.push(summary(&counts));
             }
             session.answer(chunk.finished, &messages, &table.widened(&columns, &cells)?)?;
             if chunk.finished {
@@ -146,7 +146,7 @@ struct Found {
     command: Option<String>,
 }
 
-fn told(counts: &BTreeMap<&'static str, usize>) -> Message {
+fn summary(counts: &BTreeMap<&'static str, usize>) -> Message {
     let rows: usize = counts.values().sum();
     let noun = if rows == 1 { "row" } else { "rows" };
     let counts: Vec<String> = counts

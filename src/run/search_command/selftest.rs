@@ -1,4 +1,4 @@
-//! `| defenderselftest`: one row for each contract that only this splunkd can tell.
+//! `| defenderselftest`: one row for each contract that only this splunkd can show.
 
 use crate::bridge::account;
 use crate::bridge::permission::{Caller, Right};
@@ -14,7 +14,7 @@ use std::time::Duration;
 
 const COLUMNS: [&str; 5] = ["contract", "result", "found", "expected", "what_to_do"];
 
-/// A probe tells what it found; it does not wait for better.
+/// A probe reports what it finds; it does not wait until splunkd is ready.
 const TIMEOUT: Duration = Duration::from_secs(3);
 
 #[derive(Debug)]

@@ -1,5 +1,5 @@
-//! The conversation with splunkd: its questions come in through a thread, so
-//! that hanging up is heard while an answer is still being worked on.
+//! The session with splunkd: a thread reads its questions, so that a cancelled search
+//! is noticed while an answer is still being worked on.
 
 use crate::host::stop::Stop;
 use crate::splunk::search_command;
@@ -10,13 +10,13 @@ use anyhow::anyhow;
 use std::io::{self, BufRead, Write};
 use tokio::sync::{mpsc, watch};
 
-/// Rows of an answer are handed over before they take more room than this.
+/// Bytes of rows after which an answer is written.
 const ANSWER: usize = 8 << 20;
 
 /// Why a command ends before its last answer.
 #[derive(Debug)]
 pub enum Ended {
-    /// Nobody wants more.
+    /// splunkd wants no more answers.
     Cancelled,
     Failed(anyhow::Error),
 }
@@ -40,7 +40,7 @@ impl From<TableError> for Ended {
 }
 
 impl From<io::Error> for Ended {
-    /// Writing fails for no other reason than that splunkd has closed the pipe.
+    /// A broken pipe means that splunkd has closed it.
     fn from(error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::BrokenPipe => Self::Cancelled,
@@ -49,44 +49,44 @@ impl From<io::Error> for Ended {
     }
 }
 
-/// One command's talk with splunkd.
+/// One command's session with splunkd.
 pub struct Session<W> {
     asked: mpsc::Receiver<Result<Asked, ChunkedError>>,
     cancelled: watch::Receiver<bool>,
-    tell: watch::Sender<bool>,
-    /// What is wrong with the call was said in the introduction.
+    cancel: watch::Sender<bool>,
+    /// Whether the introduction has said what is wrong with the call.
     refused: bool,
     out: W,
 }
 
 impl<W: Write> Session<W> {
-    /// Listens from now on.
+    /// Reads splunkd's questions from now on.
     ///
     /// # Errors
     /// If there can be no thread.
     pub fn begin(from: impl BufRead + Send + 'static, out: W) -> io::Result<Self> {
         let (hand_over, asked) = mpsc::channel(1);
-        let (tell, cancelled) = watch::channel(false);
-        let cancel = tell.clone();
+        let (cancel, cancelled) = watch::channel(false);
+        let canceller = cancel.clone();
         std::thread::Builder::new()
             .name("questions".to_owned())
-            .spawn(move || listen(Questions::new(from), &hand_over, &cancel))?;
+            .spawn(move || listen(Questions::new(from), &hand_over, &canceller))?;
         Ok(Self {
             asked,
             cancelled,
-            tell,
+            cancel,
             refused: false,
             out,
         })
     }
 
-    /// Being asked to stop is taken for hanging up.
+    /// A signal to stop cancels the session.
     pub fn cancel_on(&self, stop: &Stop) {
-        let tell = self.tell.clone();
+        let cancel = self.cancel.clone();
         let mut asked = stop.asked();
         tokio::spawn(async move {
             if asked.wait_for(|asked| *asked).await.is_ok() {
-                tell.send_replace(true);
+                cancel.send_replace(true);
             }
         });
     }
@@ -123,7 +123,7 @@ impl<W: Write> Session<W> {
         }
     }
 
-    /// Reads on Defender's side, which may be left off at any moment.
+    /// Work that may be broken off at any moment, because it only reads.
     pub async fn unless_cancelled<T>(&self, work: impl Future<Output = T>) -> Result<T, Ended> {
         let mut cancelled = self.cancelled.clone();
         tokio::select! {
@@ -154,15 +154,15 @@ impl<W: Write> Session<W> {
         )?)
     }
 
-    /// The last answer, where there can be no good one.
+    /// The last answer of a command that failed.
     pub fn fail(&mut self, error: &anyhow::Error) -> io::Result<()> {
         let message = [Message::new(Level::Error, format!("{error:#}"))];
         let messages = if self.refused { &[][..] } else { &message };
         search_command::answer(&mut self.out, true, messages, &[])
     }
 
-    /// Begins the rows of a generating command, which answer this question and
-    /// as many more as they need.
+    /// Begins the rows of a generating command, written as answers to this question and
+    /// to as many more as they need.
     pub fn row_writer<'t>(
         &'t mut self,
         call: &Invocation,
@@ -183,7 +183,7 @@ fn listen(
     hand_over: &mpsc::Sender<Result<Asked, ChunkedError>>,
     cancel: &watch::Sender<bool>,
 ) {
-    // Behind the last chunk the stream may end without anything being meant by it.
+    // After the last chunk the end of the stream does not mean that the search was cancelled.
     let mut last = false;
     for asked in questions {
         last = matches!(&asked, Ok(Asked::Execute(execute)) if execute.finished);
@@ -197,7 +197,7 @@ fn listen(
     }
 }
 
-/// The rows of a generating command on their way out.
+/// Writes the rows of a generating command.
 pub struct RowWriter<'t, W> {
     session: &'t mut Session<W>,
     names: &'t [&'t str],
@@ -207,7 +207,7 @@ pub struct RowWriter<'t, W> {
 }
 
 impl<W: Write> RowWriter<'_, W> {
-    /// Adds a row; hands over what is there first, where it is enough.
+    /// Adds a row; first writes the rows before it, if they are enough for an answer.
     pub async fn put(&mut self, cells: &[Values]) -> Result<(), Ended> {
         if self.rows >= self.most || self.body.len() >= ANSWER {
             self.session.answer(false, &[], &self.body)?;
@@ -220,7 +220,7 @@ impl<W: Write> RowWriter<'_, W> {
         Ok(())
     }
 
-    /// Hands over the rest.
+    /// Writes the rest.
     pub fn end(self, messages: &[Message]) -> Result<(), Ended> {
         self.session.answer(true, messages, &self.body)
     }

@@ -1,5 +1,5 @@
-//! `| defenderundo batch=<id>`: takes back what a batch of verdicts changed and
-//! nobody has touched since, by what the ledger says of it; one row per target.
+//! `| defenderundo batch=<id>`: reads a batch of verdicts from the ledger, and takes back
+//! what it changed and nobody has touched since; one row per target.
 
 use crate::bridge::permission::Caller;
 use crate::bridge::signature::Authentic;
@@ -39,7 +39,7 @@ const DEADLINE: Duration = Duration::from_secs(1800);
 
 /// How far back the ledger is read, unless the caller says.
 const EARLIEST: &str = "-30d";
-/// An outcome carries the clock of the machine that wrote it down.
+/// An outcome carries the clock of the machine that recorded it, which may be ahead.
 const LATEST: &str = "+1d";
 
 const COLUMNS: [&str; 12] = [
@@ -60,7 +60,7 @@ const COLUMNS: [&str; 12] = [
 #[derive(Debug)]
 pub struct Args {
     batch: String,
-    /// None: where the app's macro says.
+    /// Where the outcomes are; if not given, the app's macro says.
     index: Option<String>,
     earliest: String,
     comment: Option<String>,
@@ -133,7 +133,7 @@ impl Command for Args {
         }
         let opening = async |splunkd| self.open(call, splunkd).await;
         let mut open = open(call, session, opening).await?;
-        let mut messages = self.remarks(&open);
+        let mut messages = self.warnings(&open);
         if open.undo.restorations.is_empty() {
             messages.push(Message::new(Level::Info, self.nothing(&open.undo)));
             return session.answer(true, &messages, &[]);
@@ -154,7 +154,7 @@ impl Command for Args {
 }
 
 impl Args {
-    /// Whether the caller said if anything is to be written.
+    /// Whether the arguments say if it is a dry run.
     fn says_whether(&self) -> bool {
         self.parameters
             .iter()
@@ -169,10 +169,10 @@ impl Args {
         }
     }
 
-    /// Everything that is read before anything is written.
+    /// Reads everything that must be known before anything is written.
     async fn open(&self, call: &Invocation, splunkd: Splunkd) -> anyhow::Result<Open> {
         let caller = Caller::who_may_write(&splunkd).await?;
-        // Before the search: what is handed over meanwhile is found there.
+        // Read before the search, which finds what is handed over meanwhile.
         let waiting = ledger::waiting(&self.batch);
         let text = format!(
             "search {} sourcetype=\"{}\" source=\"{NAME}:*\" batch=\"{}\" | fields _raw",
@@ -215,14 +215,14 @@ impl Args {
                 shown(&caller.user)
             );
         }
-        // Where the rows go in parts, an incident is in none after its alerts'.
+        // Incidents first: if the rows go in parts, none comes in a part after its alerts.
         undo.restorations
             .sort_by_key(|restoration| restoration.subject == Subject::Alert);
         let anothers = undo.actors.iter().any(|actor| *actor != caller.user);
-        let rehearses = anothers && !self.says_whether();
-        let (job, form) = self.job(call, rehearses);
+        let dry_run = anothers && !self.says_whether();
+        let (job, form) = self.job(call, dry_run);
         Ok(Open {
-            rehearses,
+            dry_run,
             why: judge.why().map(str::to_owned),
             dispatcher: Dispatcher::of(splunkd, caller, job, Some(form)).await?,
             events,
@@ -233,12 +233,12 @@ impl Args {
 
     /// The job of no rows, and its form. Alerts and incidents go in one job: what
     /// restoring an incident does to its alerts is then told from what a colleague did.
-    fn job(&self, call: &Invocation, rehearses: bool) -> (Job, Form) {
+    fn job(&self, call: &Invocation, dry_run: bool) -> (Job, Form) {
         let parameters = self.parameters.iter();
         let parameters = parameters.map(|(name, text)| (*name, text.as_str()));
         let mut form = self.form.clone();
         let mut texts = Fields::single(parameters);
-        if rehearses {
+        if dry_run {
             texts.insert("dry_run", vec!["true".to_owned()]);
             form.dry_run_unless_said();
         }
@@ -262,16 +262,16 @@ impl Args {
         undo.restorations.iter().map(row).collect()
     }
 
-    /// What keeps the ledger from telling all.
-    fn remarks(&self, open: &Open) -> Vec<Message> {
+    /// What was not read from the ledger, or is not undone, and why.
+    fn warnings(&self, open: &Open) -> Vec<Message> {
         let Open { events, undo, .. } = open;
         let names = |names: &BTreeSet<String>| {
             let names: Vec<String> = names.iter().take(5).map(|name| shown(name)).collect();
             names.join(", ")
         };
-        let mut remarks = Vec::new();
+        let mut warnings = Vec::new();
         let mut warn = |text: String| {
-            remarks.push(Message::new(Level::Warn, format!("{COMMAND}: {text}")));
+            warnings.push(Message::new(Level::Warn, format!("{COMMAND}: {text}")));
         };
         for warning in &events.warnings {
             warn(format!("the ledger may be read in part only: {warning}"));
@@ -281,7 +281,7 @@ impl Args {
                 "the batch has {MOST_EVENTS} outcomes or more, and no search returns more: the others are not undone"
             ));
         }
-        if open.rehearses && !undo.restorations.is_empty() {
+        if open.dry_run && !undo.restorations.is_empty() {
             warn(format!(
                 "the batch was asked for by {}, so this is a dry run and nothing was written: look at the rows, then add dry_run=false",
                 names(&undo.actors)
@@ -329,7 +329,7 @@ impl Args {
                 }
             ));
         }
-        remarks
+        warnings
     }
 
     fn nothing(&self, undo: &Undo) -> String {
@@ -369,14 +369,15 @@ impl Args {
 struct Open {
     dispatcher: Dispatcher,
     events: Events,
-    /// By entries this app stands for.
+    /// What the entries with this app's signature come to.
     undo: Undo,
-    /// The others.
+    /// How many events carry no good signature.
     strange: BTreeMap<Authentic, usize>,
-    /// Why some could not be judged.
+    /// Why some signatures could not be judged.
     why: Option<String>,
-    /// It is another's batch, and nobody said that it is to be written.
-    rehearses: bool,
+    /// Whether this is a dry run, because it is another user's batch and the caller did not
+    /// say dry_run=false.
+    dry_run: bool,
 }
 
 /// Returns how every target ended, and the ledger's entry of it.
@@ -396,7 +397,7 @@ async fn undo(
     Ok((carried_out.await?, all))
 }
 
-/// An index, or a pattern for some: nothing that ends its field in a search.
+/// Whether the text is an index or a pattern, with nothing that ends its field in a search.
 fn is_index(text: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-*".contains(&byte);
     text.len() <= 80 && text.bytes().all(plain)

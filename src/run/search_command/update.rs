@@ -1,5 +1,5 @@
-//! `... | defenderupdate account=<name> status=resolved`: the rows' verdicts go
-//! to Defender, and each row goes on with how it ended.
+//! `... | defenderupdate account=<name> status=resolved`: sends the rows' verdicts to
+//! Defender, and adds to each row how it ended.
 
 use crate::bridge::verdict::deadline::Deadline;
 use crate::bridge::verdict::dispatch;
@@ -21,7 +21,7 @@ const COMMAND: &str = "defenderupdate";
 /// How long one chunk of rows may take; a search has no time limit of its own.
 const DEADLINE: Duration = Duration::from_secs(1800);
 
-/// As the columns come behind the rows' own.
+/// The columns added to the rows' own, in their order.
 const COLUMNS: [&str; 9] = [
     "defender_outcome",
     "defender_message",
@@ -76,7 +76,7 @@ impl Command for Args {
                 true => 0,
                 false => Table::count(&chunk.body)?,
             };
-            // Before anything is built of the rows.
+            // The run's limit holds before anything is built of the rows.
             let dispatcher = match total.rows.len() + count {
                 _ if count == 0 => None,
                 rows => Some(self.dispatcher(&mut opened, rows, call, session).await?),
@@ -187,7 +187,7 @@ fn summary(total: &Summary) -> Message {
     Message::new(level, format!("{COMMAND}: {total}{advice}"))
 }
 
-/// What goes behind a row's own columns.
+/// The cells added to a row.
 fn columns(outcome: Outcome, entries: &[Entry], batch: &str) -> Vec<Values> {
     let several = entries.len() > 1;
     let each = |part: &dyn Fn(&Entry) -> Option<String>| -> Values {

@@ -83,15 +83,15 @@ pub struct Execute {
 #[derive(Debug, Default)]
 pub struct Invocation {
     pub preview: bool,
-    /// The words behind the command's name, quotes already taken off.
+    /// The arguments, without their quotes.
     pub args: Vec<String>,
     pub session_key: Option<SecretString>,
     pub splunkd_uri: Option<String>,
     pub sid: Option<String>,
     /// Most rows of one chunk.
     pub max_rows: usize,
-    /// The names under which splunkd told something, and nothing of what it told.
-    pub told: Vec<String>,
+    /// The names in `searchinfo`, without their values.
+    pub searchinfo: Vec<String>,
 }
 
 /// The questions, read from stdin.
@@ -211,7 +211,7 @@ fn asked(frame: Frame) -> Result<Asked, ChunkedError> {
         "getinfo" => {
             let info = metadata.searchinfo.unwrap_or_default();
             let mut invocation = info.invocation(metadata.preview);
-            invocation.told = names(&frame.metadata);
+            invocation.searchinfo = names(&frame.metadata);
             Ok(Asked::GetInfo(Box::new(invocation)))
         }
         "execute" => Ok(Asked::Execute(Execute {
@@ -264,7 +264,7 @@ impl SearchInfo {
                 .and_then(|rows| usize::try_from(rows).ok())
                 .filter(|rows| *rows > 0)
                 .map_or(ROWS, |rows| rows.min(ROWS)),
-            told: Vec::new(),
+            searchinfo: Vec::new(),
         }
     }
 }

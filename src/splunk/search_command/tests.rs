@@ -65,7 +65,7 @@ fn what_splunkd_told_is_known_by_name_alone_and_no_name_is_more_than_one() {
     let [Asked::GetInfo(call)] = asked.as_slice() else {
         panic!("{asked:?}");
     };
-    assert_eq!(call.told, ["new_one", "session_key", "sid"]);
+    assert_eq!(call.searchinfo, ["new_one", "session_key", "sid"]);
 }
 
 #[test]

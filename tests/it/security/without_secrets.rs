@@ -271,13 +271,13 @@ fn a_secret_that_the_acl_hides_is_read_through_the_endpoint_by_who_lists_passwor
     let said = answers[0].messages().join(" ");
     assert!(said.contains("metadata/local.meta"), "{said}");
     let (answers, _) = keeper("defendercheck", &[]).run(&splunkd, &[""]);
-    for point in ["reading from Defender", "writing to Defender"] {
-        assert_eq!(state(&answers, "", point), "failed");
+    for check in ["reading from Defender", "writing to Defender"] {
+        assert_eq!(state(&answers, "", check), "failed");
     }
     let splunkd = splunkd.serving();
     let (answers, run) = keeper("defendercheck", &[]).run(&splunkd, &[""]);
-    for point in ["reading from Defender", "writing to Defender"] {
-        assert_eq!(state(&answers, "", point), "ok", "{}", run.stderr);
+    for check in ["reading from Defender", "writing to Defender"] {
+        assert_eq!(state(&answers, "", check), "ok", "{}", run.stderr);
     }
     assert_eq!(state(&answers, "contoso", "sign-in"), "ok");
     let (answers, _) = keeper("defenderget", &["account=contoso"]).run(&splunkd, &[&rows]);
@@ -417,7 +417,7 @@ fn live_state_hunting_and_checks_go_the_same_way() {
     // Served, and these tests make no copy of the executable.
     assert_eq!(state(&answers, "", "REST endpoint"), "warning");
     let found = answers.iter().flat_map(|answer| &answer.rows);
-    let mut found = found.filter(|row| row["point"] == "REST endpoint");
+    let mut found = found.filter(|row| row["check"] == "REST endpoint");
     let said = &found.next().unwrap()["finding"];
     assert!(
         said.starts_with("served") && said.contains("IN_PLACE"),
@@ -427,10 +427,10 @@ fn live_state_hunting_and_checks_go_the_same_way() {
     nothing_holds_a_secret(&splunkd, &[&run.stderr, &run.text()]);
 }
 
-fn state<'a>(answers: &'a [Answer], account: &str, point: &str) -> &'a str {
+fn state<'a>(answers: &'a [Answer], account: &str, check: &str) -> &'a str {
     let mut rows = answers.iter().flat_map(|answer| &answer.rows);
-    let found = rows.find(|row| row["account"] == account && row["point"] == point);
-    found.unwrap_or_else(|| panic!("{account} {point}: {answers:?}"))["state"].as_str()
+    let found = rows.find(|row| row["account"] == account && row["check"] == check);
+    found.unwrap_or_else(|| panic!("{account} {check}: {answers:?}"))["state"].as_str()
 }
 
 #[test]

@@ -305,18 +305,18 @@ fn a_check_tells_point_by_point_what_is_missing() {
     let (answers, run) = search("defendercheck", &[]).run(&splunkd, &[""]);
     run.well();
     let rows = &answers[0].rows;
-    let point = |account: &str, point: &str| {
+    let check = |account: &str, check: &str| {
         rows.iter()
-            .find(|row| row["account"] == account && row["point"] == point)
-            .unwrap_or_else(|| panic!("{account} {point}: {rows:?}"))
+            .find(|row| row["account"] == account && row["check"] == check)
+            .unwrap_or_else(|| panic!("{account} {check}: {rows:?}"))
     };
-    assert_eq!(point("", "splunkd")["state"], "ok");
-    assert_eq!(point("contoso", "sign-in")["state"], "ok");
-    let hunting = point("contoso", "permission to hunt");
+    assert_eq!(check("", "splunkd")["state"], "ok");
+    assert_eq!(check("contoso", "sign-in")["state"], "ok");
+    let hunting = check("contoso", "permission to hunt");
     assert_eq!(hunting["state"], "warning");
     assert_eq!(hunting["permission"], "ThreatHunting.Read.All");
     assert!(hunting["remedy"].contains("admin consent"));
-    assert_eq!(point("empty", "account")["state"], "failed");
+    assert_eq!(check("empty", "account")["state"], "failed");
 }
 
 #[test]

@@ -1,12 +1,12 @@
-// Tests an account: the search command looks at it point by point, where the account lives.
+// Tests an account: the search command makes its checks where the account lives.
 
 import * as search from './search';
 import { option } from './spl';
 
 export type CheckState = 'ok' | 'warning' | 'failed';
 
-export interface Point {
-    point: string;
+export interface CheckResult {
+    check: string;
     state: CheckState;
     /** The permission or capability it is about; may be empty. */
     permission: string;
@@ -14,18 +14,18 @@ export interface Point {
     remedy: string;
 }
 
-export async function check(account: string, wish: search.Wish): Promise<Point[]> {
+export async function check(account: string, wish: search.Wish): Promise<CheckResult[]> {
     const found = await search.run(`| defendercheck ${option('account', account)}`, wish);
-    const points = found.rows.map((row) => ({
-        point: search.one(row, 'point'),
+    const results = found.rows.map((row) => ({
+        check: search.one(row, 'check'),
         state: stateOf(search.one(row, 'state')),
         permission: search.one(row, 'permission'),
         finding: search.one(row, 'finding'),
         remedy: search.one(row, 'remedy'),
     }));
     const errors = found.messages.filter((message) => /^(error|fatal)$/i.test(message.type));
-    if (points.length === 0 && errors.length > 0) throw new search.SearchFailure(errors.map(({ text }) => text).join(' '));
-    return points;
+    if (results.length === 0 && errors.length > 0) throw new search.SearchFailure(errors.map(({ text }) => text).join(' '));
+    return results;
 }
 
 function stateOf(text: string): CheckState {
@@ -33,7 +33,7 @@ function stateOf(text: string): CheckState {
 }
 
 /** The worst of all. */
-export function worst(points: Point[]): CheckState {
-    if (points.some(({ state }) => state === 'failed')) return 'failed';
-    return points.some(({ state }) => state === 'warning') ? 'warning' : 'ok';
+export function worst(results: CheckResult[]): CheckState {
+    if (results.some(({ state }) => state === 'failed')) return 'failed';
+    return results.some(({ state }) => state === 'warning') ? 'warning' : 'ok';
 }

@@ -16,8 +16,8 @@ test('from an installed package to alerts in the index, through pages alone', as
 
     // Permission by permission.
     await page.getByText('Permission to read alerts').waitFor();
-    const points = await page.locator('[data-state]').all();
-    expect(points.length).toBeGreaterThan(7);
+    const results = await page.locator('[data-state]').all();
+    expect(results.length).toBeGreaterThan(7);
     expect(await page.locator('[data-state=failed]').count()).toBe(0);
     expect(splunk.splunkd.configured).toBe(true);
     expect(changes(at)).toEqual([

@@ -17,7 +17,7 @@ describe('the stand-in, with the real executable and its tenant behind it', () =
     test('tests the connection through the search command', async () => {
         const job = await search('| defendercheck account="contoso"');
         expect(job.messages).toEqual([]);
-        expect(job.rows.map((row) => row.point)).toContain('sign-in');
+        expect(job.rows.map((row) => row.check)).toContain('sign-in');
         expect(job.rows.filter((row) => row.state === 'failed')).toEqual([]);
     }, 30_000);
 

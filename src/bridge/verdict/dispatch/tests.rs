@@ -16,9 +16,9 @@ struct Script {
     answers: VecDeque<Result<Vec<usize>, u16>>,
     secrets: bool,
     administrator: bool,
-    /// The ping's status and body, where it is not as it should be.
+    /// The ping's status and body, if it is not to go well.
     ping: Option<(u16, Value)>,
-    /// The triage's answer, where it is none of ours.
+    /// The answer to a job, if it is not to be one of ours.
     answer: Option<Value>,
     /// What was recorded by this process.
     recorded: Vec<Value>,
@@ -82,14 +82,14 @@ impl Scripted {
                             }
                         };
                         let rows: Vec<&str> = numbers.iter().map(word).collect();
-                        let told: Vec<Value> = numbers
+                        let outcomes: Vec<Value> = numbers
                             .iter()
                             .filter(|row| !back.contains(row))
                             .map(|row| updated(*row))
                             .collect();
                         (
                             200,
-                            json!({"rows": rows, "outcomes": told, "deferred_rows": back}),
+                            json!({"rows": rows, "outcomes": outcomes, "deferred_rows": back}),
                         )
                     }
                 }
@@ -165,11 +165,13 @@ async fn carried_out(
     ids: &[&str],
     deadline: &Deadline,
 ) -> (String, Vec<(usize, Outcome)>) {
-    let mut told = Vec::new();
-    let mut tell = |one: &Entry| told.push((one.row, one.outcome));
-    let summary = dispatcher.carry_out(rows(ids), deadline, &mut tell).await;
-    told.sort_by_key(|(row, _)| *row);
-    (summary.unwrap().to_string(), told)
+    let mut ended = Vec::new();
+    let mut on_outcome = |one: &Entry| ended.push((one.row, one.outcome));
+    let summary = dispatcher
+        .carry_out(rows(ids), deadline, &mut on_outcome)
+        .await;
+    ended.sort_by_key(|(row, _)| *row);
+    (summary.unwrap().to_string(), ended)
 }
 
 const LONG: Duration = Duration::from_secs(1000);
@@ -179,12 +181,12 @@ async fn what_is_deferred_goes_again_under_its_own_number() {
     let splunkd = Scripted::new([Ok(vec![2, 4]), Ok(vec![4]), Ok(vec![])]);
     let mut dispatcher = splunkd.dispatcher().await;
     let deadline = Deadline::of(LONG);
-    let (summary, told) = carried_out(&mut dispatcher, &["a", "b", "c", "d"], &deadline).await;
+    let (summary, ended) = carried_out(&mut dispatcher, &["a", "b", "c", "d"], &deadline).await;
     assert_eq!(summary, "4 rows: 4 updated");
-    assert_eq!(told, [1, 2, 3, 4].map(|row| (row, Outcome::Updated)));
-    let (summary, told) = carried_out(&mut dispatcher, &["e"], &deadline).await;
+    assert_eq!(ended, [1, 2, 3, 4].map(|row| (row, Outcome::Updated)));
+    let (summary, ended) = carried_out(&mut dispatcher, &["e"], &deadline).await;
     assert_eq!(
-        (summary.as_str(), told),
+        (summary.as_str(), ended),
         ("1 row: 1 updated", vec![(5, Outcome::Updated)])
     );
     assert_eq!(
@@ -217,13 +219,13 @@ async fn an_endpoint_that_gets_nowhere_is_asked_for_the_end_of_it() {
 }
 
 #[tokio::test]
-async fn what_is_not_begun_in_time_is_told_so() {
+async fn rows_not_begun_in_time_are_deferred() {
     let splunkd = Scripted::new([]);
     let mut dispatcher = splunkd.dispatcher().await;
     let over = Deadline::of(Duration::ZERO);
-    let (summary, told) = carried_out(&mut dispatcher, &["a", "b"], &over).await;
+    let (summary, ended) = carried_out(&mut dispatcher, &["a", "b"], &over).await;
     assert_eq!(summary, "2 rows: 2 deferred");
-    assert_eq!(told, [(1, Outcome::Deferred), (2, Outcome::Deferred)]);
+    assert_eq!(ended, [(1, Outcome::Deferred), (2, Outcome::Deferred)]);
     assert!(splunkd.asked().is_empty());
 }
 
@@ -232,9 +234,9 @@ async fn a_busy_endpoint_leaves_rows_to_whoever_reads_secrets_and_defers_them_fo
     for status in [429, 503] {
         let splunkd = Scripted::new([Ok(vec![2]), Err(status)]);
         let mut dispatcher = splunkd.dispatcher().await;
-        let (summary, told) = carried_out(&mut dispatcher, &["a", "b"], &Deadline::of(LONG)).await;
+        let (summary, ended) = carried_out(&mut dispatcher, &["a", "b"], &Deadline::of(LONG)).await;
         assert_eq!(summary, "2 rows: 1 updated, 1 deferred");
-        assert_eq!(told, [(1, Outcome::Updated), (2, Outcome::Deferred)]);
+        assert_eq!(ended, [(1, Outcome::Updated), (2, Outcome::Deferred)]);
 
         let splunkd = Scripted::new([Err(status)]).reading_secrets();
         let mut dispatcher = splunkd.dispatcher().await;
@@ -244,7 +246,7 @@ async fn a_busy_endpoint_leaves_rows_to_whoever_reads_secrets_and_defers_them_fo
     }
 }
 
-/// Before it is asked to do anything, so that nothing can have been begun.
+/// The endpoint fails before it is asked to do anything, so nothing can have been begun.
 #[tokio::test]
 async fn an_endpoint_that_does_not_work_is_gone_round_where_that_is_possible() {
     for (status, body) in [
@@ -262,8 +264,10 @@ async fn an_endpoint_that_does_not_work_is_gone_round_where_that_is_possible() {
         let mut said = Vec::new();
         let deadline = Deadline::of(LONG);
         for ids in [&["a", "b"][..], &["c"]] {
-            let mut tell = |one: &Entry| said.push((one.outcome, one.message.clone()));
-            let summary = dispatcher.carry_out(rows(ids), &deadline, &mut tell).await;
+            let mut on_outcome = |one: &Entry| said.push((one.outcome, one.message.clone()));
+            let summary = dispatcher
+                .carry_out(rows(ids), &deadline, &mut on_outcome)
+                .await;
             assert!(
                 summary
                     .unwrap()
@@ -346,9 +350,9 @@ async fn what_the_endpoint_refuses_is_refused_and_what_is_lost_is_not_tried_agai
 
     let losing = Scripted::new([Ok(vec![2]), Err(502)]);
     let mut dispatcher = losing.dispatcher().await;
-    let (summary, told) = carried_out(&mut dispatcher, &["a", "b"], &deadline).await;
+    let (summary, ended) = carried_out(&mut dispatcher, &["a", "b"], &deadline).await;
     assert_eq!(summary, "2 rows: 1 updated, 1 failed");
-    assert_eq!(told.last(), Some(&(2, Outcome::Failed)));
+    assert_eq!(ended.last(), Some(&(2, Outcome::Failed)));
     assert_eq!(losing.asked().len(), 2);
 }
 
@@ -405,12 +409,12 @@ async fn rows_whose_answer_was_lost_leave_an_event_for_each_target() {
         let mut dispatcher = splunkd.dispatcher().await;
         let mut rows = rows(&["a", "b", "no id?"]);
         rows[1] = row(&[("id", &["b", "c"]), ("defender_dry_run", &["1"])]);
-        let mut told = Vec::new();
-        let mut tell = |one: &Entry| told.push((one.row, one.outcome));
+        let mut ended = Vec::new();
+        let mut on_outcome = |one: &Entry| ended.push((one.row, one.outcome));
         let deadline = Deadline::of(LONG);
-        let summary = dispatcher.carry_out(rows, &deadline, &mut tell).await;
+        let summary = dispatcher.carry_out(rows, &deadline, &mut on_outcome).await;
         assert_eq!(summary.unwrap().to_string(), "3 rows: 3 failed");
-        assert_eq!(told, [1, 2, 2, 3].map(|row| (row, Outcome::Failed)));
+        assert_eq!(ended, [1, 2, 2, 3].map(|row| (row, Outcome::Failed)));
         let recorded = recorded(&splunkd);
         let places: Vec<(u64, &str)> = recorded.iter().map(|one| (one.0, &*one.1)).collect();
         assert_eq!(

@@ -1,6 +1,6 @@
-//! Where outcomes go: to splunkd as they happen, else to the spool, from which
-//! the next run of any alert action, of the REST endpoint or of an input on
-//! this machine hands them over.
+//! Hands outcomes to splunkd as they happen, else to the spool. The next run of an alert
+//! action, of the REST endpoint or of an input on this machine hands over what the spool
+//! holds.
 
 #[cfg(test)]
 mod tests;
@@ -21,10 +21,10 @@ use std::path::PathBuf;
 use std::time;
 use tokio::sync::{OnceCell, watch};
 
-/// What earlier runs left must not keep this one from its own rows.
+/// How long a run hands over what earlier runs left, before its own rows.
 const FLUSHING: time::Duration = time::Duration::from_secs(20);
 
-/// splunkd kills an action after its `maxtime`: a slow index must not use it up.
+/// How long splunkd may take in all: a slow index must not use up an action's `maxtime`.
 const TIMEOUT: time::Duration = time::Duration::from_secs(60);
 
 /// Characters of an outcome in the log.
@@ -33,18 +33,18 @@ const SHOWN: usize = 2_000;
 /// Takes the outcomes of one run.
 pub struct Delivery {
     splunkd: Splunkd,
-    /// None: splunkd's default.
+    /// If none, splunkd's default.
     index: Option<String>,
-    /// This Splunk's own name, once it was asked for.
+    /// This Splunk's own name, asked for with the first outcome.
     host: OnceCell<Option<String>>,
-    /// None: outcomes go unsigned.
+    /// If none, outcomes go unsigned.
     key: Option<Key>,
     spool: Option<Spool>,
-    /// splunkd did not take one: the others of this run do not wait for it again.
+    /// Whether splunkd refused an outcome; the others of this run go to the spool at once.
     refused: bool,
-    /// How many the spool did not take either.
+    /// How many outcomes the spool did not take either.
     lost: usize,
-    /// Time spent on handing over, as far as patience counts it.
+    /// Time that splunkd has taken since the last reset.
     spent: time::Duration,
 }
 
@@ -98,7 +98,7 @@ impl Delivery {
     }
 
     async fn send(&self, json: &str) -> Result<(), SplunkdError> {
-        // An event without a host would be of splunkd's address.
+        // splunkd would make its address the host of an event without one.
         let host = self.host.get_or_init(async || {
             let info = self.splunkd.server_info().await.ok();
             info.map(|info| info.server_name)
@@ -115,7 +115,7 @@ impl Delivery {
             .await
     }
 
-    /// More rows of the same run: they have as much time as those before.
+    /// Gives the next rows of the run as much time as those before.
     pub fn reset_time(&mut self) {
         self.spent = time::Duration::ZERO;
     }
@@ -163,7 +163,7 @@ impl Delivery {
             },
             None => "SPLUNK_HOME is not set, so there is no place to keep them".to_owned(),
         };
-        // Once: a log that grows with every outcome would fill the disk next.
+        // Logged once: a log that grows with every outcome would fill the disk next.
         if self.lost == 0 {
             let shown: String = json.chars().take(SHOWN).collect();
             tracing::error!(
@@ -185,7 +185,7 @@ impl Drop for Delivery {
     }
 }
 
-/// What an event needs to know of the entry it is.
+/// The fields of an entry that its event is addressed by.
 #[derive(Deserialize)]
 struct Kept {
     time: jiff::Timestamp,
@@ -210,7 +210,7 @@ pub fn is_waiting() -> bool {
     spool.is_some_and(|spool| spool.waiting().is_ok_and(|all| !all.is_empty()))
 }
 
-/// Outcomes with this text in them that still wait to be handed over.
+/// Outcomes that hold this text and still wait to be handed over.
 pub fn waiting(text: &str) -> Vec<String> {
     let Some(spool) = folder().map(Spool::new) else {
         return Vec::new();
@@ -223,7 +223,7 @@ pub fn waiting(text: &str) -> Vec<String> {
     waiting
 }
 
-/// Hands what earlier runs kept to the events of an input.
+/// Writes what earlier runs kept into the event stream of an input.
 ///
 /// # Errors
 /// If stdout takes no more.

@@ -23,7 +23,7 @@ impl Receiver {
         let shared = self.0.clone();
         let served = Counterpart::start(move |asked| {
             let mut shared = shared.lock().unwrap();
-            // Its name is asked for as well.
+            // The delivery asks for the server's name as well.
             if !shared.willing || !asked.path().ends_with("receivers/simple") {
                 return refusal(403, "no");
             }

@@ -151,7 +151,7 @@ fn counted(batch: &Batch) -> String {
     words.join(", ")
 }
 
-/// What is going on, for a person who watches.
+/// Shows a person what the demo is doing.
 struct Steps {
     line: ProgressBar,
     quiet: bool,

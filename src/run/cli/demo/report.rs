@@ -63,8 +63,8 @@ impl Index {
     }
 }
 
-/// What a verdict can change, of every alert and incident; comments only grow
-/// and are not among it.
+/// What a verdict can change of every alert and incident, without the comments, which
+/// only grow.
 #[derive(PartialEq, Eq)]
 pub struct Standing(BTreeMap<String, [String; 4]>);
 
@@ -90,7 +90,7 @@ impl Standing {
     }
 }
 
-/// What the story went through.
+/// What happened in the demo.
 pub struct Turns {
     /// The alerts that were closed and opened again.
     pub chosen: BTreeSet<String>,
@@ -99,7 +99,7 @@ pub struct Turns {
     pub after: Standing,
 }
 
-/// How it ended, service by service.
+/// How the demo ended, service by service.
 #[derive(Serialize)]
 pub struct Story {
     services: BTreeMap<String, Service>,

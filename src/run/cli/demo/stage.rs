@@ -1,5 +1,5 @@
-//! The two sides this executable stands between, and this executable itself,
-//! started as splunkd starts it.
+//! Defender and Splunk of the demo, and this executable between them, started as splunkd
+//! starts it.
 
 use crate::sandbox::splunkd::{ACCOUNT, Splunkd};
 use crate::sandbox::{Tenant, splunkd};
@@ -16,7 +16,7 @@ use tokio::process::Command;
 const ACTION: &str = "defender_bridge_update_alert";
 const UNDO: &str = "defenderundo";
 
-/// The two sides this executable stands between.
+/// Defender and Splunk of the demo.
 pub struct Stage<'t> {
     folder: &'t Path,
     splunkd: Splunkd,
@@ -117,7 +117,7 @@ impl<'t> Stage<'t> {
         self.batch(UNDO)
     }
 
-    /// What the outcomes splunkd took say of the one batch of this action.
+    /// The one batch of this action, from the outcomes that splunkd took.
     fn batch(&self, action: &str) -> anyhow::Result<Batch> {
         let mut batch = Batch::default();
         for event in self.splunkd.received() {
@@ -178,7 +178,7 @@ pub struct Seen {
     pub data: String,
 }
 
-/// One call of an action or command, as its outcomes tell it.
+/// One call of an action or command, from its outcomes.
 #[derive(Default)]
 pub struct Batch {
     pub id: String,

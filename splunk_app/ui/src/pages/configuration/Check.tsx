@@ -1,4 +1,4 @@
-// The connection of one account, point by point: what works, what does not, what to do.
+// The connection of one account, check by check: what works, what does not, what to do.
 
 import { useEffect, useRef, useState } from 'react';
 import CheckCircle from '@splunk/react-icons/CheckCircle';
@@ -10,13 +10,13 @@ import variables from '@splunk/themes/variables';
 import styled from 'styled-components';
 import { Failed } from '../../parts/Failed';
 import { Muted, MessageArea, Row } from '../../parts/Page';
-import { check, worst, type Point, type CheckState } from '../../splunk/check';
+import { check, worst, type CheckResult, type CheckState } from '../../splunk/check';
 import type { State } from '../../splunk/search';
 import { strings } from '../../strings';
 
 const words = strings.check;
 
-const Points = styled.ul`
+const Results = styled.ul`
     list-style: none;
     margin: 0;
     padding: 0;
@@ -51,7 +51,7 @@ const Remedy = styled.div`
 
 const ICON = { ok: CheckCircle, warning: ExclamationTriangle, failed: CrossCircle };
 
-type Found = { points: Point[] } | { error: unknown } | undefined;
+type Found = { results: CheckResult[] } | { error: unknown } | undefined;
 
 /** `round` asks again when it changes; `onDone` hears how it ended. */
 export function Check({ account, round, onDone }: { account: string; round: number; onDone: (worst: CheckState | undefined) => void }) {
@@ -64,10 +64,10 @@ export function Check({ account, round, onDone }: { account: string; round: numb
         setFound(undefined);
         setState('running');
         check(account, { signal: stop.signal, onState: setState }).then(
-            (points) => {
+            (results) => {
                 if (stop.signal.aborted) return;
-                setFound({ points });
-                done.current(points.length === 0 ? undefined : worst(points));
+                setFound({ results });
+                done.current(results.length === 0 ? undefined : worst(results));
             },
             (error: unknown) => {
                 if (stop.signal.aborted) return;
@@ -87,8 +87,8 @@ export function Check({ account, round, onDone }: { account: string; round: numb
         );
     }
     if ('error' in found) return <Failed error={found.error} title={words.broken} />;
-    if (found.points.length === 0) return <Failed error={words.empty} title={words.broken} />;
-    const overall = worst(found.points);
+    if (found.results.length === 0) return <Failed error={words.empty} title={words.broken} />;
+    const overall = worst(found.results);
     return (
         <div>
             <MessageArea role="status">
@@ -96,16 +96,16 @@ export function Check({ account, round, onDone }: { account: string; round: numb
                     {overall === 'ok' ? words.well : overall === 'warning' ? words.warned : words.failed}
                 </Message>
             </MessageArea>
-            <Points>
-                {found.points.map((point) => (
-                    <PointRow key={point.point} {...point} />
+            <Results>
+                {found.results.map((result) => (
+                    <ResultRow key={result.check} {...result} />
                 ))}
-            </Points>
+            </Results>
         </div>
     );
 }
 
-function PointRow({ point, state, permission, finding, remedy }: Point) {
+function ResultRow({ check, state, permission, finding, remedy }: CheckResult) {
     const Icon = ICON[state];
     return (
         <li data-state={state}>
@@ -114,7 +114,7 @@ function PointRow({ point, state, permission, finding, remedy }: Point) {
             </Mark>
             <span>{words.state[state]}</span>
             <div>
-                <strong>{words.point[point] ?? point}</strong>{' '}
+                <strong>{words.check[check] ?? check}</strong>{' '}
                 {finding === permission ? <Muted>{permission}</Muted> : <Muted style={{ overflowWrap: 'anywhere' }}>{finding}</Muted>}
                 {state !== 'ok' && remedy !== '' && (
                     <Remedy>

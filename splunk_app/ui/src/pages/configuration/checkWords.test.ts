@@ -8,8 +8,8 @@ const rust = readdirSync(folder)
     .map((name) => readFileSync(new URL(name, folder), 'utf8'))
     .join('\n');
 
-test('every point that the connection test looks at has words of its own', () => {
-    const points = [...rust.matchAll(/const POINT: &str = "([^"]+)"/gu)].map((found) => found[1] ?? '');
-    expect(points.length).toBeGreaterThan(3);
-    expect(points.filter((point) => strings.check.point[point] === undefined)).toEqual([]);
+test('every check of the connection test has words of its own', () => {
+    const checks = [...rust.matchAll(/const CHECK: &str = "([^"]+)"/gu)].map((found) => found[1] ?? '');
+    expect(checks.length).toBeGreaterThan(3);
+    expect(checks.filter((check) => strings.check.check[check] === undefined)).toEqual([]);
 });
