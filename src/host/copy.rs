@@ -197,7 +197,7 @@ mod of_unix {
     /// Another one for each file that was ever there, in place or beside.
     pub(super) fn identity(path: &Path) -> Option<String> {
         let file = std::fs::metadata(path).ok()?;
-        let told = format!(
+        let described = format!(
             "{} {} {} {}.{} {}.{}",
             file.dev(),
             file.ino(),
@@ -207,7 +207,7 @@ mod of_unix {
             file.ctime(),
             file.ctime_nsec()
         );
-        let hash = uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, told.as_bytes());
+        let hash = uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, described.as_bytes());
         Some(hash.simple().to_string().chars().take(16).collect())
     }
 

@@ -6,7 +6,7 @@ use tokio::sync::watch;
 
 /// splunkd ends by force what has not ended some seconds after it was asked to
 /// (how many is not documented), so two must do.
-const GRACE: Duration = Duration::from_millis(1500);
+const DRAIN: Duration = Duration::from_millis(1500);
 
 /// Of Linux (MIPS aside), macOS and the BSDs: a file would pass `ulimit -f`.
 #[cfg(unix)]
@@ -38,7 +38,7 @@ pub struct Stop {
 impl Stop {
     /// Listens from now on. Needs the runtime.
     pub fn listen() -> Self {
-        let (tell, asked) = watch::channel(false);
+        let (stop, asked) = watch::channel(false);
         // Before anything else is done: a signal that comes earlier kills.
         let signalled = signalled();
         tokio::spawn(async move {
@@ -49,9 +49,9 @@ impl Stop {
                     return std::future::pending().await;
                 }
             }
-            tell.send_replace(true);
+            stop.send_replace(true);
             // Kept, so that nobody takes the end of this task for an answer.
-            tell.closed().await;
+            stop.closed().await;
         });
         Self { asked }
     }
@@ -69,7 +69,7 @@ impl Stop {
             if asked.wait_for(|asked| *asked).await.is_err() {
                 return std::future::pending().await;
             }
-            tokio::time::sleep(GRACE).await;
+            tokio::time::sleep(DRAIN).await;
         };
         tokio::select! {
             biased;

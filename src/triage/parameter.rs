@@ -128,7 +128,7 @@ impl Rules {
                 tags.push(tag.to_owned());
             }
         }
-        // The same tags in another order are the same wish.
+        // The same tags in another order ask for the same.
         tags.sort_unstable();
         Ok(tags)
     }

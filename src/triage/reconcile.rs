@@ -136,7 +136,7 @@ impl Reconciler {
             );
             command = None;
         } else if behind {
-            fixes.push(self.feeding(live, now));
+            fixes.push(self.wait_for_feed(live, now));
         }
         let ahead = match (behind && !stale, wanting || stale) {
             (false, false) => Ahead::Equal,
@@ -155,7 +155,7 @@ impl Reconciler {
         }
     }
 
-    fn feeding(&self, live: &State, now: Timestamp) -> String {
+    fn wait_for_feed(&self, live: &State, now: Timestamp) -> String {
         if let Some(into) = &live.merged_into {
             return format!("it was merged into {into}: go on there");
         }
@@ -280,7 +280,7 @@ mod tests {
         }
     }
 
-    fn told(fields: &[(&str, &str)]) -> String {
+    fn compared(fields: &[(&str, &str)]) -> String {
         let reconciler = Reconciler::new(Subject::Incident, "contoso", Api::Graph, None).unwrap();
         let now = "2026-11-21T10:05:00Z".parse().unwrap();
         let found = reconciler.reconcile(1, &row(fields), &live(), now);
@@ -293,7 +293,7 @@ mod tests {
 
     #[test]
     fn what_a_row_shows_and_wants_stands_whatever_its_spelling() {
-        let told = told(&[
+        let lines = compared(&[
             ("status", "InProgress"),
             ("classification", "Unknown"),
             ("assignedTo", "ann@contoso.com"),
@@ -302,7 +302,7 @@ mod tests {
             ("defender_comment", "seen"),
             ("defender_assigned_to", "ann@contoso.com"),
         ]);
-        insta::assert_snapshot!(told, @"
+        insta::assert_snapshot!(lines, @"
         none
         nothing to do
         ");
@@ -310,13 +310,13 @@ mod tests {
 
     #[test]
     fn where_defender_is_ahead_the_feed_brings_it() {
-        let told = told(&[
+        let lines = compared(&[
             ("status", "active"),
             ("assignedTo", "null"),
             ("customTags{}", "vip|phish"),
             ("lastUpdateDateTime", "2026-11-21T09:00:00Z"),
         ]);
-        insta::assert_snapshot!(told, @"
+        insta::assert_snapshot!(lines, @"
         defender
         status: active in the row, inProgress in Defender
         assigned_to: none in the row, Ann@contoso.com in Defender
@@ -327,7 +327,7 @@ mod tests {
 
     #[test]
     fn where_the_row_wants_more_the_command_says_just_that() {
-        let told = told(&[
+        let lines = compared(&[
             ("status", "inProgress"),
             ("defender_status", "Resolved"),
             ("defender_classification", "True positive"),
@@ -336,7 +336,7 @@ mod tests {
             ("defender_assigned_to", "ann@contoso.com"),
             ("defender_tags_add", "vip|done"),
         ]);
-        insta::assert_snapshot!(told, @r#"
+        insta::assert_snapshot!(lines, @r#"
         splunk
         wanted: status inProgress to resolved, classification unknown to truePositive, determination none to malware, comment added, tags +done
         the row's wish is not written yet: write it
@@ -346,12 +346,12 @@ mod tests {
 
     #[test]
     fn where_both_moved_the_same_field_a_person_decides() {
-        let told = told(&[
+        let lines = compared(&[
             ("status", "active"),
             ("lastUpdateDateTime", "2026-11-21T09:00:00Z"),
             ("defender_status", "resolved"),
         ]);
-        insta::assert_snapshot!(told, @"
+        insta::assert_snapshot!(lines, @"
         both
         status: active in the row, inProgress in Defender
         wanted: status inProgress to resolved
@@ -361,11 +361,11 @@ mod tests {
 
     #[test]
     fn an_answer_older_than_the_row_is_not_acted_upon() {
-        let told = told(&[
+        let lines = compared(&[
             ("status", "resolved"),
             ("lastUpdateDateTime", "2026-11-21T10:01:00Z"),
         ]);
-        insta::assert_snapshot!(told, @"
+        insta::assert_snapshot!(lines, @"
         splunk
         status: resolved in the row, inProgress in Defender
         this answer of Defender is older than the row: ask again in a minute before anything is written
@@ -374,7 +374,7 @@ mod tests {
 
     #[test]
     fn a_wish_that_cannot_be_written_is_named() {
-        insta::assert_snapshot!(told(&[("defender_status", "closed")]), @r#"
+        insta::assert_snapshot!(compared(&[("defender_status", "closed")]), @r#"
         splunk
         what the row asks for cannot be written: row 1, field defender_status: "closed" is no status Defender knows; use one of active, inProgress, resolved
         "#);

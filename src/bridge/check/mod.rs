@@ -97,12 +97,12 @@ impl CheckResult {
 
     /// Finding and remedy in one sentence.
     pub fn message(&self) -> String {
-        let mut told = self.finding.clone();
+        let mut message = self.finding.clone();
         if let Some(remedy) = &self.remedy {
             // Writing to a string cannot fail.
-            write!(told, ": {remedy}").ok();
+            write!(message, ": {remedy}").ok();
         }
-        told
+        message
     }
 }
 
@@ -225,7 +225,7 @@ async fn list(client: &Client, subject: Subject) -> CheckResult {
 
 fn clock(skew: Option<i64>) -> CheckResult {
     match skew {
-        None => CheckResult::new("clock", CheckState::Warning, "no answer told the time"),
+        None => CheckResult::new("clock", CheckState::Warning, "no answer says the time"),
         Some(skew) if skew.abs() <= SKEW => {
             CheckResult::new("clock", CheckState::Ok, format!("{} s off", skew.abs()))
         }
@@ -246,7 +246,7 @@ mod tests {
     #[test]
     fn a_point_says_what_was_found_and_what_to_do() {
         let granted = ["SecurityAlert.ReadWrite.All".to_owned()];
-        let told = [
+        let messages = [
             check_permission(&granted, "SecurityAlert.Read.All", "read alerts", None),
             check_permission(
                 &granted,
@@ -272,13 +272,13 @@ mod tests {
                 result.message()
             )
         });
-        insta::assert_snapshot!(told.join("\n"), @r"
+        insta::assert_snapshot!(messages.join("\n"), @r"
         ok | permission to read alerts | SecurityAlert.Read.All
         failed | permission to read incidents | the token lacks SecurityIncident.Read.All: add it to the app registration as an application permission of Microsoft Graph and grant admin consent
         warning | permission to write incidents | the token lacks SecurityIncident.ReadWrite.All (only for sending verdicts back): add it to the app registration as an application permission of Microsoft Graph and grant admin consent
         failed | clock | this machine is 90 s behind Microsoft's: correct it (NTP), or sign-in will be refused and the newest objects read late
         ok | clock | 3 s off
-        warning | clock | no answer told the time
+        warning | clock | no answer says the time
         ");
     }
 }

@@ -21,7 +21,7 @@ pub async fn checks(splunkd: &Splunkd) -> Vec<CheckResult> {
 fn known(info: &ServerInfo, environment: bool) -> Vec<CheckResult> {
     let on = match (info.fips, environment) {
         (_, true) => Some(true),
-        (told, false) => told,
+        (reported, false) => reported,
     };
     release(&info.version)
         .into_iter()
@@ -170,7 +170,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_splunkd_calls_its_version_is_read_or_told(version in ".*", parts in proptest::collection::vec(any::<u32>(), 2..6)) {
+        fn whatever_splunkd_calls_its_version_is_read_or_reported(version in ".*", parts in proptest::collection::vec(any::<u32>(), 2..6)) {
             release(&version);
             let text = parts.iter().map(u32::to_string).collect::<Vec<_>>().join(".");
             prop_assert_eq!(numbers(&text), parts.iter().copied().map(u64::from).collect::<Vec<_>>());

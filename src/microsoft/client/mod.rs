@@ -31,14 +31,14 @@ use uuid::Uuid;
 
 pub use crate::microsoft::http::usage::Calls;
 
-/// Longest a call may take with all its waiting, unless told otherwise.
+/// How long a call may take with all its waiting, unless the caller sets another time.
 const PATIENCE: Duration = Duration::from_secs(300);
 /// Waits before the second and third try of what may pass by itself.
 pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(400);
 pub(super) const TRIES: usize = 3;
-/// Wait after "too many" without a word on how long, and least wait once the
+/// Wait after a 429 that does not say how long, and least wait once the
 /// tries are used up: Microsoft counts by the minute.
-pub(super) const BREATH: Duration = Duration::from_secs(10);
+pub(super) const RETRY_DELAY: Duration = Duration::from_secs(10);
 /// Largest error answer read.
 const ERROR_CAP: usize = 256 << 10;
 
@@ -117,8 +117,8 @@ struct Request<'a> {
     apart: bool,
 }
 
-/// A call under way.
-struct Course {
+/// The state of a call under way.
+struct CallState {
     deadline: Instant,
     attempts: AtomicU32,
     renewed: AtomicBool,
@@ -423,7 +423,7 @@ impl Client {
 
     async fn call(&self, request: Request<'_>) -> Result<Answer, Error> {
         let inner = &self.inner;
-        let course = Course {
+        let call = CallState {
             deadline: self.deadline(),
             attempts: AtomicU32::new(0),
             renewed: AtomicBool::new(false),
@@ -433,7 +433,7 @@ impl Client {
             .with_factor(3.0)
             .with_jitter()
             .with_max_times(TRIES - 1);
-        (|| inner.attempt_in_time(&request, &course))
+        (|| inner.attempt_in_time(&request, &call))
             .retry(pauses)
             .sleep(inner.clock.clone())
             .when(|failure: &Failure| failure.again != Again::No)
@@ -441,9 +441,9 @@ impl Client {
                 let pause = match failure.again {
                     Again::No => None,
                     Again::Few(least) => pause.map(|pause| pause.max(least)),
-                    Again::Throttled(wait) => Some(wait.max(pause.unwrap_or(BREATH))),
+                    Again::Throttled(wait) => Some(wait.max(pause.unwrap_or(RETRY_DELAY))),
                 }?;
-                (inner.clock.now() + pause < course.deadline).then_some(pause)
+                (inner.clock.now() + pause < call.deadline).then_some(pause)
             })
             .notify(|failure: &Failure, pause| {
                 count(&inner.usage.retries);
@@ -476,10 +476,10 @@ impl Inner {
     async fn attempt_in_time(
         &self,
         request: &Request<'_>,
-        course: &Course,
+        call: &CallState,
     ) -> Result<Answer, Failure> {
-        let attempt = self.attempt(request, course);
-        match self.clock.timeout_at(course.deadline, attempt).await {
+        let attempt = self.attempt(request, call);
+        match self.clock.timeout_at(call.deadline, attempt).await {
             Ok(done) => done,
             Err(_) => Err(Failure {
                 error: Error::Network {
@@ -496,34 +496,34 @@ impl Inner {
     }
 
     /// One try; two requests where the first one's token is refused.
-    async fn attempt(&self, request: &Request<'_>, course: &Course) -> Result<Answer, Failure> {
+    async fn attempt(&self, request: &Request<'_>, call: &CallState) -> Result<Answer, Failure> {
         let finally = |error| Failure {
             error,
             again: Again::No,
         };
         // Sign-in retries by itself.
-        let token = self.sign_in.token(course.deadline).await.map_err(finally)?;
-        let response = self.send(request, course, &token).await?;
-        if response.status().as_u16() != 401 || course.renewed.swap(true, Ordering::Relaxed) {
-            return self.receive(request, course, &token, response).await;
+        let token = self.sign_in.token(call.deadline).await.map_err(finally)?;
+        let response = self.send(request, call, &token).await?;
+        if response.status().as_u16() != 401 || call.renewed.swap(true, Ordering::Relaxed) {
+            return self.receive(request, call, &token, response).await;
         }
         drop(response);
         let token = self
             .sign_in
-            .renewed(&token, course.deadline)
+            .renewed(&token, call.deadline)
             .await
             .map_err(finally)?;
-        let response = self.send(request, course, &token).await?;
-        self.receive(request, course, &token, response).await
+        let response = self.send(request, call, &token).await?;
+        self.receive(request, call, &token, response).await
     }
 
     async fn send(
         &self,
         request: &Request<'_>,
-        course: &Course,
+        call: &CallState,
         token: &Token,
     ) -> Result<Response, Failure> {
-        let drawn = self.budget.draw(request.draw, course.deadline).await;
+        let drawn = self.budget.draw(request.draw, call.deadline).await;
         drawn.map_err(|retry_after| Failure {
             error: Error::Throttled {
                 host: self.host.clone(),
@@ -543,7 +543,7 @@ impl Inner {
                 .header(CONTENT_TYPE, "application/json")
                 .body(body.to_string());
         }
-        course.attempts.fetch_add(1, Ordering::Relaxed);
+        call.attempts.fetch_add(1, Ordering::Relaxed);
         count(&self.usage.calls);
         let response = out.send().await.map_err(|e| {
             let error = self.transport.fault(&self.host, &e);
@@ -561,13 +561,13 @@ impl Inner {
     async fn receive(
         &self,
         request: &Request<'_>,
-        course: &Course,
+        call: &CallState,
         token: &Token,
         mut response: Response,
     ) -> Result<Answer, Failure> {
         let status = response.status();
         if !status.is_success() {
-            return Err(self.refused(request, course, token, response).await);
+            return Err(self.refused(request, call, token, response).await);
         }
         let request_id = request_id(response.headers());
         let body = Reading {
@@ -592,14 +592,14 @@ impl Inner {
             body,
             request_id,
             warning: all(response.headers(), WARNING.as_str()),
-            attempts: course.attempts.load(Ordering::Relaxed),
+            attempts: call.attempts.load(Ordering::Relaxed),
         })
     }
 
     async fn refused(
         &self,
         request: &Request<'_>,
-        course: &Course,
+        call: &CallState,
         token: &Token,
         mut response: Response,
     ) -> Failure {
@@ -627,7 +627,7 @@ impl Inner {
         let wait = retry_after::retry_after(response.headers(), &said.message, SystemTime::now());
         let request_id = id.or(said.request_id);
         if status == 429 {
-            let wait = wait.unwrap_or(BREATH);
+            let wait = wait.unwrap_or(RETRY_DELAY);
             count(&self.usage.throttles);
             if !request.apart {
                 self.budget.hold(wait).await;
@@ -654,7 +654,7 @@ impl Inner {
                 code: said.code,
                 message: said.message,
                 request_id,
-                attempts: course.attempts.load(Ordering::Relaxed),
+                attempts: call.attempts.load(Ordering::Relaxed),
             },
             again,
         }

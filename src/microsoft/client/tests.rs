@@ -90,7 +90,7 @@ async fn one_token_serves_many_calls_and_each_has_an_id_of_its_own() {
 }
 
 #[tokio::test]
-async fn the_prefer_header_is_graphs_alone_and_families_have_their_paths() {
+async fn only_graph_gets_the_prefer_header_and_each_api_has_its_paths() {
     let server = Counterpart::api(|_, _| reply(200, &[], "{}")).await;
     for (api, path) in [(Api::Mde, "/mde/api/alerts"), (Api::Xdr, "/api/alerts")] {
         let client = Client::new(&server.secret(), api, None).unwrap();

@@ -28,7 +28,7 @@ const HOUR: u64 = 60 * MINUTE;
 /// More calls than a slot of ours can ever hold.
 const MOST: u64 = 1_000_000;
 /// How long another process is given to let go of the file; it holds it for microseconds.
-const PATIENCE: Duration = Duration::from_secs(2);
+const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What a call draws on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,7 +96,7 @@ struct Slot {
 
 /// The content of the file.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Book {
+struct CallCounts {
     version: u32,
     /// The service asked to be left alone until then (milliseconds since 1970).
     held_until: u64,
@@ -105,7 +105,7 @@ struct Book {
 
 const VERSION: u32 = 1;
 
-impl Book {
+impl CallCounts {
     /// Notes the call, or says how long to wait before asking again.
     fn draw(&mut self, now: u64, draw: Draw, limits: &[Limit]) -> Result<(), Duration> {
         self.tidy(now);
@@ -212,7 +212,7 @@ pub(crate) struct Budget {
     limits: &'static [Limit],
     file: Option<PathBuf>,
     /// Counts where there is no file to count in.
-    own: Mutex<Book>,
+    own: Mutex<CallCounts>,
     pub(crate) clock: Clock,
     warned: AtomicBool,
 }
@@ -228,7 +228,7 @@ impl Budget {
         Budget {
             limits: limits(api),
             file: folder.map(|folder| folder.join(format!("budget-{hash}.json"))),
-            own: Mutex::new(Book::default()),
+            own: Mutex::new(CallCounts::default()),
             clock: Clock::default(),
             warned: AtomicBool::new(false),
         }
@@ -248,7 +248,10 @@ impl Budget {
     pub(crate) async fn draw(&self, draw: Draw, deadline: Instant) -> Result<(), Duration> {
         loop {
             let now = self.clock.epoch();
-            let Err(wait) = self.with(|book| book.draw(now, draw, self.limits)).await else {
+            let Err(wait) = self
+                .with(|counts| counts.draw(now, draw, self.limits))
+                .await
+            else {
                 return Ok(());
             };
             if self.clock.now() + wait > deadline {
@@ -261,10 +264,10 @@ impl Budget {
     /// Lets every process hold back for as long as the service asked.
     pub(crate) async fn hold(&self, wait: Duration) {
         let now = self.clock.epoch();
-        self.with(|book| book.hold(now, wait)).await;
+        self.with(|counts| counts.hold(now, wait)).await;
     }
 
-    async fn with<T>(&self, mut change: impl FnMut(&mut Book) -> T) -> T {
+    async fn with<T>(&self, mut change: impl FnMut(&mut CallCounts) -> T) -> T {
         if let Some(path) = &self.file {
             match locked(path).await {
                 Ok(mut file) => match in_file(&mut file, &mut change) {
@@ -296,7 +299,7 @@ async fn locked(path: &Path) -> io::Result<File> {
         disk::own_folder(folder)?;
     }
     let file = disk::open(path)?;
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + LOCK_TIMEOUT;
     loop {
         match file.try_lock() {
             Ok(()) => return Ok(file),
@@ -309,20 +312,23 @@ async fn locked(path: &Path) -> io::Result<File> {
     }
 }
 
-/// Applies a change to the locked file. A book that cannot be read (a process
-/// was killed while writing it) is begun anew: it is worth an hour at most.
-fn in_file<T>(file: &mut File, change: &mut impl FnMut(&mut Book) -> T) -> (T, io::Result<()>) {
+/// Applies a change to the locked file. Counts that cannot be read (a process was
+/// killed while writing them) begin anew: they are worth an hour at most.
+fn in_file<T>(
+    file: &mut File,
+    change: &mut impl FnMut(&mut CallCounts) -> T,
+) -> (T, io::Result<()>) {
     let mut text = Vec::new();
     let read = file.take(1 << 20).read_to_end(&mut text);
-    let mut book: Book = serde_json::from_slice(&text)
+    let mut counts: CallCounts = serde_json::from_slice(&text)
         .ok()
-        .filter(|book: &Book| book.version == VERSION)
+        .filter(|counts: &CallCounts| counts.version == VERSION)
         .unwrap_or_default();
-    let answer = change(&mut book);
-    book.version = VERSION;
+    let answer = change(&mut counts);
+    counts.version = VERSION;
     let write = || -> io::Result<()> {
         read?;
-        let text = serde_json::to_vec(&book)?;
+        let text = serde_json::to_vec(&counts)?;
         file.rewind()?;
         file.set_len(0)?;
         file.write_all(&text)
@@ -350,9 +356,9 @@ mod tests {
     };
     const NOON: u64 = 1_700_000_000_000;
 
-    fn taken(book: &mut Book, now: u64, draw: Draw, api: Api) -> usize {
+    fn taken(counts: &mut CallCounts, now: u64, draw: Draw, api: Api) -> usize {
         let mut count = 0;
-        while book.draw(now, draw, limits(api)).is_ok() {
+        while counts.draw(now, draw, limits(api)).is_ok() {
             count += 1;
         }
         count
@@ -365,75 +371,76 @@ mod tests {
             (Api::Mde, 80, 20),
             (Api::Xdr, 40, 10),
         ] {
-            let mut book = Book::default();
-            assert_eq!(taken(&mut book, NOON, READ, api), read);
-            assert_eq!(taken(&mut book, NOON, WRITE, api), rest);
-            let wait = book.draw(NOON, READ, limits(api)).unwrap_err();
+            let mut counts = CallCounts::default();
+            assert_eq!(taken(&mut counts, NOON, READ, api), read);
+            assert_eq!(taken(&mut counts, NOON, WRITE, api), rest);
+            let wait = counts.draw(NOON, READ, limits(api)).unwrap_err();
             assert_eq!(wait, Duration::from_secs(61));
-            assert_eq!(taken(&mut book, NOON + 61 * SECOND, READ, api), read);
+            assert_eq!(taken(&mut counts, NOON + 61 * SECOND, READ, api), read);
         }
     }
 
     #[test]
     fn the_hour_has_a_limit_too() {
-        let mut book = Book::default();
+        let mut counts = CallCounts::default();
         let reads: usize = (0..40)
-            .map(|minute| taken(&mut book, NOON + minute * 61 * SECOND, READ, Api::Mde))
+            .map(|minute| taken(&mut counts, NOON + minute * 61 * SECOND, READ, Api::Mde))
             .sum();
         assert_eq!(reads, 1200);
-        assert!(book.slots.len() < 130, "{}", book.slots.len());
+        assert!(counts.slots.len() < 130, "{}", counts.slots.len());
     }
 
     #[test]
-    fn batch_update_draws_on_its_own_limits_and_the_familys() {
-        let mut book = Book::default();
-        assert_eq!(taken(&mut book, NOON, BATCH, Api::Mde), 10);
-        assert_eq!(taken(&mut book, NOON, WRITE, Api::Mde), 90);
+    fn batch_update_draws_on_its_own_limits_and_those_of_its_api() {
+        let mut counts = CallCounts::default();
+        assert_eq!(taken(&mut counts, NOON, BATCH, Api::Mde), 10);
+        assert_eq!(taken(&mut counts, NOON, WRITE, Api::Mde), 90);
     }
 
     #[test]
     fn the_parts_of_a_graph_batch_count_one_by_one() {
-        let mut book = Book::default();
+        let mut counts = CallCounts::default();
         let twenty = Draw { calls: 20, ..WRITE };
-        assert_eq!(taken(&mut book, NOON, twenty, Api::Graph), 7);
-        assert_eq!(taken(&mut book, NOON, WRITE, Api::Graph), 10);
+        assert_eq!(taken(&mut counts, NOON, twenty, Api::Graph), 7);
+        assert_eq!(taken(&mut counts, NOON, WRITE, Api::Graph), 10);
     }
 
     #[test]
     fn a_draw_larger_than_the_quota_waits_for_an_empty_window_only() {
-        let mut book = Book::default();
+        let mut counts = CallCounts::default();
         let huge = Draw {
             calls: 1000,
             ..WRITE
         };
-        assert_eq!(book.draw(NOON, huge, limits(Api::Graph)), Ok(()));
+        assert_eq!(counts.draw(NOON, huge, limits(Api::Graph)), Ok(()));
         let later = NOON + 61 * SECOND;
-        assert!(book.draw(later - 1, huge, limits(Api::Graph)).is_err());
-        assert_eq!(book.draw(later, huge, limits(Api::Graph)), Ok(()));
+        assert!(counts.draw(later - 1, huge, limits(Api::Graph)).is_err());
+        assert_eq!(counts.draw(later, huge, limits(Api::Graph)), Ok(()));
     }
 
     #[test]
     fn a_wait_the_service_asked_for_holds_everybody() {
-        let mut book = Book::default();
-        book.hold(NOON, Duration::from_secs(30));
-        book.hold(NOON, Duration::from_secs(10));
+        let mut counts = CallCounts::default();
+        counts.hold(NOON, Duration::from_secs(30));
+        counts.hold(NOON, Duration::from_secs(10));
         assert_eq!(
-            book.draw(NOON, WRITE, limits(Api::Graph)),
+            counts.draw(NOON, WRITE, limits(Api::Graph)),
             Err(Duration::from_secs(30))
         );
         assert!(
-            book.draw(NOON + 30 * SECOND, WRITE, limits(Api::Graph))
+            counts
+                .draw(NOON + 30 * SECOND, WRITE, limits(Api::Graph))
                 .is_ok()
         );
     }
 
     #[test]
     fn a_clock_set_back_does_not_block_for_ever() {
-        let mut book = Book::default();
-        taken(&mut book, NOON, WRITE, Api::Graph);
-        book.hold(NOON, Duration::from_secs(60));
+        let mut counts = CallCounts::default();
+        taken(&mut counts, NOON, WRITE, Api::Graph);
+        counts.hold(NOON, Duration::from_secs(60));
         let earlier = NOON - 24 * HOUR;
-        assert!(book.draw(earlier, READ, limits(Api::Graph)).is_ok());
+        assert!(counts.draw(earlier, READ, limits(Api::Graph)).is_ok());
     }
 
     proptest! {
@@ -441,13 +448,13 @@ mod tests {
         fn no_window_ever_holds_more_than_is_published(
             steps in proptest::collection::vec((0u64..9_000, 1u32..25, any::<bool>(), any::<bool>()), 1..400)
         ) {
-            let mut book = Book::default();
+            let mut counts = CallCounts::default();
             let mut now = NOON;
             let mut log: Vec<(u64, u64, u64)> = Vec::new();
             for (pause, calls, batch, reading) in steps {
                 now += pause;
                 let draw = Draw { calls, batch, reading };
-                if book.draw(now, draw, limits(Api::Mde)).is_ok() {
+                if counts.draw(now, draw, limits(Api::Mde)).is_ok() {
                     log.push((now, u64::from(calls), u64::from(batch)));
                 }
                 let within = |window: u64| log.iter().filter(move |(at, ..)| at + window > now);
@@ -461,8 +468,8 @@ mod tests {
         #[test]
         fn no_book_makes_it_fall(slots in proptest::collection::vec(any::<(u64, u64, u64, u64)>(), 0..8), held in any::<u64>()) {
             let slots = slots.into_iter().map(|(at, length, calls, batch)| Slot { at, length, calls, batch }).collect();
-            let mut book = Book { version: VERSION, held_until: held, slots };
-            let first = book.draw(NOON, READ, limits(Api::Mde));
+            let mut counts = CallCounts { version: VERSION, held_until: held, slots };
+            let first = counts.draw(NOON, READ, limits(Api::Mde));
             prop_assert!(first.is_ok() || first.is_err_and(|wait| wait > Duration::ZERO));
         }
     }

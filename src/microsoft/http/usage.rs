@@ -30,10 +30,10 @@ pub(crate) struct Usage {
     pub(crate) tokens: AtomicU64,
     skew: AtomicI64,
     /// The `Date` of the API's last answer, and when it came.
-    told: Mutex<Option<(SystemTime, Instant)>>,
+    server_time: Mutex<Option<(SystemTime, Instant)>>,
 }
 
-/// No answer has told the time yet.
+/// No answer has said the time yet.
 const UNKNOWN: i64 = i64::MIN;
 
 impl Usage {
@@ -45,7 +45,7 @@ impl Usage {
             bytes: AtomicU64::new(0),
             tokens: AtomicU64::new(0),
             skew: AtomicI64::new(UNKNOWN),
-            told: Mutex::new(None),
+            server_time: Mutex::new(None),
         }
     }
 
@@ -71,16 +71,22 @@ impl Usage {
     /// The time at the API, and never later than it is there: a `Date` has no
     /// fractions, and was a while on its way.
     pub(crate) fn time_there(&self) -> Option<SystemTime> {
-        let told = *self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        let (date, came) = told?;
+        let server_time = *self
+            .server_time
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let (date, came) = server_time?;
         date.checked_add(came.elapsed())
     }
 
     /// Notes what an answer of the API says of the time there.
     pub(crate) fn note_time(&self, headers: &HeaderMap) {
         if let Some(date) = retry_after::answered_at(headers) {
-            let told = Some((date, Instant::now()));
-            *self.told.lock().unwrap_or_else(PoisonError::into_inner) = told;
+            let server_time = Some((date, Instant::now()));
+            *self
+                .server_time
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner) = server_time;
         }
     }
 

@@ -34,9 +34,9 @@ pub(in crate::triage) struct PendingWrite<'t> {
 impl PendingWrite<'_> {
     /// What its incident has already changed, whatever comes of the rest.
     pub fn set_by_incident(&self) -> Vec<Field> {
-        let mut brought = self.fields.clone();
-        brought.retain(|field| !self.missing.contains(field));
-        brought
+        let mut set_by_incident = self.fields.clone();
+        set_by_incident.retain(|field| !self.missing.contains(field));
+        set_by_incident
     }
 
     /// What has to be alike for one call to carry both. What a member of the

@@ -17,7 +17,7 @@
 //!   only thing that moved, and did so while we wrote.
 //!
 //! The rest is a colleague's, or cannot be told; neither is recorded as ours. Who
-//! is at an alert in the very seconds of our write is not told from it.
+//! is at an alert in the very seconds of our write cannot be told apart from it.
 
 use crate::triage::apply::recorder::{TargetOutcome, Written};
 use crate::triage::field::{Field, VERDICT, VerdictField, is_same, names};
@@ -558,8 +558,8 @@ mod tests {
 
     /// What is asked of alert da1, whose row shows this besides.
     fn alert(fields: &[(&str, &str)]) -> Task {
-        let wish = [("id", "da1"), ("defender_status", "resolved")];
-        let mut plan = plan(Subject::Alert, &[&wish, fields].concat());
+        let wanted = [("id", "da1"), ("defender_status", "resolved")];
+        let mut plan = plan(Subject::Alert, &[&wanted, fields].concat());
         plan.groups.remove(0).tasks.remove(0)
     }
 
@@ -589,11 +589,11 @@ mod tests {
 
     #[test]
     fn whoever_was_faster_with_the_same_did_it() {
-        let wish = [
+        let wanted = [
             ("defender_status", "resolved"),
             ("defender_assigned_to", "ann@contoso.com"),
         ];
-        let mut effects = changed(&wish, "10:00:00");
+        let mut effects = changed(&wanted, "10:00:00");
         look(&mut effects, "07:45:00", "new", None);
         // Last update, resolved: how it stood without us, and what cannot be told.
         let same = "Resolved";
@@ -648,7 +648,7 @@ mod tests {
             ("defender_determination", "notMalicious"),
         ];
         let owner = [("defender_assigned_to", "ann@contoso.com")];
-        for (wish, looked_at, updated, comments, ours) in [
+        for (wanted, looked_at, updated, comments, ours) in [
             // Nobody was at the incident between the look and the write.
             (&both[..], "09:00:00", "10:00:01", 0, true),
             (&owner[..], "09:00:00", "10:00:01", 0, true),
@@ -662,14 +662,14 @@ mod tests {
             (&both[..], "09:00:00", "09:30:00", 0, false),
             (&owner[..], "09:00:00", "09:30:00", 0, false),
         ] {
-            let mut effects = changed(wish, "10:00:00");
+            let mut effects = changed(wanted, "10:00:00");
             look(&mut effects, looked_at, "new", None);
             let mut now = State {
                 updated: Some(day(updated)),
                 comments: vec!["seen".to_owned(); comments],
                 ..state("new", None)
             };
-            match wish.len() {
+            match wanted.len() {
                 1 => now.assigned_to = ANN.map(str::to_owned),
                 _ => {
                     now.classification = Some("falsePositive".to_owned());
@@ -686,20 +686,20 @@ mod tests {
                 } = state.clone();
                 [classification, determination, assigned_to]
             };
-            let case = format!("{wish:?} {looked_at} {updated} {comments}");
+            let case = format!("{wanted:?} {looked_at} {updated} {comments}");
             match ours {
                 true => assert_eq!(words(&before), [None, None, None], "{case}"),
                 false => assert_eq!(words(&before), words(&now), "{case}"),
             }
-            let told = ours || updated == "09:30:00";
-            assert_eq!(unknown.is_empty(), told, "{case}");
+            let is_known = ours || updated == "09:30:00";
+            assert_eq!(unknown.is_empty(), is_known, "{case}");
         }
     }
 
     #[test]
     fn where_defender_says_no_time_nothing_is_ours() {
-        let wish = [("defender_status", "resolved")];
-        let mut effects = changed(&wish, "10:00:00");
+        let wanted = [("defender_status", "resolved")];
+        let mut effects = changed(&wanted, "10:00:00");
         look(&mut effects, "09:00:00", "new", None);
         for done in &mut effects.done {
             done.incidents
@@ -712,7 +712,7 @@ mod tests {
 
     #[test]
     fn only_what_was_changed_of_the_alerts_own_incident_is_ours() {
-        let wish = [
+        let wanted = [
             ("defender_status", "resolved"),
             ("defender_assigned_to", "ann@contoso.com"),
         ];
@@ -721,7 +721,7 @@ mod tests {
             look(&mut effects, "09:00:00", "new", None);
             undone(&effects, &alert(&[]), now)
         };
-        let status = ended(&wish, "10:00:00", Outcome::Updated, &[Field::Status]);
+        let status = ended(&wanted, "10:00:00", Outcome::Updated, &[Field::Status]);
         assert_eq!(undone(status.clone(), &now), stands("new", ANN));
         for incident in [Some("99"), Some("77"), Some(""), None] {
             let now = State {
@@ -731,12 +731,12 @@ mod tests {
             assert_eq!(undone(status.clone(), &now), stands("Resolved", ANN));
         }
         for outcome in Outcome::ALL {
-            let effects = ended(&wish, "10:00:00", outcome, &[Field::Status]);
+            let effects = ended(&wanted, "10:00:00", outcome, &[Field::Status]);
             let ours = outcome == Outcome::Updated;
             let undone = undone(effects, &now);
             assert_eq!(undone != stands("Resolved", ANN), ours, "{outcome}");
         }
-        let nothing = ended(&wish, "10:00:00", Outcome::Updated, &[Field::Comment]);
+        let nothing = ended(&wanted, "10:00:00", Outcome::Updated, &[Field::Comment]);
         assert!(!nothing.reaches());
     }
 

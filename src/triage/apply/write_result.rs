@@ -41,7 +41,7 @@ impl WriteResult<'_> {
 
     /// How it ended, by what was seen of it and what the answer said.
     pub fn outcome(self) -> TargetOutcome {
-        let brought = self.pending.set_by_incident();
+        let by_incident = self.pending.set_by_incident();
         let missing = self.missing;
         let PendingWrite {
             before,
@@ -88,7 +88,7 @@ impl WriteResult<'_> {
                 let mut stands = fields;
                 stands.retain(|field| match self.after {
                     Some(_) => !missing.contains(field),
-                    None => brought.contains(field),
+                    None => by_incident.contains(field),
                 });
                 let mut lacks = wished;
                 lacks.retain(|field| !stands.contains(field));

@@ -339,8 +339,8 @@ fn what_the_successor_of_a_merged_incident_did_to_an_alert_is_ours() {
             vec![Field::Status],
             Some("new".to_owned()),
         );
-        let told = later(&call, &rows, &mut CarryOver::default());
-        assert_eq!(told, [ours], "{named}");
+        let outcomes = later(&call, &rows, &mut CarryOver::default());
+        assert_eq!(outcomes, [ours], "{named}");
     }
 }
 

@@ -190,7 +190,7 @@ proptest! {
         for entry in entries.iter().filter(|e| e.outcome.is_well() && !e.dry_run) {
             let state = tenant.state(entry.target.as_deref().unwrap());
             let asked = entry.requested.as_ref().unwrap();
-            let stands = |wish: Option<String>, stands: &Option<String>| wish.is_none() || wish == *stands;
+            let stands = |wanted: Option<String>, stands: &Option<String>| wanted.is_none() || wanted == *stands;
             prop_assert!(stands(asked.status.map(|s| s.to_string()), &state.status));
             prop_assert!(stands(asked.determination.map(|d| d.to_string()), &state.determination));
             prop_assert_eq!(state.comments.len(), usize::from(asked.comment.is_some()));

@@ -188,7 +188,7 @@ impl Tenant {
     }
 
     /// With the incident it belongs to.
-    fn told(&self, id: &str, state: State) -> State {
+    fn listed_or_read(&self, id: &str, state: State) -> State {
         let alerts = self.alerts.borrow();
         let of = alerts.iter().find(|(_, alert)| alert == id);
         State {
@@ -387,9 +387,9 @@ impl DefenderClient for Rc<Tenant> {
             Some(Temper::ThrottlesRead) => Failing::Throttled,
             Some(Temper::MuteOnRead) => pending().await,
             Some(Temper::Listed(_)) => {
-                return Ok(self.told(&target.id, self.state(&target.id)));
+                return Ok(self.listed_or_read(&target.id, self.state(&target.id)));
             }
-            Some(_) => return Ok(self.told(&target.id, self.shown(&target.id))),
+            Some(_) => return Ok(self.listed_or_read(&target.id, self.shown(&target.id))),
         };
         Err(Refusal { failing })
     }
@@ -403,7 +403,7 @@ impl DefenderClient for Rc<Tenant> {
                     pass_on().await;
                     Ok(State {
                         listed: true,
-                        ..self.told(&target.id, self.shown(&target.id))
+                        ..self.listed_or_read(&target.id, self.shown(&target.id))
                     })
                 }
                 _ => self.read(target).await,

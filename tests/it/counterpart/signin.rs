@@ -14,9 +14,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 pub const CLIENT_ID: &str = "0f8fad5b-d9cb-469f-a165-70867728950e";
 pub const CLIENT_SECRET: &str = "Zx8~Qsecret.Value-forTests_only<&>'\"";
 
-/// An API family; a token is bound to one by its audience.
+/// An API api; a token is bound to one by its audience.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Family {
+pub enum Api {
     Graph,
     Mde,
     Xdr,
@@ -100,7 +100,7 @@ impl SignIn {
     pub(super) fn admit(
         &mut self,
         authorization: Option<&str>,
-        family: Family,
+        api: Api,
         most: Option<usize>,
         base: &str,
     ) -> Result<(), String> {
@@ -112,9 +112,9 @@ impl SignIn {
             .iter_mut()
             .find(|token| token.text == text)
             .ok_or("CompactToken validation failed.")?;
-        let good = match family {
-            Family::Graph => token.scope.starts_with("https://graph.microsoft.com"),
-            Family::Mde => {
+        let good = match api {
+            Api::Graph => token.scope.starts_with("https://graph.microsoft.com"),
+            Api::Mde => {
                 token
                     .scope
                     .starts_with("https://api.securitycenter.microsoft.com")
@@ -122,7 +122,7 @@ impl SignIn {
                         .scope
                         .starts_with("https://securitycenter.onmicrosoft.com")
             }
-            Family::Xdr => token
+            Api::Xdr => token
                 .scope
                 .starts_with("https://api.security.microsoft.com"),
         };

@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-/// One list call of one API family.
+/// One list call of one API api.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Feed {
     GraphAlerts,
@@ -557,7 +557,7 @@ impl Reply {
         }
     }
 
-    /// An error in the shape of the family that answers `path`.
+    /// An error in the shape of the api that answers `path`.
     pub fn error(path: &str, status: u16, code: &str, message: &str) -> Self {
         let error = if path.starts_with("/v1.0/") {
             json!({"error": {"code": code, "message": message, "innerError": {
@@ -577,18 +577,18 @@ fn route(state: &mut State, asked: &Asked, path: &str) -> (Reply, Turn) {
     let listing = (asked.method == Method::GET)
         .then(|| Feed::ALL.into_iter().find(|feed| feed.path() == path))
         .flatten();
-    let family = if path.starts_with("/v1.0/") {
-        signin::Family::Graph
+    let api = if path.starts_with("/v1.0/") {
+        signin::Api::Graph
     } else if path.starts_with("/api/incidents") {
-        signin::Family::Xdr
+        signin::Api::Xdr
     } else {
-        signin::Family::Mde
+        signin::Api::Mde
     };
     let calls = listing.and(state.rules.token_calls);
     let base = state.base.clone();
     if let Err(message) = state
         .sign_in
-        .admit(asked.header("authorization"), family, calls, &base)
+        .admit(asked.header("authorization"), api, calls, &base)
     {
         return (
             Reply::error(path, 401, "InvalidAuthenticationToken", &message),

@@ -260,7 +260,7 @@ fn a_missing_authority_is_refused_with_the_setting_to_use() {
 }
 
 #[test]
-fn each_api_family_gets_a_token_of_its_own_audience() {
+fn each_api_gets_a_token_of_its_own_audience() {
     for feed in Feed::ALL {
         let tenant = Tenant::holding(feed, recent(feed, 3));
         Splunkd::reading(&tenant, feed).run().well();

@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn every_family_is_asked_in_its_own_words() {
+    fn every_api_is_asked_in_its_own_words() {
         let query = ListQuery {
             order: None,
             top: 50,

@@ -26,27 +26,28 @@ pub(in crate::microsoft) async fn write_all(
     change: &Change,
     marker: &str,
 ) -> Vec<Result<Receipt, DefenderError>> {
-    let mut lots: Vec<Way<'_>> = futures::stream::iter(targets.chunks(graph_batch::MOST))
-        .map(|lot| write_lot(client, lot, change, marker))
+    let mut groups: Vec<Way<'_>> = futures::stream::iter(targets.chunks(graph_batch::MOST))
+        .map(|group| write_group(client, group, change, marker))
         .buffered(IN_FLIGHT)
         .collect()
         .await;
     if let Some(comment) = &change.comment {
         for tries in 1..=COMMENT_TRIES {
-            let mut due: Vec<&mut Patch<'_>> =
-                patches(&mut lots).filter(|patch| patch.is_due()).collect();
+            let mut due: Vec<&mut Patch<'_>> = patches(&mut groups)
+                .filter(|patch| patch.is_due())
+                .collect();
             futures::stream::iter(due.chunks_mut(graph_batch::MOST))
                 .for_each_concurrent(IN_FLIGHT, |some| say(client, some, comment))
                 .await;
             let last = tries == COMMENT_TRIES;
-            look(client, patches(&mut lots), last, After::Loss).await;
+            look(client, patches(&mut groups), last, After::Loss).await;
         }
     }
     let mut results = Vec::with_capacity(targets.len());
-    for lot in lots {
-        match lot {
+    for group in groups {
+        match group {
             Way::Singly(all) => results.extend(all),
-            Way::BatchCall(lot) => results.extend(lot.close().await),
+            Way::BatchCall(group) => results.extend(group.close().await),
         }
     }
     results
@@ -54,14 +55,14 @@ pub(in crate::microsoft) async fn write_all(
 
 /// How some of them are written.
 enum Way<'a> {
-    BatchCall(Lot<'a>),
+    BatchCall(WriteGroup<'a>),
     Singly(Vec<Result<Receipt, DefenderError>>),
 }
 
 /// Those whose fields stand, or that have none.
-fn patches<'l, 'a: 'l>(lots: &'l mut [Way<'a>]) -> impl Iterator<Item = &'l mut Patch<'a>> {
-    let parcels = lots.iter_mut().flat_map(|lot| match lot {
-        Way::BatchCall(lot) => lot.parcels.as_mut_slice(),
+fn patches<'l, 'a: 'l>(groups: &'l mut [Way<'a>]) -> impl Iterator<Item = &'l mut Patch<'a>> {
+    let parcels = groups.iter_mut().flat_map(|group| match group {
+        Way::BatchCall(group) => group.parcels.as_mut_slice(),
         Way::Singly(_) => &mut [],
     });
     let patch = |parcel: &'l mut Parcel<'a>| match parcel.fault {
@@ -72,16 +73,16 @@ fn patches<'l, 'a: 'l>(lots: &'l mut [Way<'a>]) -> impl Iterator<Item = &'l mut 
 }
 
 /// Their fields.
-async fn write_lot<'a>(
+async fn write_group<'a>(
     client: &'a UpdateClient,
     targets: &'a [Target],
     change: &Change,
     marker: &'a str,
 ) -> Way<'a> {
     if targets.len() >= 2 && client.at_once(BatchCall::Batch) >= 2 {
-        let mut lot = Lot::open(client, targets, change, marker).await;
-        if lot.patch(change.comment.is_some()).await.is_some() {
-            return Way::BatchCall(lot);
+        let mut group = WriteGroup::open(client, targets, change, marker).await;
+        if group.patch(change.comment.is_some()).await.is_some() {
+            return Way::BatchCall(group);
         }
         client.limit(BatchCall::Batch, 1);
     }
@@ -112,7 +113,7 @@ async fn say(client: &UpdateClient, patches: &mut [&mut Patch<'_>], comment: &st
 }
 
 /// A handful of targets on their way together.
-struct Lot<'a> {
+struct WriteGroup<'a> {
     client: &'a UpdateClient,
     parcels: Vec<Result<Parcel<'a>, DefenderError>>,
 }
@@ -127,7 +128,7 @@ struct Parcel<'a> {
     open: bool,
 }
 
-impl<'a> Lot<'a> {
+impl<'a> WriteGroup<'a> {
     async fn open(
         client: &'a UpdateClient,
         targets: &'a [Target],

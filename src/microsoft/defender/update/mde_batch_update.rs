@@ -29,7 +29,7 @@ use tracing::info;
 pub(in crate::microsoft) const LEAST: usize = 3;
 /// So few are looked at one by one when their call is refused.
 const FEW: usize = 8;
-/// A refused lot is parted into so many.
+/// A refused group is parted into so many.
 const PARTS: usize = 4;
 
 const PATH: &str = "/api/alerts/batchUpdate";
@@ -84,7 +84,7 @@ enum Row<'a> {
 }
 
 /// Rows that share a call.
-struct Lot {
+struct WriteGroup {
     rows: Vec<usize>,
     /// How often their comment has been sent.
     tries: u32,
@@ -98,52 +98,55 @@ impl<'a> Update<'a> {
     async fn carry_out(&mut self) {
         let open = |(at, row): (usize, &Row<'_>)| matches!(row, Row::Open(_)).then_some(at);
         let rows: Vec<usize> = self.rows.iter().enumerate().filter_map(open).collect();
-        let mut lots = VecDeque::from([Lot {
+        let mut groups = VecDeque::from([WriteGroup {
             rows,
             tries: 0,
             comment: self.change.comment.is_some(),
             probed: self.marker.is_empty(),
         }]);
-        while let Some(mut lot) = lots.pop_front() {
+        while let Some(mut group) = groups.pop_front() {
             let most = self.client.at_once(BatchCall::Update);
-            if lot.rows.len() > most && most >= LEAST {
-                let left = lot.rows.split_off(most);
-                lots.push_front(Lot { rows: left, ..lot });
+            if group.rows.len() > most && most >= LEAST {
+                let left = group.rows.split_off(most);
+                groups.push_front(WriteGroup {
+                    rows: left,
+                    ..group
+                });
             }
-            if lot.rows.len() < LEAST || most < LEAST {
+            if group.rows.len() < LEAST || most < LEAST {
                 // What was sent before and is known not to stand may be sent again.
-                self.singly(&lot.rows, lot.comment).await;
+                self.singly(&group.rows, group.comment).await;
                 continue;
             }
-            lots.extend(match lot.comment && !lot.probed {
-                true => self.probe(lot).await,
-                false => self.send(lot).await,
+            groups.extend(match group.comment && !group.probed {
+                true => self.probe(group).await,
+                false => self.send(group).await,
             });
         }
     }
 
     /// Finds out whether an earlier call has added the comments, which the list
     /// does not show yet.
-    async fn probe(&mut self, lot: Lot) -> Vec<Lot> {
-        let ends: Vec<usize> = [lot.rows.first(), lot.rows.last()]
+    async fn probe(&mut self, group: WriteGroup) -> Vec<WriteGroup> {
+        let ends: Vec<usize> = [group.rows.first(), group.rows.last()]
             .into_iter()
             .flatten()
             .copied()
             .collect();
         let states = self.client.read_singly(&self.targets(&ends)).await;
-        let told = states.iter().any(Result::is_ok);
+        let answered = states.iter().any(Result::is_ok);
         let stands = |(at, state): (&usize, &Result<State, DefenderError>)| {
             state.as_ref().is_ok_and(|state| self.stands(*at, state))
         };
-        if told && !ends.iter().zip(&states).any(stands) {
-            return vec![Lot {
+        if answered && !ends.iter().zip(&states).any(stands) {
+            return vec![WriteGroup {
                 probed: true,
-                ..lot
+                ..group
             }];
         }
-        let states = self.client.read_singly(&self.targets(&lot.rows)).await;
+        let states = self.client.read_singly(&self.targets(&group.rows)).await;
         let (mut with, mut without) = (Vec::new(), Vec::new());
-        for (at, state) in lot.rows.into_iter().zip(states) {
+        for (at, state) in group.rows.into_iter().zip(states) {
             match state {
                 Ok(state) if self.stands(at, &state) => with.push(at),
                 Ok(_) => without.push(at),
@@ -151,9 +154,9 @@ impl<'a> Update<'a> {
             }
         }
         [(with, false), (without, true)]
-            .map(|(rows, comment)| Lot {
+            .map(|(rows, comment)| WriteGroup {
                 rows,
-                tries: lot.tries,
+                tries: group.tries,
                 comment,
                 probed: true,
             })
@@ -161,24 +164,24 @@ impl<'a> Update<'a> {
     }
 
     /// One call for all of them; returns what is still to be done.
-    async fn send(&mut self, lot: Lot) -> Vec<Lot> {
-        let wording = match self.wording(&lot) {
+    async fn send(&mut self, group: WriteGroup) -> Vec<WriteGroup> {
+        let wording = match self.wording(&group) {
             Ok(wording) => wording,
             // The same for all: none of them is looked at.
             Err(_) => {
-                self.singly(&lot.rows, lot.comment).await;
+                self.singly(&group.rows, group.comment).await;
                 return Vec::new();
             }
         };
-        if wording.fields.is_empty() && !lot.comment {
-            self.note(&lot.rows, &Answer::default());
+        if wording.fields.is_empty() && !group.comment {
+            self.note(&group.rows, &Answer::default());
             return Vec::new();
         }
-        let answer = self.post(&lot, &wording.fields, lot.comment).await;
+        let answer = self.post(&group, &wording.fields, group.comment).await;
         let error = match answer {
             Ok(answer) => {
                 self.client.learn(&wording.terms);
-                self.note(&lot.rows, &answer);
+                self.note(&group.rows, &answer);
                 return Vec::new();
             }
             Err(error) => error,
@@ -186,45 +189,50 @@ impl<'a> Update<'a> {
         match &error {
             // By its own word it looked at none of them.
             Error::Service { code, message, .. } if code == TOO_MANY => {
-                let sent = lot.rows.len();
+                let sent = group.rows.len();
                 self.client.limit(BatchCall::Update, allowed(message, sent));
-                vec![lot]
+                vec![group]
             }
             // The call is not there; an object that is missing has a name.
             Error::Service { status, code, .. }
                 if matches!(status, 405 | 410 | 501) || (*status == 404 && code.is_empty()) =>
             {
                 self.client.limit(BatchCall::Update, 1);
-                vec![lot]
+                vec![group]
             }
-            _ if error.uncertain() && lot.comment => self.look(lot, &wording, error).await,
+            _ if error.uncertain() && group.comment => self.look(group, &wording, error).await,
             Error::Service { status, .. }
                 if (400..500).contains(status) && !matches!(status, 401 | 408) =>
             {
                 // It is not documented that a refusal means nothing was written.
-                for at in lot.rows.iter().filter(|_| lot.comment) {
+                for at in group.rows.iter().filter(|_| group.comment) {
                     let fault = self.fault(&error);
                     if let Some(Row::Open(patch)) = self.rows.get_mut(*at) {
                         patch.doubts(fault, !wording.fields.is_empty());
                     }
                 }
-                self.trace(lot, &wording, error).await
+                self.trace(group, &wording, error).await
             }
             // It may fail at one of them only.
             Error::Service { status, .. } if *status >= 500 => {
-                self.trace(lot, &wording, error).await
+                self.trace(group, &wording, error).await
             }
             _ => {
-                self.fail(&lot.rows, &error);
+                self.fail(&group.rows, &error);
                 Vec::new()
             }
         }
     }
 
-    async fn post(&self, lot: &Lot, fields: &Fields, comment: bool) -> Result<Answer, Error> {
+    async fn post(
+        &self,
+        group: &WriteGroup,
+        fields: &Fields,
+        comment: bool,
+    ) -> Result<Answer, Error> {
         let mut document = fields.clone();
-        let ids: Vec<&str> = lot.rows.iter().filter_map(|at| self.id(*at)).collect();
-        let first = lot.rows.first().and_then(|at| self.patch(*at));
+        let ids: Vec<&str> = group.rows.iter().filter_map(|at| self.id(*at)).collect();
+        let first = group.rows.first().and_then(|at| self.patch(*at));
         let text = self.change.comment.as_deref().filter(|_| comment);
         if let Some((patch, text)) = first.zip(text) {
             document.insert("comment".into(), patch.signed(text).into());
@@ -238,10 +246,10 @@ impl<'a> Update<'a> {
         let client = self.client.client();
         let answer = client.bundle(PATH, &body, Quota::BatchUpdate, nature).await;
         if nature == Nature::Appends {
-            for at in &lot.rows {
+            for at in &group.rows {
                 if let Some(patch) = self.patch(*at) {
-                    let told = answer.as_ref().map(|_| ());
-                    self.client.sent(patch.target(), self.marker, told);
+                    let result = answer.as_ref().map(|_| ());
+                    self.client.sent(patch.target(), self.marker, result);
                 }
             }
         }
@@ -249,8 +257,8 @@ impl<'a> Update<'a> {
     }
 
     /// The change in the wording last taken.
-    fn wording(&self, lot: &Lot) -> Result<Wording, DefenderError> {
-        let first = lot.rows.first().and_then(|at| self.patch(*at));
+    fn wording(&self, group: &WriteGroup) -> Result<Wording, DefenderError> {
+        let first = group.rows.first().and_then(|at| self.patch(*at));
         let wordings = first.map(|patch| patch.wordings(self.change, Vec::new()));
         let mut wordings = wordings.transpose()?.unwrap_or_default();
         Ok(match wordings.is_empty() {
@@ -263,12 +271,12 @@ impl<'a> Update<'a> {
     /// of them, are carried out one by one; if all of these are refused too, the
     /// refusal is about the change or the account. No comment goes along: the
     /// others owe theirs afterwards.
-    async fn trace(&mut self, lot: Lot, sent: &Wording, error: Error) -> Vec<Lot> {
-        let Lot {
+    async fn trace(&mut self, group: WriteGroup, sent: &Wording, error: Error) -> Vec<WriteGroup> {
+        let WriteGroup {
             mut rows, tries, ..
-        } = lot;
+        } = group;
         let comment = false;
-        let again = |rows: Vec<usize>| Lot {
+        let again = |rows: Vec<usize>| WriteGroup {
             rows,
             tries,
             comment,
@@ -306,13 +314,13 @@ impl<'a> Update<'a> {
             self.fail(&rows, &error);
             return Vec::new();
         }
-        let lot = again(rows);
-        match self.wording(&lot) {
+        let group = again(rows);
+        match self.wording(&group) {
             // The wording was to blame.
-            Ok(wording) if wording.fields != sent.fields => vec![lot],
-            _ => lot
+            Ok(wording) if wording.fields != sent.fields => vec![group],
+            _ => group
                 .rows
-                .chunks(lot.rows.len().div_ceil(PARTS))
+                .chunks(group.rows.len().div_ceil(PARTS))
                 .map(|rows| again(rows.to_vec()))
                 .collect(),
         }
@@ -330,30 +338,35 @@ impl<'a> Update<'a> {
 
     /// Nobody knows whether the comments were added: each is looked for, and only
     /// those that are proved absent are sent again.
-    async fn look(&mut self, mut lot: Lot, wording: &Wording, error: Error) -> Vec<Lot> {
-        lot.tries += 1;
-        let targets = self.targets(&lot.rows);
+    async fn look(
+        &mut self,
+        mut group: WriteGroup,
+        wording: &Wording,
+        error: Error,
+    ) -> Vec<WriteGroup> {
+        group.tries += 1;
+        let targets = self.targets(&group.rows);
         let now = Instant::now();
         let traces = self
             .client
             .trace(&targets, self.marker, now, After::Loss)
             .await;
         let (mut absent, mut unknown) = (Vec::new(), Vec::new());
-        for (at, traced) in lot.rows.into_iter().zip(traces) {
+        for (at, traced) in group.rows.into_iter().zip(traces) {
             match traced.trace {
                 Trace::Stands => self.note(&[at], &Answer::default()),
                 Trace::Absent => absent.push(at),
                 Trace::Unknown(_) => unknown.push(at),
             }
         }
-        let mut again = Lot {
+        let mut again = WriteGroup {
             rows: absent,
-            tries: lot.tries,
+            tries: group.tries,
             comment: true,
             // They have just been asked.
             probed: true,
         };
-        let last = lot.tries >= COMMENT_TRIES;
+        let last = group.tries >= COMMENT_TRIES;
         let answered = matches!(error, Error::Service { .. });
         // Where the service fails each time it is asked for all of them, it may be
         // for one of them: the others are not lost with it.
@@ -364,16 +377,16 @@ impl<'a> Update<'a> {
         if !unknown.is_empty() {
             // Without its comment the change can safely be sent again; whether it
             // got through is seen when it is read back.
-            let lot = Lot {
+            let group = WriteGroup {
                 rows: unknown,
-                ..lot
+                ..group
             };
             if !wording.fields.is_empty()
-                && let Err(error) = self.post(&lot, &wording.fields, false).await
+                && let Err(error) = self.post(&group, &wording.fields, false).await
             {
                 info!("{error}: the fields were not sent again");
             }
-            for at in lot.rows {
+            for at in group.rows {
                 let fault = DefenderError::CommentUnknown(Box::new(self.fault(&error)));
                 self.close(at, Err(fault));
             }
@@ -411,13 +424,13 @@ impl<'a> Update<'a> {
                 .await;
         } else {
             for rows in due.chunks(most) {
-                let lot = Lot {
+                let group = WriteGroup {
                     rows: rows.to_vec(),
                     tries: 0,
                     comment: true,
                     probed: true,
                 };
-                let answer = self.post(&lot, &Fields::new(), true).await;
+                let answer = self.post(&group, &Fields::new(), true).await;
                 for at in rows {
                     if let Some(Row::Owes(patch)) = self.rows.get_mut(*at) {
                         patch.said(answer.clone());

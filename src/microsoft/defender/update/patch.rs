@@ -382,8 +382,8 @@ impl<'a> Patch<'a> {
 
     /// Takes note of the answer to what carried the comment.
     pub fn said(&mut self, answer: Result<Answer, Error>) {
-        let told = answer.as_ref().map(|_| ());
-        self.client.sent(self.target, self.marker, told);
+        let result = answer.as_ref().map(|_| ());
+        self.client.sent(self.target, self.marker, result);
         let uncertain = matches!(&answer, Err(error) if error.uncertain());
         self.words = match self.note(answer) {
             Ok(()) => CommentState::Done,

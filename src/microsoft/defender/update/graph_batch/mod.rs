@@ -8,7 +8,9 @@
 #[cfg(test)]
 mod tests;
 
-use crate::microsoft::client::{Answer, BREATH, Client, FIRST_PAUSE, Nature, Quota, Said, TRIES};
+use crate::microsoft::client::{
+    Answer, Client, FIRST_PAUSE, Nature, Quota, RETRY_DELAY, Said, TRIES,
+};
 use crate::microsoft::http::error::{Error, line, passing};
 use crate::microsoft::http::lenient::{Members, elements, lenient, text_or_number};
 use crate::microsoft::http::retry_after;
@@ -87,7 +89,7 @@ impl Part {
 }
 
 /// What became of one part in one round.
-enum Fate {
+enum PartResult {
     Done(Result<Answer, Error>),
     /// Worth another round, after this long.
     Again(Error, Duration),
@@ -134,11 +136,11 @@ pub(in crate::microsoft) async fn send(
                 continue;
             };
             *attempts += answer.attempts;
-            let (result, least) = match fate(client, part, said.remove(&at), *attempts) {
-                Fate::Done(result) => (result, None),
-                Fate::Again(error, _) if round >= TRIES => (Err(error), None),
-                Fate::Again(error, least) => (Err(error), Some(least.max(pause))),
-                Fate::Throttled(error, least) => {
+            let (result, least) = match part_result(client, part, said.remove(&at), *attempts) {
+                PartResult::Done(result) => (result, None),
+                PartResult::Again(error, _) if round >= TRIES => (Err(error), None),
+                PartResult::Again(error, least) => (Err(error), Some(least.max(pause))),
+                PartResult::Throttled(error, least) => {
                     hold = hold.max(Some(least));
                     (Err(error), Some(least))
                 }
@@ -213,7 +215,7 @@ fn is_unoffered(error: &Error) -> bool {
 
 /// A part of the answer.
 #[derive(Debug)]
-pub(in crate::microsoft) struct Told<'a> {
+pub(in crate::microsoft) struct PartAnswer<'a> {
     /// None where it cannot be read.
     status: Option<u16>,
     headers: Vec<(String, String)>,
@@ -225,17 +227,17 @@ pub(in crate::microsoft) struct Told<'a> {
 pub(in crate::microsoft) fn said<'a>(
     json: &'a str,
     answer: &Answer,
-) -> Option<HashMap<usize, Told<'a>>> {
+) -> Option<HashMap<usize, PartAnswer<'a>>> {
     let parts = elements(Members::read(json).ok()?.get("responses")?);
     Some(
         parts
             .into_iter()
-            .filter_map(|part| told(part, answer))
+            .filter_map(|part| part_answer(part, answer))
             .collect(),
     )
 }
 
-fn told<'a>(part: &'a RawValue, answer: &Answer) -> Option<(usize, Told<'a>)> {
+fn part_answer<'a>(part: &'a RawValue, answer: &Answer) -> Option<(usize, PartAnswer<'a>)> {
     let part = Members::read(part.get()).ok()?;
     let word = |name: &str| part.get(name).and_then(text_or_number);
     let at = word("id")?.parse().ok()?;
@@ -245,17 +247,17 @@ fn told<'a>(part: &'a RawValue, answer: &Answer) -> Option<(usize, Told<'a>)> {
     let headers = headers
         .iter()
         .filter_map(|(name, value)| Some((name.to_owned(), text_or_number(value)?)));
-    let mut told = Told {
+    let mut part_answer = PartAnswer {
         status: word("status").and_then(|status| status.parse().ok()),
         headers: headers.collect(),
         body: part.get("body"),
         request_id: None,
     };
-    told.request_id = told.text("request-id").or(answer.request_id.clone());
-    Some((at, told))
+    part_answer.request_id = part_answer.text("request-id").or(answer.request_id.clone());
+    Some((at, part_answer))
 }
 
-impl Told<'_> {
+impl PartAnswer<'_> {
     fn text(&self, name: &str) -> Option<String> {
         // Names are compared as in HTTP.
         let named = |(header, _): &&(String, String)| header.eq_ignore_ascii_case(name);
@@ -272,40 +274,45 @@ impl Told<'_> {
     }
 }
 
-fn fate(client: &Client, part: &Part, told: Option<Told<'_>>, attempts: u32) -> Fate {
-    let Some(told) = told else {
+fn part_result(
+    client: &Client,
+    part: &Part,
+    part_answer: Option<PartAnswer<'_>>,
+    attempts: u32,
+) -> PartResult {
+    let Some(part_answer) = part_answer else {
         let error = missing(client);
         return match part.is_repeatable() {
-            true => Fate::Again(error, Duration::ZERO),
-            false => Fate::Done(Err(error)),
+            true => PartResult::Again(error, Duration::ZERO),
+            false => PartResult::Done(Err(error)),
         };
     };
     // It would be no better the next time.
-    let Some(status) = told.status else {
-        return Fate::Done(Err(missing(client)));
+    let Some(status) = part_answer.status else {
+        return PartResult::Done(Err(missing(client)));
     };
-    let body = told.body.map_or("", RawValue::get);
+    let body = part_answer.body.map_or("", RawValue::get);
     if (200..300).contains(&status) {
-        return Fate::Done(Ok(Answer {
+        return PartResult::Done(Ok(Answer {
             status,
             body: body.as_bytes().to_vec(),
-            request_id: told.request_id,
+            request_id: part_answer.request_id,
             warning: None,
             attempts,
         }));
     }
     let said = Said::read(body);
-    let wait = retry_after::retry_after(&told.headers(), &said.message, SystemTime::now());
+    let wait = retry_after::retry_after(&part_answer.headers(), &said.message, SystemTime::now());
     let host = client.host().to_owned();
-    let request_id = said.request_id.or(told.request_id);
+    let request_id = said.request_id.or(part_answer.request_id);
     if status == 429 {
-        let wait = wait.unwrap_or(BREATH);
+        let wait = wait.unwrap_or(RETRY_DELAY);
         let error = Error::Throttled {
             host,
             retry_after: wait,
             request_id,
         };
-        return Fate::Throttled(error, wait);
+        return PartResult::Throttled(error, wait);
     }
     let error = Error::Service {
         host,
@@ -318,8 +325,8 @@ fn fate(client: &Client, part: &Part, told: Option<Told<'_>>, attempts: u32) -> 
     // 424 is said before anything is carried out, a 5xx perhaps after.
     let untouched = status == DEPENDENCY;
     match untouched || (passing(status) && part.is_repeatable()) {
-        true => Fate::Again(error, wait.unwrap_or_default()),
-        false => Fate::Done(Err(error)),
+        true => PartResult::Again(error, wait.unwrap_or_default()),
+        false => PartResult::Done(Err(error)),
     }
 }
 

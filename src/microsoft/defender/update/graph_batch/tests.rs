@@ -242,9 +242,9 @@ proptest::proptest! {
     fn takes_any_answer_without_a_panic(body: Vec<u8>, id in "[0-9]{0,3}", status: u16, wait in "\\PC{0,12}") {
         let part = json!({"id": id, "status": status, "headers": {"Retry-After": wait, "x y": 1}, "body": "b"});
         for body in [body, json!({"responses": [part]}).to_string().into_bytes()] {
-            for told in crate::microsoft::defender::update::graph_batch::said(&lenient(&body), &Answer::default()).unwrap_or_default().into_values() {
-                drop(told.headers());
-                proptest::prop_assert_eq!(told.status, Some(status));
+            for answered in crate::microsoft::defender::update::graph_batch::said(&lenient(&body), &Answer::default()).unwrap_or_default().into_values() {
+                drop(answered.headers());
+                proptest::prop_assert_eq!(answered.status, Some(status));
             }
         }
     }
