@@ -17,7 +17,8 @@ pub struct Head<'a> {
     end: usize,
     time: Option<&'a RawValue>,
     category: Option<&'a RawValue>,
-    timestamp: Option<&'a RawValue>,
+    /// `properties.Timestamp`.
+    timestamp: Option<Instant>,
     /// What lies between the braces of `properties`.
     properties: Option<Range<usize>>,
     /// `records` is there, but no list.
@@ -51,7 +52,8 @@ impl<'b> Found<'b> {
         if category.is_some_and(|category| !self.tables.wants(&category)) {
             return;
         }
-        let time = instant(head.timestamp).or_else(|| instant(head.time));
+        let of_the_envelope = || instant(&head.time.and_then(unquoted)?);
+        let time = head.timestamp.or_else(of_the_envelope);
         let properties = head.properties.as_ref();
         self.properties
             .push(properties.map_or(span.clone(), |inner| {
@@ -81,70 +83,35 @@ impl<'b> Found<'b> {
 }
 
 /// Where Microsoft has no time it writes the first day of the first year.
-fn instant(value: Option<&RawValue>) -> Option<Instant> {
-    let instant: Instant = unquoted(value?)?.parse().ok()?;
+fn instant(text: &str) -> Option<Instant> {
+    let instant: Instant = text.parse().ok()?;
     (instant.ticks() > 0).then_some(instant)
 }
 
 impl<'a> Head<'a> {
-    /// Reads an object that is a record, whatever its members.
+    /// Reads an object that is a record.
     pub fn read(text: &'a str) -> Result<Self, String> {
         let mut from = serde_json::Deserializer::from_str(text);
-        HeadOf {
-            text,
-            careful: true,
-        }
-        .deserialize(&mut from)
-        .and_then(|head| from.end().map(|()| head))
-        .map_err(|error| format!("it cannot be read: {error}"))
+        let head = HeadOf { text }.deserialize(&mut from);
+        head.and_then(|head| from.end().map(|()| head))
+            .map_err(|error| format!("it cannot be read: {error}"))
     }
 
     /// Takes a member in.
-    fn member<M: MapAccess<'a>>(
-        &mut self,
-        text: &'a str,
-        careful: bool,
-        name: &'a RawValue,
-        map: &mut M,
-    ) -> Result<(), M::Error> {
+    fn member(&mut self, text: &str, name: &'a RawValue, value: &'a RawValue) {
+        let place = span(text, value.get());
         self.first.get_or_insert(name);
-        let slot = match unquoted(name).as_deref() {
-            Some("properties") if !careful => {
-                let properties = map.next_value_seed(Properties { text })?;
-                // Behind the brace.
-                self.end = properties.inner.end + 1;
-                self.timestamp = properties.timestamp;
-                self.properties = Some(properties.inner);
-                return Ok(());
+        self.end = place.end;
+        match unquoted(name).as_deref() {
+            Some("time") => self.time = Some(value),
+            Some("category") => self.category = Some(value),
+            Some("records") => self.no_list = !value.get().starts_with('['),
+            Some("properties") if value.get().starts_with('{') => {
+                self.timestamp = timestamp(value.get());
+                self.properties = Some(place.start + 1..place.end - 1);
             }
-            Some("properties") => {
-                let value = map.next_value::<&RawValue>()?;
-                self.end = span(text, value.get()).end;
-                if value.get().starts_with('{') {
-                    let mut from = serde_json::Deserializer::from_str(value.get());
-                    let properties = Properties { text }.deserialize(&mut from);
-                    // Only one without members fails.
-                    if let Ok(properties) = properties {
-                        self.timestamp = properties.timestamp;
-                        self.properties = Some(properties.inner);
-                    }
-                }
-                return Ok(());
-            }
-            Some("records") => {
-                let value = map.next_value::<&RawValue>()?;
-                self.end = span(text, value.get()).end;
-                self.no_list = !value.get().starts_with('[');
-                return Ok(());
-            }
-            Some("time") => &mut self.time,
-            Some("category") => &mut self.category,
-            _ => &mut None,
-        };
-        let value = map.next_value::<&RawValue>()?;
-        self.end = span(text, value.get()).end;
-        *slot = Some(value);
-        Ok(())
+            _ => {}
+        }
     }
 
     /// Where the record lies, by what lies around its members.
@@ -191,7 +158,7 @@ impl<'b> Visitor<'b> for Body<'_, 'b> {
             } else if listed {
                 map.next_value::<IgnoredAny>()?;
             } else {
-                head.member(text, false, name, &mut map)?;
+                head.member(text, name, map.next_value()?);
             }
         }
         if !listed {
@@ -254,11 +221,7 @@ impl<'b> Visitor<'b> for Element<'_, 'b> {
 
     fn visit_map<A: MapAccess<'b>>(self, map: A) -> Result<(), A::Error> {
         let text = self.0.body;
-        let head = HeadOf {
-            text,
-            careful: false,
-        }
-        .visit_map(map)?;
+        let head = HeadOf { text }.visit_map(map)?;
         let span = head.around(text).ok_or_else(without_members)?;
         self.0.record(&head, 0, span);
         Ok(())
@@ -269,10 +232,9 @@ impl<'b> Visitor<'b> for Element<'_, 'b> {
     }
 }
 
-/// A record's members. `careful`: `properties` need not be an object.
+/// A record's members.
 struct HeadOf<'a> {
     text: &'a str,
-    careful: bool,
 }
 
 impl<'a> DeserializeSeed<'a> for HeadOf<'a> {
@@ -293,7 +255,7 @@ impl<'a> Visitor<'a> for HeadOf<'a> {
     fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<Head<'a>, A::Error> {
         let mut head = Head::default();
         while let Some(name) = map.next_key::<&'a RawValue>()? {
-            head.member(self.text, self.careful, name, &mut map)?;
+            head.member(self.text, name, map.next_value()?);
         }
         if head.no_list && head.category.is_none() && head.properties.is_none() {
             return Err(A::Error::custom("its `records` are no list"));
@@ -302,51 +264,45 @@ impl<'a> Visitor<'a> for HeadOf<'a> {
     }
 }
 
-/// A record's `properties`.
-struct Properties<'a> {
-    text: &'a str,
-}
-
-struct Inside<'a> {
-    timestamp: Option<&'a RawValue>,
-    inner: Range<usize>,
-}
-
-impl<'a> DeserializeSeed<'a> for Properties<'a> {
-    type Value = Inside<'a>;
-
-    fn deserialize<D: Deserializer<'a>>(self, from: D) -> Result<Inside<'a>, D::Error> {
-        from.deserialize_map(self)
+/// The `Timestamp` of an object.
+fn timestamp(object: &str) -> Option<Instant> {
+    #[derive(serde::Deserialize)]
+    struct Properties<'a> {
+        #[serde(rename = "Timestamp", borrow)]
+        timestamp: Option<&'a RawValue>,
     }
-}
-
-impl<'a> Visitor<'a> for Properties<'a> {
-    type Value = Inside<'a>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<Inside<'a>, A::Error> {
-        let mut timestamp = None;
-        let mut first = None;
-        let mut last = None;
-        while let Some(name) = map.next_key::<&'a RawValue>()? {
-            let value = map.next_value::<&'a RawValue>()?;
-            if name.get() == "\"Timestamp\"" {
-                timestamp = Some(value);
-            }
-            first.get_or_insert(name);
-            last = Some(value);
+    match outermost(object) {
+        Some(text) => instant(text),
+        None => {
+            let properties: Properties<'_> = serde_json::from_str(object).ok()?;
+            instant(&unquoted(properties.timestamp?)?)
         }
-        let (first, last) = first.zip(last).ok_or_else(without_members)?;
-        let end = span(self.text, last.get()).end;
-        Ok(Inside {
-            timestamp,
-            inner: span(self.text, first.get()).start
-                ..closed(self.text, end).ok_or_else(without_members)?,
-        })
     }
+}
+
+/// The text of `Timestamp` where it is the first or the last member, as most tables have
+/// it: then what lies between need not be read once more.
+fn outermost(object: &str) -> Option<&str> {
+    const NAME: &str = "\"Timestamp\"";
+    let inner = object.strip_prefix('{')?.strip_suffix('}')?.trim_ascii();
+    let text = if let Some(first) = inner.strip_prefix(NAME) {
+        let value = first.trim_ascii_start().strip_prefix(':')?;
+        value
+            .trim_ascii_start()
+            .strip_prefix('"')?
+            .split('"')
+            .next()?
+    } else {
+        let (before, last) = inner.strip_suffix('"')?.rsplit_once('"')?;
+        let name = before.trim_ascii_end().strip_suffix(':')?;
+        let others = name.trim_ascii_end().strip_suffix(NAME)?;
+        // A quote behind a backslash begins no name.
+        if others.ends_with('\\') {
+            return None;
+        }
+        last
+    };
+    (!text.contains('\\')).then_some(text)
 }
 
 /// Nothing tells where an object without members lies.

@@ -113,6 +113,43 @@ fn a_records_time_is_its_own_or_the_services_or_the_messages() {
             at("2026-01-02T00:00:00Z"),
         ),
         (r#"{"time":7,"properties":null}"#, ENQUEUED),
+        (
+            r#"{"properties":{ "Timestamp" : "2026-01-01T00:00:00Z" , "x" : "}" }}"#,
+            at("2026-01-01T00:00:00Z"),
+        ),
+        (
+            r#"{"properties":{"x":"{","Timestamp": "2026-01-01T00:00:00Z" } }"#,
+            at("2026-01-01T00:00:00Z"),
+        ),
+        (
+            r#"{"properties":{"x":1,"Timestamp":"2026-01-01T00:00:00Z","y":{}}}"#,
+            at("2026-01-01T00:00:00Z"),
+        ),
+        (
+            r#"{"properties":{"Timestamp":"2026-01-01T00:00\u003a00Z","y":""}}"#,
+            at("2026-01-01T00:00:00Z"),
+        ),
+        // Texts that only look like it.
+        (
+            r#"{"properties":{"x":"\"Timestamp\":\"2026-01-01T00:00:00Z"}}"#,
+            ENQUEUED,
+        ),
+        (
+            r#"{"properties":{"\"Timestamp":"2026-01-01T00:00:00Z"}}"#,
+            ENQUEUED,
+        ),
+        (
+            r#"{"properties":{"p":{"Timestamp":"2026-01-01T00:00:00Z"}}}"#,
+            ENQUEUED,
+        ),
+        (
+            r#"{"properties":{"Timestamp":["2026-01-01T00:00:00Z"]}}"#,
+            ENQUEUED,
+        ),
+        (
+            r#"{"properties":{"Timestamp":{"a":"2026-01-01T00:00:00Z"}}}"#,
+            ENQUEUED,
+        ),
         (r#"{"time":"1601-01-01T00:00:00Z"}"#, ENQUEUED),
         ("{}", ENQUEUED),
     ] {
@@ -461,6 +498,7 @@ fn any_record() -> impl Strategy<Value = Value> {
     });
     let name = prop_oneof![
         Just("properties".to_owned()),
+        Just("properties".to_owned()),
         Just("category".to_owned()),
         Just("time".to_owned()),
         "\\PC{1,6}",
@@ -541,6 +579,18 @@ fn awkward() -> impl Strategy<Value = String> {
     prop::collection::vec(piece, 0..40).prop_map(|pieces| pieces.concat())
 }
 
+/// A record's time, by a tree of it.
+fn time_of(record: &str) -> Instant {
+    let record: Value = serde_json::from_str(record).unwrap();
+    let time = |value: &Value| -> Option<Instant> {
+        let time: Instant = value.as_str()?.parse().ok()?;
+        (time.ticks() > 0).then_some(time)
+    };
+    time(&record["properties"]["Timestamp"])
+        .or_else(|| time(&record["time"]))
+        .unwrap_or(ENQUEUED)
+}
+
 /// What must hold of whatever was found.
 fn sound(message: &Message) -> Result<(), TestCaseError> {
     for record in &message.records {
@@ -572,6 +622,9 @@ proptest! {
         prop_assert_eq!(aside(&message), vec![]);
         prop_assert_eq!(texts(&message), records.iter().map(String::as_str).collect::<Vec<_>>());
         sound(&message)?;
+        for (record, text) in message.records.iter().zip(&records) {
+            prop_assert_eq!(record.time, time_of(text), "{}", text);
+        }
     }
 
     #[test]
