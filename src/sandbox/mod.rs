@@ -6,6 +6,7 @@
 //! room. It must never know who its client is.
 
 pub mod api;
+pub mod event_hub;
 pub mod splunkd;
 mod story;
 pub mod tenant;
@@ -13,6 +14,7 @@ pub mod tenant;
 mod tests;
 
 use crate::sandbox::api::{graph, hunting, identity, mde, serve, sign_in, tls, xdr};
+use crate::sandbox::event_hub::EventHub;
 use crate::sandbox::tenant::{json, load};
 
 use axum::Router;
@@ -138,6 +140,8 @@ pub struct Settings {
     pub batch: usize,
     /// Whether Graph offers `$batch`.
     pub graph_batch: bool,
+    /// The event hub Defender streams into, if there is one.
+    pub event_hub: Option<event_hub::Settings>,
 }
 
 impl Default for Settings {
@@ -163,6 +167,7 @@ impl Default for Settings {
             order: OrderBy::Honoured,
             batch: 100,
             graph_batch: true,
+            event_hub: None,
         }
     }
 }
@@ -209,7 +214,8 @@ pub struct Served {
 struct Shared {
     settings: Settings,
     url: String,
-    issuer: Issuer,
+    issuer: Arc<Issuer>,
+    event_hub: Option<EventHub>,
     apps: Vec<App>,
     store: Mutex<Store>,
     teller: Mutex<Generator>,
@@ -262,7 +268,13 @@ impl Shared {
         let now = self.now().minus(self.settings.lag);
         // Generator first, store second: the only place that holds both.
         let mut teller = lock(&self.teller);
-        teller.advance(&mut self.store(), now)
+        let mut store = self.store();
+        let known = store.alerts.len();
+        let moved = teller.advance(&mut store, now);
+        if let Some(hub) = &self.event_hub {
+            hub.tell(store.alerts.rows().iter().skip(known));
+        }
+        moved
     }
 }
 
@@ -289,9 +301,30 @@ pub async fn start(settings: Settings) -> Result<Tenant, Error> {
         false => None,
     };
     let (store, teller) = furnish(&settings)?;
+    let issuer = Arc::new(Issuer::new(settings.token_lifetime));
+    let event_hub = match settings.event_hub.clone() {
+        None => None,
+        Some(wanted) => {
+            let until = settings.until.map_or_else(Ticks::now, Ticks::from);
+            let alerts = store.alerts.rows();
+            let hub = event_hub::start(
+                wanted,
+                tls.clone(),
+                issuer.clone(),
+                vec![WRITER_ID],
+                alerts,
+                until,
+            );
+            Some(
+                hub.await
+                    .map_err(|(address, source)| Error::Listen { address, source })?,
+            )
+        }
+    };
     let shared = Arc::new(Shared {
         url: format!("https://{address}"),
-        issuer: Issuer::new(settings.token_lifetime),
+        issuer,
+        event_hub,
         apps: apps(&settings)?,
         store: Mutex::new(store),
         teller: Mutex::new(teller),
@@ -525,6 +558,11 @@ impl Tenant {
         self.identity
             .as_deref()
             .map(|endpoint| (endpoint, IDENTITY_HEADER))
+    }
+
+    /// The event hub, when [`Settings::event_hub`] is set.
+    pub fn event_hub(&self) -> Option<&EventHub> {
+        self.shared.event_hub.as_ref()
     }
 
     /// Every alert and incident as it stands now.

@@ -44,6 +44,8 @@ pub enum Step {
     Journeys,
     /// The dashboards: validated, followed, drawn
     Dashboards,
+    /// Microsoft's own clients against the embedded event hub
+    EventHubClients,
     /// The executable that is shipped
     Release,
     /// The package
@@ -69,6 +71,7 @@ const LANES: &[&[Step]] = &[
     &[Parts, Lints, LintsShipped, Documentation, Fuzz],
     &[Release, Package, Smoke, Appinspect],
     &[AppinspectCloud],
+    &[EventHubClients],
 ];
 
 impl Step {
@@ -76,7 +79,7 @@ impl Step {
     fn after(self) -> &'static [Step] {
         match self {
             PageTools | Release => &[Dependencies],
-            PageUnits | Parts => &[Build],
+            PageUnits | Parts | EventHubClients => &[Build],
             AppinspectCloud => &[Package],
             _ => &[],
         }
@@ -124,6 +127,10 @@ impl Step {
                 Project::pages(workspace)?.journeys(workspace, &executable)
             }
             Dashboards => Project::dashboards(workspace)?.tests(),
+            EventHubClients => {
+                let executable = executable::development(workspace)?;
+                Project::event_hub_clients(workspace)?.clients(&executable)
+            }
             Release => executable::release(workspace).map(drop),
             Package => {
                 let executable = executable::release(workspace)?;

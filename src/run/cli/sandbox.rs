@@ -1,5 +1,7 @@
 //! `sandbox`: serves the embedded tenant until stopped.
 
+mod event_hub;
+
 use crate::bridge::input::settings::span;
 use crate::host::stop::Stop;
 use crate::host::{exit, log, runtime};
@@ -64,6 +66,8 @@ pub struct Arguments {
     /// Log every answered call: `DEBUG <method> <path and query> <status>`
     #[arg(long)]
     log_calls: bool,
+    #[command(flatten)]
+    event_hub: event_hub::Options,
 }
 
 pub fn run(arguments: Arguments) -> ExitCode {
@@ -77,7 +81,9 @@ pub fn run(arguments: Arguments) -> ExitCode {
 }
 
 fn serve(arguments: Arguments) -> anyhow::Result<()> {
-    listened(arguments.listen, arguments.allow_remote)?;
+    listened("--listen", arguments.listen, arguments.allow_remote)?;
+    let hub = arguments.event_hub.event_hub_listen;
+    listened("--event-hub-listen", hub, arguments.allow_remote)?;
     let spanned = |name: &str, text: &Option<String>| match text {
         None => Ok(None),
         Some(text) => span(text)
@@ -99,6 +105,7 @@ fn serve(arguments: Arguments) -> anyhow::Result<()> {
         quotas: arguments.quotas,
         batch: arguments.batch,
         object_bytes: arguments.object_bytes,
+        event_hub: arguments.event_hub.settings(),
         ..Settings::default()
     };
     if arguments.log_calls {
@@ -131,13 +138,13 @@ fn serve(arguments: Arguments) -> anyhow::Result<()> {
 }
 
 /// The sandbox's secrets protect nothing: they stand in this program.
-fn listened(address: SocketAddr, allow_remote: bool) -> anyhow::Result<()> {
+fn listened(option: &str, address: SocketAddr, allow_remote: bool) -> anyhow::Result<()> {
     if address.ip().to_canonical().is_loopback() {
         return Ok(());
     }
     if !allow_remote {
         bail!(
-            "--listen: {address} is no loopback address; whoever reaches the sandbox can do everything in it, so \
+            "{option}: {address} is no loopback address; whoever reaches the sandbox can do everything in it, so \
              serving other machines takes --allow-remote"
         );
     }
@@ -169,6 +176,7 @@ fn announce(
                 "session_key": splunkd.session_key(),
                 "account": splunkd::ACCOUNT,
             })),
+            "event_hub": event_hub::json(tenant),
         });
         writeln!(out, "{known}")?;
         return out.flush();
@@ -192,6 +200,9 @@ fn announce(
         tenant.client_id(),
         tenant.client_secret(),
     )?;
+    if let Some(hub) = tenant.event_hub() {
+        writeln!(out, "\n{}", event_hub::text(hub))?;
+    }
     if let Some(splunkd) = splunkd {
         writeln!(
             out,

@@ -1,6 +1,7 @@
 //! Access tokens: what they say, and whether a call may be made with one.
 
 use axum::http::{HeaderMap, StatusCode, header};
+use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode};
 use serde::{Deserialize, Serialize};
 use std::time::{Duration, SystemTime};
@@ -59,16 +60,17 @@ impl Permission {
 /// An API a token can be asked for, with every name it goes by.
 #[derive(Debug)]
 pub(in crate::sandbox) struct Resource {
-    pub(in crate::sandbox) family: Family,
+    /// Its family of APIs; none for what is not spoken to in HTTP documents of Defender.
+    family: Option<Family>,
     names: &'static [&'static str],
     /// What an app that may write holds, and one that may only read.
     pub(in crate::sandbox) writer: &'static [&'static str],
     pub(in crate::sandbox) reader: &'static [&'static str],
 }
 
-static RESOURCES: [Resource; 3] = [
+static RESOURCES: [Resource; 4] = [
     Resource {
-        family: Family::Graph,
+        family: Some(Family::Graph),
         names: &[
             "https://graph.microsoft.com",
             "https://graph.microsoft.us",
@@ -87,7 +89,7 @@ static RESOURCES: [Resource; 3] = [
         ],
     },
     Resource {
-        family: Family::Mde,
+        family: Some(Family::Mde),
         names: &[
             "https://api.securitycenter.microsoft.com",
             "https://securitycenter.onmicrosoft.com/windowsatpservice",
@@ -98,7 +100,7 @@ static RESOURCES: [Resource; 3] = [
         reader: &["Alert.Read.All"],
     },
     Resource {
-        family: Family::Xdr,
+        family: Some(Family::Xdr),
         names: &[
             "https://api.security.microsoft.com",
             "https://api-gcc.security.microsoft.us",
@@ -106,6 +108,13 @@ static RESOURCES: [Resource; 3] = [
         ],
         writer: &["Incident.ReadWrite.All"],
         reader: &["Incident.Read.All"],
+    },
+    // Roles on a namespace are Azure's, not the app's: no token names them.
+    Resource {
+        family: None,
+        names: &["https://eventhubs.azure.net"],
+        writer: &[],
+        reader: &[],
     },
 ];
 
@@ -119,6 +128,11 @@ impl Resource {
                 .iter()
                 .any(|name| name.eq_ignore_ascii_case(uri))
         })
+    }
+
+    /// Whether that is one of its names.
+    pub(in crate::sandbox) fn is(&self, name: &str) -> bool {
+        self.names.contains(&name)
     }
 }
 
@@ -142,6 +156,15 @@ struct Claims {
 pub(in crate::sandbox) struct Caller {
     pub(in crate::sandbox) app: String,
     pub(in crate::sandbox) name: String,
+}
+
+/// What a token says, to those who judge it themselves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::sandbox) struct Opened {
+    pub(in crate::sandbox) app: String,
+    pub(in crate::sandbox) audience: String,
+    /// Seconds since 1970.
+    pub(in crate::sandbox) expires: u64,
 }
 
 /// Issues tokens and reads them again; the key lives as long as the tenant.
@@ -193,6 +216,26 @@ impl Issuer {
         encode(&Header::new(Algorithm::HS256), &claims, &self.sign)
     }
 
+    fn read(&self, token: &str) -> Result<Claims, jsonwebtoken::errors::Error> {
+        let mut rules = Validation::new(Algorithm::HS256);
+        rules.leeway = 0;
+        rules.validate_aud = false;
+        decode::<Claims>(token, &self.check, &rules).map(|token| token.claims)
+    }
+
+    /// A valid token of this issuer; else what is wrong with it.
+    pub(in crate::sandbox) fn open(&self, token: &str) -> Result<Opened, String> {
+        let claims = self.read(token).map_err(|error| match error.kind() {
+            ErrorKind::ExpiredSignature => "ExpiredToken: The token is expired.".to_owned(),
+            _ => "InvalidToken: The token is invalid.".to_owned(),
+        })?;
+        Ok(Opened {
+            app: claims.appid,
+            audience: claims.aud,
+            expires: claims.exp,
+        })
+    }
+
     /// Lets a call through, or says why not in the family's words.
     pub(in crate::sandbox) fn admit(
         &self,
@@ -212,11 +255,7 @@ impl Issuer {
             .and_then(|value| value.to_str().ok())
             .and_then(|value| value.strip_prefix("Bearer "))
             .ok_or_else(|| unauthorized("Access token is empty."))?;
-        let mut rules = Validation::new(Algorithm::HS256);
-        rules.leeway = 0;
-        rules.validate_aud = false;
-        let claims = decode::<Claims>(token, &self.check, &rules).map_err(|error| {
-            use jsonwebtoken::errors::ErrorKind;
+        let claims = self.read(token).map_err(|error| {
             unauthorized(match error.kind() {
                 ErrorKind::ExpiredSignature => "Lifetime validation failed, the token is expired.",
                 ErrorKind::InvalidToken => {
@@ -225,8 +264,7 @@ impl Issuer {
                 _ => "Access token validation failure.",
             })
         })?;
-        let claims = claims.claims;
-        if Resource::named(&claims.aud).is_none_or(|resource| resource.family != family) {
+        if Resource::named(&claims.aud).is_none_or(|resource| resource.family != Some(family)) {
             return Err(unauthorized(
                 "Access token validation failure. Invalid audience.",
             ));

@@ -41,6 +41,11 @@ impl Project {
         Self::open(workspace.root.join("splunk_app/ui/studio"))
     }
 
+    /// Microsoft's own clients of event hubs, and a store of checkpoints.
+    pub fn event_hub_clients(workspace: &Workspace) -> Result<Self> {
+        Self::open(workspace.root.join("tests/event_hub_clients"))
+    }
+
     fn open(folder: PathBuf) -> Result<Self> {
         let project = Self { folder };
         project.install()?;
@@ -110,6 +115,14 @@ impl Project {
     /// Whatever the project calls its tests.
     pub fn tests(&self) -> Result<()> {
         tool::run(self.npm(&["test"]).env("CHROMIUM", chromium()?))
+    }
+
+    /// The clients against the event hub of this executable.
+    pub fn clients(&self, executable: &Path) -> Result<()> {
+        tool::run(
+            self.npm(&["test"])
+                .env("DEFENDER_BRIDGE_EXECUTABLE", executable),
+        )
     }
 
     /// Makes the script in this folder and says what went into it.

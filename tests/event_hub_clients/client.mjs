@@ -1,0 +1,252 @@
+// One scenario with Microsoft's packages; settings come on stdin, the result goes to stdout.
+
+import {
+  EventHubConsumerClient,
+  EventHubProducerClient,
+  earliestEventPosition,
+} from "@azure/event-hubs";
+import { BlobCheckpointStore } from "@azure/eventhubs-checkpointstore-blob";
+import { ContainerClient, StorageSharedKeyCredential } from "@azure/storage-blob";
+import { text } from "node:stream/consumers";
+import WebSocket from "ws";
+
+const settings = JSON.parse(await text(process.stdin));
+const { hub, tenant, blobs, way, signIn } = settings;
+const GROUP = "$Default";
+const [root] = hub.policies;
+
+const options = {
+  ...(way === "websocket" ? { webSocketOptions: { webSocket: WebSocket } } : {}),
+  retryOptions: { maxRetries: 0 },
+};
+
+function connectionString({ name, key } = root) {
+  return `Endpoint=sb://${hub.namespace}/;SharedAccessKeyName=${name};SharedAccessKey=${key}`;
+}
+
+/** A token of the tenant's own sign-in. */
+const credential = {
+  async getToken(scopes) {
+    const answer = await fetch(`${tenant.url}/${tenant.tenant_id}/oauth2/v2.0/token`, {
+      method: "POST",
+      body: new URLSearchParams({
+        grant_type: "client_credentials",
+        client_id: tenant.client_id,
+        client_secret: tenant.client_secret,
+        scope: [scopes].flat().join(" "),
+      }),
+    });
+    const { access_token: token, expires_in: seconds } = await answer.json();
+    return { token, expiresOnTimestamp: Date.now() + seconds * 1000 };
+  },
+};
+
+/** Balancing is quick, so that the tests are. */
+const balancing = {
+  strategy: "greedy",
+  updateIntervalInMs: 500,
+  partitionOwnershipExpirationIntervalInMs: 60_000,
+};
+
+function consumer(store, string = connectionString()) {
+  return signIn
+    ? new EventHubConsumerClient(GROUP, hub.namespace, hub.name, credential, options)
+    : new EventHubConsumerClient(GROUP, string, hub.name, ...(store ? [store] : []), {
+        ...options,
+        loadBalancingOptions: balancing,
+      });
+}
+
+function producer() {
+  return new EventHubProducerClient(connectionString(), hub.name, options);
+}
+
+/** Reads the partitions from these positions until `done` says so. */
+function reading(client, positions, done, seen) {
+  return new Promise((finished, failed) => {
+    client.subscribe(
+      {
+        async processEvents(events, { partitionId }) {
+          for (const event of events) seen(partitionId, event);
+          if (done()) finished();
+        },
+        async processError(error) {
+          failed(error);
+        },
+      },
+      { startPosition: positions, maxBatchSize: 300, maxWaitTimeInSeconds: 1 },
+    );
+  });
+}
+
+const scenarios = {
+  async read() {
+    const client = consumer();
+    const { createdOn, partitionIds } = await client.getEventHubProperties();
+    const left = new Map();
+    for (const id of partitionIds) {
+      const { lastEnqueuedSequenceNumber, isEmpty } = await client.getPartitionProperties(id);
+      if (!isEmpty) left.set(id, lastEnqueuedSequenceNumber);
+    }
+    const texts = [];
+    await reading(
+      client,
+      earliestEventPosition,
+      () => left.size === 0,
+      (id, event) => {
+        // What another test published is no batch of records.
+        texts.push(...(event.body.records ?? []).map((record) => JSON.stringify(record)));
+        if (event.sequenceNumber === left.get(id)) left.delete(id);
+      },
+    );
+    await client.close();
+    return {
+      partitions: partitionIds.length,
+      records: texts.length,
+      distinct: new Set(texts).size,
+      createdOn: createdOn.getTime(),
+    };
+  },
+
+  async publish() {
+    const client = consumer();
+    const sent = [];
+    const read = [];
+    const keys = new Set();
+    // From where the partitions end now.
+    const positions = {};
+    for (const id of await client.getPartitionIds()) {
+      const { lastEnqueuedSequenceNumber: last } = await client.getPartitionProperties(id);
+      positions[id] = { sequenceNumber: last, isInclusive: false };
+    }
+    const to = producer();
+    for (const target of [{}, { partitionId: "1" }, { partitionKey: "wks-001" }]) {
+      const batch = await to.createBatch(target);
+      for (let number = 0; number < 50; number += 1) {
+        const name = `${JSON.stringify(target)} ${number}`;
+        if (!batch.tryAdd({ body: { name }, properties: { number } })) throw new Error("full");
+        sent.push(name);
+      }
+      await to.sendBatch(batch);
+    }
+    await to.close();
+    await reading(
+      client,
+      positions,
+      () => read.length >= sent.length,
+      (id, event) => {
+        read.push(event.body.name);
+        if (event.partitionKey) keys.add(`${event.partitionKey} ${id}`);
+      },
+    );
+    await client.close();
+    return { sent: sent.sort(), read: read.sort(), keys: [...keys] };
+  },
+
+  async "wrong-key"() {
+    const client = consumer(undefined, connectionString({ ...root, key: "d3Jvbmc=" }));
+    try {
+      await client.getEventHubProperties();
+      return { code: "none" };
+    } catch (error) {
+      return { code: `${error.code} ${error.message} ${(error.errors ?? []).join()}` };
+    } finally {
+      await client.close();
+    }
+  },
+
+  async processors() {
+    const key = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
+    const account = new StorageSharedKeyCredential("devstoreaccount1", key);
+    const container = new ContainerClient(`${blobs}/devstoreaccount1/checkpoints`, account);
+    await container.create();
+    const store = new BlobCheckpointStore(container);
+    const seen = new Map();
+    const changed = new EventTarget();
+    const tell = () => changed.dispatchEvent(new Event("change"));
+
+    /** A processor, and what it holds. */
+    function processor() {
+      const client = consumer(store);
+      const held = new Set();
+      const subscription = client.subscribe(
+        {
+          async processInitialize({ partitionId }) {
+            held.add(partitionId);
+            tell();
+          },
+          async processClose(reason, { partitionId }) {
+            held.delete(partitionId);
+            tell();
+          },
+          async processEvents(events, context) {
+            if (events.length > 0) await context.updateCheckpoint(events.at(-1));
+            // What is counted is behind the checkpoint: whoever comes next does not read it again.
+            for (const { body } of events) {
+              if (body.name) seen.set(body.name, (seen.get(body.name) ?? 0) + 1);
+            }
+            tell();
+          },
+          async processError() {
+            // A stolen partition is told here, and in `processClose`.
+          },
+        },
+        { startPosition: earliestEventPosition, maxBatchSize: 100, maxWaitTimeInSeconds: 1 },
+      );
+      return {
+        held,
+        async close() {
+          await subscription.close();
+          await client.close();
+        },
+      };
+    }
+
+    /** Until that is so, looked at whenever something changed. */
+    function until(holds) {
+      return new Promise((done) => {
+        const look = () => {
+          if (!holds()) return;
+          changed.removeEventListener("change", look);
+          done();
+        };
+        changed.addEventListener("change", look);
+        look();
+      });
+    }
+
+    const sent = [];
+    const to = producer();
+    const partitions = await to.getPartitionIds();
+    async function publish(round) {
+      for (const partitionId of partitions) {
+        const batch = await to.createBatch({ partitionId });
+        for (let number = 0; number < 25; number += 1) {
+          const name = `${round} ${partitionId} ${number}`;
+          batch.tryAdd({ body: { name } });
+          sent.push(name);
+        }
+        await to.sendBatch(batch);
+      }
+      await until(() => sent.every((name) => seen.has(name)));
+    }
+
+    const one = processor();
+    await until(() => one.held.size === partitions.length);
+    await publish("alone");
+    const other = processor();
+    await until(() => one.held.size === 2 && other.held.size === 2);
+    const [first, second] = [one.held.size, other.held.size];
+    await publish("shared");
+    await one.close();
+    await until(() => other.held.size === partitions.length);
+    await publish("taken over");
+    const taken = other.held.size;
+    await other.close();
+    await to.close();
+    const twice = sent.filter((name) => seen.get(name) > 1).length;
+    return { missing: sent.filter((name) => !seen.has(name)), twice, first, second, taken };
+  },
+};
+
+process.stdout.write(JSON.stringify(await scenarios[process.argv[2]]()));

@@ -1,0 +1,107 @@
+// The embedded event hub is honest: Microsoft's own JavaScript client publishes
+// to it and reads from it, over AMQP and WebSocket with TLS, and two of its
+// processors share a hub through a checkpoint store.
+
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+
+const EXECUTABLE = process.env.DEFENDER_BRIDGE_EXECUTABLE;
+const RECORDS = 2000;
+const HERE = fileURLToPath(new URL(".", import.meta.url));
+/** What hangs is ended; nothing waits for a time. */
+const PATIENCE = 180_000;
+
+const running = [];
+let folder, caFile, tenant, blobs;
+
+/** Starts a server and waits for the line that says where it listens. */
+async function serve(program, args, found) {
+  const child = spawn(program, args, { stdio: ["ignore", "pipe", "inherit"] });
+  running.push(child);
+  for await (const line of createInterface({ input: child.stdout })) {
+    const answer = found(line);
+    if (answer) {
+      // What else it says is not wanted, and must not stop it.
+      child.stdout.resume();
+      return answer;
+    }
+  }
+  throw new Error(`${program} ended`);
+}
+
+/** Runs a scenario with Microsoft's packages, which trust the sandbox's certificate. */
+async function client(scenario, settings) {
+  const env = { ...process.env, NODE_EXTRA_CA_CERTS: caFile };
+  const child = spawn(process.execPath, [join(HERE, "client.mjs"), scenario], {
+    env,
+    stdio: ["pipe", "pipe", "inherit"],
+    timeout: PATIENCE,
+  });
+  child.stdin.end(JSON.stringify({ hub: tenant.event_hub, tenant, blobs, ...settings }));
+  let said = "";
+  for await (const piece of child.stdout) said += piece;
+  const code = child.exitCode ?? (await new Promise((ended) => child.once("exit", ended)));
+  assert.equal(code, 0, `the scenario ${scenario} failed`);
+  return JSON.parse(said);
+}
+
+before(async () => {
+  assert.ok(EXECUTABLE, "DEFENDER_BRIDGE_EXECUTABLE names the executable to test");
+  folder = await mkdtemp(join(tmpdir(), "event-hub-clients-"));
+  caFile = join(folder, "ca.pem");
+  const hub = ["--event-hub", "--event-hub-partitions", "4", "--event-hub-records", String(RECORDS)];
+  tenant = await serve(EXECUTABLE, ["sandbox", "--json", "--ca-file", caFile, ...hub], (line) =>
+    line.startsWith("{") ? JSON.parse(line) : undefined,
+  );
+  const azurite = join(HERE, "node_modules/.bin/azurite-blob");
+  const store = ["--inMemoryPersistence", "--disableTelemetry", "--skipApiVersionCheck"];
+  blobs = await serve(azurite, [...store, "--blobHost", "127.0.0.1", "--blobPort", "0"], (line) =>
+    /listening on (http:\/\/\S+:\d+)/.exec(line)?.[1],
+  );
+});
+
+after(async () => {
+  for (const child of running) child.kill();
+  if (folder) await rm(folder, { recursive: true, force: true });
+});
+
+for (const way of ["amqp", "websocket"]) {
+  test(`the JavaScript client reads every record over ${way}`, async () => {
+    const read = await client("read", { way });
+    assert.equal(read.partitions, 4);
+    assert.equal(read.records, RECORDS);
+    assert.equal(read.distinct, RECORDS);
+    assert.ok(read.createdOn > 0);
+  });
+
+  test(`the JavaScript client publishes over ${way}, batched, by key and to a partition`, async () => {
+    const { sent, read, keys } = await client("publish", { way });
+    assert.deepEqual(read, sent);
+    // What has one key lies in one partition.
+    assert.equal(keys.length, 1);
+  });
+}
+
+test("a sign-in of the tenant opens the hub as a shared access signature does", async () => {
+  const read = await client("read", { way: "amqp", signIn: true });
+  assert.ok(read.records >= RECORDS);
+});
+
+test("a wrong key is refused", async () => {
+  const { code } = await client("wrong-key", { way: "amqp" });
+  assert.match(code, /UnauthorizedError|InvalidSignature/);
+});
+
+test("two processors share the partitions, and the one that stays takes over", async () => {
+  const { missing, twice, first, second, taken } = await client("processors", { way: "amqp" });
+  assert.deepEqual(missing, []);
+  assert.equal(twice, 0);
+  assert.deepEqual([first, second], [2, 2]);
+  assert.equal(taken, 4);
+});
