@@ -62,9 +62,9 @@ before(async () => {
   const azurite = join(HERE, "node_modules/.bin/azurite-blob");
   const store = ["--inMemoryPersistence", "--disableTelemetry", "--skipApiVersionCheck"];
   blobs = await serve(azurite, [...store, "--blobHost", "127.0.0.1", "--blobPort", "0"], (line) =>
-    /listening on (http:\/\/\S+:\d+)/.exec(line)?.[1],
+    /listens on (http:\/\/\S+:\d+)/.exec(line)?.[1],
   );
-});
+}, { timeout: PATIENCE });
 
 after(async () => {
   for (const child of running) child.kill();

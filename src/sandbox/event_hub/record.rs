@@ -214,13 +214,15 @@ fn alert_evidence(alert: &Alert, told: &ToldAlert, evidence: &Evidence) -> Templ
         json.key("EmailSubject").maybe(subject);
         json.key("Severity")
             .text(&capitalised(&alert.state.severity));
-        // Text that is JSON in itself.
+        // Text that is JSON in itself; the same evidence twice has another number.
         let mut more = Json::default();
         more.object(|more| {
+            more.key("$id").plain(REPORT);
             more.key("Verdict").text(evidence.verdict);
             more.key("RemediationStatus").text(evidence.remediation);
         });
-        json.key("AdditionalFields").text(&more.finish());
+        json.key("AdditionalFields")
+            .raw(&quoted(&more.finish()));
         group(told, json);
     })
 }
@@ -359,6 +361,11 @@ fn event(told: &ToldAlert, evidence: &Evidence) -> Option<Template> {
         _ => return None,
     };
     Some(template)
+}
+
+/// JSON text as a JSON text, with what is its own still left open.
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
 fn logon(user: &User, ip: Option<&str>, country: &str, at: Ticks) -> Template {
