@@ -41,7 +41,6 @@ pub(super) struct Shared {
     pub(super) id: u64,
     pub(super) hub: Arc<Hub>,
     pub(super) grants: Arc<Grants>,
-    pub(super) gauge: Arc<Gauge>,
     /// Links on which answers go out, the newest last.
     replies: Mutex<Vec<Reply>>,
 }
@@ -72,9 +71,9 @@ impl Shared {
 }
 
 /// Serves a connection to its end.
-pub(super) async fn serve<S: Stream + 'static>(hub: Arc<Hub>, stream: S, before: Vec<u8>) {
+pub(super) async fn serve<S: Stream + 'static>(hub: Arc<Hub>, stream: S) {
     let gauge = Arc::new(Gauge::default());
-    let wire = Wire::new(stream, before, gauge.clone());
+    let wire = Wire::new(stream, gauge.clone());
     let acceptor = ConnectionAcceptor::builder()
         .container_id(uuid::Uuid::new_v4().simple().to_string())
         .max_frame_size(FRAME)
@@ -97,7 +96,6 @@ pub(super) async fn serve<S: Stream + 'static>(hub: Arc<Hub>, stream: S, before:
         id: hub.state().id(),
         hub: hub.clone(),
         grants: Arc::default(),
-        gauge: gauge.clone(),
         replies: Mutex::default(),
     });
     let grants = shared.grants.clone();

@@ -59,7 +59,7 @@ impl Feed {
             Batching::Mixed => MIXED.iter().map(|size| (*size).min(most)).collect(),
             Batching::Records(size) => vec![size.clamp(1, most)],
             Batching::Bytes(bytes) => {
-                let all: usize = templates.iter().map(|template| length(template)).sum();
+                let all: usize = templates.iter().map(length).sum();
                 let mean = (all / templates.len().max(1)).max(1);
                 vec![((bytes / mean) as u64).clamp(1, most)]
             }

@@ -1,7 +1,7 @@
 //! Sockets: TLS or plain, and on either AMQP at once or through a WebSocket,
 //! told apart by what the peer says first.
 
-use std::io;
+use std::io::{self, Cursor};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::sandbox::event_hub::connection;
 use crate::sandbox::event_hub::hub::Hub;
 use crate::sandbox::event_hub::websocket;
-use crate::sandbox::event_hub::wire::{Gauge, Stream, Wire};
+use crate::sandbox::event_hub::wire::Stream;
 
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// Pause after a failed accept: usually file descriptors have run out.
@@ -65,13 +65,13 @@ async fn converse<S: Stream + 'static>(mut stream: S, hub: Arc<Hub>) {
     if !matches!(read, Ok(Ok(_))) {
         return;
     }
+    let (reader, writer) = tokio::io::split(stream);
+    let stream = tokio::io::join(Cursor::new(first).chain(reader), writer);
     if first == AMQP {
-        return connection::serve(hub, stream, first.to_vec()).await;
+        return connection::serve(hub, stream).await;
     }
-    // The gauge of the WebSocket's own bytes is nobody's.
-    let stream = Wire::new(stream, first.to_vec(), Arc::new(Gauge::default()));
     let shaken = tokio::time::timeout(HANDSHAKE, websocket::accept(stream)).await;
     if let Ok(Ok(through)) = shaken {
-        connection::serve(hub, through, Vec::new()).await;
+        connection::serve(hub, through).await;
     }
 }

@@ -9,6 +9,7 @@ mod feed;
 mod hub;
 mod listen;
 mod log;
+mod padding;
 mod publisher;
 mod reader;
 mod record;

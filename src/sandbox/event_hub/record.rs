@@ -221,8 +221,7 @@ fn alert_evidence(alert: &Alert, told: &ToldAlert, evidence: &Evidence) -> Templ
             more.key("Verdict").text(evidence.verdict);
             more.key("RemediationStatus").text(evidence.remediation);
         });
-        json.key("AdditionalFields")
-            .raw(&quoted(&more.finish()));
+        json.key("AdditionalFields").raw(&quoted(&more.finish()));
         group(told, json);
     })
 }

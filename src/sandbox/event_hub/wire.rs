@@ -8,8 +8,10 @@ use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::sandbox::event_hub::padding::Padding;
 
 /// A connection's way, whatever it goes through.
 pub(super) trait Stream: AsyncRead + AsyncWrite + Debug + Send + Unpin {}
@@ -107,22 +109,37 @@ impl Gauge {
     }
 }
 
-/// A stream with its gauge; what was read of it before comes first.
+/// A stream with its gauge, on which frames go out whole.
 pub(super) struct Wire<S> {
     stream: S,
-    before: io::Cursor<Vec<u8>>,
     frames: Frames,
+    padding: Padding,
     gauge: Arc<Gauge>,
 }
 
 impl<S> Wire<S> {
-    pub(super) fn new(stream: S, before: Vec<u8>, gauge: Arc<Gauge>) -> Self {
+    pub(super) fn new(stream: S, gauge: Arc<Gauge>) -> Self {
         Self {
             stream,
-            before: io::Cursor::new(before),
             frames: Frames::default(),
+            padding: Padding::default(),
             gauge,
         }
+    }
+}
+
+impl<S: Stream> Wire<S> {
+    /// Lets all go that waits to.
+    fn poll_send(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.padding.out.is_empty() {
+            let stream = Pin::new(&mut self.stream);
+            let sent = ready!(stream.poll_write(context, &self.padding.out))?;
+            if sent == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.padding.gone(sent);
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -143,11 +160,7 @@ impl<S: Stream> AsyncRead for Wire<S> {
             return trouble;
         }
         let had = into.filled().len();
-        let read = if wire.before.position() < wire.before.get_ref().len() as u64 {
-            Pin::new(&mut wire.before).poll_read(context, into)
-        } else {
-            Pin::new(&mut wire.stream).poll_read(context, into)
-        };
+        let read = Pin::new(&mut wire.stream).poll_read(context, into);
         if let Poll::Ready(Ok(())) = &read {
             let (frames, gauge) = (&mut wire.frames, &wire.gauge);
             let new = into.filled().get(had..).unwrap_or_default();
@@ -167,7 +180,9 @@ impl<S: Stream> AsyncWrite for Wire<S> {
         if let Some(trouble) = wire.gauge.trouble(&wire.gauge.writer, context) {
             return trouble;
         }
-        Pin::new(&mut wire.stream).poll_write(context, bytes)
+        ready!(wire.poll_send(context))?;
+        wire.padding.take(bytes);
+        Poll::Ready(Ok(bytes.len()))
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -175,11 +190,14 @@ impl<S: Stream> AsyncWrite for Wire<S> {
         if let Some(trouble) = wire.gauge.trouble(&wire.gauge.writer, context) {
             return trouble;
         }
+        ready!(wire.poll_send(context))?;
         Pin::new(&mut wire.stream).poll_flush(context)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_shutdown(context)
+        let wire = self.get_mut();
+        ready!(wire.poll_send(context))?;
+        Pin::new(&mut wire.stream).poll_shutdown(context)
     }
 }
 
