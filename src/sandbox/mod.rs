@@ -176,7 +176,7 @@ impl Default for Settings {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The address cannot be had.
-    #[error("the sandbox cannot listen on {address}: {source}; choose another --listen address")]
+    #[error("the sandbox cannot listen on {address}: {source}; choose another address")]
     Listen {
         /// The address asked for.
         address: SocketAddr,

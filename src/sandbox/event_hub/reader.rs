@@ -1,9 +1,9 @@
 //! A link on which the events of a partition go out.
 
 use fe2o3_amqp::Sender;
-use fe2o3_amqp::types::messaging::Body;
+use fe2o3_amqp::types::messaging::{Body, DeliveryAnnotations};
 use fe2o3_amqp::types::performatives::Attach;
-use fe2o3_amqp::types::primitives::Value;
+use fe2o3_amqp::types::primitives::{Timestamp, Value};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -11,12 +11,14 @@ use tokio::sync::watch;
 
 use crate::sandbox::event_hub::authorization::{Claim, Grants};
 use crate::sandbox::event_hub::connection::{Shared, end_sender};
-use crate::sandbox::event_hub::hub::{Hub, Node, Reader, count};
-use crate::sandbox::event_hub::log::Found;
+use crate::sandbox::event_hub::hub::{self, Hub, Node, Reader, count};
+use crate::sandbox::event_hub::log::{Found, Log, Standing};
 use crate::sandbox::event_hub::refusal::Refusal;
 use crate::sandbox::event_hub::selector::Selector;
 
 const EPOCH: &str = "com.microsoft:epoch";
+/// A receiver that asks for it learns with each event where the partition ends.
+const METRIC: &str = "com.microsoft:enable-receiver-runtime-metric";
 /// Two spellings: one of them is Microsoft's Rust client's own.
 const NAMES: [&str; 2] = [
     "com.microsoft:receiver-name",
@@ -32,6 +34,7 @@ pub(super) struct Admitted {
     news: watch::Receiver<i64>,
     ended: UnboundedReceiver<Refusal>,
     sent: Arc<AtomicU64>,
+    metric: bool,
 }
 
 /// Lets a reader in, or says why not.
@@ -100,6 +103,8 @@ pub(super) fn admit(
         sent: sent.clone(),
         end,
     })?;
+    let desired = attach.desired_capabilities.as_ref();
+    let metric = desired.is_some_and(|desired| desired.iter().any(|it| it.as_str() == METRIC));
     Ok(Admitted {
         id,
         entity: entity.to_owned(),
@@ -108,6 +113,7 @@ pub(super) fn admit(
         news,
         ended,
         sent,
+        metric,
     })
 }
 
@@ -132,6 +138,7 @@ impl Admitted {
             mut news,
             mut ended,
             sent,
+            metric,
             ..
         } = self;
         let mut next = from;
@@ -151,10 +158,14 @@ impl Admitted {
                 continue;
             };
             let sequence = found.sequence();
+            let end = match metric {
+                true => hub.state().log(place).map(Log::standing),
+                false => None,
+            };
             tokio::select! {
                 biased;
                 Some(refusal) = ended.recv() => break refusal,
-                bytes = send(&mut sender, found) => {
+                bytes = send(&mut sender, found, end) => {
                     let Some(bytes) = bytes else { return };
                     next = sequence + 1;
                     count(&sent);
@@ -181,8 +192,11 @@ async fn expiry(grants: &Grants, entity: &str) -> Refusal {
 }
 
 /// Waits for credit and sends; none if the link is over.
-async fn send(sender: &mut Sender, found: Found) -> Option<u64> {
-    let event = found.event();
+async fn send(sender: &mut Sender, found: Found, end: Option<Standing>) -> Option<u64> {
+    let mut event = found.event();
+    if let Some(end) = end {
+        Arc::make_mut(&mut event).message.delivery_annotations = Some(told(end));
+    }
     let bytes = match &event.message.body {
         Body::Data(sections) => sections.iter().map(|section| section.0.len() as u64).sum(),
         _ => 0,
@@ -190,4 +204,15 @@ async fn send(sender: &mut Sender, found: Found) -> Option<u64> {
     // Nobody waits for what becomes of it: some clients never say.
     let sent = sender.send_batchable_ref(&*event).await;
     sent.ok().map(|_unwatched| bytes)
+}
+
+/// What a receiver is told of its partition's end.
+fn told(end: Standing) -> DeliveryAnnotations {
+    let time = |at| Value::Timestamp(Timestamp::from_milliseconds(at));
+    DeliveryAnnotations::builder()
+        .insert("last_enqueued_sequence_number", Value::Long(end.last))
+        .insert("last_enqueued_offset", Value::String(end.offset))
+        .insert("last_enqueued_time_utc", time(end.enqueued))
+        .insert("runtime_info_retrieval_time_utc", time(hub::now()))
+        .build()
 }
