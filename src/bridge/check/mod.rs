@@ -8,8 +8,9 @@ use super::account;
 use crate::bridge::account::Settings;
 use crate::host::paths;
 use crate::ingest::{Instant, ListQuery, ListSource};
+use crate::microsoft::account::connection_string::ConnectionString;
 use crate::microsoft::defender::hunting::PERMISSION as HUNT;
-use crate::microsoft::{Account, Client, Error, Feed, FeedSource};
+use crate::microsoft::{Account, Auth, Client, Error, Feed, FeedSource};
 use crate::splunk::splunkd::Splunkd;
 use crate::triage::{Api, Subject};
 use serde::{Deserialize, Serialize};
@@ -136,6 +137,9 @@ pub async fn account(splunkd: &Splunkd, settings: &Settings, name: &str) -> Vec<
 
 /// Checks an account: sign-in, permissions, one call to each list, the clock.
 pub async fn defender(account: &Account) -> Vec<CheckResult> {
+    if let Auth::ConnectionString(connection) = &account.auth {
+        return vec![connection_string(connection)];
+    }
     let state = paths::state();
     let client = match Client::new(account, Api::Graph, state.as_deref()) {
         Ok(client) => client.patience(TIMEOUT),
@@ -176,6 +180,26 @@ pub async fn defender(account: &Account) -> Vec<CheckResult> {
     }
     results.push(clock(client.skew()));
     results
+}
+
+/// Which hub or container it is to read, only an input says: saving one tries it.
+fn connection_string(connection: &ConnectionString) -> CheckResult {
+    let what = match connection {
+        ConnectionString::EventHubs(hubs) => format!("event hubs at {}", hubs.host),
+        ConnectionString::Storage(storage) => {
+            format!(
+                "storage at {}",
+                storage.blobs.host_str().unwrap_or_default()
+            )
+        }
+    };
+    CheckResult::new(
+        "account",
+        CheckState::Ok,
+        format!(
+            "a connection string for {what}, for streams alone; it is tried whenever an input that uses it is saved"
+        ),
+    )
 }
 
 const VERDICTS: Option<&str> = Some("only for sending verdicts back");

@@ -16,11 +16,11 @@ pub enum Cloud {
     Custom(Box<Hosts>),
 }
 
-/// Base URLs of a custom cloud; each may carry a path prefix. An API that is not
-/// there has none.
+/// Base URLs of a custom cloud; each may carry a path prefix. What is not there has
+/// none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hosts {
-    pub login: Url,
+    pub login: Option<Url>,
     pub graph: Option<Url>,
     pub mde: Option<Url>,
     pub xdr: Option<Url>,
@@ -31,6 +31,7 @@ const COMMERCIAL: Places = Places {
     graph: "https://graph.microsoft.com",
     mde: "https://api.securitycenter.microsoft.com",
     xdr: "https://api.security.microsoft.com",
+    blobs: "blob.core.windows.net",
 };
 const GCC: Places = Places {
     mde: "https://api-gcc.securitycenter.microsoft.us",
@@ -42,6 +43,7 @@ const GCC_HIGH: Places = Places {
     graph: "https://graph.microsoft.us",
     mde: "https://api-gov.securitycenter.microsoft.us",
     xdr: "https://api-gov.security.microsoft.us",
+    blobs: "blob.core.usgovcloudapi.net",
 };
 const DOD: Places = Places {
     graph: "https://dod-graph.microsoft.us",
@@ -54,6 +56,8 @@ struct Places {
     graph: &'static str,
     mde: &'static str,
     xdr: &'static str,
+    /// What the hosts of storage accounts end with.
+    blobs: &'static str,
 }
 
 impl Places {
@@ -73,10 +77,11 @@ impl Cloud {
         self.places().of(api)
     }
 
-    /// Base URL of the sign-in service, without a trailing slash.
+    /// Base URL of the sign-in service, without a trailing slash; empty where nobody
+    /// signs in.
     pub fn login(&self) -> &str {
         match self {
-            Cloud::Custom(hosts) => bare(&hosts.login),
+            Cloud::Custom(hosts) => hosts.login.as_ref().map_or("", bare),
             _ => self.places().login,
         }
     }
@@ -101,6 +106,11 @@ impl Cloud {
             Cloud::Commercial | Cloud::Gcc | Cloud::Custom(_) => "servicebus.windows.net",
             Cloud::GccHigh | Cloud::Dod => "servicebus.usgovcloudapi.net",
         }
+    }
+
+    /// The host of a storage account's blobs.
+    pub fn blobs_host(&self, account: &str) -> String {
+        format!("{account}.{}", self.places().blobs)
     }
 
     fn places(&self) -> &'static Places {
@@ -157,10 +167,20 @@ mod tests {
     }
 
     #[test]
+    fn a_storage_account_has_a_host_of_its_cloud() {
+        for (cloud, host) in [
+            (Cloud::Gcc, "c.blob.core.windows.net"),
+            (Cloud::Dod, "c.blob.core.usgovcloudapi.net"),
+        ] {
+            assert_eq!(cloud.blobs_host("c"), host);
+        }
+    }
+
+    #[test]
     fn a_custom_cloud_keeps_its_prefixes_and_the_commercial_audiences() {
         let at = |path: &str| Url::parse(&format!("https://lab.example:8443{path}")).unwrap();
         let cloud = Cloud::Custom(Box::new(Hosts {
-            login: at("/login/"),
+            login: Some(at("/login/")),
             graph: Some(at("/graph")),
             mde: Some(at("")),
             xdr: None,

@@ -5,9 +5,11 @@
 
 pub mod certificate;
 pub mod cloud;
+pub mod connection_string;
 
 use crate::microsoft::account::certificate::Certificate;
 use crate::microsoft::account::cloud::{Cloud, Hosts};
+use crate::microsoft::account::connection_string::ConnectionString;
 use secrecy::{ExposeSecret, SecretString};
 use std::path::PathBuf;
 use url::Url;
@@ -37,6 +39,8 @@ pub enum Auth {
     Certificate(SecretString),
     ManagedIdentity,
     WorkloadIdentity,
+    /// For event hubs and storage alone; no API of Defender takes it.
+    ConnectionString(Box<ConnectionString>),
 }
 
 /// The proxy on the way to Microsoft.
@@ -62,7 +66,7 @@ pub struct Written {
     pub xdr_url: String,
     pub ca_file: String,
     pub read_only: String,
-    /// The client secret, or the certificate with its private key.
+    /// The client secret, the certificate with its private key, or the connection string.
     pub secret: Option<SecretString>,
     /// `url` of the proxy; empty for none.
     pub proxy_url: String,
@@ -101,9 +105,13 @@ impl Account {
             (text, _) => text.to_string(),
         };
         let tenant_id = from_platform(&written.tenant_id, "AZURE_TENANT_ID");
-        check_tenant(&tenant_id).map_err(|why| refuse("tenant_id", why))?;
+        // Who holds a connection string names no tenant.
+        let needs_none = auth == Method::ConnectionString;
+        if !(tenant_id.is_empty() && needs_none) {
+            check_tenant(&tenant_id).map_err(|why| refuse("tenant_id", why))?;
+        }
         let client_id = from_platform(&written.client_id, "AZURE_CLIENT_ID");
-        if !(client_id.is_empty() && auth == Method::ManagedIdentity) {
+        if !(client_id.is_empty() && (auth == Method::ManagedIdentity || needs_none)) {
             check_client(&client_id).map_err(|why| refuse("client_id", why))?;
         }
         Ok(Account {
@@ -113,7 +121,7 @@ impl Account {
             auth: auth
                 .with(written.secret.as_ref())
                 .map_err(|why| refuse("secret", why))?,
-            cloud: cloud(written).map_err(|(key, why)| refuse(key, why))?,
+            cloud: cloud(written, needs_none).map_err(|(key, why)| refuse(key, why))?,
             ca_file: match written.ca_file.trim() {
                 "" => None,
                 path => Some(PathBuf::from(path)),
@@ -130,6 +138,7 @@ enum Method {
     Certificate,
     ManagedIdentity,
     WorkloadIdentity,
+    ConnectionString,
 }
 
 impl Method {
@@ -139,8 +148,10 @@ impl Method {
             "certificate" => Ok(Method::Certificate),
             "managed_identity" => Ok(Method::ManagedIdentity),
             "workload_identity" => Ok(Method::WorkloadIdentity),
+            "connection_string" => Ok(Method::ConnectionString),
             _ => Err(format!(
-                "\"{}\" is not one of secret, certificate, managed_identity, workload_identity",
+                "\"{}\" is not one of secret, certificate, managed_identity, workload_identity, \
+                 connection_string",
                 text.trim()
             )),
         }
@@ -159,7 +170,15 @@ impl Method {
                 "there is none: store the private key and the certificate (PEM) for this account"
                     .to_string(),
             ),
+            (Method::ConnectionString, None | Some("")) => Err(
+                "there is none: store the connection string of the event hub or storage account for this account"
+                    .to_string(),
+            ),
             (Method::Secret, Some(text)) => Ok(Auth::Secret(text.into())),
+            (Method::ConnectionString, Some(text)) => {
+                let connection = ConnectionString::parse(text)?;
+                Ok(Auth::ConnectionString(Box::new(connection)))
+            }
             (Method::Certificate, Some(text)) => {
                 Certificate::parse(text)?;
                 Ok(Auth::Certificate(text.into()))
@@ -203,7 +222,8 @@ fn check_client(text: &str) -> Result<(), String> {
     Ok(())
 }
 
-fn cloud(written: &Written) -> Result<Cloud, (&'static str, String)> {
+/// `alone`: nobody signs in there.
+fn cloud(written: &Written, alone: bool) -> Result<Cloud, (&'static str, String)> {
     let urls = [
         ("login_url", &written.login_url),
         ("graph_url", &written.graph_url),
@@ -222,11 +242,11 @@ fn cloud(written: &Written) -> Result<Cloud, (&'static str, String)> {
             });
             let missing =
                 |what: &str| format!("missing: cloud = custom needs the https URL of {what}");
-            let login = login?.ok_or_else(|| ("login_url", missing("its sign-in service")))?;
-            let (graph, mde, xdr) = (graph?, mde?, xdr?);
-            if graph.is_none() && mde.is_none() && xdr.is_none() {
-                return Err(("graph_url", missing("at least one API")));
+            let login = login?;
+            if login.is_none() && !alone {
+                return Err(("login_url", missing("its sign-in service")));
             }
+            let (graph, mde, xdr) = (graph?, mde?, xdr?);
             return Ok(Cloud::Custom(Box::new(Hosts {
                 login,
                 graph,
@@ -427,6 +447,31 @@ mod tests {
     }
 
     #[test]
+    fn a_connection_string_needs_nobody_to_sign_in() {
+        let secret = "Endpoint=sb://ns.example/;SharedAccessKeyName=k;SharedAccessKey=s3cr3t";
+        let written = Written {
+            auth: "connection_string".into(),
+            secret: Some(secret.into()),
+            cloud: "custom".into(),
+            ..Written::default()
+        };
+        let account = parse(&written).unwrap();
+        assert!(matches!(account.auth, Auth::ConnectionString(_)));
+        assert_eq!(
+            (account.tenant_id.as_str(), account.cloud.login()),
+            ("", "")
+        );
+        assert!(!format!("{account:?}").contains("s3cr3t"));
+        let tenant_id = "common".into();
+        let refusal = parse(&Written {
+            tenant_id,
+            ..written
+        })
+        .unwrap_err();
+        assert_eq!(refusal.key, "tenant_id");
+    }
+
+    #[test]
     fn every_refusal_names_account_setting_and_remedy() {
         let refusals = [
             refused(|w| w.tenant_id = String::new()),
@@ -437,6 +482,11 @@ mod tests {
             refused(|w| w.auth = "password".into()),
             refused(|w| w.secret = None),
             refused(|w| w.auth = "certificate".into()),
+            refused(|w| w.auth = "connection_string".into()),
+            refused(|w| {
+                w.auth = "connection_string".into();
+                w.secret = None;
+            }),
             refused(|w| w.cloud = "china".into()),
             refused(|w| w.graph_url = "https://x.example".into()),
             refused(|w| w.cloud = "custom".into()),

@@ -531,7 +531,7 @@ async fn network_faults_say_what_to_do() {
         let url = Url::parse(url).unwrap();
         Account {
             cloud: Cloud::Custom(Box::new(Hosts {
-                login: url.clone(),
+                login: Some(url.clone()),
                 graph: Some(url.clone()),
                 mde: None,
                 xdr: None,
@@ -563,7 +563,7 @@ fn an_api_that_a_custom_cloud_does_not_have_is_a_setting() {
         client_id: "c".to_string(),
         auth: Auth::ManagedIdentity,
         cloud: Cloud::Custom(Box::new(Hosts {
-            login: url.clone(),
+            login: Some(url.clone()),
             graph: Some(url),
             mde: None,
             xdr: None,

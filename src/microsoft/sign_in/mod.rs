@@ -129,6 +129,14 @@ impl SignIn {
                 }
                 Auth::ManagedIdentity => Proof::ManagedIdentity,
                 Auth::WorkloadIdentity => Proof::WorkloadIdentity,
+                Auth::ConnectionString(_) => {
+                    return Err(Error::Setting {
+                        account: account.name.clone(),
+                        what: "it holds a connection string, with which event hubs and storage are read, and \
+                               nothing else: name an account that signs in (auth = secret, for example)"
+                            .to_string(),
+                    });
+                }
             },
             transport: match managed {
                 true => Transport::metadata(account)?,

@@ -192,7 +192,7 @@ impl Counterpart {
             client_id: "app-1".to_string(),
             auth,
             cloud: Cloud::Custom(Box::new(Hosts {
-                login: at("/login"),
+                login: Some(at("/login")),
                 graph: Some(at("/graph/")),
                 mde: Some(at("/mde")),
                 xdr: Some(at("/")),
@@ -226,7 +226,7 @@ impl Counterpart {
 pub(crate) fn custom_cloud() -> Cloud {
     let url = Url::parse("https://127.0.0.1:1").unwrap();
     Cloud::Custom(Box::new(Hosts {
-        login: url.clone(),
+        login: Some(url.clone()),
         graph: Some(url),
         mde: None,
         xdr: None,

@@ -3,7 +3,7 @@
 import { ChoiceField, PemField, SwitchField, TextField } from '../../parts/Field';
 import { Section } from '../../parts/Section';
 import { strings } from '../../strings';
-import { AUTHS, CLOUDS, URLS, needsSecret, type Account, type Draft, type Wrong } from './account';
+import { AUTHS, CLOUDS, URLS, needsSecret, signsIn, type Account, type Draft, type Wrong } from './account';
 
 const words = strings.accounts.form;
 
@@ -25,18 +25,26 @@ export function AccountForm({ draft, before, wrong, disabled, onChange }: Props)
     });
     // Nothing is asked of the store: a credential of this kind is there when it was saved with it.
     const kept = before !== undefined && before.auth === draft.auth;
-    const client = { secret: words.clientHelp, certificate: words.clientHelp, managed_identity: words.clientIdentity, workload_identity: words.clientEnvironment };
+    const client = {
+        secret: words.clientHelp,
+        certificate: words.clientHelp,
+        managed_identity: words.clientIdentity,
+        workload_identity: words.clientEnvironment,
+        connection_string: words.notNeeded,
+    };
+    const tenant = { ...client, secret: words.tenantHelp, certificate: words.tenantHelp, managed_identity: words.tenantHelp, workload_identity: words.tenantEnvironment };
+    const secret = draft.auth === 'secret' ? { label: words.secret, help: words.secretHelp } : { label: words.connectionString, help: words.connectionStringHelp };
     return (
         <>
             <Section title={words.identity}>
                 {before === undefined && <TextField label={words.name} help={words.nameHelp} required {...field('name')} />}
                 <TextField
                     label={words.tenant}
-                    help={draft.auth === 'workload_identity' ? words.tenantEnvironment : words.tenantHelp}
-                    required={draft.auth !== 'workload_identity'}
+                    help={tenant[draft.auth]}
+                    required={draft.auth !== 'workload_identity' && signsIn(draft.auth)}
                     {...field('tenant_id')}
                 />
-                <TextField label={words.client} help={client[draft.auth]} required={needsSecret(draft.auth)} {...field('client_id')} />
+                <TextField label={words.client} help={client[draft.auth]} required={needsSecret(draft.auth) && signsIn(draft.auth)} {...field('client_id')} />
             </Section>
             <Section title={words.credential}>
                 <ChoiceField
@@ -47,10 +55,10 @@ export function AccountForm({ draft, before, wrong, disabled, onChange }: Props)
                     onChange={(value) => onChange({ auth: AUTHS.find((one) => one === value) ?? 'secret' })}
                     options={AUTHS.map((value) => ({ value, label: strings.accounts.auth[value] }))}
                 />
-                {draft.auth === 'secret' && (
+                {(draft.auth === 'secret' || draft.auth === 'connection_string') && (
                     <TextField
-                        label={words.secret}
-                        help={kept ? `${words.secretHelp} ${words.secretKept}` : words.secretHelp}
+                        label={secret.label}
+                        help={kept ? `${secret.help} ${words.secretKept}` : secret.help}
                         required={!kept}
                         password
                         placeholder={kept ? words.kept : undefined}
@@ -75,7 +83,7 @@ export function AccountForm({ draft, before, wrong, disabled, onChange }: Props)
                     options={CLOUDS.map((value) => ({ value, label: strings.accounts.cloud[value] }))}
                 />
                 {draft.cloud === 'custom' &&
-                    URLS.map((key) => <TextField key={key} label={words.url[key]} help={words.urlHelp[key]} required={key === 'login_url'} placeholder="https://" {...field(key)} />)}
+                    URLS.map((key) => <TextField key={key} label={words.url[key]} help={words.urlHelp[key]} required={key === 'login_url' && signsIn(draft.auth)} placeholder="https://" {...field(key)} />)}
                 <TextField label={words.ca} help={words.caHelp} {...field('ca_file')} />
                 <SwitchField label={words.readOnly} help={words.readOnlyHelp} on={draft.read_only} disabled={disabled} onChange={(read_only) => onChange({ read_only })} />
             </Section>

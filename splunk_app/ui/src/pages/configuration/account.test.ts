@@ -26,8 +26,10 @@ describe('what is typed for an account', () => {
         ['key', { auth: 'certificate' }],
         ['certificate', { auth: 'certificate' }],
         ['key', { auth: 'certificate', key: '-----BEGIN ENCRYPTED PRIVATE KEY-----\nx\n-----END ENCRYPTED PRIVATE KEY-----' }],
+        ['secret', { auth: 'connection_string', secret: '' }],
+        ['secret', { auth: 'connection_string', secret: 'x8Q~value' }],
+        ['secret', { auth: 'connection_string', secret: 'AccountName=a;AccountKey=b' }],
         ['login_url', { cloud: 'custom', graph_url: 'https://graph.example' }],
-        ['graph_url', { cloud: 'custom', login_url: 'https://login.example' }],
         ['login_url', { cloud: 'custom', login_url: 'http://login.example', graph_url: 'https://g' }],
         ['mde_url', { cloud: 'custom', login_url: 'https://l', graph_url: 'https://g', mde_url: 'https://user:pw@m' }],
     ] as [keyof Draft, Partial<Draft>][])('is refused at %s for %o', (key, change) => {
@@ -37,6 +39,12 @@ describe('what is typed for an account', () => {
     test('needs no client, no tenant and no secret where the platform has them', () => {
         expect(wrong({ ...good, auth: 'managed_identity', client_id: '', secret: '' }, undefined, [])).toEqual({});
         expect(wrong({ ...good, auth: 'workload_identity', client_id: '', tenant_id: '', secret: '' }, undefined, [])).toEqual({});
+    });
+
+    test('needs nobody to sign in with a connection string', () => {
+        const alone = { ...good, auth: 'connection_string' as const, tenant_id: '', client_id: '', secret: ' Endpoint=sb://ns/;SharedAccessKeyName=k;SharedAccessKey=s ', cloud: 'custom' as const };
+        expect(wrong(alone, undefined, [])).toEqual({});
+        expect(secretOf(alone)).toBe('Endpoint=sb://ns/;SharedAccessKeyName=k;SharedAccessKey=s');
     });
 
     test('keeps the stored secret when it is edited, and asks for one of the new kind', () => {

@@ -9,7 +9,7 @@ export const CONF = 'defender_bridge_account';
 /** Days before its end from which a credential is warned about; the executable's own number. */
 const WARN_DAYS = 30;
 
-export const AUTHS = ['secret', 'certificate', 'managed_identity', 'workload_identity'] as const;
+export const AUTHS = ['secret', 'certificate', 'managed_identity', 'workload_identity', 'connection_string'] as const;
 export const CLOUDS = ['commercial', 'gcc', 'gcc_high', 'dod', 'custom'] as const;
 export const URLS = ['login_url', 'graph_url', 'mde_url', 'xdr_url'] as const;
 
@@ -77,12 +77,17 @@ export function cloned(of: Account, taken: string[]): Draft {
 
 /** Whether Splunk stores something secret for this kind. */
 export function needsSecret(auth: Auth): boolean {
-    return auth === 'secret' || auth === 'certificate';
+    return auth === 'secret' || auth === 'certificate' || auth === 'connection_string';
+}
+
+/** Whether somebody signs in, so that a tenant and a client have to be named. */
+export function signsIn(auth: Auth): boolean {
+    return auth !== 'connection_string';
 }
 
 /** The secret that was typed, as the executable reads it; undefined where none was. */
 export function secretOf(draft: Draft): string | undefined {
-    if (draft.auth === 'secret') return draft.secret.trim() || undefined;
+    if (draft.auth === 'secret' || draft.auth === 'connection_string') return draft.secret.trim() || undefined;
     if (draft.auth !== 'certificate') return undefined;
     const parts = [draft.key.trim(), draft.certificate.trim()];
     return parts.every((part) => part === '') ? undefined : `${parts.join('\n')}\n`;
@@ -121,12 +126,12 @@ export function wrong(draft: Draft, before: Account | undefined, taken: string[]
     }
     const tenant = draft.tenant_id.trim();
     if (tenant === '') {
-        if (draft.auth !== 'workload_identity') found.tenant_id = words.tenant;
+        if (draft.auth !== 'workload_identity' && signsIn(draft.auth)) found.tenant_id = words.tenant;
     } else if (/^(common|organizations|consumers)$/i.test(tenant)) found.tenant_id = words.tenantNone;
     else if (!/^[A-Za-z0-9.-]*[A-Za-z0-9][A-Za-z0-9.-]*$/.test(tenant)) found.tenant_id = words.tenantForm;
     const client = draft.client_id.trim();
     if (client === '') {
-        if (needsSecret(draft.auth)) found.client_id = words.client;
+        if (needsSecret(draft.auth) && signsIn(draft.auth)) found.client_id = words.client;
     } else if (!/^[A-Za-z0-9._-]+$/.test(client)) found.client_id = words.clientForm;
 
     // A credential of another kind does not count.
@@ -135,6 +140,12 @@ export function wrong(draft: Draft, before: Account | undefined, taken: string[]
         const secret = draft.secret.trim();
         if (secret === '' && must) found.secret = words.secret;
         else if (GUID.test(secret)) found.secret = words.secretId;
+    }
+    if (draft.auth === 'connection_string') {
+        const text = draft.secret.trim();
+        if (text === '' && must) found.secret = words.connectionString;
+        else if (text !== '' && !/(^|;)\s*(Endpoint\s*=\s*sb:\/\/|BlobEndpoint\s*=|AccountName\s*=)/i.test(text)) found.secret = words.connectionStringForm;
+        else if (/(^|;)\s*AccountKey\s*=/i.test(text)) found.secret = words.connectionStringKey;
     }
     if (draft.auth === 'certificate') {
         const [key, certificate] = [draft.key.trim(), draft.certificate.trim()];
@@ -153,8 +164,7 @@ export function wrong(draft: Draft, before: Account | undefined, taken: string[]
             const url = draft[key].trim();
             if (url !== '' && !isBase(url)) found[key] = words.url;
         }
-        if (draft.login_url.trim() === '') found.login_url = words.urlMissing;
-        if (URLS.slice(1).every((key) => draft[key].trim() === '')) found.graph_url = words.urlApi;
+        if (draft.login_url.trim() === '' && signsIn(draft.auth)) found.login_url = words.urlMissing;
     }
     return found;
 }
