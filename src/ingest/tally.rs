@@ -36,6 +36,17 @@ impl Delivered {
         self.quarantined += other.quarantined;
         self.bytes += other.bytes;
     }
+
+    /// Without what was counted before.
+    pub fn since(self, before: Self) -> Self {
+        Self {
+            alerts: self.alerts.saturating_sub(before.alerts),
+            incidents: self.incidents.saturating_sub(before.incidents),
+            records: self.records.saturating_sub(before.records),
+            quarantined: self.quarantined.saturating_sub(before.quarantined),
+            bytes: self.bytes.saturating_sub(before.bytes),
+        }
+    }
 }
 
 #[expect(
@@ -64,6 +75,7 @@ mod tests {
         let mut twice = delivered;
         twice.add(delivered);
         assert_eq!((twice.records, twice.events(), twice.bytes), (2, 8, 36));
+        assert_eq!(twice.since(delivered), delivered);
         assert!(
             serde_json::to_string(&twice)
                 .unwrap()

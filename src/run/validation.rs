@@ -2,20 +2,23 @@
 //! parameters say, then a token and one real read of the feed.
 
 use crate::bridge::account;
-use crate::bridge::input::settings::{Input, Kept};
+use crate::bridge::input::settings::{self, Input, Kept, ListInput, StreamInput};
+use crate::bridge::input::stream::Source;
 use crate::host::{exit, log, paths, runtime};
 use crate::ingest::{Instant, ListQuery, ListSource};
 use crate::microsoft::{Client, FeedSource};
 use crate::splunk::modular_input::input::Stanza;
 use crate::splunk::modular_input::validation::Definition;
 use crate::splunk::modular_input::{checkpoint_kvstore, validation};
-use anyhow::anyhow;
+use anyhow::{anyhow, bail};
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
 /// Somebody waits in front of a form.
 const TIMEOUT: Duration = Duration::from_secs(8);
+/// A hub is signed in to, connected to and asked about each partition.
+const TRIAL: Duration = Duration::from_secs(20);
 
 pub fn run() -> ExitCode {
     log::start();
@@ -43,15 +46,21 @@ fn judge() -> anyhow::Result<()> {
     }
     let input = Input::parse(&definition.item, now)?;
     let runtime = runtime::new()?;
-    runtime.block_on(try_feed(definition, input, now))
+    runtime.block_on(async {
+        match input {
+            Input::List(input) => try_list(definition, input, now).await,
+            Input::Stream(input) => try_stream(definition, input).await,
+        }
+    })
 }
 
 /// A stanza sent in part, with something valid in place of the parameters left out.
 fn completed(mut part: Stanza) -> Stanza {
     let feed = match (part.param("api"), part.param("feed")) {
+        (_, Some(_)) => None,
         (Some("mde"), None) => Some("alerts"),
         (Some("xdr"), None) => Some("incidents"),
-        _ => None,
+        _ => settings::stream_of(&part),
     };
     for (key, value) in [("account", Some("as it is")), ("feed", feed)] {
         if let Some(value) = value {
@@ -61,7 +70,7 @@ fn completed(mut part: Stanza) -> Stanza {
     part
 }
 
-async fn try_feed(definition: Definition, input: Input, now: Instant) -> anyhow::Result<()> {
+async fn try_list(definition: Definition, input: ListInput, now: Instant) -> anyhow::Result<()> {
     let splunkd = account::splunkd(&definition.server_uri, definition.session_key, TIMEOUT)?;
     let settings = account::settings(&splunkd).await?;
     let account = account::account(&splunkd, &settings, &input.account).await?;
@@ -73,4 +82,19 @@ async fn try_feed(definition: Definition, input: Input, now: Instant) -> anyhow:
     let newest = ListQuery::for_a_sample(now);
     FeedSource::new(client, input.feed).page(&newest).await?;
     Ok(())
+}
+
+async fn try_stream(definition: Definition, input: StreamInput) -> anyhow::Result<()> {
+    let splunkd = account::splunkd(&definition.server_uri, definition.session_key, TIMEOUT)?;
+    let settings = account::settings(&splunkd).await?;
+    let account = account::account(&splunkd, &settings, &input.account).await?;
+    let source = Source::open(&account, &input)?;
+    match tokio::time::timeout(TRIAL, source.probe()).await {
+        Ok(probed) => probed,
+        Err(_) => bail!(
+            "{} has not answered within {} s: is its port open, and the proxy?",
+            source.host(),
+            TRIAL.as_secs()
+        ),
+    }
 }

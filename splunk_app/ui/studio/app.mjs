@@ -55,9 +55,11 @@ function events() {
     const found = {};
     for (const [name, members] of Object.entries(objects)) found[name] = [...members, ...calculated(name)];
     found['defender_bridge:health'] = [
-        ...struct('src/bridge/input/health.rs', 'Health'),
-        ...struct('src/bridge/input/health.rs', 'Fed'),
+        ...struct('src/bridge/input/health/mod.rs', 'Health'),
+        ...struct('src/bridge/input/health/mod.rs', 'ListDetails'),
+        ...struct('src/bridge/input/health/stream.rs', 'StreamDetails'),
         ...struct('src/ingest/poll/mod.rs', 'Tally'),
+        ...struct('src/ingest/stream/follow.rs', 'Tally'),
         ...struct('src/ingest/tally.rs', 'Delivered'),
     ];
     found['defender_bridge:triage'] = [

@@ -3,3 +3,4 @@
 pub mod health;
 pub mod prepare;
 pub mod settings;
+pub mod stream;

@@ -1,11 +1,11 @@
-//! Prepares a stanza for its poll: settings, account, checkpoint.
+//! Prepares a stanza for its poll: account, checkpoint.
 
 use crate::NAME;
 use crate::bridge::account;
-use crate::bridge::input::settings::{Input, Kept};
+use crate::bridge::input::settings::{Kept, ListInput};
 use crate::host::paths;
 use crate::ingest::{Checkpoint, Instant, Store};
-use crate::microsoft::{Client, FeedSource};
+use crate::microsoft::{Account, Client, FeedSource};
 use crate::splunk::modular_input::checkpoint_file::{CheckpointFile, Owner, Written};
 use crate::splunk::modular_input::checkpoint_kvstore::{Found, KvCheckpoint, is_used};
 use crate::splunk::modular_input::events::{EventMetadata, Sourcetypes};
@@ -17,20 +17,15 @@ use crate::triage::{Api, Subject};
 use anyhow::Context;
 use std::io;
 
-/// A stanza, ready to be polled.
-pub struct PreparedInput {
-    pub input: Input,
-    pub tenant: String,
-    /// The day the account's secret ends, where its stanza says so.
+/// What every stanza needs: splunkd, and the account its settings name.
+pub(super) struct Opened {
+    pub splunkd: Splunkd,
+    pub account: Account,
     pub secret_expires: Option<String>,
-    pub source: FeedSource,
-    pub client: Client,
-    splunkd: Splunkd,
 }
 
-impl PreparedInput {
-    async fn open(input: &input::Input, stanza: &Stanza, now: Instant) -> anyhow::Result<Self> {
-        let settings = Input::parse(stanza, now)?;
+impl Opened {
+    pub async fn open(input: &input::Input, account: &str) -> anyhow::Result<Self> {
         let splunkd = account::splunkd(
             &input.server_uri,
             input.session_key.clone(),
@@ -40,7 +35,33 @@ impl PreparedInput {
         let account::Kept {
             account,
             secret_expires,
-        } = account::kept(&splunkd, &shared, &settings.account).await?;
+        } = account::kept(&splunkd, &shared, account).await?;
+        Ok(Self {
+            splunkd,
+            account,
+            secret_expires,
+        })
+    }
+}
+
+/// A stanza, ready to be polled.
+pub struct PreparedInput {
+    pub input: ListInput,
+    pub tenant: String,
+    /// The day the account's secret ends, where its stanza says so.
+    pub secret_expires: Option<String>,
+    pub source: FeedSource,
+    pub client: Client,
+    splunkd: Splunkd,
+}
+
+impl PreparedInput {
+    async fn open(input: &input::Input, settings: ListInput) -> anyhow::Result<Self> {
+        let Opened {
+            splunkd,
+            account,
+            secret_expires,
+        } = Opened::open(input, &settings.account).await?;
         let state = paths::state();
         let client = Client::new(&account, settings.feed.api(), state.as_deref())?;
         Ok(Self {
@@ -103,7 +124,7 @@ impl Store for CheckpointStore {
 }
 
 /// Which server runs the input now, and which one ran it before.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Ownership {
     /// This server's own name.
     pub server: String,
@@ -122,6 +143,17 @@ impl Ownership {
             before: None,
             warning: None,
         }
+    }
+
+    /// Asks splunkd who it is.
+    pub(super) async fn learn(&mut self, splunkd: &Splunkd) -> anyhow::Result<()> {
+        let info = splunkd.server_info().await?;
+        self.server.clone_from(&info.server_name);
+        self.owner = Some(Owner {
+            guid: info.guid,
+            server: info.server_name,
+        });
+        Ok(())
     }
 
     fn follows(&mut self, before: Option<Written>, kept: Kept) {
@@ -161,27 +193,22 @@ pub struct Prepared {
 pub async fn prepare(
     input: &input::Input,
     stanza: &Stanza,
+    settings: ListInput,
     now: Instant,
     ownership: &mut Ownership,
 ) -> anyhow::Result<Prepared> {
-    let prepared_input = PreparedInput::open(input, stanza, now).await?;
+    let prepared_input = PreparedInput::open(input, settings).await?;
     if let Some(notice) = prepared_input.input.feed.notice() {
         tracing::warn!("{notice}");
     }
     let kept = prepared_input.input.checkpoint;
     let file = CheckpointFile::open(&input.checkpoint_dir, &stanza.name)?;
     let through_kvstore = kept == Kept::KvStore || is_used(&file)?;
-    match prepared_input.splunkd.server_info().await {
-        Ok(info) => {
-            ownership.server.clone_from(&info.server_name);
-            ownership.owner = Some(Owner {
-                guid: info.guid,
-                server: info.server_name,
-            });
-        }
-        Err(error) if through_kvstore => return Err(error.into()),
+    match ownership.learn(&prepared_input.splunkd).await {
+        Err(error) if through_kvstore => return Err(error),
         // A checkpoint file needs no owner's name.
         Err(error) => tracing::debug!("{error}"),
+        Ok(()) => {}
     }
     let identity = format!(
         "{} of tenant {}",

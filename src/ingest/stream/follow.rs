@@ -8,14 +8,16 @@
 //! last save.
 
 use super::pauses::after_failures;
+use super::report::{Nobody, told};
 use super::{
     Checkpoint, CheckpointError, Clock, Kept, LogError, LogErrorClass, Message, Ownership,
-    Partition, PartitionReader, PartitionedLog, Position, PositionStore, ReadFrom, Start,
+    Partition, PartitionEnd, PartitionReader, PartitionReport, PartitionedLog, Position,
+    PositionStore, ReadFrom, Report, Reporter, Start, WriteReport,
 };
 use crate::ingest::delivery::{Delivery, DeliveryError};
 use crate::ingest::tally::Delivered;
 use crate::ingest::{Instant, Kind, Sink};
-use futures::future::{AbortHandle, Abortable, FutureExt, LocalBoxFuture};
+use futures::future::{AbortHandle, Abortable, Either, FutureExt, LocalBoxFuture, select};
 use futures::stream::{FuturesUnordered, StreamExt};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
@@ -43,7 +45,14 @@ pub struct Settings {
     pub save_every: Duration,
     /// Bytes of messages read and not delivered yet, beside reads under way.
     pub bytes_in_flight: usize,
+    /// How often it is told how the run goes.
+    pub report_every: Duration,
 }
+
+/// How long a report waits for the ends of partitions.
+const ENDS: Duration = Duration::from_secs(20);
+/// How long the end of a run waits for a delivery that is stuck in a full pipe.
+const STUCK: Duration = Duration::from_millis(700);
 
 /// What one run did.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
@@ -56,8 +65,24 @@ pub struct Tally {
     pub repeated: u64,
     /// Readers that had to be opened anew.
     pub reconnects: u64,
+    /// Calls that the service had no time for.
+    pub throttles: u64,
     /// Partitions that are not read because of their checkpoint.
     pub refused: usize,
+}
+
+impl Tally {
+    /// Without what was counted before; what is refused is refused still.
+    pub fn since(&self, before: &Self) -> Self {
+        Self {
+            messages: self.messages.saturating_sub(before.messages),
+            delivered: self.delivered.since(before.delivered),
+            repeated: self.repeated.saturating_sub(before.repeated),
+            reconnects: self.reconnects.saturating_sub(before.reconnects),
+            throttles: self.throttles.saturating_sub(before.throttles),
+            refused: self.refused,
+        }
+    }
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -118,8 +143,22 @@ where
     pub async fn run<K>(
         &'f self,
         sink: K,
+        stop: watch::Receiver<bool>,
+        tally: &mut Tally,
+    ) -> (Option<K>, Result<(), StreamError<L::Error, O::Error>>)
+    where
+        K: Sink + Send + 'static,
+    {
+        self.run_reporting(sink, stop, tally, &mut Nobody).await
+    }
+
+    /// The same, and tells at intervals how the run goes.
+    pub async fn run_reporting<K>(
+        &'f self,
+        sink: K,
         mut stop: watch::Receiver<bool>,
         tally: &mut Tally,
+        reporter: &mut dyn Reporter<K>,
     ) -> (Option<K>, Result<(), StreamError<L::Error, O::Error>>)
     where
         K: Sink + Send + 'static,
@@ -140,6 +179,15 @@ where
             failures: 0,
             serial: 0,
             tally,
+            reporter,
+            listed: Vec::new(),
+            listed_anew: false,
+            ends: BTreeMap::new(),
+            asking_ends: None,
+            reported_at: None,
+            report: None,
+            delivered_at: None,
+            newest: None,
         };
         let outcome = run.follow(&mut stop).await;
         let outcome = run.close(outcome).await;
@@ -214,6 +262,8 @@ struct Lane<R> {
     batch: Option<Batch>,
     unsaved: bool,
     saved_at: Option<Duration>,
+    /// The newest record handed over.
+    newest: Option<Instant>,
 }
 
 struct Batch {
@@ -221,6 +271,8 @@ struct Batch {
     /// Behind the last of them.
     position: Position,
     bytes: usize,
+    /// The newest record in them.
+    newest: Option<Instant>,
 }
 
 /// The delivery under way.
@@ -232,6 +284,9 @@ struct Job {
     /// Partition and serial of the lanes whose positions it saves.
     saved: Vec<(String, u64)>,
 }
+
+/// Where partitions end, being asked for.
+type Ends<'f> = LocalBoxFuture<'f, Vec<PartitionEnd>>;
 
 type Steps<'f, R, E> = FuturesUnordered<Abortable<LocalBoxFuture<'f, Step<R, E>>>>;
 
@@ -259,6 +314,20 @@ struct Run<'f, 't, L: PartitionedLog, O, S, C, K> {
     failures: u32,
     serial: u64,
     tally: &'t mut Tally,
+    reporter: &'t mut dyn Reporter<K>,
+    /// All partitions of the last round.
+    listed: Vec<Partition>,
+    /// The store has not been told of them.
+    listed_anew: bool,
+    /// Sequence number at the end of each, as last known.
+    ends: BTreeMap<String, i64>,
+    asking_ends: Option<Ends<'f>>,
+    /// When it was last told how the run goes.
+    reported_at: Option<Duration>,
+    /// To be written with the next delivery.
+    report: Option<WriteReport<K>>,
+    delivered_at: Option<Instant>,
+    newest: Option<Instant>,
 }
 
 impl<'f, L, O, S, C, K> Run<'f, '_, L, O, S, C, K>
@@ -276,6 +345,7 @@ where
         let follower = self.follower;
         let mut round = Box::pin(follower.round(Duration::ZERO, BTreeSet::new()));
         loop {
+            self.ask_ends();
             self.deliver().await?;
             self.read_on();
             tokio::select! {
@@ -290,6 +360,10 @@ where
                     let followed = self.lanes.keys().cloned().collect();
                     round = Box::pin(follower.round(pause, followed));
                 }
+                ends = answer(&mut self.asking_ends), if self.asking_ends.is_some() => {
+                    self.asking_ends = None;
+                    self.take_ends(ends);
+                }
                 Some(step) = self.steps.next() => {
                     // An aborted read is that of a partition given up.
                     if let Ok(step) = step {
@@ -297,6 +371,62 @@ where
                     }
                 }
             }
+        }
+    }
+
+    /// Begins to ask how far the partitions go, for a report that is due.
+    fn ask_ends(&mut self) {
+        let follower = self.follower;
+        let now = follower.clock.elapsed();
+        let every = follower.settings.report_every;
+        let due = |reported_at| now.saturating_sub(reported_at) >= every;
+        let nothing_to_tell = self.listed.is_empty() || every.is_zero();
+        if nothing_to_tell || !self.reported_at.is_none_or(due) || self.asking_ends.is_some() {
+            return;
+        }
+        self.reported_at = Some(now);
+        let followed: Vec<String> = self.lanes.keys().cloned().collect();
+        let asking = async move {
+            let ends = std::pin::pin!(follower.log.ends(&followed));
+            match select(ends, std::pin::pin!(follower.clock.pause(ENDS))).await {
+                Either::Left((ends, _)) => told(ends),
+                Either::Right(_) => Vec::new(),
+            }
+        };
+        self.asking_ends = Some(asking.boxed_local());
+    }
+
+    fn take_ends(&mut self, ends: Vec<PartitionEnd>) {
+        self.ends = ends
+            .into_iter()
+            .map(|end| (end.partition, end.sequence))
+            .collect();
+        let report = self.report();
+        self.report = self.reporter.report(report);
+    }
+
+    fn report(&self) -> Report {
+        let partitions = self.lanes.iter().map(|(id, lane)| {
+            let position = lane.checkpoint.position.as_ref();
+            let sequence = position.and_then(|position| position.sequence);
+            let lag = |end: i64| {
+                u64::try_from(end.saturating_sub(sequence?))
+                    .ok()
+                    .or(Some(0))
+            };
+            PartitionReport {
+                partition: id.clone(),
+                sequence,
+                lag: self.ends.get(id).copied().and_then(lag),
+                newest: lane.newest,
+            }
+        });
+        Report {
+            tally: self.tally.clone(),
+            listed: self.listed.len(),
+            partitions: partitions.collect(),
+            delivered_at: self.delivered_at,
+            newest: self.newest,
         }
     }
 
@@ -362,7 +492,10 @@ where
         lane.failures = lane.failures.saturating_add(1);
         let failures = lane.failures;
         match error.class() {
-            LogErrorClass::Passing => lane.reader = step.reader,
+            LogErrorClass::Passing => {
+                self.tally.throttles += 1;
+                lane.reader = step.reader;
+            }
             LogErrorClass::Reconnect => self.tally.reconnects += 1,
             LogErrorClass::PositionGone => {
                 tracing::error!(
@@ -433,6 +566,8 @@ where
                 None
             }
         };
+        self.listed.clone_from(&partitions);
+        self.listed_anew = true;
         for partition in partitions {
             if !ours.contains(&partition.id) {
                 continue;
@@ -479,6 +614,7 @@ where
             batch: None,
             unsaved: true,
             saved_at: None,
+            newest: None,
         };
         self.lanes.insert(id.clone(), lane);
         self.waiting.push_back(id);
@@ -550,7 +686,8 @@ where
 
     /// Hands over what waits, unless a delivery is under way.
     async fn deliver(&mut self) -> Result<(), DeliveryError> {
-        if self.job.is_some() || (self.ready.is_empty() && !self.save_due) {
+        let due = self.save_due || self.report.is_some();
+        if self.job.is_some() || (self.ready.is_empty() && !due) {
             return Ok(());
         }
         let (mut batches, mut notes) = (Vec::new(), Vec::new());
@@ -565,6 +702,8 @@ where
             };
             lane.checkpoint.position = Some(batch.position);
             lane.unsaved = true;
+            lane.newest = lane.newest.max(batch.newest);
+            self.newest = self.newest.max(batch.newest);
             notes.push((id.clone(), text(&lane.checkpoint)?));
             job.bytes += batch.bytes;
             job.messages += count(batch.messages.len());
@@ -592,20 +731,25 @@ where
                 job.saved.push((id, lane.serial));
             }
         }
-        if batches.is_empty() && saves.is_empty() {
+        let report = self.report.take();
+        let listed = std::mem::take(&mut self.listed_anew).then(|| self.listed.clone());
+        if batches.is_empty() && saves.is_empty() && report.is_none() && listed.is_none() {
             return Ok(());
         }
         self.job = Some(job);
         let now = self.follower.clock.now();
         let write = move |sink: &mut K| {
             let mut messages = batches.iter().flatten();
-            messages.try_for_each(|message| message.write(sink, now))
+            messages.try_for_each(|message| message.write(sink, now))?;
+            report.map_or(Ok(()), |report| report(sink))
         };
         let save = move |store: &mut Arc<S>| {
             let mut notes = notes.iter();
             notes.try_for_each(|(partition, text)| store.note(partition, text))?;
-            let mut saves = saves.iter();
-            saves.try_for_each(|(partition, text)| store.save(partition, text))
+            if let Some(listed) = listed {
+                store.listed(&listed);
+            }
+            save_all_of(&**store, &saves)
         };
         self.delivery.deliver(write, save).await
     }
@@ -618,6 +762,9 @@ where
         self.held -= job.bytes;
         self.tally.messages += job.messages;
         self.tally.delivered.add(job.delivered);
+        if job.messages > 0 {
+            self.delivered_at = Some(self.follower.clock.now());
+        }
         let now = self.follower.clock.elapsed();
         for (id, serial) in job.saved {
             if let Some(lane) = self.lanes.get_mut(&id).filter(|lane| lane.serial == serial) {
@@ -635,9 +782,18 @@ where
         self.steps.clear();
         let mut outcome = outcome;
         if !matches!(outcome, Err(StreamError::Delivery(_))) {
-            let saved = self.save_all().await;
+            let saved = match self.settled().await {
+                Some(Ok(())) => self.save_all().await,
+                Some(Err(error)) => Err(error),
+                None => {
+                    tracing::info!("stopped while events were being handed over");
+                    Ok(())
+                }
+            };
             outcome = outcome.and(saved.map_err(StreamError::Delivery));
         }
+        let report = self.report();
+        self.reporter.last(report);
         let ours: Vec<String> = std::mem::take(&mut self.lanes).into_keys().collect();
         if let Err(error) = self.follower.ownership.release(&ours).await {
             tracing::warn!(
@@ -647,17 +803,23 @@ where
         outcome
     }
 
+    /// Waits for the delivery under way; none if it is stuck.
+    async fn settled(&mut self) -> Option<Result<(), DeliveryError>> {
+        let stuck = self.follower.clock.pause(STUCK);
+        let settling = std::pin::pin!(self.delivery.settle());
+        match select(settling, std::pin::pin!(stuck)).await {
+            Either::Left((settled, _)) => Some(settled),
+            Either::Right(_) => None,
+        }
+    }
+
     async fn save_all(&mut self) -> Result<(), DeliveryError> {
-        self.delivery.settle().await?;
         self.delivered();
         let mut saves = Vec::new();
         for (id, lane) in self.lanes.iter().filter(|(_, lane)| lane.unsaved) {
             saves.push((id.clone(), text(&lane.checkpoint)?));
         }
-        let save = move |store: &mut Arc<S>| {
-            let mut saves = saves.iter();
-            saves.try_for_each(|(partition, text)| store.save(partition, text))
-        };
+        let save = move |store: &mut Arc<S>| save_all_of(&**store, &saves);
         self.delivery.deliver(|_| Ok(()), save).await?;
         self.delivery.settle().await
     }
@@ -687,11 +849,30 @@ fn new_messages(messages: Vec<Message>, delivered: &Checkpoint) -> Option<Batch>
     }
     let position = fresh.last()?.position.clone();
     let bytes = fresh.iter().map(|message| message.body.len()).sum();
+    let records = fresh.iter().flat_map(|message| &message.records);
     Some(Batch {
+        newest: records.map(|record| record.time).max(),
         messages: fresh,
         position,
         bytes,
     })
+}
+
+fn save_all_of(store: &impl PositionStore, saves: &[(String, String)]) -> io::Result<()> {
+    if saves.is_empty() {
+        return Ok(());
+    }
+    let mut saves = saves.iter();
+    saves.try_for_each(|(partition, text)| store.save(partition, text))?;
+    store.commit()
+}
+
+/// The answer to what is being asked; comes only where something is.
+async fn answer<T>(asked: &mut Option<LocalBoxFuture<'_, T>>) -> T {
+    match asked {
+        Some(asked) => asked.await,
+        None => std::future::pending().await,
+    }
 }
 
 /// A failure that lasts is said ever more seldom.

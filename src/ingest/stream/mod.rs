@@ -11,6 +11,7 @@ mod follow;
 mod ownership;
 mod pauses;
 mod positions;
+mod report;
 #[cfg(test)]
 mod tests;
 
@@ -19,6 +20,7 @@ pub use follow::{Begin, Follower, Settings, StreamError, Tally};
 pub use ownership::{Local, Ownership};
 pub use pauses::Clock;
 pub use positions::{Checkpoint, CheckpointError, Kept, Position, PositionStore, ReadFrom, Start};
+pub use report::{PartitionEnd, PartitionReport, Report, Reporter, WriteReport};
 
 use super::{Event, Instant, Kind, Quarantined, Sink};
 use std::future::Future;
@@ -67,6 +69,14 @@ pub trait PartitionedLog {
         partition: &Partition,
         from: &ReadFrom,
     ) -> impl Future<Output = Result<Self::Reader, Self::Error>>;
+
+    /// Where these partitions end, of those whose end can be told.
+    fn ends(
+        &self,
+        _partitions: &[String],
+    ) -> impl Future<Output = Result<Vec<PartitionEnd>, Self::Error>> {
+        std::future::ready(Ok(Vec::new()))
+    }
 }
 
 /// Reads one partition in order. Dropped, it gives the partition up.

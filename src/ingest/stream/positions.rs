@@ -4,6 +4,7 @@ use super::Partition;
 use crate::ingest::Instant;
 use std::future::Future;
 use std::io;
+use std::sync::Arc;
 
 const VERSION: u32 = 1;
 
@@ -195,6 +196,38 @@ pub trait PositionStore: Send + Sync + 'static {
     /// Keeps a checkpoint for good, also for other machines. Comes at intervals and
     /// at the stop. A partition that another machine has taken meanwhile is passed over.
     fn save(&self, partition: &str, text: &str) -> io::Result<()>;
+
+    /// Comes behind the saves of one delivery: returns once all of them are kept.
+    fn commit(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Comes once a round with all partitions there are: what is kept of others may be
+    /// forgotten, though not at once, since a listing may be incomplete.
+    fn listed(&self, _partitions: &[Partition]) {}
+}
+
+/// One store for two: a process holds it in several hands.
+impl<S: PositionStore> PositionStore for Arc<S> {
+    async fn load(&self) -> io::Result<Vec<Kept>> {
+        S::load(self).await
+    }
+
+    fn note(&self, partition: &str, text: &str) -> io::Result<()> {
+        S::note(self, partition, text)
+    }
+
+    fn save(&self, partition: &str, text: &str) -> io::Result<()> {
+        S::save(self, partition, text)
+    }
+
+    fn commit(&self) -> io::Result<()> {
+        S::commit(self)
+    }
+
+    fn listed(&self, partitions: &[Partition]) {
+        S::listed(self, partitions);
+    }
 }
 
 #[cfg(test)]

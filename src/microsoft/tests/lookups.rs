@@ -149,7 +149,7 @@ fn a_message_in_the_table_is_one_the_executable_writes() {
         include_str!("../../ingest/poll/checkpoint.rs"),
         include_str!("../../ingest/delivery.rs"),
         include_str!("../../ingest/poll/mod.rs"),
-        include_str!("../../splunk/modular_input/checkpoint_file.rs"),
+        include_str!("../../splunk/modular_input/stanza_files.rs"),
     ]
     .concat();
     for line in table("defender_bridge_errors").iter() {

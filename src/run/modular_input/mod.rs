@@ -1,23 +1,23 @@
 //! Started by splunkd as a modular input: the scheme, and one poll of every
-//! stanza on stdin.
+//! stanza on stdin, or a run that follows a stream until it is asked to stop.
+
+mod follow;
+mod poll;
 
 use crate::bridge::account;
 use crate::bridge::input::health::{Begun, Health};
-use crate::bridge::input::prepare::{Ownership, Prepared, metadata, prepare};
+use crate::bridge::input::prepare::{Ownership, metadata};
+use crate::bridge::input::settings::Input;
 use crate::bridge::verdict::ledger;
 use crate::host::stop::Stop;
 use crate::host::{exit, log, paths, runtime};
-use crate::ingest;
-use crate::ingest::{Bounds, Poll, Tally};
-use crate::splunk::modular_input::events::EventStream;
+use crate::splunk::modular_input::events::{EventMetadata, EventStream};
 use crate::splunk::modular_input::input::Stanza;
 use crate::splunk::modular_input::{input, scheme};
-use anyhow::anyhow;
+use anyhow::{anyhow, bail};
 use std::fs::File;
 use std::io::{self, Write};
 use std::process::ExitCode;
-use std::time::Duration;
-use tokio::sync::watch;
 
 /// `--scheme`.
 pub fn introduce() -> ExitCode {
@@ -44,7 +44,7 @@ pub fn run() -> ExitCode {
     };
     let code = runtime.block_on(async {
         let stop = Stop::listen();
-        match stop.within(poll_all(&input, &stop)).await {
+        match stop.within(run_all(&input, &stop)).await {
             Some(code) => code,
             // A reader that stopped reading blocks the write; what is not confirmed is read again.
             None => {
@@ -58,15 +58,20 @@ pub fn run() -> ExitCode {
     code
 }
 
-async fn poll_all(input: &input::Input, stop: &Stop) -> ExitCode {
+async fn run_all(input: &input::Input, stop: &Stop) -> ExitCode {
     let mut stream = None;
     let mut code = exit::WELL;
-    for stanza in &input.stanzas {
+    // What does not end comes last.
+    let mut stanzas: Vec<&Stanza> = input.stanzas.iter().collect();
+    stanzas.sort_by_key(|stanza| is_stream(stanza));
+    let mut followed = false;
+    for stanza in stanzas {
         if *stop.asked().borrow() {
             break;
         }
         log::about(&stanza.full_name());
-        if let Err(error) = poll_stanza(input, stanza, &mut stream, stop).await {
+        let run = run_stanza(input, stanza, &mut stream, stop, &mut followed);
+        if let Err(error) = run.await {
             tracing::error!("{error:#}");
             code = exit::refused();
         }
@@ -78,6 +83,104 @@ async fn poll_all(input: &input::Input, stop: &Stop) -> ExitCode {
         code = exit::refused();
     }
     code
+}
+
+fn is_stream(stanza: &Stanza) -> bool {
+    let now = Begun::now().at.millisecond();
+    matches!(Input::parse(stanza, now), Ok(Input::Stream(_)))
+}
+
+/// Runs one stanza and summarises the run, also one that could not begin.
+async fn run_stanza(
+    input: &input::Input,
+    stanza: &Stanza,
+    stream: &mut Option<EventStream<File>>,
+    stop: &Stop,
+    followed: &mut bool,
+) -> anyhow::Result<()> {
+    let begun = Begun::now();
+    // Every service reads an instant of so many digits.
+    let now = begun.at.millisecond();
+    let started = Started {
+        input,
+        stanza,
+        stop,
+        begun,
+    };
+    match Input::parse(stanza, now) {
+        Ok(Input::List(settings)) => poll::stanza(started, settings, stream).await,
+        Ok(Input::Stream(_)) if std::mem::replace(followed, true) => {
+            bail!("splunkd starts a process for each input: this one follows another stream")
+        }
+        Ok(Input::Stream(settings)) => follow::stanza(started, settings, stream).await,
+        Err(refusal) => started.refused(anyhow!(refusal), stream).await,
+    }
+}
+
+/// A stanza whose run has begun.
+struct Started<'r> {
+    input: &'r input::Input,
+    stanza: &'r Stanza,
+    stop: &'r Stop,
+    begun: Begun,
+}
+
+impl Started<'_> {
+    /// The stream, from here on with the events of this stanza.
+    fn sink(
+        &self,
+        stream: &mut Option<EventStream<File>>,
+        metadata: &EventMetadata,
+    ) -> anyhow::Result<EventStream<File>> {
+        Ok(match stream.take() {
+            Some(mut stream) => {
+                stream.set_metadata(metadata);
+                stream
+            }
+            None => EventStream::open(paths::stdout()?, metadata)?,
+        })
+    }
+
+    async fn refused(
+        self,
+        error: anyhow::Error,
+        stream: &mut Option<EventStream<File>>,
+    ) -> anyhow::Result<()> {
+        let ownership = Ownership::of(self.input);
+        self.not_prepared(error, &ownership, stream).await
+    }
+
+    /// The summary of a run that cannot begin.
+    async fn not_prepared(
+        self,
+        error: anyhow::Error,
+        ownership: &Ownership,
+        stream: &mut Option<EventStream<File>>,
+    ) -> anyhow::Result<()> {
+        let health = Health::not_prepared(self.stanza, &self.begun, &error, ownership);
+        let sink = self.sink(stream, &metadata(self.stanza))?;
+        hand_over(health, sink, stream, Some(error)).await
+    }
+}
+
+/// Writes the summary of a run, and gives the stream back.
+async fn hand_over(
+    health: Health,
+    mut sink: EventStream<File>,
+    stream: &mut Option<EventStream<File>>,
+    error: Option<anyhow::Error>,
+) -> anyhow::Result<()> {
+    // A pipe that is full must not keep signals from being heard.
+    let handing_over = tokio::task::spawn_blocking(move || {
+        let handed_over = health.hand_over(&mut sink);
+        (sink, handed_over)
+    });
+    let (sink, handed_over) = handing_over.await?;
+    *stream = Some(sink);
+    match error {
+        Some(error) => Err(error),
+        None => Ok(handed_over?),
+    }
 }
 
 /// Hands over the outcomes of verdicts that wait on this machine, and ends the stream.
@@ -106,107 +209,4 @@ async fn outcome_index(input: &input::Input) -> Option<String> {
     let key = input.session_key.clone();
     let splunkd = account::splunkd(&input.server_uri, key, account::TIMEOUT).ok()?;
     account::settings(&splunkd).await.ok()?.outcome_index()
-}
-
-/// The longest time of one poll, and the most questions it asks. The next run continues a
-/// backlog; a service that answers in circles, or hardly at all, is left alone until then.
-const LONGEST: Duration = Duration::from_secs(600);
-const MOST_QUESTIONS: u64 = 1_500;
-
-fn bounds(stop: &Stop) -> Bounds {
-    let (end, time_is_up) = watch::channel(false);
-    tokio::spawn(async move {
-        tokio::select! {
-            () = tokio::time::sleep(LONGEST) => {
-                end.send_replace(true);
-            }
-            () = end.closed() => {}
-        }
-    });
-    Bounds {
-        stop: stop.asked(),
-        time_is_up,
-        questions: MOST_QUESTIONS,
-    }
-}
-
-/// Polls one stanza and summarises the run, also one that could not begin.
-async fn poll_stanza(
-    input: &input::Input,
-    stanza: &Stanza,
-    stream: &mut Option<EventStream<File>>,
-    stop: &Stop,
-) -> anyhow::Result<()> {
-    let begun = Begun::now();
-    // Every service reads an instant of so many digits.
-    let now = begun.at.millisecond();
-    let mut ownership = Ownership::of(input);
-    let prepared = prepare(input, stanza, now, &mut ownership).await;
-    let metadata = match &prepared {
-        Ok(prepared) => prepared.prepared_input.metadata(stanza),
-        Err(_) => metadata(stanza),
-    };
-    let sink = match stream.take() {
-        Some(mut stream) => {
-            stream.set_metadata(&metadata);
-            stream
-        }
-        None => EventStream::open(paths::stdout()?, &metadata)?,
-    };
-    let (mut sink, health, error) = match prepared {
-        Err(error) => {
-            let health = Health::not_prepared(stanza, &begun, &error, &ownership);
-            (sink, health, Some(error))
-        }
-        Ok(Prepared {
-            prepared_input,
-            checkpoint_store,
-            mut checkpoint,
-        }) => {
-            let poll = Poll {
-                now,
-                settle: prepared_input.input.settle,
-                overlap: prepared_input.input.overlap,
-            };
-            let mut tally = Tally::default();
-            let bounds = bounds(stop);
-            let pulled = ingest::pull(
-                &prepared_input.source,
-                sink,
-                checkpoint_store,
-                &mut checkpoint,
-                poll,
-                bounds,
-                &mut tally,
-            );
-            let (hands, outcome) = pulled.await;
-            let error = outcome.err().map(|error| anyhow!(error));
-            let Some((sink, mut checkpoint_store)) = hands else {
-                return Err(error.unwrap_or_else(|| anyhow!("the event stream was lost")));
-            };
-            checkpoint_store.release().await;
-            let health = Health::of(
-                stanza,
-                &prepared_input,
-                &checkpoint,
-                tally,
-                &begun,
-                error.as_ref(),
-                &ownership,
-            );
-            tracing::info!("{}", health.summary());
-            (sink, health, error)
-        }
-    };
-    // A full pipe must not keep signals from being heard.
-    let handing_over = tokio::task::spawn_blocking(move || {
-        let handed_over = health.hand_over(&mut sink);
-        (sink, handed_over)
-    });
-    let (sink, handed_over) = handing_over.await?;
-    *stream = Some(sink);
-    match error {
-        Some(error) => Err(error),
-        None => Ok(handed_over?),
-    }
 }

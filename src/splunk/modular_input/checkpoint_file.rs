@@ -1,23 +1,17 @@
-//! Where a stanza's memory is kept: one file in splunkd's checkpoint
+//! Where a polled stanza's memory is kept: one file in splunkd's checkpoint
 //! directory, replaced in one step, held by one run at a time.
 //!
 //! It must never know what the text in it means.
 
-use crate::disk;
+use super::stanza_files::{StanzaFiles, at};
 use crate::ingest::{Instant, Store};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use std::fs::{self, File, TryLockError};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
-/// Escapes whatever may mean something in a file name, the dot included, so that no
-/// stanza's file looks like another's.
-const OUTSIDE_FILE_NAME: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_');
-/// Leaves room for the endings within the 255 bytes file systems allow.
-const LONGEST: usize = 200;
-const UNFINISHED: &str = ".tmp";
+pub use super::stanza_files::CheckpointError;
 
 /// The splunkd a run belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,52 +64,20 @@ impl Written {
     }
 }
 
-/// Why a checkpoint file cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum CheckpointError {
-    #[error(
-        "another run of this stanza holds {}: two at once would send events twice; it goes on when the other one ends",
-        .0.display()
-    )]
-    Held(PathBuf),
-    #[error("{}: {}; splunkd's user must be able to read and write there", .at.display(), disk::said(cause))]
-    Directory { at: PathBuf, cause: io::Error },
-}
-
 /// A stanza's checkpoint file, locked for as long as this value lives.
 #[derive(Debug)]
 pub struct CheckpointFile {
-    directory: PathBuf,
-    name: String,
+    files: StanzaFiles,
     owner: Option<Owner>,
-    /// Never deleted, as a deleted lock could be held twice.
-    _lock: File,
 }
 
 impl CheckpointFile {
     /// Takes the lock of `stanza` (its bare name) and removes what killed runs left unfinished.
     pub fn open(directory: &Path, stanza: &str) -> Result<Self, CheckpointError> {
-        let name = file_name(stanza);
-        let failing = |at: &Path| {
-            let at = at.to_owned();
-            move |cause| CheckpointError::Directory { at, cause }
-        };
-        disk::folder(directory).map_err(failing(directory))?;
-        let at = directory.join(format!("{name}.lock"));
-        let lock = disk::open(&at).map_err(failing(&at))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(CheckpointError::Held(at)),
-            Err(TryLockError::Error(cause)) => return Err(failing(&at)(cause)),
-        }
-        let file = Self {
-            directory: directory.to_owned(),
-            name: format!("{name}.json"),
+        Ok(Self {
+            files: StanzaFiles::open(directory, stanza)?,
             owner: None,
-            _lock: lock,
-        };
-        file.remove_unfinished().map_err(failing(directory))?;
-        Ok(file)
+        })
     }
 
     /// Every text saved from now on names its owner.
@@ -126,7 +88,7 @@ impl CheckpointFile {
 
     /// Where the checkpoint is.
     pub fn path(&self) -> PathBuf {
-        self.directory.join(&self.name)
+        self.files.path("json")
     }
 
     /// The kept text; none if nothing was ever saved.
@@ -136,7 +98,7 @@ impl CheckpointFile {
 
     /// Where a note for this machine lies beside the checkpoint.
     pub(in crate::splunk) fn note_path(&self, ending: &str) -> PathBuf {
-        self.path().with_extension(ending)
+        self.files.path(ending)
     }
 
     pub(in crate::splunk) fn note(&self, ending: &str) -> io::Result<Option<String>> {
@@ -146,8 +108,7 @@ impl CheckpointFile {
     /// Replaces a note in one step.
     pub(in crate::splunk) fn write_note(&self, ending: &str, text: &str) -> io::Result<()> {
         let path = self.note_path(ending);
-        self.replace(&path, &[text])
-            .map_err(|error| at(&path, &error))
+        self.files.replace(&path, &[text.as_bytes()])
     }
 
     pub(in crate::splunk) fn remove_note(&self, ending: &str) -> io::Result<()> {
@@ -156,38 +117,6 @@ impl CheckpointFile {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(at(&path, &error)),
             _ => Ok(()),
         }
-    }
-
-    fn remove_unfinished(&self) -> io::Result<()> {
-        let begin = format!("{}.", self.name);
-        for entry in fs::read_dir(&self.directory)? {
-            let entry = entry?;
-            let unfinished = entry
-                .file_name()
-                .to_str()
-                .is_some_and(|name| name.starts_with(&begin) && name.ends_with(UNFINISHED));
-            if unfinished {
-                fs::remove_file(entry.path())?;
-            }
-        }
-        Ok(())
-    }
-
-    fn replace(&self, path: &Path, pieces: &[&str]) -> io::Result<()> {
-        // Private from the moment it is made.
-        let mut file = tempfile::Builder::new()
-            .prefix(&format!("{}.", self.name))
-            .suffix(UNFINISHED)
-            .tempfile_in(&self.directory)?;
-        for piece in pieces {
-            file.write_all(piece.as_bytes())?;
-        }
-        file.as_file().sync_all()?;
-        file.persist(path).map_err(|error| error.error)?;
-        // The new name is on the disk only once its directory is.
-        #[cfg(unix)]
-        File::open(&self.directory)?.sync_all()?;
-        Ok(())
     }
 }
 
@@ -202,8 +131,8 @@ impl Store for CheckpointFile {
             .on(text),
             None => (String::new(), text),
         };
-        self.replace(&path, &[&beginning, rest])
-            .map_err(|error| at(&path, &error))
+        let pieces = [beginning.as_bytes(), rest.as_bytes()];
+        self.files.replace(&path, &pieces)
     }
 }
 
@@ -215,37 +144,11 @@ fn read(path: &Path) -> io::Result<Option<String>> {
     }
 }
 
-fn at(path: &Path, error: &io::Error) -> io::Error {
-    io::Error::new(
-        error.kind(),
-        format!("{}: {}", path.display(), disk::said(error)),
-    )
-}
-
-fn file_name(stanza: &str) -> String {
-    let name = utf8_percent_encode(stanza, OUTSIDE_FILE_NAME).to_string();
-    match name.get(..LONGEST) {
-        Some(begin) if name.len() > LONGEST => {
-            let all = xxhash_rust::xxh3::xxh3_128(stanza.as_bytes());
-            format!("{begin}+{all:032x}")
-        }
-        _ => name,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::splunk::modular_input::stanza_files::names;
     use proptest::prelude::*;
-
-    fn names(directory: &Path) -> Vec<String> {
-        let mut names: Vec<String> = fs::read_dir(directory)
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .collect();
-        names.sort();
-        names
-    }
 
     #[test]
     fn what_is_saved_is_loaded_by_the_next_run() {
@@ -259,45 +162,6 @@ mod tests {
         let file = CheckpointFile::open(&below, "prod/eu 1").unwrap();
         assert_eq!(file.load().unwrap().as_deref(), Some("second"));
         assert_eq!(names(&below), ["prod%2Feu%201.json", "prod%2Feu%201.lock"]);
-    }
-
-    #[test]
-    fn one_stanza_is_held_by_one_run_and_others_are_free() {
-        let directory = tempfile::tempdir().unwrap();
-        let first = CheckpointFile::open(directory.path(), "prod").unwrap();
-        assert!(matches!(
-            CheckpointFile::open(directory.path(), "prod"),
-            Err(CheckpointError::Held(_))
-        ));
-        CheckpointFile::open(directory.path(), "lab").unwrap();
-        drop(first);
-        CheckpointFile::open(directory.path(), "prod").unwrap();
-    }
-
-    #[test]
-    fn what_a_killed_run_left_is_removed_and_nothing_else() {
-        let directory = tempfile::tempdir().unwrap();
-        for name in [
-            "prod.json",
-            "prod.json.x1.tmp",
-            "prod%2Ejson%2Ea.json.x2.tmp",
-            "prod2.json.x3.tmp",
-            "notes.tmp",
-        ] {
-            fs::write(directory.path().join(name), "kept").unwrap();
-        }
-        let file = CheckpointFile::open(directory.path(), "prod").unwrap();
-        assert_eq!(file.load().unwrap().as_deref(), Some("kept"));
-        assert_eq!(
-            names(directory.path()),
-            [
-                "notes.tmp",
-                "prod%2Ejson%2Ea.json.x2.tmp",
-                "prod.json",
-                "prod.lock",
-                "prod2.json.x3.tmp"
-            ]
-        );
     }
 
     #[test]
@@ -353,15 +217,6 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_directory_that_cannot_be_made_is_named() {
-        let directory = tempfile::tempdir().unwrap();
-        let occupied = directory.path().join("file");
-        fs::write(&occupied, "").unwrap();
-        let error = CheckpointFile::open(&occupied.join("x"), "prod").unwrap_err();
-        assert!(error.to_string().contains("file/x"), "{error}");
-    }
-
     proptest! {
         #[test]
         fn whatever_is_saved_comes_back_with_its_owner_or_as_it_was(
@@ -381,16 +236,6 @@ mod tests {
                 Ok(_) => prop_assert_eq!(signed, text),
                 Err(_) => prop_assert!(serde_json::from_str::<serde_json::Value>(&signed).is_err()),
             }
-        }
-
-        #[test]
-        fn every_stanza_has_a_file_name_of_its_own(one in "\\PC{0,300}", other in "\\PC{0,300}") {
-            for stanza in [&one, &other] {
-                let name = file_name(stanza);
-                prop_assert!(name.len() <= 240);
-                prop_assert!(name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"%-_+".contains(&byte)));
-            }
-            prop_assert_eq!(one == other, file_name(&one) == file_name(&other));
         }
     }
 }

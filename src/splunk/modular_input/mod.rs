@@ -6,6 +6,8 @@ pub mod document;
 pub mod encoding;
 pub mod events;
 pub mod input;
+pub mod position_file;
 pub mod scheme;
+mod stanza_files;
 pub mod validation;
 pub mod xml;

@@ -20,7 +20,7 @@ const ARGUMENTS: &[Argument] = &[
     Argument {
         name: "feed",
         title: "Feed",
-        description: "What to read: alerts or incidents. Default: alerts.",
+        description: "What to read: alerts or incidents, or what Defender streams: event_hub or storage. Default: alerts.",
         required: false,
     },
     Argument {
@@ -32,7 +32,43 @@ const ARGUMENTS: &[Argument] = &[
     Argument {
         name: "start",
         title: "Start",
-        description: "How far back the first read goes: an age such as -7d, a day such as 2026-01-31 (UTC), or an instant such as 2026-01-31T00:00:00Z. Later changes have no effect on an input that has already run. Default: -7d.",
+        description: "How far back the first read goes: an age such as -7d, a day such as 2026-01-31 (UTC), or an instant such as 2026-01-31T00:00:00Z; of a stream also earliest or latest. Later changes have no effect on an input that has already run. Default: -7d.",
+        required: false,
+    },
+    Argument {
+        name: "event_hub_namespace",
+        title: "Event Hubs namespace",
+        description: "Name or host of the Event Hubs namespace. Only with the feed event_hub.",
+        required: false,
+    },
+    Argument {
+        name: "event_hub",
+        title: "Event hub",
+        description: "Name of the event hub. Only with the feed event_hub.",
+        required: false,
+    },
+    Argument {
+        name: "consumer_group",
+        title: "Consumer group",
+        description: "The consumer group to read as. Only with the feed event_hub. Default: $Default.",
+        required: false,
+    },
+    Argument {
+        name: "transport",
+        title: "Transport",
+        description: "How the event hub is spoken with: amqp (port 5671) or websocket (port 443). Default: amqp.",
+        required: false,
+    },
+    Argument {
+        name: "storage_account",
+        title: "Storage account",
+        description: "Name of the storage account. Only with the feed storage.",
+        required: false,
+    },
+    Argument {
+        name: "tables",
+        title: "Tables",
+        description: "Only records of these tables of advanced hunting, separated by commas. Only with the feeds event_hub and storage. Empty: all of them.",
         required: false,
     },
     Argument {
@@ -50,7 +86,13 @@ const ARGUMENTS: &[Argument] = &[
     Argument {
         name: "checkpoint",
         title: "Position",
-        description: "Where the input keeps its position: local, in a file of this server, or kvstore, in the KV store that the members of a search head cluster share. Default: local.",
+        description: "Where the input keeps its position: local, in a file of this server; kvstore, in the KV store that the members of a search head cluster share; blob, in a blob container, through which several forwarders share an event hub. Default: local.",
+        required: false,
+    },
+    Argument {
+        name: "checkpoint_container",
+        title: "Checkpoint container",
+        description: "https URL of the blob container with the positions. Only with the position blob.",
         required: false,
     },
     Argument {
@@ -73,7 +115,7 @@ pub fn scheme() -> String {
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
          <scheme>\n\
          {i}<title>Microsoft Defender (Defender Bridge)</title>\n\
-         {i}<description>Alerts and incidents of Microsoft Defender, every revision of each.</description>\n\
+         {i}<description>Alerts and incidents of Microsoft Defender, every revision of each, and what Defender streams.</description>\n\
          {i}<use_external_validation>true</use_external_validation>\n\
          {i}<use_single_instance>false</use_single_instance>\n\
          {i}<streaming_mode>xml</streaming_mode>\n\

@@ -54,7 +54,17 @@ fn refused_parameter(key: &str, value: &str, words: &[&str]) {
 
 #[test]
 fn an_unknown_feed_is_refused_with_the_known_ones() {
-    refused_parameter("feed", "alertz", &["alertz", "alerts", "incidents"]);
+    refused_parameter(
+        "feed",
+        "alertz",
+        &["alertz", "alerts", "event_hub", "storage"],
+    );
+}
+
+#[test]
+fn what_only_a_stream_can_have_is_refused_for_a_list() {
+    refused_parameter("event_hub", "insights", &["feed = event_hub", "remove"]);
+    refused_parameter("tables", "AlertInfo", &["feed = storage", "remove"]);
 }
 
 #[test]

@@ -67,6 +67,11 @@ fn an_edit_that_sends_only_what_changes_is_judged_by_that() {
         ("settle", "2m", 0),
         ("settle", "soon", 1),
         ("start", "2999-01-01", 1),
+        ("start", "latest", 0),
+        ("tables", "AlertInfo, DeviceEvents", 0),
+        ("tables", "AlertInfo/DeviceEvents", 1),
+        ("transport", "websocket", 0),
+        ("storage_account", "Contoso", 1),
     ] {
         let run = Splunkd::new().input("feed", [(key, value)]).validate();
         assert_eq!(run.code(), Some(code), "{key} {value}: {}", run.stderr);

@@ -26,8 +26,18 @@ const READERS: &[(&str, &str, &str)] = &[
         "defender_bridge_settings",
     ),
     (
-        "src/bridge/input/settings.rs",
-        r#"(?:\btext|\bduration|\.get)\("([a-z_]+)""#,
+        "src/bridge/input/settings/mod.rs",
+        r#"\btext\("([a-z_]+)""#,
+        "inputs",
+    ),
+    (
+        "src/bridge/input/settings/list.rs",
+        r#"(?:\btext|\blist|\bduration)\("([a-z_]+)""#,
+        "inputs",
+    ),
+    (
+        "src/bridge/input/settings/stream.rs",
+        r#"(?:\btext\(|\blist\(|const KEY: &str = )"([a-z_]+)""#,
         "inputs",
     ),
 ];

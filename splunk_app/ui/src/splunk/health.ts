@@ -18,13 +18,15 @@ export interface Health {
     took: number;
     /** Last update of the newest object delivered. */
     watermark: string;
+    /** Of a stream: since when nothing came; empty where something did. */
+    silentSince: string;
     /** Within the time looked at. */
     events: number;
     throttles: number;
     openGaps: number;
     /** Names of the servers it ran on of late. */
     servers: string[];
-    /** Where its position is kept: `local` or `kvstore`. */
+    /** Where its position is kept: `local`, `kvstore` or `blob`. */
     checkpoint: string;
 }
 
@@ -40,7 +42,8 @@ export const SEARCH =
     ' | stats latest(outcome) as outcome latest(error) as error latest(begun) as begun latest(duration_ms) as took' +
     ' latest(watermark) as watermark sum(events) as events sum(throttles) as throttles latest(open_gaps) as open_gaps' +
     ' latest(account) as account latest(feed) as feed latest(api) as api latest(host) as host values(recent) as servers' +
-    ' latest(checkpoint) as checkpoint by stanza';
+    // Latest of the newest event, not the latest there is: an event without it ends a silence.
+    ' latest(checkpoint) as checkpoint latest(eval(coalesce(silent_since, ""))) as silent_since by stanza';
 
 export async function newest(signal?: AbortSignal): Promise<Health[]> {
     const { rows } = await search.run(SEARCH, { earliest: LOOKED_AT, signal });
@@ -58,6 +61,7 @@ export async function newest(signal?: AbortSignal): Promise<Health[]> {
             begun: Number(text('begun')) * 1000,
             took: Number(text('took')),
             watermark: text('watermark'),
+            silentSince: text('silent_since'),
             events: Number(text('events') || 0),
             throttles: Number(text('throttles') || 0),
             openGaps: Number(text('open_gaps') || 0),

@@ -1,5 +1,9 @@
-//! The summary of one run of one stanza, for the health pages and for alerting
-//! on a feed that fails or has fallen silent.
+//! The summary of one run of one stanza, or, where a run does not end, of a part of
+//! it: for the health pages and for alerting on a feed that fails or has fallen silent.
+
+mod stream;
+
+pub use stream::StreamReporter;
 
 use crate::bridge::input::prepare::{Ownership, PreparedInput};
 use crate::ingest;
@@ -49,7 +53,14 @@ pub struct Health {
 
 /// What only a prepared run knows.
 #[derive(serde::Serialize)]
-struct Details {
+#[serde(untagged)]
+enum Details {
+    List(Box<ListDetails>),
+    Stream(Box<stream::StreamDetails>),
+}
+
+#[derive(serde::Serialize)]
+struct ListDetails {
     account: String,
     tenant: String,
     /// From the account's stanza; a forwarder's account is seen nowhere else.
@@ -119,7 +130,7 @@ impl Health {
             server: ownership.server.clone(),
             owner: ownership.owner.as_ref().map(|owner| owner.guid.clone()),
             warning: ownership.warning.clone(),
-            details: Some(Details {
+            details: Some(Details::List(Box::new(ListDetails {
                 account: prepared_input.input.account.clone(),
                 tenant: prepared_input.tenant.clone(),
                 secret_expires: prepared_input.secret_expires.clone(),
@@ -136,7 +147,7 @@ impl Health {
                 open_gaps: checkpoint.gaps.len(),
                 watermark: checkpoint.watermark,
                 lag: checkpoint.watermark.map(lag),
-            }),
+            }))),
             duration_ms: millis(begun),
             version: env!("CARGO_PKG_VERSION"),
         }
@@ -144,16 +155,16 @@ impl Health {
 
     /// One line for the log.
     pub fn summary(&self) -> String {
-        let Some(details) = &self.details else {
-            return self.outcome.to_owned();
+        let details = match &self.details {
+            None => return self.outcome.to_owned(),
+            Some(Details::Stream(details)) => {
+                return format!("{}: {}", self.outcome, details.summary());
+            }
+            Some(Details::List(details)) => details,
         };
         let delivered = details.tally.delivered;
-        let records = match delivered.records {
-            0 => String::new(),
-            records => format!("{records} records, "),
-        };
         format!(
-            "{}: {} events ({} alerts, {} incidents, {records}{} quarantined) in {} calls and {} ms",
+            "{}: {} events ({} alerts, {} incidents, {} quarantined) in {} calls and {} ms",
             self.outcome,
             details.events,
             delivered.alerts,
@@ -165,9 +176,13 @@ impl Health {
     }
 
     pub fn hand_over(&self, sink: &mut EventStream<File>) -> io::Result<()> {
-        let json = serde_json::to_string(self)?;
-        sink.note(sourcetype::HEALTH, self.time, &json)?;
+        self.write(sink)?;
         ingest::Sink::flush(sink)
+    }
+
+    fn write(&self, sink: &mut EventStream<File>) -> io::Result<()> {
+        let json = serde_json::to_string(self)?;
+        sink.note(sourcetype::HEALTH, self.time, &json)
     }
 }
 

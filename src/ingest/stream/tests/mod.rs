@@ -16,6 +16,7 @@ fn settings() -> Settings {
         round: 10 * SECOND,
         save_every: 10 * SECOND,
         bytes_in_flight: 4096,
+        report_every: Duration::ZERO,
     }
 }
 
@@ -379,4 +380,193 @@ proptest! {
             }
         }
     }
+}
+
+/// Hears how a run goes, and has it written among the events.
+#[derive(Default)]
+struct Listener {
+    reports: Vec<(Duration, Report)>,
+    last: Option<Report>,
+    world: Option<World>,
+}
+
+impl Reporter<World> for Listener {
+    fn report(&mut self, report: Report) -> Option<WriteReport<World>> {
+        let time = self.world.as_ref().unwrap().elapsed();
+        self.reports.push((time, report));
+        Some(Box::new(|sink| {
+            sink.event(&Event {
+                kind: Kind::Record,
+                time: Instant::EPOCH,
+                raw: ["report", ""],
+                why: None,
+            })
+        }))
+    }
+
+    fn last(&mut self, report: Report) {
+        self.last = Some(report);
+    }
+}
+
+#[test]
+fn a_run_tells_at_intervals_how_it_goes_and_once_more_at_its_end() {
+    let world = World::new([("0", Lane::of(100)), ("1", Lane::of(3))]);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .max_blocking_threads(1)
+        .build()
+        .unwrap();
+    let follower = Follower {
+        log: &world,
+        ownership: &Local,
+        store: Arc::new(world.clone()),
+        clock: &world,
+        settings: Settings {
+            report_every: 30 * SECOND,
+            ..settings()
+        },
+    };
+    let mut tally = Tally::default();
+    let mut listener = Listener {
+        world: Some(world.clone()),
+        ..Listener::default()
+    };
+    let stop = world.start();
+    let run = follower.run_reporting(world.clone(), stop, &mut tally, &mut listener);
+    let (_, outcome) = runtime.block_on(run);
+    outcome.unwrap();
+
+    let (first, rest) = listener.reports.split_first().unwrap();
+    assert_eq!(first.1.listed, 2);
+    assert_eq!(first.1.partitions.len(), 2);
+    assert!(!rest.is_empty());
+    let mut before = first;
+    for told in rest {
+        assert!(
+            told.0 - before.0 >= 30 * SECOND,
+            "{:?} {:?}",
+            told.0,
+            before.0
+        );
+        assert!(told.1.tally.messages >= before.1.tally.messages);
+        before = told;
+    }
+    let written = world.all().into_iter().filter(|event| event == "report");
+    assert_eq!(written.count(), listener.reports.len());
+
+    let last = listener.last.unwrap();
+    assert_eq!(last.tally, tally);
+    assert_eq!(last.tally.messages, 103);
+    assert_eq!(last.newest, Some(Instant::from_millis(99)));
+    assert!(last.delivered_at.is_some());
+    let partition = |id: &str| last.partitions.iter().find(|one| one.partition == id);
+    let (long, short) = (partition("0").unwrap(), partition("1").unwrap());
+    assert_eq!((long.sequence, long.lag), (Some(99), Some(0)));
+    assert_eq!((short.sequence, short.lag), (Some(2), Some(0)));
+    assert_eq!(short.newest, Some(Instant::from_millis(2)));
+}
+
+#[test]
+fn what_was_told_before_is_not_counted_again() {
+    let now = Tally {
+        messages: 9,
+        repeated: 5,
+        reconnects: 4,
+        throttles: 3,
+        refused: 2,
+        ..Tally::default()
+    };
+    let since = now.since(&Tally {
+        messages: 4,
+        repeated: 5,
+        refused: 2,
+        ..Tally::default()
+    });
+    let expected = Tally {
+        messages: 5,
+        repeated: 0,
+        ..now
+    };
+    assert_eq!(since, expected);
+}
+
+/// A sink whose reader has stopped reading, and who is then asked to stop.
+struct Stuck {
+    stop: tokio::sync::watch::Sender<bool>,
+    go_on: std::sync::mpsc::Receiver<()>,
+}
+
+impl Sink for Stuck {
+    fn event(&mut self, _: &Event<'_>) -> std::io::Result<()> {
+        self.stop.send_replace(true);
+        self.go_on.recv().ok();
+        Ok(())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Takes no time, and lets everybody else go on by a step.
+struct Hurried;
+
+impl Clock for Hurried {
+    fn now(&self) -> Instant {
+        NOW
+    }
+
+    fn elapsed(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    async fn pause(&self, _: Duration) {
+        tokio::task::yield_now().await;
+    }
+
+    fn jitter(&self) -> f64 {
+        0.0
+    }
+}
+
+#[derive(Default)]
+struct Released(Mutex<Vec<String>>);
+
+impl Ownership for Released {
+    type Error = std::convert::Infallible;
+
+    async fn claim(&self, partitions: &[Partition]) -> Result<Vec<String>, Self::Error> {
+        Local.claim(partitions).await
+    }
+
+    async fn release(&self, partitions: &[String]) -> Result<(), Self::Error> {
+        self.0.lock().unwrap().extend(partitions.iter().cloned());
+        Ok(())
+    }
+}
+
+#[test]
+fn partitions_are_given_back_at_the_stop_even_if_a_delivery_is_stuck() {
+    let world = World::new([("0", Lane::of(3))]);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let (unblock, go_on) = std::sync::mpsc::channel();
+    let ownership = Released::default();
+    let follower = Follower {
+        log: &world,
+        ownership: &ownership,
+        store: Arc::new(world.clone()),
+        clock: &Hurried,
+        settings: settings(),
+    };
+    let mut tally = Tally::default();
+    let run = follower.run(Stuck { stop, go_on }, stopped, &mut tally);
+    let (sink, outcome) = runtime.block_on(run);
+    outcome.unwrap();
+    assert!(sink.is_none());
+    assert_eq!(*ownership.0.lock().unwrap(), ["0"]);
+    assert_eq!(world.kept("0"), None);
+    drop(unblock);
 }

@@ -1,8 +1,8 @@
 //! A log, a sink, a store and a clock in memory, which may all be killed at once.
 
 use crate::ingest::stream::{
-    Checkpoint, Clock, Kept, LogError, LogErrorClass, Message, Partition, PartitionReader,
-    PartitionedLog, Position, PositionStore, ReadFrom, Record, Start,
+    Checkpoint, Clock, Kept, LogError, LogErrorClass, Message, Partition, PartitionEnd,
+    PartitionReader, PartitionedLog, Position, PositionStore, ReadFrom, Record, Start,
 };
 use crate::ingest::{Event, Instant, Sink};
 use std::collections::{BTreeMap, BTreeSet};
@@ -311,6 +311,15 @@ impl PartitionedLog for World {
                 next,
             }),
         }
+    }
+
+    async fn ends(&self, partitions: &[String]) -> Result<Vec<PartitionEnd>, Trouble> {
+        let state = self.state();
+        let ends = partitions.iter().map(|id| PartitionEnd {
+            partition: id.clone(),
+            sequence: state.lanes[id].messages - 1,
+        });
+        Ok(ends.collect())
     }
 }
 

@@ -3,6 +3,7 @@
 use super::error::Error;
 use crate::ingest::stream::LogErrorClass;
 use crate::microsoft::account::Account;
+pub use crate::microsoft::account::connection_string::SharedAccess;
 use crate::microsoft::http::transport::Transport;
 use crate::microsoft::http::usage::Usage;
 use crate::microsoft::sign_in::{SignIn, Token};
@@ -32,15 +33,6 @@ const PLAIN: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'_')
     .remove(b'.')
     .remove(b'~');
-
-/// How a hub is opened that needs no sign-in.
-#[derive(Debug, Clone)]
-pub enum SharedAccess {
-    /// A policy's key: signatures are made with it.
-    Key { name: String, key: SecretString },
-    /// A signature made elsewhere, which ends some day.
-    Signature(SecretString),
-}
 
 pub(super) enum Credential {
     SignIn {

@@ -27,7 +27,7 @@ pub use reader::Reader;
 pub use settings::{Settings, Transport};
 
 use crate::ingest::stream::{
-    LogError, LogErrorClass, Partition, PartitionedLog, Position, ReadFrom,
+    LogError, LogErrorClass, Partition, PartitionEnd, PartitionedLog, Position, ReadFrom,
 };
 use crate::microsoft::account::Account;
 use crate::microsoft::azure::records::Tables;
@@ -195,6 +195,23 @@ impl PartitionedLog for EventHub {
             let what = format!("opening a partition failed: {died}");
             Err(Error::new(LogErrorClass::Reconnect, what, None))
         })
+    }
+
+    async fn ends(&self, partitions: &[String]) -> Result<Vec<PartitionEnd>, Error> {
+        let mut ends = Vec::with_capacity(partitions.len());
+        for id in partitions {
+            let told = self.partition(id).await?;
+            let sequence = match (told.is_empty, told.last_sequence) {
+                (_, Some(sequence)) => sequence,
+                (Some(true), None) => -1,
+                (_, None) => continue,
+            };
+            ends.push(PartitionEnd {
+                partition: id.clone(),
+                sequence,
+            });
+        }
+        Ok(ends)
     }
 }
 

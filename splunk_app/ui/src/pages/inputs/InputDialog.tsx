@@ -14,10 +14,26 @@ import { SplunkFailure, errorMessage } from '../../splunk/failure';
 import * as inputs from '../../splunk/inputs';
 import { indexes, type Server } from '../../splunk/server';
 import { strings } from '../../strings';
-import { CHECKPOINTS, FEEDS, SEVERITIES, SOURCES, apis, changed, filtersSeverity, filtersSources, refusedAt, settings, wrong as wrongOf, type Draft } from './input';
+import {
+    FEEDS,
+    SEVERITIES,
+    SOURCES,
+    apis,
+    changed,
+    checkpoints,
+    filtersSeverity,
+    filtersSources,
+    isStream,
+    refusedAt,
+    settings,
+    wrong as wrongOf,
+    type Draft,
+} from './input';
+import { StreamFields } from './StreamFields';
 import { WhereToRun } from './WhereToRun';
 
 const words = strings.inputs;
+const ADVANCED: (keyof Draft)[] = ['overlap', 'settle', 'checkpoint', 'checkpoint_container'];
 
 export interface Opened {
     draft: Draft;
@@ -61,6 +77,7 @@ function Form({ opened, accounts, names, server, saving, onSaving, onSaved, onCl
     const submit = async () => {
         const found = wrongOf(draft, isNew, names);
         refuse(found);
+        if (ADVANCED.some((key) => found[key] !== undefined)) setAdvanced(true);
         setError(undefined);
         if (Object.keys(found).length > 0) return;
         onSaving(true);
@@ -75,7 +92,7 @@ function Form({ opened, accounts, names, server, saving, onSaving, onSaved, onCl
                 const field = refused instanceof SplunkFailure && refused.kind === 'refused' ? refusedAt(refused.said) : undefined;
                 if (field === undefined) setError(refused);
                 else {
-                    if (field === 'overlap' || field === 'settle' || field === 'checkpoint') setAdvanced(true);
+                    if (ADVANCED.includes(field)) setAdvanced(true);
                     refuse({ [field]: errorMessage(refused).replace(new RegExp(`^${field}: `), '') });
                 }
             }
@@ -92,6 +109,8 @@ function Form({ opened, accounts, names, server, saving, onSaving, onSaved, onCl
     });
     const text = words.form;
     const ends = draft.api === 'graph' ? undefined : text.apiEnds;
+    const stream = isStream(draft.feed);
+    const start = stream ? text.streamStartHelp : text.startHelp;
     return (
         <FormDialog
             title={isNew ? text.create : text.edit(draft.name)}
@@ -118,18 +137,22 @@ function Form({ opened, accounts, names, server, saving, onSaving, onSaved, onCl
                     />
                 )}
                 <ChoiceField label={text.feed} {...field('feed')} disabled={saving || !isNew} options={FEEDS.map((value) => ({ value, label: words.feed[value] ?? value }))} />
-                <ChoiceField
-                    label={text.api}
-                    help={isNew ? (ends ?? text.apiHelp) : text.fixed}
-                    {...field('api')}
-                    disabled={saving || !isNew}
-                    options={apis(draft.feed).map((value) => ({ value, label: words.api[value] ?? value }))}
-                />
+                {stream ? (
+                    <StreamFields draft={draft} isNew={isNew} disabled={saving} field={field} />
+                ) : (
+                    <ChoiceField
+                        label={text.api}
+                        help={isNew ? (ends ?? text.apiHelp) : text.fixed}
+                        {...field('api')}
+                        disabled={saving || !isNew}
+                        options={apis(draft.feed).map((value) => ({ value, label: words.api[value] ?? value }))}
+                    />
+                )}
             </Section>
             <Section title={text.where}>
                 <SuggestField label={text.index} help={text.indexHelp} required {...field('index')} options={known.value ?? []} />
-                <TextField label={text.interval} help={text.intervalHelp} required {...field('interval')} />
-                <TextField label={text.start} help={isNew ? text.startHelp : `${text.startHelp} ${text.startRan}`} {...field('start')} />
+                <TextField label={text.interval} help={stream ? text.streamIntervalHelp : text.intervalHelp} required {...field('interval')} />
+                <TextField label={text.start} help={isNew ? start : `${start} ${text.startRan}`} {...field('start')} />
             </Section>
             {(filtersSeverity(draft) || filtersSources(draft)) && (
                 <Section title={text.filters}>
@@ -156,14 +179,21 @@ function Form({ opened, accounts, names, server, saving, onSaving, onSaved, onCl
             )}
             <CollapsiblePanel title={text.advanced} open={advanced} onChange={() => setAdvanced(!advanced)}>
                 <div style={{ paddingTop: 12 }}>
-                    <TextField label={text.overlap} help={text.overlapHelp} {...field('overlap')} />
-                    <TextField label={text.settle} help={text.settleHelp} {...field('settle')} />
+                    {!stream && (
+                        <>
+                            <TextField label={text.overlap} help={text.overlapHelp} {...field('overlap')} />
+                            <TextField label={text.settle} help={text.settleHelp} {...field('settle')} />
+                        </>
+                    )}
                     <ChoiceField
                         label={text.checkpoint}
-                        help={text.checkpointHelp}
+                        help={stream ? text.checkpointStreamHelp : text.checkpointHelp}
                         {...field('checkpoint')}
-                        options={CHECKPOINTS.map((value) => ({ value, label: text.checkpoints[value] ?? value }))}
+                        options={checkpoints(draft.feed).map((value) => ({ value, label: text.checkpoints[value] ?? value }))}
                     />
+                    {draft.checkpoint === 'blob' && (
+                        <TextField label={text.container} help={text.containerHelp} required placeholder="https://" {...field('checkpoint_container')} />
+                    )}
                 </div>
             </CollapsiblePanel>
         </FormDialog>

@@ -53,3 +53,19 @@ export function NextRun({ health, now, interval, enabled }: Props & { interval: 
     }
     return next + grace >= now ? <div>{words.due}</div> : <Chip appearance="warning">{words.overdue(span(now - next))}</Chip>;
 }
+
+/** A stream tells each minute how it goes; some minutes without a word are too many. */
+const QUIET = 5 * 60_000;
+
+export function Following({ health, now, enabled }: Props & { enabled: boolean }) {
+    if (!enabled || health === undefined) return <div>{strings.none}</div>;
+    const heard = now - health.begun;
+    if (health.outcome === 'ok' && heard > QUIET) return <Chip appearance="warning">{words.notTold(span(heard))}</Chip>;
+    const silent = instant(health.silentSince);
+    return (
+        <div>
+            <div>{words.follows}</div>
+            {silent !== undefined && <Muted>{words.silent(span(now - silent))}</Muted>}
+        </div>
+    );
+}

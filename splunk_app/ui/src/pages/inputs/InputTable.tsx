@@ -8,8 +8,8 @@ import { Bar, Muted, OneLine, Row } from '../../parts/Page';
 import type { Health } from '../../splunk/health';
 import type { Input } from '../../splunk/inputs';
 import { strings } from '../../strings';
-import { LastRun, Newest, NextRun } from './InputStatus';
-import { pause } from './input';
+import { Following, LastRun, Newest, NextRun } from './InputStatus';
+import { isStream, pause } from './input';
 import { span } from '../../time';
 
 const words = strings.inputs;
@@ -30,7 +30,8 @@ interface Props {
 }
 
 function what(feed: string, api: string): string {
-    return `${words.feed[feed] ?? feed}, ${words.api[api] ?? api}`;
+    const name = words.feed[feed] ?? feed;
+    return isStream(feed) ? name : `${name}, ${words.api[api] ?? api}`;
 }
 
 function every(interval: string): string {
@@ -85,8 +86,14 @@ export function InputTable({ inputs, health, now, mayEdit, switching, linked, on
                             </Table.Cell>
                             <Table.Cell>
                                 <div>
-                                    <NextRun health={of} now={now} interval={interval} enabled={input.enabled} />
-                                    {input.enabled && <Muted>{every(interval)}</Muted>}
+                                    {isStream(feed) ? (
+                                        <Following health={of} now={now} enabled={input.enabled} />
+                                    ) : (
+                                        <>
+                                            <NextRun health={of} now={now} interval={interval} enabled={input.enabled} />
+                                            {input.enabled && <Muted>{every(interval)}</Muted>}
+                                        </>
+                                    )}
                                 </div>
                             </Table.Cell>
                             <Table.Cell>

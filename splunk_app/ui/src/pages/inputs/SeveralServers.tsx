@@ -12,6 +12,8 @@ export function SeveralServers({ health }: { health: Health[] }) {
         <>
             {health
                 .filter(({ servers }) => servers.length > 1)
+                // So it is meant to be.
+                .filter(({ checkpoint }) => checkpoint !== 'blob')
                 .map(({ name, servers, checkpoint }) => (
                     <MessageArea key={name}>
                         <Message type={checkpoint === 'kvstore' ? 'info' : 'warning'} appearance="fill">

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { apis, changed, cloned, draft, pause, refusedAt, settings, wrong, type Draft } from './input';
+import { apis, changed, checkpoints, cloned, draft, pause, refusedAt, settings, wrong, type Draft } from './input';
 
 const good: Draft = { ...draft(), name: 'contoso_alerts', account: 'contoso' };
 
@@ -44,6 +44,38 @@ test('a position is kept in a file unless the input says otherwise', () => {
     expect(settings(draft({ name: 'a', enabled: true, app: 'defender_bridge', settings: { checkpoint: 'kvstore' } })).checkpoint).toBe('kvstore');
 });
 
+describe('a stream', () => {
+    const hub = { ...good, feed: 'event_hub', event_hub_namespace: ' contoso ', event_hub: 'insights', tables: 'AlertInfo', storage_account: 'left', min_severity: 'high' };
+
+    test('saves what its feed has, and nothing of others', () => {
+        expect(settings(hub)).toMatchObject({
+            event_hub_namespace: 'contoso',
+            event_hub: 'insights',
+            consumer_group: '$Default',
+            transport: 'amqp',
+            tables: 'AlertInfo',
+            storage_account: '',
+            min_severity: '',
+            checkpoint_container: '',
+        });
+        expect(settings({ ...hub, feed: 'storage' })).toMatchObject({ storage_account: 'left', event_hub: '', consumer_group: '', transport: '' });
+        expect(settings({ ...hub, feed: 'alerts' })).toMatchObject({ event_hub: '', tables: '', storage_account: '', min_severity: 'high' });
+    });
+
+    test('drops what its feed cannot have', () => {
+        expect(changed({ ...good, checkpoint: 'kvstore', api: 'mde' }, { feed: 'event_hub' })).toMatchObject({ checkpoint: 'local', api: 'graph' });
+        expect(changed({ ...hub, checkpoint: 'blob', start: 'latest' }, { feed: 'alerts' })).toMatchObject({ checkpoint: 'local', start: '-7d' });
+        expect(checkpoints('storage')).toEqual(['local']);
+    });
+
+    test('needs a container where its positions lie in blobs', () => {
+        expect(Object.keys(wrong({ ...hub, checkpoint: 'blob' }, true, []))).toEqual(['checkpoint_container']);
+        const kept = { ...hub, checkpoint: 'blob', checkpoint_container: 'https://c/d' };
+        expect(wrong(kept, true, [])).toEqual({});
+        expect(settings(kept).checkpoint_container).toBe('https://c/d');
+    });
+});
+
 test('a clone has a free name', () => {
     const of = { name: 'a', enabled: true, app: 'defender_bridge', settings: { account: 'contoso', start: '-1d' } };
     expect(cloned(of, ['a', 'a_copy'])).toMatchObject({ name: 'a_copy2', account: 'contoso', start: '-1d' });
@@ -53,6 +85,9 @@ test.each([
     ['start: "last week" is neither an instant such as 2026-11-01T00:00:00Z nor an age such as -7d', 'start'],
     ['overlap: "ten" is no span of time such as 60s, 15m, 6h or 7d', 'overlap'],
     ['checkpoint: splunkd knows no collection defender_bridge_checkpoint: install the whole app', 'checkpoint'],
+    ['checkpoint_container: missing: checkpoint = blob needs the https URL of a blob container', 'checkpoint_container'],
+    ['event_hub_namespace: "a b" is no namespace', 'event_hub_namespace'],
+    ['event_hub: missing: write the hub’s name', 'event_hub'],
     ['account "nobody" is unknown: create it in defender_bridge_account.conf (known: none)', 'account'],
     ['account contoso: secret: there is none: store the client secret’s Value for this account', 'account'],
     ['feed: the Defender for Endpoint API has no list of incidents', 'feed'],

@@ -4,10 +4,9 @@
 import type { Input } from '../../splunk/inputs';
 import { strings } from '../../strings';
 
-export const FEEDS = ['alerts', 'incidents'] as const;
+export const FEEDS = ['alerts', 'incidents', 'event_hub', 'storage'] as const;
 export const SEVERITIES = ['', 'informational', 'low', 'medium', 'high'] as const;
-/** Where a position is kept. */
-export const CHECKPOINTS = ['local', 'kvstore'] as const;
+export const TRANSPORTS = ['amqp', 'websocket'] as const;
 /** As Microsoft Graph spells them. */
 export const SOURCES = [
     'microsoftDefenderForEndpoint',
@@ -34,18 +33,37 @@ export interface Draft {
     checkpoint: string;
     min_severity: string;
     service_sources: string[];
+    event_hub_namespace: string;
+    event_hub: string;
+    consumer_group: string;
+    transport: string;
+    storage_account: string;
+    tables: string;
+    checkpoint_container: string;
 }
 
 export type Field = keyof Draft;
 export type Wrong = Partial<Record<Field, string>>;
 
+/** Whether it follows a stream, and does not poll. */
+export function isStream(feed: string): boolean {
+    return feed === 'event_hub' || feed === 'storage';
+}
+
+/** Where a position of this feed can be kept. */
+export function checkpoints(feed: string): string[] {
+    if (feed === 'event_hub') return ['local', 'blob'];
+    return feed === 'storage' ? ['local'] : ['local', 'kvstore'];
+}
+
 /** Which APIs a feed can be read from. */
 export function apis(feed: string): string[] {
+    if (isStream(feed)) return ['graph'];
     return feed === 'incidents' ? ['graph', 'xdr'] : ['graph', 'mde'];
 }
 
 export function filtersSeverity(draft: Draft): boolean {
-    return draft.api !== 'xdr';
+    return draft.api !== 'xdr' && !isStream(draft.feed);
 }
 
 export function filtersSources(draft: Draft): boolean {
@@ -70,6 +88,13 @@ export function draft(of?: Input): Draft {
             .split(',')
             .map((one) => one.trim())
             .filter((one) => one !== ''),
+        event_hub_namespace: text('event_hub_namespace', ''),
+        event_hub: text('event_hub', ''),
+        consumer_group: text('consumer_group', '$Default'),
+        transport: text('transport', 'amqp'),
+        storage_account: text('storage_account', ''),
+        tables: text('tables', ''),
+        checkpoint_container: text('checkpoint_container', ''),
     };
 }
 
@@ -79,10 +104,12 @@ export function cloned(of: Input, taken: string[]): Draft {
     return { ...draft(of), name };
 }
 
-/** A feed or API that does not go with the other choice gives way. */
+/** What does not go with the feed gives way. */
 export function changed(before: Draft, part: Partial<Draft>): Draft {
     const after = { ...before, ...part };
     if (!apis(after.feed).includes(after.api)) after.api = 'graph';
+    if (!checkpoints(after.feed).includes(after.checkpoint)) after.checkpoint = 'local';
+    if (!isStream(after.feed) && /^(earliest|latest)$/.test(after.start.trim())) after.start = '-7d';
     return after;
 }
 
@@ -100,6 +127,21 @@ export function settings(draft: Draft): Record<string, string> {
         checkpoint: draft.checkpoint,
         min_severity: filtersSeverity(draft) ? draft.min_severity : '',
         service_sources: filtersSources(draft) ? draft.service_sources.join(',') : '',
+        ...streamed(draft),
+    };
+}
+
+/** Of a feed that has none of these they are empty. */
+function streamed(draft: Draft): Record<string, string> {
+    const hub = (text: string) => (draft.feed === 'event_hub' ? text.trim() : '');
+    return {
+        event_hub_namespace: hub(draft.event_hub_namespace),
+        event_hub: hub(draft.event_hub),
+        consumer_group: hub(draft.consumer_group),
+        transport: hub(draft.transport),
+        storage_account: draft.feed === 'storage' ? draft.storage_account.trim() : '',
+        tables: isStream(draft.feed) ? draft.tables.trim() : '',
+        checkpoint_container: draft.checkpoint === 'blob' ? hub(draft.checkpoint_container) : '',
     };
 }
 
@@ -116,6 +158,7 @@ export function wrong(draft: Draft, isNew: boolean, taken: string[]): Wrong {
     if (draft.account === '') found.account = words.account;
     if (draft.index.trim() === '') found.index = words.index;
     if (!isInterval(draft.interval)) found.interval = words.interval;
+    if (draft.checkpoint === 'blob' && !draft.checkpoint_container.trim().startsWith('https://')) found.checkpoint_container = words.container;
     return found;
 }
 
@@ -131,7 +174,8 @@ export function pause(interval: string): number | undefined {
 
 /** Where the executable's refusal belongs: it begins with the parameter's name, or speaks of the account. */
 export function refusedAt(said: string): Field | undefined {
-    const named = /^(account|feed|api|start|overlap|settle|checkpoint|min_severity|service_sources)\b(?=:| "| )/.exec(said.trim())?.[1] as Field | undefined;
+    const named =
+        /^(account|feed|api|start|overlap|settle|checkpoint_container|checkpoint|min_severity|service_sources|event_hub_namespace|event_hub|consumer_group|transport|storage_account|tables)\b(?=:| "| )/.exec(said.trim())?.[1] as Field | undefined;
     if (named !== undefined) return named;
     if (/\bindex\b/i.test(said) && /not exist|invalid|disabled/i.test(said)) return 'index';
     if (/\binterval\b/i.test(said)) return 'interval';

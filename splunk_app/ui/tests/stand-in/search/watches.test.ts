@@ -67,6 +67,36 @@ describe('an input whose watermark is ahead of the clock', () => {
     });
 });
 
+describe('a stream', () => {
+    const stream = { feed: 'event_hub', api: undefined, checkpoint: 'local', lag: 0, lag_messages: 0 };
+    for (const [what, planted, lags, silent, state] of [
+        ['that has everything is well', [{ ...stream, events: 5 }], [], [], 'ok'],
+        ['in which messages wait is behind, though none came of late', [{ ...stream, lag: 1_000, lag_messages: 7 }], ['behind'], [], 'behind'],
+        ['that has been silent for long is told', [{ ...stream, silent: 4_000 }], [], ['nothing comes'], 'nothing comes'],
+        ['that was silent is not told once something came', [{ ...stream, silent: 4_000, minutesAgo: 3 }, { ...stream, events: 1 }], [], [], 'ok'],
+    ] as [string, Planted[], string[], string[], string][]) {
+        test(what, async () => {
+            expect((await rows(saved('Input lags'), planted)).map((row) => row.state)).toEqual(lags);
+            expect((await rows(saved('Input silent or failing').replace(/\| lookup [^|]*/, ''), planted)).map((row) => row.state)).toEqual(silent);
+            expect(await rows(dashboard('health', 'inputs'), planted)).toMatchObject([{ State: state, Feed: 'event_hub' }]);
+        });
+    }
+
+    test('that several forwarders share is no input on two servers', async () => {
+        const shared = { ...stream, checkpoint: 'blob' };
+        const planted = [{ ...shared, server: 'hf1', owner: 'G1' }, { ...shared, server: 'hf2', owner: 'G2' }];
+        expect(await rows(saved('Input on two servers'), planted)).toEqual([]);
+        expect(await rows(dashboard('health', 'inputs'), planted)).toMatchObject([{ State: 'ok' }]);
+    });
+
+    test('says since when it is silent as long as it is', async () => {
+        const since = '2027-01-15T07:00:00Z';
+        const found = async (planted: Planted[]) => (await rows(SEARCH.replace(/^search /, ''), planted)).map((row) => row.silent_since ?? '');
+        expect(await found([{ ...stream, silent_since: since }])).toEqual([since]);
+        expect(await found([{ ...stream, silent_since: since, minutesAgo: 3 }, stream])).toEqual(['']);
+    });
+});
+
 describe('an input that two servers run', () => {
     const [one, two] = [{ server: 'hf1', owner: 'G1' }, { server: 'hf2', owner: 'G2' }];
     test('is told with both, though they send under one host', async () => {

@@ -77,7 +77,7 @@ pub struct BlobCheckpoints<N> {
 }
 
 impl<N> BlobCheckpoints<N> {
-    /// `log` as in the follower's settings; of `notes`, only `note` and `load` are used.
+    /// `log` as in the follower's settings; `notes` are noted and loaded, never saved.
     pub fn new(ownership: &BlobOwnership, notes: N, log: &str) -> Self {
         Self {
             shared: Arc::clone(&ownership.shared),
@@ -185,6 +185,10 @@ impl<N: PositionStore> PositionStore for BlobCheckpoints<N> {
         drop(state);
         self.shared.write_soon();
         Ok(())
+    }
+
+    fn listed(&self, partitions: &[Partition]) {
+        self.notes.listed(partitions);
     }
 }
 

@@ -212,6 +212,15 @@ impl BlobOwnership {
         }
     }
 
+    /// Whether claims can be listed there; writes nothing.
+    ///
+    /// # Errors
+    /// If the container is not there, or is closed to this account.
+    pub async fn probe(&self) -> Result<(), SharingError> {
+        let listed = self.shared.list("ownership").await;
+        listed.map(drop).map_err(|error| self.shared.error(error))
+    }
+
     /// What this process is called in the claims.
     pub fn owner_id(&self) -> &str {
         &self.shared.me

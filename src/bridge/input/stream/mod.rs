@@ -1,0 +1,164 @@
+//! A streaming stanza: its account, its positions, and the run that follows its log.
+
+mod clock;
+mod place;
+
+pub use place::Source;
+
+use crate::NAME;
+use crate::bridge::input::prepare::{Opened, Ownership};
+use crate::bridge::input::settings::{Log, StreamInput};
+use crate::ingest::stream::{
+    Follower, Local, PartitionedLog, PositionStore, Reporter, Settings, Tally,
+};
+use crate::ingest::{self, Sink};
+use crate::microsoft::azure::storage::ownership::BlobCheckpoints;
+use crate::splunk::modular_input::events::{EventMetadata, Sourcetypes};
+use crate::splunk::modular_input::input;
+use crate::splunk::modular_input::input::Stanza;
+use crate::splunk::modular_input::position_file::PositionFile;
+use anyhow::anyhow;
+use clock::SystemClock;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// Partitions are listed and claimed, and positions saved, this often.
+const ROUND: Duration = Duration::from_secs(10);
+/// A health event tells this often how a run goes.
+const REPORT: Duration = Duration::from_secs(60);
+/// Messages read and not delivered yet.
+const BYTES_IN_FLIGHT: usize = 8 << 20;
+/// How long a connection may take to be closed, once everything is given back.
+const CLOSING: Duration = Duration::from_millis(200);
+
+/// A streaming stanza, ready to be followed.
+pub struct PreparedStream {
+    pub input: StreamInput,
+    /// Where the account has none, the host that is read from.
+    pub tenant: String,
+    pub secret_expires: Option<String>,
+    source: Source,
+    positions: Arc<PositionFile>,
+}
+
+impl PreparedStream {
+    pub async fn open(
+        input: &input::Input,
+        stanza: &Stanza,
+        settings: StreamInput,
+        ownership: &mut Ownership,
+    ) -> anyhow::Result<Self> {
+        let Opened {
+            splunkd,
+            account,
+            secret_expires,
+        } = Opened::open(input, &settings.account).await?;
+        if let Err(error) = ownership.learn(&splunkd).await {
+            // Positions need no server's name.
+            tracing::debug!("{error}");
+        }
+        let source = Source::open(&account, &settings)?;
+        let positions = PositionFile::open(&input.checkpoint_dir, &stanza.name)?;
+        let tenant = match account.tenant_id.is_empty() {
+            true => source.host().to_owned(),
+            false => account.tenant_id,
+        };
+        Ok(Self {
+            tenant,
+            source,
+            input: settings,
+            secret_expires,
+            positions: Arc::new(positions),
+        })
+    }
+
+    pub fn metadata(&self, stanza: &Stanza) -> EventMetadata {
+        EventMetadata {
+            stanza: stanza.full_name(),
+            source: format!("{NAME}:{}:{}", self.input.feed_name(), self.tenant),
+            index: stanza.index().map(str::to_owned),
+            host: stanza.host().map(str::to_owned),
+            sourcetypes: Sourcetypes::default(),
+        }
+    }
+
+    pub fn is_event_hub(&self) -> bool {
+        matches!(self.input.log, Log::EventHub(_))
+    }
+
+    /// Which log this is, as its positions name it.
+    pub fn log(&self) -> String {
+        self.source.log()
+    }
+
+    /// Follows the log until it is asked to stop. Returns the sink, unless it is stuck or
+    /// delivering died.
+    pub async fn follow<K>(
+        &self,
+        sink: K,
+        stop: watch::Receiver<bool>,
+        reporter: &mut dyn Reporter<K>,
+    ) -> (Option<K>, anyhow::Result<()>)
+    where
+        K: Sink + Send + 'static,
+    {
+        let settings = Settings {
+            log: self.log(),
+            begin: self.input.begin,
+            round: ROUND,
+            save_every: ROUND,
+            bytes_in_flight: BYTES_IN_FLIGHT,
+            report_every: REPORT,
+        };
+        match &self.source {
+            Source::EventHub(hub, sharing) => {
+                let notes = Arc::clone(&self.positions);
+                let ended = match sharing {
+                    None => follow(hub, &Local, notes, settings, sink, stop, reporter).await,
+                    Some(sharing) => {
+                        let store = BlobCheckpoints::new(sharing, notes, &settings.log);
+                        let store = Arc::new(store);
+                        follow(hub, sharing, store, settings, sink, stop, reporter).await
+                    }
+                };
+                // Whoever does not hear of it finds out by itself.
+                tokio::time::timeout(CLOSING, hub.close()).await.ok();
+                ended
+            }
+            Source::Storage(url) => {
+                let error = anyhow!("feed: storage cannot be read yet ({url})");
+                (Some(sink), Err(error))
+            }
+        }
+    }
+}
+
+async fn follow<L, O, S, K>(
+    log: &L,
+    ownership: &O,
+    store: Arc<S>,
+    settings: Settings,
+    sink: K,
+    stop: watch::Receiver<bool>,
+    reporter: &mut dyn Reporter<K>,
+) -> (Option<K>, anyhow::Result<()>)
+where
+    L: PartitionedLog,
+    O: ingest::stream::Ownership,
+    S: PositionStore,
+    K: Sink + Send + 'static,
+{
+    let clock = SystemClock::new();
+    let follower = Follower {
+        log,
+        ownership,
+        store,
+        clock: &clock,
+        settings,
+    };
+    let mut tally = Tally::default();
+    let run = follower.run_reporting(sink, stop, &mut tally, reporter);
+    let (sink, outcome) = run.await;
+    (sink, outcome.map_err(|error| anyhow!("{error}")))
+}
