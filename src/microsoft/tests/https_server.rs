@@ -234,7 +234,7 @@ pub(crate) fn custom_cloud() -> Cloud {
 }
 
 /// A certificate for loopback: its issuer in `ca.pem`, and a server that has it.
-fn certified() -> (TempDir, ServerConfig) {
+pub(crate) fn certified() -> (TempDir, ServerConfig) {
     let folder = tempfile::tempdir().unwrap();
     let key = rcgen::KeyPair::generate().unwrap();
     let names = vec!["127.0.0.1".to_string(), "localhost".to_string()];

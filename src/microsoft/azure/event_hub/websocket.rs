@@ -54,6 +54,17 @@ pub(super) async fn upgrade<S: AsyncRead + AsyncWrite + Unpin>(
     })
 }
 
+#[cfg(test)]
+impl<S> WebSocket<S> {
+    /// The other side's.
+    pub(super) fn of(inner: WebSocketStream<S>) -> Self {
+        Self {
+            inner,
+            rest: Bytes::new(),
+        }
+    }
+}
+
 fn fault(error: Error) -> io::Error {
     match error {
         Error::Io(error) => error,
