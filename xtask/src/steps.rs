@@ -30,6 +30,8 @@ pub enum Step {
     Parts,
     /// Tests of the executable, run as splunkd runs it
     Executable,
+    /// Claims, checkpoints and append blobs beside Microsoft's own client and emulator
+    BlobStore,
     /// Fuzz targets over their seeds
     Fuzz,
     /// Tools of the pages and the dashboards
@@ -68,7 +70,7 @@ const LANES: &[&[Step]] = &[
     &[
         PageTools, PageTypes, PageScript, PageUnits, Journeys, Dashboards,
     ],
-    &[Parts, Lints, LintsShipped, Documentation, Fuzz],
+    &[Parts, BlobStore, Lints, LintsShipped, Documentation, Fuzz],
     &[Release, Package, Smoke, Appinspect],
     &[AppinspectCloud],
     &[EventHubClients],
@@ -79,7 +81,7 @@ impl Step {
     fn after(self) -> &'static [Step] {
         match self {
             PageTools | Release => &[Dependencies],
-            PageUnits | Parts | EventHubClients => &[Build],
+            PageUnits | Parts | BlobStore | EventHubClients => &[Build],
             AppinspectCloud => &[Package],
             _ => &[],
         }
@@ -112,6 +114,7 @@ impl Step {
                 build(workspace)?;
                 tests(workspace, &["--test", "*"])
             }
+            BlobStore => blob_store(workspace),
             Fuzz => fuzz(workspace),
             PageTools => {
                 Project::pages(workspace)?;
@@ -225,6 +228,27 @@ fn tests(workspace: &Workspace, which: &[&str]) -> Result<()> {
             .args(["test", "--workspace", "--locked"])
             .args(which)
             .env("RUST_TEST_THREADS", side_by_side())
+            .current_dir(&workspace.root),
+    )
+}
+
+/// What needs Microsoft's clients is left out of `parts`, and run here.
+fn blob_store(workspace: &Workspace) -> Result<()> {
+    let clients = Project::azure(workspace)?;
+    build(workspace)?;
+    let words = [
+        "test",
+        "--workspace",
+        "--locked",
+        "--lib",
+        "--",
+        "--ignored",
+        "azurite",
+    ];
+    tool::run(
+        tool::cargo()
+            .args(words)
+            .env("AZURE_COUNTERPARTS", clients.folder())
             .current_dir(&workspace.root),
     )
 }

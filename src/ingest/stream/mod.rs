@@ -27,7 +27,7 @@ use std::future::Future;
 use std::io;
 use std::ops::Range;
 
-/// One partition of a log: of an event hub, or one append blob.
+/// One partition of a log: of an event hub, or a container of append blobs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Partition {
     pub id: String,
@@ -54,7 +54,7 @@ pub struct Record {
     pub span: Range<usize>,
 }
 
-/// A log that is read by position: an event hub, a container of append blobs.
+/// A log that is read by position: an event hub, the containers of a storage account.
 pub trait PartitionedLog {
     type Error: LogError;
     type Reader: PartitionReader<Error = Self::Error>;

@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 const VERSION: u32 = 1;
 
-/// No checkpoint is larger: an offset has some 20 characters, geo-replicated some 40.
-pub const MOST_BYTES: usize = 8 * 1024;
+/// No checkpoint is larger. A hub's offset has some 20 characters, geo-replicated some 40; a
+/// container's position some six for each blob that was written to within a month.
+pub const MOST_BYTES: usize = 1024 * 1024;
 
 /// Behind one message of a partition. At least one of both is known.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]

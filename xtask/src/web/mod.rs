@@ -46,6 +46,15 @@ impl Project {
         Self::open(workspace.root.join("tests/event_hub_clients"))
     }
 
+    /// Microsoft's own clients of event hubs and storage, and its emulator.
+    pub fn azure(workspace: &Workspace) -> Result<Self> {
+        Self::open(workspace.root.join("tests/counterparts/azure"))
+    }
+
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     fn open(folder: PathBuf) -> Result<Self> {
         let project = Self { folder };
         project.install()?;

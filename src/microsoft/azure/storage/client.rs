@@ -230,6 +230,11 @@ impl BlobClient {
         &self.inner.clock
     }
 
+    /// The account's blob endpoint, without a trailing slash.
+    pub fn base(&self) -> &str {
+        &self.inner.base
+    }
+
     /// For texts.
     pub fn host(&self) -> &str {
         &self.inner.host

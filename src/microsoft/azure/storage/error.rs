@@ -11,6 +11,8 @@ pub enum StorageError {
     Call(Error),
     /// An answer that makes no sense.
     Answer { host: String, what: String },
+    /// A position that is none of a container.
+    Position { container: String },
 }
 
 impl StorageError {
@@ -25,7 +27,7 @@ impl StorageError {
     pub fn status(&self) -> Option<u16> {
         match self {
             Self::Call(error) => error.status(),
-            Self::Answer { .. } => None,
+            Self::Answer { .. } | Self::Position { .. } => None,
         }
     }
 
@@ -43,6 +45,7 @@ impl StorageError {
             }) => code != "PublicAccessNotPermitted",
             Self::Call(error) => error.retry() != Retry::Never,
             Self::Answer { .. } => true,
+            Self::Position { .. } => false,
         }
     }
 
@@ -50,6 +53,9 @@ impl StorageError {
     pub fn advice(&self) -> Option<&'static str> {
         match self {
             Self::Answer { .. } => Some("check the address, and what answers under it"),
+            Self::Position { .. } => Some(
+                "install the version again that wrote it, or delete the checkpoint to read again from `start`",
+            ),
             Self::Call(Error::Service { status, code, .. }) => service(*status, code),
             Self::Call(Error::Throttled { .. }) => service(503, "ServerBusy"),
             Self::Call(error) => error.advice(),
@@ -127,6 +133,12 @@ impl fmt::Display for StorageError {
         match self {
             Self::Call(error) => write!(f, "{error}")?,
             Self::Answer { host, what } => write!(f, "{host}: {what}")?,
+            Self::Position { container } => {
+                write!(
+                    f,
+                    "the position of container {container} cannot be read, and is not taken for empty"
+                )?;
+            }
         }
         match self.advice() {
             Some(advice) => write!(f, "; {advice}"),

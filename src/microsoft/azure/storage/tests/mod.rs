@@ -1,3 +1,5 @@
+mod azurite;
 mod calls;
+mod feed;
 mod ownership;
 mod service;
