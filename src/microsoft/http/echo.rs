@@ -58,7 +58,8 @@ impl Echo {
             let forms = layers(secret.expose_secret());
             let mut forms = forms
                 .iter()
-                .flat_map(|form| [spaced(form), spaced(without_begun_code(form))]);
+                .flat_map(|form| [form, without_begun_code(form), without_beginning(form)])
+                .map(spaced);
             forms
                 .any(|form| form.len() >= SHORTEST && texts.iter().any(|text| text.contains(&form)))
         })
@@ -71,10 +72,22 @@ impl fmt::Debug for Echo {
     }
 }
 
+/// Bytes of the longest coded character.
+const LONGEST_CODE: usize = 12;
+
+/// As much of the end of a secret is no chance.
+const TELLING: usize = 8;
+
+/// The text less what may end a code: with what stands before it elsewhere, that
+/// would be taken for another character.
+fn without_beginning(text: &str) -> &str {
+    let most = text.len().saturating_sub(TELLING).min(LONGEST_CODE - 1);
+    text.get(text.floor_char_boundary(most)..).unwrap_or(text)
+}
+
 /// The text less a code that begins at its end: with what follows it elsewhere, that
 /// would be taken for another character.
 fn without_begun_code(text: &str) -> &str {
-    const LONGEST_CODE: usize = 12;
     let begun = text.rfind(['%', '\\', '&']).filter(|at| {
         let code = text.get(*at..).unwrap_or_default();
         code.len() < LONGEST_CODE && one(code).is_none()
@@ -347,12 +360,30 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_secret_that_begins_as_a_code_ends_does_not_hide_behind_what_stands_before() {
+        for (secret, text) in [
+            ("1a<b>c-and-more", "x%41a&lt;b&gt;c-and-more"),
+            ("amp;a<b>c-and-more", "x&amp;a&lt;b&gt;c-and-more"),
+            ("0041a<b>c-and-more", r"x\u0041a&lt;b&gt;c-and-more"),
+        ] {
+            assert!(echo(secret).is_in(text), "{text}");
+        }
+    }
+
     proptest! {
         #[test]
         fn no_secret_hides_in_a_form(secret in "[ -~]{8,40}|\\PC{8,20}", which in 0..FORMS.len(), before in "[ a-z<>=\"&]{0,10}", after in "[ <>\"]{0,5}") {
             let (_, form) = FORMS[which];
             let coded = form(&secret);
             prop_assert!(echo(&secret).is_in(&format!("{before} {coded}{after}")), "{}", coded);
+        }
+
+        #[test]
+        fn no_long_secret_hides_behind_half_a_code(secret in "[ -~]{20,40}|\\PC{20,30}", which in 0..FORMS.len(), before in "[ a-z0-9<>=\"&%#;\\\\]{0,10}", after in "[ <>\"]{0,5}") {
+            let (_, form) = FORMS[which];
+            let coded = form(&secret);
+            prop_assert!(echo(&secret).is_in(&format!("{before}{coded}{after}")), "{}", coded);
         }
 
         #[test]
