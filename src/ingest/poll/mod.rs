@@ -19,7 +19,7 @@ use crate::ingest::poll::checkpoint::{Checkpoint, Gap, Looked, Ordering, Snapsho
 use crate::ingest::poll::page::Page;
 use crate::ingest::poll::seen::Key;
 use crate::ingest::poll::source::{Limits, ListQuery, ListSource, SourceError};
-use crate::ingest::poll::walk::span::earlier;
+use crate::ingest::poll::walk::span::{EARLIER, earlier};
 use crate::ingest::poll::walk::{Known, Listing, Route, Walk, most_skip, page_holds};
 use std::io;
 use std::ops::Range;
@@ -310,7 +310,7 @@ where
         .collect();
     let from = first_instant(checkpoint, poll.overlap);
     let limits = source.limits();
-    let route = route(checkpoint, from, &limits);
+    let route = route(checkpoint, from, end.minus(poll.overlap), &limits);
     checkpoint.habits.doubt = false;
     let newest_known = checkpoint.watermark;
     let mut walk = Walk::new(limits, poll.now, end, route, &checkpoint.gaps, &due);
@@ -431,7 +431,7 @@ where
 
 /// What to ask: all of the window, or, where earlier polls know it, no more than
 /// shows whether anything has been added.
-fn route(checkpoint: &mut Checkpoint, from: Instant, limits: &Limits) -> Route {
+fn route(checkpoint: &mut Checkpoint, from: Instant, leaves: Instant, limits: &Limits) -> Route {
     let habits = &mut checkpoint.habits;
     // However the service compares instants, this leaves out no object of the first one.
     let begin = earlier(from);
@@ -457,7 +457,9 @@ fn route(checkpoint: &mut Checkpoint, from: Instant, limits: &Limits) -> Route {
         let counted = counted.filter(|(window, _)| *window == whole);
         checkpoint.looked.counted = counted;
         return Route::Burst {
+            from,
             newest,
+            leaves,
             known,
             numbers,
             pages,
@@ -477,19 +479,20 @@ fn route(checkpoint: &mut Checkpoint, from: Instant, limits: &Limits) -> Route {
     match (checkpoint.finished, habits.doubt) {
         (false, _) => Route::All { from: begin },
         (true, false) => idle,
-        (true, true) if habits.order == Ordering::Honoured => Route::Newer {
-            newest: newest.next(),
-            from,
-            known: match checkpoint.gaps.is_empty() {
-                true => count,
-                false => 0,
-            },
-        },
+        // Where neither order nor number shows what a cut page hides, time does.
+        (true, true) if habits.order == Ordering::Honoured || habits.skip == Some(0) => {
+            Route::Newer {
+                newest: newest.next(),
+                from,
+                known: match checkpoint.gaps.is_empty() {
+                    true => count,
+                    false => 0,
+                },
+            }
+        }
         (true, true) if count > 0 && count <= most_skip(limits, habits) => {
             Route::Number { from, known: count }
         }
-        // Neither order nor number shows what a cut page hides.
-        (true, true) if habits.skip == Some(0) => idle,
         (true, true) => Route::All { from: begin },
     }
 }
@@ -657,6 +660,11 @@ fn learn_size(page: &Page, top: u32, checkpoint: &mut Checkpoint) {
     }
 }
 
+/// A gap's window as a service may compare it that compares otherwise than it prints.
+fn about(gap: &Gap) -> Range<Instant> {
+    gap.from.minus(EARLIER)..gap.to.plus(EARLIER)
+}
+
 type Chosen = (Vec<(usize, Option<usize>)>, Vec<usize>);
 
 /// Picks what is new on a page, and remembers it.
@@ -689,7 +697,7 @@ fn choose(
             if *updated >= checkpoint.seen_since {
                 checkpoint.seen.add(*updated, *key);
             }
-            let in_gap = |gap: &Gap| (gap.from..gap.to).contains(updated);
+            let in_gap = |gap: &Gap| about(gap).contains(updated);
             if checkpoint.gaps.iter().any(in_gap) {
                 checkpoint.kept.add(*key);
             }
@@ -739,7 +747,8 @@ fn advance(
             gap.why
         );
         // Objects that share the gap's window were delivered, and will be listed again with it.
-        for key in checkpoint.seen.between(gap.from, gap.to) {
+        let about = about(&gap);
+        for key in checkpoint.seen.between(about.start, about.end) {
             checkpoint.kept.add(key);
         }
         checkpoint.gaps.push(gap);

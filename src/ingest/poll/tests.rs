@@ -101,6 +101,8 @@ struct Tenant {
     /// Whether `$count` is answered.
     counts: bool,
     partial: bool,
+    /// From this call of a poll on, the object was last updated at that instant.
+    moves: Option<(u32, u32, i64)>,
     refuse_top_over: Option<u32>,
     skip: Skip,
     skip_cap: u32,
@@ -150,6 +152,7 @@ impl Default for Tenant {
             size: |_| 0,
             counts: true,
             partial: false,
+            moves: None,
             refuse_top_over: None,
             skip: Skip::Honoured,
             skip_cap: 500,
@@ -225,7 +228,10 @@ impl ListSource for Tenant {
         let mut listed: Vec<(u32, i64)> = self
             .objects
             .iter()
-            .map(|(id, ticks)| (*id, *ticks))
+            .map(|(id, ticks)| match self.moves {
+                Some((from, moved, to)) if call >= from && moved == *id => (*id, to),
+                _ => (*id, *ticks),
+            })
             .filter(|(_, ticks)| self.unfiltered || holds(*ticks))
             .filter(|(id, _)| {
                 query
@@ -1766,6 +1772,215 @@ fn what_follows_an_instant_with_a_shorter_text_is_listed_where_texts_are_compare
     assert_eq!(delivered(&splunk), expected(&tenant));
 }
 
+/// Seconds after the first object, as ticks.
+const fn second(seconds: i64) -> i64 {
+    1_000_000_000_000 + seconds * 10_000_000
+}
+
+#[test]
+fn a_late_object_arrives_though_the_next_poll_comes_after_more_than_the_overlap() {
+    for clamp in [1000, 3] {
+        let mut tenant = Tenant {
+            objects: (0..60).map(|id| (id, second(10 * i64::from(id)))).collect(),
+            clamp,
+            ..Tenant::default()
+        };
+        for id in 60..65 {
+            tenant
+                .objects
+                .insert(id, second(90_000 + 10 * i64::from(id)));
+        }
+        let splunk = Splunk::default();
+        // The order is known, and the last poll found nothing.
+        for poll_at in [90_700, 90_760, 90_770] {
+            poll(&tenant, &splunk, second(poll_at));
+        }
+        tenant.objects.insert(100, second(90_625));
+        tenant.objects.insert(101, second(92_000));
+        for saves in [1, 2, 100] {
+            let dying = Splunk {
+                saves_left: Some(Arc::new(Mutex::new(saves))),
+                ..splunk.clone()
+            };
+            drop(poll_at(&tenant, &dying, second(92_010)));
+        }
+        poll(&tenant, &splunk, second(92_070));
+        let (got, wanted) = (delivered(&splunk), expected(&tenant));
+        assert!(got.keys().eq(wanted.keys()), "pages of {clamp}");
+    }
+}
+
+#[test]
+fn what_leaves_the_overlap_during_a_burst_is_listed_once_more() {
+    let mut tenant = Tenant {
+        clamp: 20,
+        ..Tenant::default()
+    };
+    let splunk = Splunk::default();
+    let mut changed = BTreeMap::new();
+    let mut id = 0;
+    for minute in 0..60_i64 {
+        for within in 0..60 {
+            tenant.objects.insert(id, second(60 * minute + within));
+            id += 1;
+        }
+        let now = 60 * minute + 60;
+        if minute > 4 && minute < 40 {
+            // An update that shows a minute late: the count stays what it was.
+            let at = now - 70;
+            let old = u32::try_from(at).unwrap() - 5;
+            tenant.objects.insert(old, second(at) + 1);
+            changed.insert(old, second(at) + 1);
+        }
+        poll(&tenant, &splunk, second(now));
+    }
+    let got = delivered(&splunk);
+    let lost = changed
+        .iter()
+        .filter(|(id, at)| !got.contains_key(&name(&text(**id, **at, |_| 0))));
+    assert_eq!(lost.count(), 0);
+    assert!(got.values().all(|times| *times == 1));
+}
+
+#[test]
+fn an_object_that_changes_while_pages_hold_one_instant_each_hides_no_other() {
+    for (clamp, same) in [(1, 1), (2, 2)] {
+        for call in 2..30 {
+            let tenant = Tenant {
+                objects: (0..20)
+                    .map(|id| (id, second(100 * i64::from(id / same))))
+                    .collect(),
+                clamp,
+                counts: false,
+                moves: Some((call, 1, second(8000))),
+                ..Tenant::default()
+            };
+            let splunk = Splunk::default();
+            for now in [9000, 9060] {
+                poll(&tenant, &splunk, second(now));
+            }
+            let got = delivered(&splunk);
+            for (id, at) in tenant.objects.iter().filter(|(id, _)| **id != 1) {
+                let name = name(&text(*id, *at, |_| 0));
+                assert!(got.contains_key(&name), "{name} of {call}: {got:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_follows_a_long_tie_is_listed_where_ge_is_taken_for_gt() {
+    for (skip, skip_cap) in [
+        (Skip::Refused, 500),
+        (Skip::Ignored, 500),
+        (Skip::Honoured, 30),
+    ] {
+        let tenant = Tenant {
+            objects: (0..30)
+                .map(|id| (id, second(10 * i64::from(id))))
+                .chain((30..90).map(|id| (id, second(3600))))
+                .chain((90..93).map(|id| (id, second(3601))))
+                .chain((93..113).map(|id| (id, second(4000 + 10 * i64::from(id)))))
+                .collect(),
+            compare: Compare::FirstNot,
+            clamp: 20,
+            skip,
+            skip_cap,
+            ..Tenant::default()
+        };
+        let splunk = Splunk::default();
+        for now in [9000, 9060, 9120] {
+            poll(&tenant, &splunk, second(now));
+        }
+        assert_eq!(delivered(&splunk), expected(&tenant), "{skip:?}");
+    }
+}
+
+#[test]
+fn the_rest_of_a_tie_that_cannot_be_listed_is_a_gap_and_never_passed_over() {
+    for (ties, clamp) in [(40, 5), (12, 5)] {
+        let tenant = Tenant {
+            objects: (0..20)
+                .map(|id| (id, second(10 * i64::from(id))))
+                .chain((20..20 + ties).map(|id| (id, second(3600))))
+                .chain((100..120).map(|id| (id, second(4000 + 10 * i64::from(id)))))
+                .collect(),
+            compare: Compare::FirstNot,
+            clamp,
+            skip: Skip::Refused,
+            ..Tenant::default()
+        };
+        let splunk = Splunk::default();
+        let mut gaps = 0;
+        for now in [9000, 9060, 9120] {
+            gaps += poll(&tenant, &splunk, second(now)).gaps;
+        }
+        let whole = delivered(&splunk) == expected(&tenant);
+        assert!(whole || gaps > 0, "{ties} in pages of {clamp}");
+    }
+}
+
+#[test]
+fn a_service_without_order_numbers_and_links_is_asked_by_time() {
+    for order in [Order_::ById, Order_::NewestFirst, Order_::OldestFirst] {
+        let mut tenant = Tenant {
+            objects: (0..46).map(|id| (id, second(i64::from(id)))).collect(),
+            order,
+            skip: Skip::Ignored,
+            clamp: 50,
+            counts: false,
+            ..Tenant::default()
+        };
+        let splunk = Splunk::default();
+        for minute in 0..40_u32 {
+            poll(&tenant, &splunk, second(600 + 60 * i64::from(minute)));
+            tenant
+                .objects
+                .insert(1000 + minute, second(659 + 60 * i64::from(minute)));
+        }
+        poll(&tenant, &splunk, second(6000));
+        poll(&tenant, &splunk, second(6060));
+        assert_eq!(delivered(&splunk), expected(&tenant), "{order:?}");
+    }
+}
+
+#[test]
+fn a_gap_that_came_doubles_nothing_around_it() {
+    for compare in [
+        Compare::Exactly,
+        Compare::CutStored(10_000),
+        Compare::CutStored(10_000_000),
+        Compare::Round(10_000_000),
+    ] {
+        let mut tenant = Tenant {
+            objects: (0..60).map(|id| (id, second(60 * i64::from(id)))).collect(),
+            compare,
+            unlistable: [80].into(),
+            ..Tenant::default()
+        };
+        for id in 70..81 {
+            tenant.objects.insert(id, second(30_000) + 8000);
+        }
+        for id in 90..110 {
+            tenant.objects.insert(id, second(40_000 + i64::from(id)));
+        }
+        let splunk = Splunk::default();
+        for poll_at in 0..3 {
+            drop(poll_with(
+                &tenant,
+                &splunk,
+                second(50_000 + 60 * poll_at),
+                Duration::from_secs(900),
+            ));
+        }
+        tenant.unlistable.clear();
+        for poll_at in 0..12 {
+            poll(&tenant, &splunk, second(51_000 + 660 * poll_at));
+        }
+        assert_eq!(delivered(&splunk), expected(&tenant), "{compare:?}");
+    }
+}
+
 #[test]
 fn a_short_list_that_comes_in_another_order_is_whole_before_it_is_left() {
     for id in 0..500 {
@@ -1801,6 +2016,26 @@ fn search() -> ProptestConfig {
 
 proptest! {
     #![proptest_config(search())]
+
+    #[test]
+    fn an_object_that_changes_while_it_is_listed_hides_no_other(
+        tenant in any_tenant(),
+        call in 2_u32..30,
+        which in any::<proptest::sample::Index>(),
+    ) {
+        let mut tenant = tenant;
+        let ids: Vec<u32> = tenant.objects.keys().copied().collect();
+        let moved = if ids.is_empty() { 0 } else { *which.get(&ids) };
+        tenant.moves = Some((call, moved, NOW + NOW / 2));
+        let splunk = Splunk::default();
+        let (tally, outcome) = poll_at(&tenant, &splunk, NOW + NOW);
+        prop_assert_eq!(outcome, Ok(()));
+        tenant.objects.remove(&moved);
+        let got = delivered(&splunk);
+        for name in expected(&tenant).keys() {
+            prop_assert!(got.contains_key(name) || tally.gaps > 0, "{} is missing", name);
+        }
+    }
 
     #[test]
     fn nothing_is_lost_and_nothing_doubled(tenant in any_tenant()) {

@@ -1,7 +1,7 @@
 //! A list in ascending order: the walk moves by time, and proves that the order is kept.
 
 use super::span::{Behind, Span, earlier};
-use super::{Asking, Listing, Walk, cut_at, most_skip};
+use super::{Asking, Listing, MOST_PASSES, Walk, cut_at, most_skip};
 use crate::ingest::Instant;
 use crate::ingest::poll::checkpoint::{Habits, Ordering};
 use crate::ingest::poll::seen::Key;
@@ -95,11 +95,22 @@ impl Walk {
         habits: &mut Habits,
     ) {
         listed.retain(|(updated, _)| *updated < span.to);
+        // Pages of one instant each are in order too if they follow each other.
+        let lowest = listed.iter().map(|(updated, _)| *updated).min();
+        let earlier_pages = span.listed_by_number.iter().filter(|(key, _)| {
+            span.by_number && !listing.listed.iter().any(|(_, listed)| listed == *key)
+        });
+        match earlier_pages.max_by_key(|(_, updated)| **updated) {
+            Some((_, before)) if Some(*before) > lowest => {
+                habits.order = Ordering::Ignored;
+                return self.spans.push(span.begin_again());
+            }
+            Some((key, before)) => listed.insert(0, (*before, *key)),
+            None => {}
+        }
         let instants = || listed.iter().map(|(updated, _)| *updated);
         let distinct = instants().min() < instants().max();
         if distinct && instants().is_sorted() {
-            span.skip = 0;
-            span.before = Vec::new();
             self.spans.push(span);
             self.asking = Asking::Order { listed };
         } else {
@@ -116,7 +127,7 @@ impl Walk {
     ) {
         let mut instants: Vec<Instant> = listing.listed.iter().map(|(at, _)| *at).collect();
         instants.dedup();
-        if instants.len() >= ORDERLY {
+        if instants.len() >= ORDERLY && span.skip == 0 {
             span.go_on(
                 last,
                 &listing.listed,
@@ -140,7 +151,12 @@ impl Walk {
             .listed_by_number
             .values()
             .filter(|updated| **updated < last);
-        let count = u32::try_from(before.count()).unwrap_or(u32::MAX);
+        let mut count = u32::try_from(before.count()).unwrap_or(u32::MAX);
+        if span.skip > 0 {
+            // An object that left meanwhile moved the others up: what hides between two
+            // pages stands where the last object of the page before stood.
+            count = span.skip - 1;
+        }
         if span.from >= last || !self.may_skip(count, habits) {
             span.go_on(last, &listed, most_skip(&self.limits, habits), habits);
         } else {
@@ -168,6 +184,9 @@ impl Walk {
             *updated < last && !span.listed_by_number.contains_key(key)
         };
         if listing.listed.iter().any(stranger) {
+            if span.skip > 0 && span.passes < MOST_PASSES {
+                return self.spans.push(span.begin_again());
+            }
             habits.order = Ordering::Ignored;
             return self.split(span.begin_again(), &listed, habits);
         }

@@ -94,10 +94,14 @@ pub(in crate::ingest) enum Route {
     },
     /// Whether the window holds more objects than are known; if so, all of it.
     Number { from: Instant, known: u32 },
-    /// Objects newer than all known ones, and a part of the known ones: some windows
-    /// are counted, some are listed by the page.
+    /// A part of the known objects (some windows are counted, some are listed by the
+    /// page), and those newer than all of them; if there are any, also the known ones that
+    /// leave the overlap: after this poll nobody looks at them any more.
     Burst {
+        from: Instant,
         newest: Instant,
+        /// Up to here at most they leave.
+        leaves: Instant,
         /// Last updates of the objects known, in order.
         known: Vec<Instant>,
         numbers: Vec<Range<Instant>>,
@@ -138,8 +142,10 @@ pub(in crate::ingest) struct Walk {
     /// Known objects the service did not count then: it places them elsewhere, at the
     /// end of the window.
     missing: u64,
-    /// Asked for last, if the poll brings anything new.
+    /// Asked for as soon as the poll brings anything newer, before that moves the watermark.
     rest: Vec<Span>,
+    /// What is not known and from here on moves the watermark.
+    newest: Instant,
     news: bool,
     /// A window held another number of objects than are known of it.
     pub miscounted: bool,
@@ -197,6 +203,7 @@ impl Walk {
             .collect();
         let (mut idle, mut known_instants, mut rest) = (None, Vec::new(), Vec::new());
         let mut counted_before = None;
+        let mut newest_known = end;
         match route {
             Route::All { from } => spans.extend(around(gaps, from, end, State::Open)),
             Route::Idle { from, known } => {
@@ -208,6 +215,7 @@ impl Walk {
                 from,
                 known,
             } => {
+                newest_known = newest;
                 spans.extend(around(gaps, newest, end, State::Open));
                 rest = around(gaps, from, newest.min(end), State::Look { known });
             }
@@ -220,13 +228,23 @@ impl Walk {
                 spans.extend(around(gaps, from, end, state));
             }
             Route::Burst {
+                from,
                 newest,
+                leaves,
                 known,
                 numbers,
                 pages,
                 counted,
             } => {
                 counted_before = counted;
+                newest_known = newest;
+                // What is newest moves the watermark, so it comes last.
+                spans.extend(around(gaps, newest, end, State::Open));
+                rest = around(gaps, from, newest.min(leaves).min(end), State::Open);
+                for window in &mut rest {
+                    let known = count_in(&known, window.from, window.to);
+                    window.state = State::Look { known };
+                }
                 for part in pages.iter().rev() {
                     let mut windows = around(gaps, part.start, part.end, State::Open);
                     for window in &mut windows {
@@ -245,7 +263,6 @@ impl Walk {
                     }
                     spans.extend(windows);
                 }
-                spans.extend(around(gaps, newest, end, State::Open));
                 known_instants = known;
             }
         }
@@ -260,6 +277,7 @@ impl Walk {
             idle,
             known: known_instants,
             rest,
+            newest: newest_known,
             news: false,
             counted_before,
             counted: None,
@@ -275,9 +293,11 @@ impl Walk {
 
     /// Everything before this instant is drained; `None` once all is.
     pub fn frontier(&self) -> Option<Instant> {
+        let rest = self.rest.iter().filter(|_| self.news);
         self.spans
             .iter()
-            .filter(|span| !span.looks_back())
+            .filter(|span| span.state != State::OldGap)
+            .chain(rest)
             .map(|span| span.cursor)
             .chain(self.held)
             .min()
@@ -335,8 +355,8 @@ impl Walk {
     pub fn ask(&mut self, habits: &mut Habits) -> Option<ListQuery> {
         loop {
             self.open_top();
-            if self.spans.is_empty() && self.news {
-                self.spans = std::mem::take(&mut self.rest);
+            if self.news && self.asking == Asking::Page {
+                self.spans.append(&mut self.rest);
             }
             let query = self.question(habits)?;
             if self.failed || self.asked.as_ref() != Some(&query) {
@@ -441,7 +461,8 @@ impl Walk {
             return;
         };
         habits.largest_page = habits.largest_page.max(listing.count);
-        self.news |= !listing.all_known;
+        let newer = |(updated, _): &(Instant, Key)| *updated >= self.newest;
+        self.news |= !listing.all_known && listing.listed.iter().any(newer);
         if listing.partial && span.state != State::OldGap {
             let begins = span.cursor;
             self.held = Some(self.held.map_or(begins, |held| held.min(begins)));
@@ -453,7 +474,12 @@ impl Walk {
                     |(updated, _): &&(Instant, Key)| *updated >= span.from && *updated < span.to;
                 let inside = listing.listed.iter().filter(inside).count();
                 let whole = u32::try_from(inside).is_ok_and(|inside| inside >= known);
-                if listing.all_known && whole && self.looks_last(listing, top, habits) {
+                // In another order a page as long as any may have been cut, and hide one.
+                let shows = habits.order == Ordering::Honoured
+                    || listing.count < habits.largest_page
+                    || self.may_skip(listing.count, habits);
+                let last = self.looks_last(listing, top, habits);
+                if listing.all_known && whole && last && shows {
                     return;
                 }
                 span.state = State::Open;
@@ -562,8 +588,11 @@ impl Walk {
 
     /// A window is drained if the objects at its beginning came back.
     fn close(&mut self, span: Span, habits: &Habits) {
-        if span.edge.is_empty() || span.earlier || span.state == State::OldGap {
+        if span.edge.is_empty() || span.earlier {
             return;
+        }
+        if span.state == State::OldGap {
+            return self.still_open.push(span.from);
         }
         // Either the service compares other instants than it prints, or the objects have
         // changed since. Asking from earlier shows which.

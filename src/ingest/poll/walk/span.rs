@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 /// How much earlier the walk asks a service that compares other instants than it prints.
-pub(super) const EARLIER: Duration = Duration::from_secs(1);
+pub(in crate::ingest) const EARLIER: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Clone, Default)]
 pub(super) struct Span {
@@ -154,8 +154,9 @@ impl Span {
             self.by_number = true;
             return;
         }
-        self.earlier = from < with_all_digits(last);
+        // Where neither time nor number goes on, the edge tells whether anything is missed.
         self.from = if from == self.from { last } else { from };
+        self.earlier = self.from < with_all_digits(last);
         self.skip = 0;
         self.passes = 0;
         self.before = Vec::new();
@@ -170,14 +171,6 @@ impl Span {
     pub(super) fn is_one_instant(&self) -> bool {
         self.from.next() >= self.to
     }
-
-    /// Whether it re-reads what earlier polls delivered.
-    pub(super) fn looks_back(&self) -> bool {
-        matches!(
-            self.state,
-            State::OldGap | State::Look { .. } | State::Number { .. }
-        )
-    }
 }
 
 /// A second earlier, without a fraction: then texts of instants compare like instants.
@@ -187,7 +180,7 @@ pub(in crate::ingest) fn earlier(instant: Instant) -> Instant {
 
 /// The instant, or one tick earlier where its text would be shorter: a service that compares
 /// texts holds `…003Z` to come after `…0031Z`, and lists nothing between.
-pub(in crate::ingest) fn with_all_digits(instant: Instant) -> Instant {
+pub(super) fn with_all_digits(instant: Instant) -> Instant {
     match instant.ticks() % 10 {
         0 => Instant::from_ticks(instant.ticks().saturating_sub(1)),
         _ => instant,

@@ -1,6 +1,6 @@
 //! A list in another order: windows are split until each fits one page.
 
-use super::span::{Span, earlier};
+use super::span::{Span, earlier, with_all_digits};
 use super::{LEAST_CUT, Listing, Walk, at, cut_at};
 use crate::ingest::poll::checkpoint::{Habits, Ordering};
 use crate::ingest::poll::seen::Key;
@@ -128,7 +128,10 @@ impl Walk {
     pub(super) fn tell_apart(&mut self, span: Span) {
         let edge = span.cursor.next_second().min(span.to);
         if edge < span.to {
-            self.spans.push(span.with(edge, span.to));
+            // A service that takes `ge` for `gt` lists the edge itself too.
+            let mut next = span.with(with_all_digits(edge), span.to);
+            next.cursor = edge;
+            self.spans.push(next);
         }
         let Some((field, values)) = self.limits.tie_breakers.get(span.tie_breakers.len()) else {
             let why = "more objects carry this one last update than the API lets anyone list";

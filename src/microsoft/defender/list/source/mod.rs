@@ -161,7 +161,7 @@ impl FeedSource {
             let partial = page.partial.take();
             page = next;
             page.partial = page.partial.or(partial);
-            link = on.filter(|on| *on != to);
+            link = on;
         }
         Ok((page, link))
     }
@@ -194,7 +194,6 @@ impl FeedSource {
                 request_id,
             }
         })?;
-        page.partial = partial;
         let on = match next_link.map(|link| onward(self.client.base(), question, &link)) {
             Some(Ok(on)) => on,
             Some(Err(place)) => {
@@ -207,8 +206,26 @@ impl FeedSource {
             }
             None => None,
         };
+        // A link that leads to the very page it stands on leads nowhere.
+        let nowhere = on.as_deref().is_some_and(|on| is_same(on, question));
+        page.more &= !nowhere;
+        page.partial = partial;
+        let on = on.filter(|_| !nowhere);
         Ok((page, on))
     }
+}
+
+/// Whether two paths ask the same, however they are spelled.
+fn is_same(one: &str, other: &str) -> bool {
+    let parts = |path: &str| {
+        let (path, query) = path.split_once('?').unwrap_or((path, ""));
+        let mut pairs: Vec<(String, String)> = url::form_urlencoded::parse(query.as_bytes())
+            .into_owned()
+            .collect();
+        pairs.sort_unstable();
+        (path.to_owned(), pairs)
+    };
+    one == other || parts(one) == parts(other)
 }
 
 impl ListSource for FeedSource {

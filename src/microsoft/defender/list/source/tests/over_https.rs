@@ -323,6 +323,29 @@ async fn links_without_end_or_use_are_the_end() {
 }
 
 #[tokio::test]
+async fn a_link_to_the_page_it_stands_on_is_no_link() {
+    for spelled in [
+        |link: String| link,
+        |link: String| link.replace("%20", "+").replace('$', "%24"),
+    ] {
+        let (source, tenant) = pages(move |target| {
+            let link = spelled(format!("/graph{target}"));
+            let value = match target.contains("skip=1") {
+                true => json!([]),
+                false => json!([alert(1)]),
+            };
+            Reply::json(200, &json!({"@odata.nextLink": link, "value": value}))
+        })
+        .await;
+        assert!(!source.page(&query()).await.unwrap().more);
+        let behind = ListQuery { skip: 1, ..query() };
+        let page = source.page(&behind).await.unwrap();
+        assert!(page.objects.is_empty() && !page.more);
+        assert_eq!(tenant.calls().len(), 2);
+    }
+}
+
+#[tokio::test]
 async fn behind_the_first_objects_a_link_goes_before_a_number() {
     let (source, tenant) = pages(|target| {
         let page = match target {
