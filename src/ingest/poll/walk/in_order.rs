@@ -88,7 +88,7 @@ impl Walk {
     /// object shows which.
     pub(super) fn prove_order(
         &mut self,
-        mut span: Span,
+        span: Span,
         mut listed: Vec<(Instant, Key)>,
         listing: &Listing,
         top: u32,
