@@ -84,7 +84,7 @@ pub enum FormError {
         token: String,
     },
     #[error(
-        "{0} is given beside {UNDOES}: what is undone, and where, the entries of the batch say; leave it out"
+        "{0} is given beside {UNDOES}: the entries of the batch say what is undone, and where; leave it out"
     )]
     BesideUndoes(&'static str),
 }
@@ -436,7 +436,7 @@ mod tests {
         assert!(form(&[("dry_run", "1"), ("max_targets", "7"), (UNDOES, "b1")]).is_ok());
         insta::assert_snapshot!(
             form(&[("status", "$result.s$"), (UNDOES, "b1")]).unwrap_err(),
-            @"status is given beside undoes: what is undone, and where, the entries of the batch say; leave it out"
+            @"status is given beside undoes: the entries of the batch say what is undone, and where; leave it out"
         );
     }
 

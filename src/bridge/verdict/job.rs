@@ -76,7 +76,7 @@ pub fn row(row: &results::Row) -> Row {
 /// Why a job is not carried out.
 #[derive(Debug, thiserror::Error)]
 pub enum JobError {
-    #[error("{what} \"{shown}\" is none: it is made of letters, digits, _ and -, 64 at most")]
+    #[error("{what} \"{shown}\" is not valid: use letters, digits, _ and -, 64 at most")]
     Name { what: &'static str, shown: String },
     #[error("{0} holds several values, and takes one")]
     Several(String),

@@ -134,7 +134,7 @@ pub(in crate::triage) fn decide<'t>(
                 "nothing the batch changed can be undone".to_owned()
             }
             true => format!("nothing to undo: the {subject} is as it was before the batch"),
-            false => format!("the {subject} already is as asked"),
+            false => format!("the {subject} already has what was asked for"),
         };
         if repeats {
             message.push_str(", and has a comment in the same words");

@@ -14,8 +14,8 @@ export interface CheckResult {
     remedy: string;
 }
 
-export async function check(account: string, wish: search.Wish): Promise<CheckResult[]> {
-    const found = await search.run(`| defendercheck ${option('account', account)}`, wish);
+export async function check(account: string, options: search.SearchOptions): Promise<CheckResult[]> {
+    const found = await search.run(`| defendercheck ${option('account', account)}`, options);
     const results = found.rows.map((row) => ({
         check: search.one(row, 'check'),
         state: stateOf(search.one(row, 'state')),

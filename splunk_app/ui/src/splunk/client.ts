@@ -28,21 +28,21 @@ export function segment(name: string): string {
     return encodeURIComponent(name).replace(/[!'()*]/g, (c) => `%${c.charCodeAt(0).toString(16).toUpperCase()}`);
 }
 
-export async function call(method: 'GET' | 'POST' | 'DELETE', path: string, wish: Call = {}): Promise<Answer> {
+export async function call(method: 'GET' | 'POST' | 'DELETE', path: string, request: Call = {}): Promise<Answer> {
     const query = new URLSearchParams({ output_mode: 'json' });
-    for (const [key, value] of Object.entries(wish.query ?? {})) {
+    for (const [key, value] of Object.entries(request.query ?? {})) {
         if (value !== undefined) query.set(key, String(value));
     }
     const headers: Record<string, string> = { 'X-Requested-With': 'XMLHttpRequest' };
     const key = formKey();
     if (method !== 'GET' && key !== undefined) headers['X-Splunk-Form-Key'] = key;
     let body: string | undefined;
-    if (wish.json !== undefined) {
+    if (request.json !== undefined) {
         headers['Content-Type'] = 'application/json';
-        body = JSON.stringify(wish.json);
-    } else if (wish.form !== undefined) {
+        body = JSON.stringify(request.json);
+    } else if (request.form !== undefined) {
         headers['Content-Type'] = 'application/x-www-form-urlencoded; charset=UTF-8';
-        body = encoded(wish.form);
+        body = encoded(request.form);
     }
 
     let response: Response;
@@ -53,11 +53,11 @@ export async function call(method: 'GET' | 'POST' | 'DELETE', path: string, wish
             headers,
             body,
             credentials: 'include',
-            signal: wish.signal,
+            signal: request.signal,
         });
         text = await response.text();
     } catch (error) {
-        if (wish.signal?.aborted) throw error;
+        if (request.signal?.aborted) throw error;
         throw new SplunkFailure('network', '', 0);
     }
     if (!response.ok) {

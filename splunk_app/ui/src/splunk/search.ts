@@ -17,7 +17,7 @@ export interface Found {
 
 export type State = 'queued' | 'running' | 'done';
 
-export interface Wish {
+export interface SearchOptions {
     earliest?: string;
     latest?: string;
     signal?: AbortSignal;
@@ -39,12 +39,12 @@ const MOST_UNANSWERED = 5;
 /** Seconds splunkd keeps the job after it was last asked for. */
 const KEPT = '120';
 
-export async function run(search: string, wish: Wish = {}): Promise<Found> {
-    const sid = await begin(search, wish);
-    wish.onBegun?.();
+export async function run(search: string, options: SearchOptions = {}): Promise<Found> {
+    const sid = await begin(search, options);
+    options.onBegun?.();
     try {
-        const messages = await ended(sid, wish);
-        const answer = await patiently(`${jobs()}/${segment(sid)}/results`, { query: { count: 0 }, signal: wish.signal });
+        const messages = await ended(sid, options);
+        const answer = await patiently(`${jobs()}/${segment(sid)}/results`, { query: { count: 0 }, signal: options.signal });
         const rows = Array.isArray(answer.results) ? (answer.results as ResultRow[]) : [];
         return { sid, rows, messages };
     } catch (error) {
@@ -54,52 +54,52 @@ export async function run(search: string, wish: Wish = {}): Promise<Found> {
     }
 }
 
-async function begin(search: string, wish: Wish): Promise<string> {
+async function begin(search: string, options: SearchOptions): Promise<string> {
     const answer = await call('POST', jobs(), {
         form: {
             search: /^\s*(\||search\s)/.test(search) ? search : `search ${search}`,
             exec_mode: 'normal',
-            earliest_time: wish.earliest ?? '-1m',
-            latest_time: wish.latest ?? 'now',
+            earliest_time: options.earliest ?? '-1m',
+            latest_time: options.latest ?? 'now',
             timeout: KEPT,
         },
-        signal: wish.signal,
+        signal: options.signal,
     });
     if (typeof answer.sid !== 'string') throw new SplunkFailure('broken', '', 200);
     return answer.sid;
 }
 
-async function ended(sid: string, wish: Wish): Promise<Said[]> {
+async function ended(sid: string, options: SearchOptions): Promise<Said[]> {
     let pause = FIRST_PAUSE;
     for (;;) {
-        const answer = await patiently(`${jobs()}/${segment(sid)}`, { signal: wish.signal });
+        const answer = await patiently(`${jobs()}/${segment(sid)}`, { signal: options.signal });
         const content = answer.entry?.[0]?.content ?? {};
         const messages = said(content.messages);
         if (truth(content.isFailed) || content.dispatchState === 'FAILED') {
             throw new SearchFailure(worst(messages) ?? strings.failure.search);
         }
         if (truth(content.isDone)) {
-            wish.onState?.('done');
+            options.onState?.('done');
             const fatal = messages.find((message) => /^fatal$/i.test(message.type));
             if (fatal !== undefined) throw new SearchFailure(fatal.text);
             return messages;
         }
-        wish.onState?.(content.dispatchState === 'QUEUED' ? 'queued' : 'running');
-        await rest(pause, wish.signal);
+        options.onState?.(content.dispatchState === 'QUEUED' ? 'queued' : 'running');
+        await rest(pause, options.signal);
         pause = Math.min(pause * 1.6, LONGEST_PAUSE);
     }
 }
 
 /** A look changes nothing, so it is repeated where Splunk does not answer. */
-async function patiently(path: string, wish: Call): Promise<Answer> {
+async function patiently(path: string, options: Call): Promise<Answer> {
     for (let unanswered = 1; ; unanswered += 1) {
         try {
-            return await call('GET', path, wish);
+            return await call('GET', path, options);
         } catch (error) {
             const passes = error instanceof SplunkFailure && (error.kind === 'network' || error.kind === 'broken');
             if (!passes || unanswered === MOST_UNANSWERED) throw error;
         }
-        await rest(LONGEST_PAUSE, wish.signal);
+        await rest(LONGEST_PAUSE, options.signal);
     }
 }
 

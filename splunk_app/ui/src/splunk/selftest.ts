@@ -19,8 +19,8 @@ const RESULTS: Result[] = ['ok', 'unexpected', 'unknown', 'not_reached'];
 const LONGEST = 700;
 
 /** `loader`: how this page's script was loaded, as its root says. */
-export async function selftest(loader: string, wish: search.Wish): Promise<Contract[]> {
-    const found = await search.run('| defenderselftest', wish);
+export async function selftest(loader: string, options: search.SearchOptions): Promise<Contract[]> {
+    const found = await search.run('| defenderselftest', options);
     const errors = found.messages.filter((message) => /^(error|fatal)$/i.test(message.type));
     if (found.rows.length === 0 && errors.length > 0) throw new search.SearchFailure(errors.map(({ text }) => text).join(' '));
     return contracts(found.rows, loader);

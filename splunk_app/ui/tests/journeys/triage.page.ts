@@ -4,11 +4,11 @@ import { afterAll, afterEach, beforeAll, beforeEach } from 'vitest';
 import type { Browser, Locator, Page } from 'playwright-core';
 import { launch } from './browser';
 import { rows } from '../../src/splunk/spl';
-import { startStandIn, type StandIn, type Wish } from '../stand-in';
+import { startStandIn, type StandIn, type StandInOptions } from '../stand-in';
 
 /** A Splunk whose inputs have just read a tenant with this many alerts. */
-export async function filled(wish: Wish = {}, alerts = 120): Promise<StandIn> {
-    const splunk = await startStandIn({ tenant: ['--alerts', String(alerts)], account: 'contoso', ...wish });
+export async function filled(options: StandInOptions = {}, alerts = 120): Promise<StandIn> {
+    const splunk = await startStandIn({ tenant: ['--alerts', String(alerts)], account: 'contoso', ...options });
     splunk.addInput('contoso_alerts', { account: 'contoso', feed: 'alerts', index: 'defender', start: '-30d' });
     splunk.addInput('contoso_incidents', { account: 'contoso', feed: 'incidents', index: 'defender', start: '-30d' });
     await splunk.splunkd.runInputs();

@@ -5,7 +5,7 @@ import { createRequire } from 'node:module';
 import { afterAll, beforeAll, expect } from 'vitest';
 import type { Browser, Page } from 'playwright-core';
 import { launch } from './browser';
-import { startStandIn, type StandIn, type Wish } from '../stand-in';
+import { startStandIn, type StandIn, type StandInOptions } from '../stand-in';
 
 /** Wide enough for every table, as most screens of those who set things up are. */
 export const VIEWPORT = { width: 1280, height: 800 };
@@ -20,7 +20,7 @@ export interface Visit {
 }
 
 /** One browser for all journeys of a file; each visit has a profile of its own. */
-export function visitors(): (wish?: Wish & { at?: number }) => Promise<Visit> {
+export function visitors(): (options?: StandInOptions & { at?: number }) => Promise<Visit> {
     let browser: Browser;
     const open: Visit[] = [];
     beforeAll(async () => {
@@ -30,9 +30,9 @@ export function visitors(): (wish?: Wish & { at?: number }) => Promise<Visit> {
         for (const visit of open) await visit.end();
         await browser.close();
     });
-    return async ({ at, ...wish } = {}) => {
-        const splunk = await startStandIn(at === undefined ? wish : { ...wish, now: () => at });
-        const context = await browser.newContext({ viewport: VIEWPORT, reducedMotion: 'reduce', colorScheme: wish.theme ?? 'light', locale: 'en-US', timezoneId: 'UTC' });
+    return async ({ at, ...options } = {}) => {
+        const splunk = await startStandIn(at === undefined ? options : { ...options, now: () => at });
+        const context = await browser.newContext({ viewport: VIEWPORT, reducedMotion: 'reduce', colorScheme: options.theme ?? 'light', locale: 'en-US', timezoneId: 'UTC' });
         const page = await context.newPage();
         page.setDefaultTimeout(60_000);
         if (at !== undefined) await page.clock.setFixedTime(at * 1000);

@@ -7,7 +7,7 @@ import type { Event } from './modular_input';
 import type { Name } from './users';
 import { Web } from './web';
 
-export interface Wish extends Settings {
+export interface StandInOptions extends Settings {
     user?: Name;
     theme?: 'light' | 'dark';
     /** Arguments of `defender_bridge sandbox`; none: no tenant. */
@@ -32,13 +32,13 @@ export interface StandIn {
     close(): Promise<void>;
 }
 
-export async function startStandIn(wish: Wish = {}): Promise<StandIn> {
-    const splunkd = new Splunkd(wish);
+export async function startStandIn(options: StandInOptions = {}): Promise<StandIn> {
+    const splunkd = new Splunkd(options);
     await splunkd.listen();
-    const tenant = wish.tenant === undefined ? undefined : await Tenant.start(splunkd.home, wish.tenant === true ? [] : wish.tenant);
-    const web = new Web(splunkd, splunkd.users.named(wish.user ?? 'admin'), wish.theme ?? 'light');
-    await web.listen(wish.port);
-    splunkd.events.push(...(wish.events ?? []));
+    const tenant = options.tenant === undefined ? undefined : await Tenant.start(splunkd.home, options.tenant === true ? [] : options.tenant);
+    const web = new Web(splunkd, splunkd.users.named(options.user ?? 'admin'), options.theme ?? 'light');
+    await web.listen(options.port);
+    splunkd.events.push(...(options.events ?? []));
     const standIn: StandIn = {
         splunkd,
         web,
@@ -57,6 +57,6 @@ export async function startStandIn(wish: Wish = {}): Promise<StandIn> {
             await splunkd.close();
         },
     };
-    if (wish.account !== undefined) standIn.addAccount(wish.account);
+    if (options.account !== undefined) standIn.addAccount(options.account);
     return standIn;
 }

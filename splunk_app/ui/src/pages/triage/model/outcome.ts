@@ -93,7 +93,7 @@ export function missing(id: string, account: string, why: string, begun: boolean
 
 function changesOf(row: ResultRow): Change[] {
     const before = stateOf(cell(row, 'defender_before')) ?? {};
-    const after = stateOf(cell(row, 'defender_after')) ?? wish(row);
+    const after = stateOf(cell(row, 'defender_after')) ?? askedFor(row);
     const fields = cell(row, 'defender_changed').split(/[,\n]/u).filter(Boolean);
     return fields.map((field) => {
         if (field === 'comment') return { field, before: '', after: cell(row, 'defender_comment') };
@@ -106,7 +106,7 @@ function changesOf(row: ResultRow): Change[] {
 }
 
 /** A dry run leaves no state behind: the row's own fields say what would be set. */
-function wish(row: ResultRow): Record<string, string> {
+function askedFor(row: ResultRow): Record<string, string> {
     const asked = (name: string): string => cell(row, `defender_${name}`);
     const [add, remove] = [asked('tags_add'), asked('tags_remove')];
     return {

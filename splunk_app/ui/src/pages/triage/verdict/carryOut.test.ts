@@ -7,8 +7,8 @@ let answered: Record<string, string>[] = [];
 let lost: { error: Error; begun: boolean } | undefined;
 vi.mock('../../../splunk/search', async (original) => ({
     ...(await original<object>()),
-    run: async (_: string, wish: { onBegun?: () => void }) => {
-        if (lost?.begun !== false) wish.onBegun?.();
+    run: async (_: string, options: { onBegun?: () => void }) => {
+        if (lost?.begun !== false) options.onBegun?.();
         if (lost !== undefined) throw lost.error;
         return { sid: '1', messages: [], rows: answered };
     },
