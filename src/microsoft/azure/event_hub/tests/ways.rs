@@ -71,7 +71,7 @@ async fn a_proxy_that_allows_no_such_port_is_told_by_its_status() {
             "SSH-2.0-x\r\n\r\n",
         ] {
             let (mut stream, _) = listener.accept().await.unwrap();
-            stream.read(&mut [0; 1024]).await.unwrap();
+            let _ = stream.read(&mut [0; 1024]).await.unwrap();
             stream.write_all(answer.as_bytes()).await.unwrap();
         }
     });
