@@ -399,6 +399,35 @@ mod tests {
     }
 
     #[test]
+    fn a_form_is_read_once_and_goes_by_the_accounts_that_are_known_later() {
+        let read = |account: &str| {
+            let named = [account.to_owned()].into();
+            let parameters = [("account", account), ("status", "resolved")];
+            Form::parse(Subject::Alert, named, parameters).unwrap()
+        };
+        let configured = || ["contoso".to_owned(), "fabrikam".to_owned()].into();
+        let parsed = Form::parse(
+            Subject::Alert,
+            configured(),
+            [("account", "contoso"), ("status", "resolved")],
+        );
+        assert_eq!(read("contoso").among(configured()), parsed);
+        insta::assert_snapshot!(
+            read("fabrikan").among(configured()).unwrap_err(),
+            @r#"account: there is no account "fabrikan"; configured are: contoso, fabrikam"#
+        );
+    }
+
+    #[test]
+    fn a_dry_run_that_is_only_assumed_gives_way_to_what_the_form_says() {
+        for (said, dry_run) in [("", true), ("1", true), ("0", false)] {
+            let mut form = form(&[("dry_run", said)]).unwrap();
+            form.dry_run_unless_said();
+            assert_eq!(form.dry_run(), dry_run, "{said}");
+        }
+    }
+
+    #[test]
     fn a_lost_token_never_turns_a_dry_run_into_a_real_one() {
         insta::assert_snapshot!(
             form(&[("dry_run", "$dry$")]).unwrap_err(),
