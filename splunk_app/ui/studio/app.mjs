@@ -58,6 +58,7 @@ function events() {
         ...struct('src/bridge/input/health/mod.rs', 'Health'),
         ...struct('src/bridge/input/health/mod.rs', 'ListDetails'),
         ...struct('src/bridge/input/health/stream.rs', 'StreamDetails'),
+        ...struct('src/bridge/input/stream/mod.rs', 'StorageProgress'),
         ...struct('src/ingest/poll/mod.rs', 'Tally'),
         ...struct('src/ingest/stream/follow.rs', 'Tally'),
         ...struct('src/ingest/tally.rs', 'Delivered'),

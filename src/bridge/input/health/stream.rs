@@ -2,7 +2,7 @@
 
 use super::{Begun, Details, Health, millis};
 use crate::bridge::input::prepare::Ownership;
-use crate::bridge::input::stream::PreparedStream;
+use crate::bridge::input::stream::{PreparedStream, StorageProgress};
 use crate::ingest::Instant;
 use crate::ingest::stream::{PartitionReport, Report, Reporter, Tally, WriteReport};
 use crate::splunk::modular_input::events::EventStream;
@@ -29,6 +29,8 @@ pub(super) struct StreamDetails {
     events: u64,
     #[serde(flatten)]
     tally: Tally,
+    #[serde(flatten)]
+    storage: Option<StorageProgress>,
     /// How many partitions there are, and how many are read here.
     partitions: usize,
     owned: usize,
@@ -86,6 +88,7 @@ pub struct StreamReporter<'p> {
     begun: Instant,
     since: Begun,
     tally: Tally,
+    storage: StorageProgress,
     last: Report,
 }
 
@@ -99,6 +102,7 @@ impl<'p> StreamReporter<'p> {
             begun: since.at,
             since,
             tally: Tally::default(),
+            storage: StorageProgress::default(),
             last: Report::default(),
         }
     }
@@ -118,7 +122,11 @@ impl<'p> StreamReporter<'p> {
         let now = self.since.at;
         let duration_ms = millis(&since);
         let tally = report.tally.since(&self.tally);
-        let lags = Lags::of(&report.partitions, now);
+        let storage = self.prepared.storage();
+        let mut lags = Lags::of(&report.partitions, now);
+        if storage.is_some_and(|storage| storage.waiting_blobs == 0) && report.listed > 0 {
+            lags.seconds = Some(0);
+        }
         let silent_since = (tally.messages == 0).then(|| report.delivered_at.unwrap_or(self.begun));
         let details = StreamDetails {
             account: self.prepared.input.account.clone(),
@@ -130,6 +138,7 @@ impl<'p> StreamReporter<'p> {
             events: tally.delivered.events(),
             partitions: report.listed,
             owned: report.partitions.len(),
+            storage: storage.map(|storage| storage.since(self.storage)),
             lag_messages: lags.messages,
             lag: lags.seconds,
             watermark: report.newest,
@@ -143,6 +152,7 @@ impl<'p> StreamReporter<'p> {
             tally,
         };
         self.tally = report.tally;
+        self.storage = storage.unwrap_or_default();
         Health {
             time: now,
             stanza: self.stanza.clone(),

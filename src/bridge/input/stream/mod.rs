@@ -32,6 +32,35 @@ const BYTES_IN_FLIGHT: usize = 8 << 20;
 /// How long a connection may take to be closed, once everything is given back.
 const CLOSING: Duration = Duration::from_millis(200);
 
+/// How reading a storage account goes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+pub struct StorageProgress {
+    /// Calls, which the service bills.
+    pub lists: u64,
+    pub reads: u64,
+    pub bytes_received: u64,
+    pub retries: u64,
+    /// Records that the export had written before.
+    pub repeated_records: u64,
+    /// What is known to lie there, and is not read yet.
+    pub waiting_blobs: u64,
+    pub waiting_bytes: u64,
+}
+
+impl StorageProgress {
+    /// Without what was counted before; what waits, waits still.
+    pub fn since(self, before: Self) -> Self {
+        Self {
+            lists: self.lists.saturating_sub(before.lists),
+            reads: self.reads.saturating_sub(before.reads),
+            bytes_received: self.bytes_received.saturating_sub(before.bytes_received),
+            retries: self.retries.saturating_sub(before.retries),
+            repeated_records: self.repeated_records.saturating_sub(before.repeated_records),
+            ..self
+        }
+    }
+}
+
 /// A streaming stanza, ready to be followed.
 pub struct PreparedStream {
     pub input: StreamInput,
@@ -92,6 +121,24 @@ impl PreparedStream {
         self.source.log()
     }
 
+    /// What reading a storage account has cost so far, and what of it waits.
+    pub fn storage(&self) -> Option<StorageProgress> {
+        let Source::Storage(storage) = &self.source else {
+            return None;
+        };
+        let usage = storage.log.usage();
+        let behind = storage.log.behind();
+        Some(StorageProgress {
+            lists: usage.costs.lists,
+            reads: usage.costs.reads,
+            bytes_received: usage.costs.bytes,
+            retries: usage.costs.retries,
+            repeated_records: usage.repeated_records,
+            waiting_blobs: behind.values().map(|one| one.blobs).sum(),
+            waiting_bytes: behind.values().map(|one| one.bytes).sum(),
+        })
+    }
+
     /// Follows the log until it is asked to stop. Returns the sink, unless it is stuck or
     /// delivering died.
     pub async fn follow<K>(
@@ -126,9 +173,9 @@ impl PreparedStream {
                 tokio::time::timeout(CLOSING, hub.close()).await.ok();
                 ended
             }
-            Source::Storage(url) => {
-                let error = anyhow!("feed: storage cannot be read yet ({url})");
-                (Some(sink), Err(error))
+            Source::Storage(storage) => {
+                let store = Arc::clone(&self.positions);
+                follow(&storage.log, &Local, store, settings, sink, stop, reporter).await
             }
         }
     }

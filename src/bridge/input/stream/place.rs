@@ -11,15 +11,29 @@ use crate::microsoft::account::connection_string::{
 };
 use crate::microsoft::azure::event_hub::{self, Transport};
 use crate::microsoft::azure::storage::ownership::{BlobOwnership, Group};
-use crate::microsoft::azure::storage::{Access, BlobClient};
+use crate::microsoft::azure::records::Tables;
+use crate::microsoft::azure::storage::feed::probe::{Outcome, probe};
+use crate::microsoft::azure::storage::{Access, BlobClient, BlobLog};
 use anyhow::{anyhow, bail};
+use std::time::Duration;
 use url::Url;
+
+/// Each container of a storage account is listed this often.
+const LISTING: Duration = Duration::from_secs(60);
 
 /// What is read; nothing is connected yet.
 pub enum Source {
     /// And who reads which of its partitions, where several forwarders do.
     EventHub(event_hub::EventHub, Option<BlobOwnership>),
-    Storage(Url),
+    Storage(Box<BlobStorage>),
+}
+
+/// A storage account, and what speaks with it.
+pub struct BlobStorage {
+    pub log: BlobLog,
+    client: BlobClient,
+    tables: Tables,
+    host: String,
 }
 
 impl Source {
@@ -40,7 +54,18 @@ impl Source {
             }
             Log::Storage(storage) => {
                 let connection = storage_connection(account)?;
-                Ok(Self::Storage(blobs(&account.cloud, storage, connection)?))
+                let url = blobs(&account.cloud, storage, connection)?;
+                let access = match connection {
+                    Some(connection) => Access::Signature(connection.signature.clone()),
+                    None => Access::Identity,
+                };
+                let client = BlobClient::new(account, &url, access)?;
+                Ok(Self::Storage(Box::new(BlobStorage {
+                    log: BlobLog::new(&client, &settings.tables, LISTING),
+                    client,
+                    tables: settings.tables.clone(),
+                    host: url.host_str().unwrap_or_default().to_owned(),
+                })))
             }
         }
     }
@@ -57,14 +82,23 @@ impl Source {
                 }
                 Ok(())
             }
-            Self::Storage(url) => bail!("feed: storage cannot be read yet ({url})"),
+            Self::Storage(storage) => {
+                let findings = probe(&storage.client, &storage.tables).await;
+                let bad = findings
+                    .into_iter()
+                    .find(|finding| finding.outcome == Outcome::Bad);
+                match bad {
+                    Some(finding) => bail!("{}: {}", finding.step, finding.text),
+                    None => Ok(()),
+                }
+            }
         }
     }
 
     pub fn host(&self) -> &str {
         match self {
             Self::EventHub(hub, _) => &hub.settings().host,
-            Self::Storage(url) => url.host_str().unwrap_or_default(),
+            Self::Storage(storage) => &storage.host,
         }
     }
 
@@ -72,7 +106,7 @@ impl Source {
     pub fn log(&self) -> String {
         match self {
             Self::EventHub(hub, _) => hub.settings().log(),
-            Self::Storage(url) => format!("storage {url}"),
+            Self::Storage(storage) => storage.log.name(),
         }
     }
 }
