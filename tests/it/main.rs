@@ -19,4 +19,5 @@ mod ingest;
 mod microsoft;
 mod security;
 mod splunk;
+mod stream;
 mod triage;

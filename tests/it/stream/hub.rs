@@ -1,0 +1,198 @@
+//! A tenant that streams into an event hub, and what must have arrived of it.
+
+use crate::counterpart::Splunkd;
+use crate::counterpart::process::{Run, Running};
+use crate::counterpart::stream::Event;
+use defender_bridge::sandbox::event_hub::{EventHub, Settings};
+use defender_bridge::sandbox::{self, Tenant};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::sync::{Arc, mpsc};
+use std::thread::JoinHandle;
+use tokio::sync::oneshot;
+
+pub const RECORD: &str = "ms:defender:eventhub";
+pub const ACCOUNT: &str = "contoso";
+
+/// Text of a record, and how often.
+pub type Counts = BTreeMap<String, usize>;
+
+pub struct Hub {
+    tenant: Arc<Tenant>,
+    ca_file: tempfile::NamedTempFile,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Drop for Hub {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            thread.join().ok();
+        }
+    }
+}
+
+impl Hub {
+    /// A hub of so many records in so many partitions.
+    pub fn of(records: u64, partitions: usize) -> Self {
+        Self::start(Settings {
+            records: Some(records),
+            partitions,
+            ..Settings::default()
+        })
+    }
+
+    pub fn start(hub: Settings) -> Self {
+        let (tell, told) = mpsc::channel();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
+            runtime.block_on(async {
+                let tenant = sandbox::start(sandbox::Settings {
+                    alerts: 40,
+                    event_hub: Some(hub),
+                    ..sandbox::Settings::default()
+                });
+                let tenant = Arc::new(tenant.await.unwrap());
+                tell.send(tenant).unwrap();
+                stopped.await.ok();
+            });
+        });
+        let tenant: Arc<Tenant> = told.recv().unwrap();
+        let ca_file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(ca_file.path(), tenant.ca_pem()).unwrap();
+        Self {
+            tenant,
+            ca_file,
+            stop: Some(stop),
+            thread: Some(thread),
+        }
+    }
+
+    pub fn hub(&self) -> &EventHub {
+        self.tenant.event_hub().unwrap()
+    }
+
+    /// A splunkd with an account that signs in, and an input for the hub.
+    pub fn splunkd(&self, more: &[(&str, &str)]) -> Splunkd {
+        let tenant = &self.tenant;
+        let ids = [
+            tenant.tenant_id(),
+            tenant.client_id(),
+            tenant.client_secret(),
+        ];
+        let splunkd = Splunkd::new().account_at(ACCOUNT, tenant.url(), &self.ca_file(), ids);
+        self.input(splunkd, more)
+    }
+
+    /// The same, whose account is a connection string.
+    pub fn splunkd_with_string(&self, more: &[(&str, &str)]) -> Splunkd {
+        let splunkd = Splunkd::new();
+        for (key, value) in [
+            ("auth", "connection_string"),
+            ("cloud", "custom"),
+            ("ca_file", &self.ca_file()),
+        ] {
+            splunkd.set("account", ACCOUNT, key, value);
+        }
+        splunkd.set_password(ACCOUNT, &self.hub().connection_string());
+        self.input(splunkd, more)
+    }
+
+    fn input(&self, splunkd: Splunkd, more: &[(&str, &str)]) -> Splunkd {
+        let hub = self.hub();
+        let usual = [
+            ("account", ACCOUNT),
+            ("feed", "event_hub"),
+            ("event_hub_namespace", hub.namespace()),
+            ("event_hub", hub.name()),
+            ("start", "earliest"),
+        ];
+        let usual = usual
+            .into_iter()
+            .filter(|(key, _)| more.iter().all(|(given, _)| given != key));
+        let parameters: Vec<(&str, &str)> = usual.chain(more.iter().copied()).collect();
+        splunkd.input("feed", parameters)
+    }
+
+    fn ca_file(&self) -> String {
+        self.ca_file.path().display().to_string()
+    }
+
+    /// Every record once: an object as it was sent, a string as the object it holds.
+    pub fn wanted(&self) -> Counts {
+        let mut counts = Counts::new();
+        self.hub().records(|record| {
+            let text = match serde_json::from_str(&record.text).unwrap() {
+                Value::String(text) => text,
+                _ => record.text,
+            };
+            *counts.entry(text).or_default() += 1;
+        });
+        counts
+    }
+
+    /// Whether the positions kept are those of the last messages.
+    pub fn is_caught_up(&self, splunkd: &Splunkd) -> bool {
+        let positions = positions(splunkd);
+        let ends = self.hub().ends();
+        let reached = |(partition, end): (usize, &i64)| {
+            *end == 0 || positions.get(&partition.to_string()) == Some(&(end - 1))
+        };
+        ends.iter().enumerate().all(reached)
+    }
+
+    /// Follows the hub until everything has arrived, and then is stopped.
+    pub fn follow(&self, splunkd: &Splunkd, mut running: Running) -> Run {
+        assert!(
+            running.wait_until(|| self.is_caught_up(splunkd)),
+            "it ended before"
+        );
+        running.terminate();
+        running.finish()
+    }
+}
+
+/// Sequence number of the last message delivered of each partition, as the next run finds it.
+pub fn positions(splunkd: &Splunkd) -> BTreeMap<String, i64> {
+    let path = splunkd.checkpoint_dir().join("feed.positions");
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+    let mut positions = BTreeMap::new();
+    for line in whole.lines().skip(1) {
+        let checkpoint = &line[line.find(" {").unwrap()..];
+        let checkpoint: Value = serde_json::from_str(checkpoint).unwrap();
+        if let Some(sequence) = checkpoint["position"]["sequence"].as_i64() {
+            let partition = checkpoint["partition"].as_str().unwrap();
+            positions.insert(partition.to_owned(), sequence);
+        }
+    }
+    positions
+}
+
+/// Adds the records that came.
+#[track_caller]
+pub fn take(counts: &mut Counts, events: &[Event]) {
+    for event in events {
+        assert_eq!(event.sourcetype, RECORD, "{}", event.data);
+        *counts.entry(event.data.clone()).or_default() += 1;
+    }
+}
+
+/// Each record came as often as wanted, or more often; how many bytes were doubles.
+#[track_caller]
+pub fn hold_all(came: &Counts, wanted: &Counts) -> usize {
+    let lost = wanted
+        .iter()
+        .filter(|(text, count)| came.get(*text).is_none_or(|came| came < *count));
+    assert_eq!(lost.count(), 0, "of {} records some are lost", wanted.len());
+    let foreign = came.keys().filter(|text| !wanted.contains_key(*text));
+    assert_eq!(foreign.count(), 0, "records came that nobody sent");
+    came.iter()
+        .map(|(text, count)| (count - wanted[text]) * text.len())
+        .sum()
+}
