@@ -55,7 +55,9 @@ impl StorageProgress {
             reads: self.reads.saturating_sub(before.reads),
             bytes_received: self.bytes_received.saturating_sub(before.bytes_received),
             retries: self.retries.saturating_sub(before.retries),
-            repeated_records: self.repeated_records.saturating_sub(before.repeated_records),
+            repeated_records: self
+                .repeated_records
+                .saturating_sub(before.repeated_records),
             ..self
         }
     }

@@ -10,9 +10,9 @@ use crate::microsoft::account::connection_string::{
     ConnectionString, EventHubsConnection, StorageConnection,
 };
 use crate::microsoft::azure::event_hub::{self, Transport};
-use crate::microsoft::azure::storage::ownership::{BlobOwnership, Group};
 use crate::microsoft::azure::records::Tables;
 use crate::microsoft::azure::storage::feed::probe::{Outcome, probe};
+use crate::microsoft::azure::storage::ownership::{BlobOwnership, Group};
 use crate::microsoft::azure::storage::{Access, BlobClient, BlobLog};
 use anyhow::{anyhow, bail};
 use std::time::Duration;
