@@ -15,9 +15,10 @@ mod seeds;
 pub type Target = fn(&[u8]) -> bool;
 
 /// Every target by its name.
-pub const TARGETS: [(&str, Target); 14] = [
+pub const TARGETS: [(&str, Target); 15] = [
     ("list_answer", list_answer),
     ("records", records),
+    ("event_hub", event_hub),
     ("error_body", error_body),
     ("batch_answer", batch_answer),
     ("state", state),
@@ -104,6 +105,19 @@ fn is_json(read: serde_json::Result<()>) -> bool {
         .iter()
         .any(|limit| error.to_string().contains(limit)),
     }
+}
+
+/// A body is no longer than what it was made of, and a hub has a bounded number of
+/// partitions, whatever it counts.
+pub fn event_hub(bytes: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(bytes);
+    let (has_position, body) = microsoft::hub_message(&text);
+    assert!(body.len() <= text.len());
+    let partitions = microsoft::hub_reply(&text);
+    assert!(partitions.is_none_or(|count| (1..=4096).contains(&count)));
+    let status = microsoft::proxy_answer(bytes);
+    assert!(status.is_none_or(|status| (100..600).contains(&status)));
+    has_position || partitions.is_some() || status.is_some()
 }
 
 /// A message goes into a line of a log and must not begin another.

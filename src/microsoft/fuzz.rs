@@ -60,3 +60,18 @@ pub fn lines(chunk: &[u8]) -> Lines {
     let received = Instant::from_millis(1);
     records::lines(chunk.to_vec(), &Tables::default(), received, |_| true)
 }
+
+/// A message of an event hub: whether it has a position, and its body.
+pub fn hub_message(text: &str) -> (bool, Vec<u8>) {
+    crate::microsoft::azure::event_hub::foreign::message(text)
+}
+
+/// A hub's description of itself: how many partitions it tells.
+pub fn hub_reply(text: &str) -> Option<usize> {
+    crate::microsoft::azure::event_hub::foreign::reply(text)
+}
+
+/// The status of a proxy's answer to CONNECT.
+pub fn proxy_answer(head: &[u8]) -> Option<u16> {
+    crate::microsoft::azure::event_hub::foreign::proxy(head)
+}

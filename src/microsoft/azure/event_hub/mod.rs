@@ -39,6 +39,64 @@ use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::Mutex;
 
+/// What foreign values are read as, for `fuzz/`. Bytes become values here as AMQP's become
+/// values in the library: a line `name kind value` each.
+#[cfg(feature = "fuzzing")]
+pub(crate) mod foreign {
+    use super::{HubProperties, PartitionProperties, body, dial, position};
+    use fe2o3_amqp::types::messaging::{AmqpSequence, Batch, Body, MessageAnnotations};
+    use fe2o3_amqp::types::primitives::{OrderedMap, Timestamp, Value};
+
+    fn fields(text: &str) -> Vec<(String, Value)> {
+        let field = |line: &str| {
+            let mut words = line.splitn(3, ' ');
+            let (name, kind, value) = (words.next()?, words.next()?, words.next()?);
+            let number = value.parse().unwrap_or(i64::MIN);
+            let texts = || value.split(',').map(|text| Value::String(text.to_owned()));
+            let value = match kind {
+                "long" => Value::Long(number),
+                "ulong" => Value::Ulong(number.unsigned_abs()),
+                "time" => Value::Timestamp(Timestamp::from(number)),
+                "list" => Value::List(texts().collect()),
+                "null" => Value::Null,
+                _ => Value::String(value.to_owned()),
+            };
+            Some((name.to_owned(), value))
+        };
+        text.lines().filter_map(field).collect()
+    }
+
+    /// Of a message: whether it has a position, and its body.
+    pub(crate) fn message(text: &str) -> (bool, Vec<u8>) {
+        let fields = fields(text);
+        let annotations = fields.iter().cloned().fold(
+            MessageAnnotations::builder(),
+            |annotations, (name, value)| annotations.insert(name, value),
+        );
+        let marks = position::marks(Some(&annotations.build()));
+        let values = fields.into_iter().map(|(_, value)| value).collect();
+        let body = Body::Sequence(Batch::new(vec![AmqpSequence(values)]));
+        let has_position = marks.position != Default::default();
+        (has_position, body::bytes(body).unwrap_or_default())
+    }
+
+    /// Of a reply on `$management`: how many partitions it tells.
+    pub(crate) fn reply(text: &str) -> Option<usize> {
+        let mut map = OrderedMap::new();
+        for (name, value) in fields(text) {
+            map.insert(Value::String(name), value);
+        }
+        let reply = Value::Map(map);
+        PartitionProperties::read("0", &reply);
+        HubProperties::read(&reply).map(|hub| hub.partitions.len())
+    }
+
+    /// Of a proxy's answer to CONNECT: its status.
+    pub(crate) fn proxy(head: &[u8]) -> Option<u16> {
+        dial::status(head)
+    }
+}
+
 /// A connection that lived for so long was authorized for sure.
 const SETTLED: Duration = Duration::from_secs(60);
 
