@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 pub const ACCOUNTS: &str = "defender_bridge_account";
-pub const SETTINGS: &str = "defender_bridge_settings";
+const SETTINGS: &str = "defender_bridge_settings";
 
 /// The name of the proxy's password in storage/passwords.
 const PROXY: &str = "proxy";

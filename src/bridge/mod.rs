@@ -5,7 +5,7 @@
 
 pub mod account;
 pub mod check;
-pub mod clients;
+mod clients;
 pub mod input;
 pub mod lookup;
 pub mod own_endpoint;

@@ -6,12 +6,12 @@
 
 pub mod account;
 pub mod azure;
-pub mod client;
+mod client;
 pub mod defender;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzz;
-pub mod http;
+mod http;
 mod sign_in;
 mod slice;
 #[cfg(test)]

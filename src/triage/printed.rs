@@ -45,7 +45,7 @@ pub(super) fn word(text: &str) -> Cow<'_, str> {
 
 /// Whether it is one of Unicode's format characters (Cf), which turn the
 /// direction of text, hide in it, or join what it is made of.
-pub fn is_format(c: char) -> bool {
+fn is_format(c: char) -> bool {
     const RANGES: [RangeInclusive<char>; 21] = [
         '\u{AD}'..='\u{AD}',
         '\u{600}'..='\u{605}',

@@ -2,7 +2,7 @@
 
 pub mod answer;
 pub mod authenticity;
-pub mod batch_lock;
+mod batch_lock;
 pub mod deadline;
 pub mod dispatch;
 pub mod executor;

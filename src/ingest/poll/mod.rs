@@ -6,11 +6,11 @@
 
 pub mod checkpoint;
 pub mod page;
-pub mod seen;
+mod seen;
 pub mod source;
 #[cfg(test)]
 mod tests;
-pub mod walk;
+mod walk;
 
 use super::delivery::{Delivery, DeliveryError};
 use super::tally::{Delivered, is_zero};

@@ -7,7 +7,7 @@
 
 #[cfg(test)]
 mod tests;
-pub mod token_transport;
+mod token_transport;
 
 use crate::microsoft::account::certificate::{Certificate, Form};
 use crate::microsoft::account::{Account, Auth};

@@ -1,12 +1,12 @@
 //! The command line: for people, and the roles Splunk starts with arguments.
 
-pub mod account_arguments;
-pub mod check;
+mod account_arguments;
+mod check;
 #[cfg(feature = "sandbox")]
-pub mod demo;
-pub mod fetch;
+mod demo;
+mod fetch;
 #[cfg(feature = "sandbox")]
-pub mod sandbox;
+mod sandbox;
 
 use super::{alert_action, search_command};
 use crate::host::{exit, log};

@@ -2,7 +2,7 @@
 
 pub mod checkpoint_file;
 pub mod checkpoint_kvstore;
-pub mod document;
+mod document;
 pub mod encoding;
 pub mod events;
 pub mod input;

@@ -11,7 +11,7 @@
 //! The protocol is that of Splunk's own `persistconn/appserver.py`. What the
 //! requests ask for, [`request`] reads and others answer.
 
-pub mod request;
+mod request;
 #[cfg(test)]
 mod tests;
 

@@ -5,12 +5,12 @@
 //! the alerts are written only when their incidents have ended, and read again
 //! then: what the incident has brought about is not written a second time.
 
-pub mod decide;
-pub mod group;
+mod decide;
+mod group;
 pub mod incident_effects;
-pub mod merged;
-pub mod recorder;
-pub mod write_result;
+mod merged;
+mod recorder;
+mod write_result;
 
 use crate::triage::apply::group::{GroupWorker, NO_TIME, Pace, within};
 use crate::triage::apply::incident_effects::{CarryOver, IncidentEffects};

@@ -1,11 +1,11 @@
 //! Which API lists what.
 
 pub mod collection;
-pub mod graph;
+mod graph;
 pub mod mde;
 pub mod query;
 pub mod source;
-pub mod xdr;
+mod xdr;
 
 use crate::microsoft::defender::list::collection::Collection;
 use crate::triage::{Api, Subject};

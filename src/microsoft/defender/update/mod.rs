@@ -3,14 +3,14 @@
 
 pub mod client;
 pub mod graph_batch;
-pub mod graph_batch_read;
-pub mod graph_batch_write;
-pub mod mde_batch_update;
+mod graph_batch_read;
+mod graph_batch_write;
+mod mde_batch_update;
 pub mod mde_list_by_id;
-pub mod patch;
-pub mod sent_comments;
+mod patch;
+mod sent_comments;
 pub mod state;
-pub mod tenant_limits;
+mod tenant_limits;
 
 use crate::microsoft::defender::update::client::{DefenderError, UpdateClient};
 use crate::microsoft::defender::update::sent_comments::{After, Trace};
