@@ -1,6 +1,7 @@
 // The embedded event hub is honest: Microsoft's own JavaScript client publishes
 // to it and reads from it, over AMQP and WebSocket with TLS, and two of its
-// processors share a hub through a checkpoint store.
+// processors share a hub through a checkpoint store; its Python client
+// does the same over plain TCP.
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
@@ -12,6 +13,8 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 
 const EXECUTABLE = process.env.DEFENDER_BRIDGE_EXECUTABLE;
+/** A Python with Microsoft's client in it. */
+const PYTHON = process.env.DEFENDER_BRIDGE_PYTHON;
 const RECORDS = 2000;
 const HERE = fileURLToPath(new URL(".", import.meta.url));
 /** What hangs is ended; nothing waits for a time. */
@@ -35,10 +38,14 @@ async function serve(program, args, found) {
   throw new Error(`${program} ended`);
 }
 
-/** Runs a scenario with Microsoft's packages, which trust the sandbox's certificate. */
-async function client(scenario, settings) {
+/** Runs a scenario with Microsoft's JavaScript packages, which trust the sandbox's certificate. */
+function client(scenario, settings) {
+  return run(process.execPath, ["client.mjs", scenario], settings);
+}
+
+async function run(program, [script, ...args], settings) {
   const env = { ...process.env, NODE_EXTRA_CA_CERTS: caFile };
-  const child = spawn(process.execPath, [join(HERE, "client.mjs"), scenario], {
+  const child = spawn(program, [join(HERE, script), ...args], {
     env,
     stdio: ["pipe", "pipe", "inherit"],
     timeout: PATIENCE,
@@ -47,16 +54,18 @@ async function client(scenario, settings) {
   let said = "";
   for await (const piece of child.stdout) said += piece;
   const code = child.exitCode ?? (await new Promise((ended) => child.once("exit", ended)));
-  assert.equal(code, 0, `the scenario ${scenario} failed`);
+  assert.equal(code, 0, `${[script, ...args].join(" ")} failed`);
   return JSON.parse(said);
 }
 
 before(async () => {
   assert.ok(EXECUTABLE, "DEFENDER_BRIDGE_EXECUTABLE names the executable to test");
+  assert.ok(PYTHON, "DEFENDER_BRIDGE_PYTHON names a Python with azure-eventhub");
   folder = await mkdtemp(join(tmpdir(), "event-hub-clients-"));
   caFile = join(folder, "ca.pem");
-  const hub = ["--event-hub", "--event-hub-partitions", "4", "--event-hub-records", String(RECORDS)];
-  tenant = await serve(EXECUTABLE, ["sandbox", "--json", "--ca-file", caFile, ...hub], (line) =>
+  const hub = ["--event-hub", "--event-hub-plain", "--event-hub-partitions", "4"];
+  const words = ["--event-hub-records", String(RECORDS), "--json", "--ca-file", caFile];
+  tenant = await serve(EXECUTABLE, ["sandbox", ...hub, ...words], (line) =>
     line.startsWith("{") ? JSON.parse(line) : undefined,
   );
   const azurite = join(HERE, "node_modules/.bin/azurite-blob");
@@ -104,4 +113,11 @@ test("two processors share the partitions, and the one that stays takes over", a
   assert.equal(twice, 0);
   assert.deepEqual([first, second], [2, 2]);
   assert.equal(taken, 4);
+});
+
+test("the Python client publishes and reads every record", async () => {
+  const { records, distinct, published } = await run(PYTHON, ["client.py"], {});
+  assert.equal(records, RECORDS);
+  assert.equal(distinct, RECORDS);
+  assert.deepEqual(published, Array.from({ length: 50 }, (_, number) => number));
 });

@@ -2,6 +2,7 @@
 
 use crate::appinspect::{self, Checks};
 use crate::lanes::{self, Lane, Task};
+use crate::python::Venv;
 use crate::web::{self, Project};
 use crate::workspace::{SHIPPED, Workspace};
 use crate::{conf, dependencies, executable, package, smoke, tool};
@@ -76,6 +77,9 @@ const LANES: &[&[Step]] = &[
     &[EventHubClients],
 ];
 
+/// Microsoft's client of event hubs for Python.
+const EVENT_HUB_CLIENT: &[&str] = &["azure-eventhub==5.15.1"];
+
 impl Step {
     /// What has to pass in other lanes before it begins.
     fn after(self) -> &'static [Step] {
@@ -132,7 +136,8 @@ impl Step {
             Dashboards => Project::dashboards(workspace)?.tests(),
             EventHubClients => {
                 let executable = executable::development(workspace)?;
-                Project::event_hub_clients(workspace)?.clients(&executable)
+                let python = Venv::with(workspace, "event-hub-client", EVENT_HUB_CLIENT)?.python();
+                Project::event_hub_clients(workspace)?.clients(&executable, &python)
             }
             Release => executable::release(workspace).map(drop),
             Package => {

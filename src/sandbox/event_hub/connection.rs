@@ -2,9 +2,9 @@
 
 use fe2o3_amqp::acceptor::{
     ConnectionAcceptor, LinkAcceptor, LinkEndpoint, ListenerSessionHandle, SaslAnonymousMechanism,
-    SessionAcceptor, SupportedSenderSettleModes,
+    SessionAcceptor, SupportedReceiverSettleModes, SupportedSenderSettleModes,
 };
-use fe2o3_amqp::types::definitions::{Fields, Role, SenderSettleMode};
+use fe2o3_amqp::types::definitions::{Fields, ReceiverSettleMode, Role, SenderSettleMode};
 use fe2o3_amqp::types::messaging::TargetArchetype;
 use fe2o3_amqp::types::performatives::Attach;
 use fe2o3_amqp::types::primitives::{Symbol, Value};
@@ -268,7 +268,10 @@ async fn sender(
 
 /// Accepts a link on which we receive.
 async fn receiver(session: &mut ListenerSessionHandle, attach: Attach) -> Option<Receiver> {
+    // Settled at once, also for one that would settle in two steps.
     let acceptor = LinkAcceptor::builder()
+        .supported_receiver_settle_modes(SupportedReceiverSettleModes::First)
+        .fallback_receiver_settle_mode(ReceiverSettleMode::First)
         .max_message_size(MESSAGE)
         .properties(known())
         .build();

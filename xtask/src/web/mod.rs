@@ -126,11 +126,12 @@ impl Project {
         tool::run(self.npm(&["test"]).env("CHROMIUM", chromium()?))
     }
 
-    /// The clients against the event hub of this executable.
-    pub fn clients(&self, executable: &Path) -> Result<()> {
+    /// The clients against the event hub of this executable; Python brings one of its own.
+    pub fn clients(&self, executable: &Path, python: &Command) -> Result<()> {
         tool::run(
             self.npm(&["test"])
-                .env("DEFENDER_BRIDGE_EXECUTABLE", executable),
+                .env("DEFENDER_BRIDGE_EXECUTABLE", executable)
+                .env("DEFENDER_BRIDGE_PYTHON", python.get_program()),
         )
     }
 
