@@ -217,11 +217,11 @@ mod tests {
             .env("ONE", "1")
             .current_dir("/");
         let said = read(&mut nice(&plain)).unwrap();
-        let own: u8 = read(&mut Command::new("nice"))
+        let own: i32 = read(&mut Command::new("nice"))
             .unwrap()
             .trim()
             .parse()
             .unwrap();
-        assert_eq!(said, format!("1 {} /\n", (own + NICE).min(19)));
+        assert_eq!(said, format!("1 {} /\n", (own + i32::from(NICE)).min(19)));
     }
 }

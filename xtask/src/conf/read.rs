@@ -108,9 +108,22 @@ mod tests {
 
     #[test]
     fn a_setting_is_seen_however_it_is_asked_for() {
-        let (_, form, _) = READERS.last().unwrap();
-        let code = r#"text("feed").unwrap_or("alerts"); duration("settle", "60s")?; params.get("service_sources")"#;
-        let found: Vec<_> = named(code, form).unwrap().into_iter().collect();
-        assert_eq!(found, ["feed", "service_sources", "settle"]);
+        let code = r#"
+            text("feed").unwrap_or("alerts"); duration("settle", "60s")?;
+            list("service_sources"); const KEY: &str = "transport";
+        "#;
+        for (file, wanted) in [
+            ("settings/mod.rs", ["feed"].as_slice()),
+            ("settings/list.rs", &["feed", "service_sources", "settle"]),
+            (
+                "settings/stream.rs",
+                &["feed", "service_sources", "transport"],
+            ),
+        ] {
+            let reader = READERS.iter().find(|(path, ..)| path.ends_with(file));
+            let (_, form, _) = reader.unwrap();
+            let found: Vec<_> = named(code, form).unwrap().into_iter().collect();
+            assert_eq!(found, wanted, "{file}");
+        }
     }
 }
