@@ -27,11 +27,6 @@ pub mod sandbox;
 mod splunk;
 mod triage;
 
-// No way of being started uses them yet: public, else the compiler takes them for dead.
-#[doc(hidden)]
-pub use ingest::stream;
-#[doc(hidden)]
-pub use microsoft::azure;
 pub use run::main;
 
 /// The readers of foreign bytes, for `fuzz/` alone.
