@@ -8,7 +8,7 @@
 //! last save.
 
 use super::pauses::after_failures;
-use super::report::{Nobody, told};
+use super::report::told;
 use super::{
     Checkpoint, CheckpointError, Clock, Kept, LogError, LogErrorClass, Message, Ownership,
     Partition, PartitionEnd, PartitionReader, PartitionReport, PartitionedLog, Position,
@@ -138,8 +138,8 @@ where
     S: PositionStore,
     C: Clock,
 {
-    /// Returns the sink, unless delivering died, with the outcome. `tally` counts
-    /// also what was delivered before an error.
+    /// The same, and tells nobody how the run goes.
+    #[cfg(test)]
     pub async fn run<K>(
         &'f self,
         sink: K,
@@ -149,10 +149,12 @@ where
     where
         K: Sink + Send + 'static,
     {
-        self.run_reporting(sink, stop, tally, &mut Nobody).await
+        self.run_reporting(sink, stop, tally, &mut super::report::Nobody)
+            .await
     }
 
-    /// The same, and tells at intervals how the run goes.
+    /// Returns the sink, unless delivering died, with the outcome. `tally` counts
+    /// also what was delivered before an error. Tells at intervals how the run goes.
     pub async fn run_reporting<K>(
         &'f self,
         sink: K,

@@ -15,8 +15,8 @@ mod report;
 #[cfg(test)]
 mod tests;
 
-pub use balance::{Holding, Share, share};
-pub use follow::{Begin, Follower, Settings, StreamError, Tally};
+pub use balance::{Holding, share};
+pub use follow::{Begin, Follower, Settings, Tally};
 pub use ownership::{Local, Ownership};
 pub use pauses::Clock;
 pub use positions::{Checkpoint, CheckpointError, Kept, Position, PositionStore, ReadFrom, Start};

@@ -51,8 +51,10 @@ pub trait Reporter<K> {
 }
 
 /// Wants to hear nothing.
+#[cfg(test)]
 pub(super) struct Nobody;
 
+#[cfg(test)]
 impl<K> Reporter<K> for Nobody {
     fn report(&mut self, _: Report) -> Option<WriteReport<K>> {
         None

@@ -74,8 +74,17 @@ impl Source {
     pub async fn probe(&self) -> anyhow::Result<()> {
         match self {
             Self::EventHub(hub, sharing) => {
-                hub.probe().await?;
+                let found = hub.probe().await?;
                 hub.close().await;
+                tracing::info!(
+                    "event hub {} has {} partitions{}",
+                    found.hub.name.as_deref().unwrap_or("without a name"),
+                    found.partitions.len(),
+                    match found.held {
+                        true => "; another reader holds one of them for itself",
+                        false => "",
+                    }
+                );
                 if let Some(sharing) = sharing {
                     let probed = sharing.probe().await;
                     probed.map_err(|error| anyhow!("checkpoint_container: {error}"))?;

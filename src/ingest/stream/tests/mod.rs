@@ -1,5 +1,6 @@
 mod world;
 
+use super::follow::StreamError;
 use super::*;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};

@@ -43,10 +43,6 @@ impl Error {
         }
     }
 
-    /// What to do about it, for the person who runs this.
-    pub fn advice(&self) -> Option<&'static str> {
-        self.advice
-    }
 }
 
 impl fmt::Display for Error {

@@ -13,7 +13,7 @@ mod tables;
 #[cfg(test)]
 mod tests;
 
-pub use tables::{Tables, TablesError};
+pub use tables::Tables;
 
 use crate::ingest::stream::{Message, Position, Record};
 use crate::ingest::{Instant, Quarantined};

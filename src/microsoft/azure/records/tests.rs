@@ -1,3 +1,4 @@
+use super::tables::TablesError;
 use super::*;
 use proptest::prelude::*;
 use serde_json::{Value, json};

@@ -16,7 +16,5 @@ pub mod ownership;
 #[cfg(test)]
 mod tests;
 
-pub use client::{Access, BlobClient, Costs};
-pub use error::StorageError;
-pub use feed::{Behind, BlobLog, StorageUsage};
-pub use ownership::{BlobCheckpoints, BlobOwnership, Group};
+pub use client::{Access, BlobClient};
+pub use feed::BlobLog;

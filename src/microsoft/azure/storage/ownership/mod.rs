@@ -222,6 +222,7 @@ impl BlobOwnership {
     }
 
     /// What this process is called in the claims.
+    #[cfg(test)]
     pub fn owner_id(&self) -> &str {
         &self.shared.me
     }
