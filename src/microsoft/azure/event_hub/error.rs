@@ -42,7 +42,6 @@ impl Error {
             ..self
         }
     }
-
 }
 
 impl fmt::Display for Error {
