@@ -67,14 +67,20 @@ use Step::*;
 /// goes beside them, waiting or nice. Two compilations into one folder wait for each other, so lints come once the tests
 /// of the executable run.
 const LANES: &[&[Step]] = &[
-    &[Format, Conf, Dependencies, Build, Executable],
+    &[
+        Format,
+        Conf,
+        Dependencies,
+        Build,
+        Executable,
+        EventHubClients,
+    ],
     &[
         PageTools, PageTypes, PageScript, PageUnits, Journeys, Dashboards,
     ],
-    &[Parts, BlobStore, Lints, LintsShipped, Documentation, Fuzz],
+    &[Parts, Lints, LintsShipped, Documentation, Fuzz, BlobStore],
     &[Release, Package, Smoke, Appinspect],
     &[AppinspectCloud],
-    &[EventHubClients],
 ];
 
 /// Microsoft's client of event hubs for Python.
