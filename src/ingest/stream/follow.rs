@@ -822,7 +822,10 @@ where
             saves.push((id.clone(), text(&lane.checkpoint)?));
         }
         let save = move |store: &mut Arc<S>| save_all_of(&**store, &saves);
-        self.delivery.deliver(|_| Ok(()), save).await?;
+        // A report that waits has its counts, and no later one tells them.
+        let report = self.report.take();
+        let write = move |sink: &mut K| report.map_or(Ok(()), |report| report(sink));
+        self.delivery.deliver(write, save).await?;
         self.delivery.settle().await
     }
 }
