@@ -91,7 +91,7 @@ impl Step {
     fn after(self) -> &'static [Step] {
         match self {
             PageTools | Release => &[Dependencies],
-            PageUnits | Parts | BlobStore | EventHubClients => &[Build],
+            PageUnits | Parts | BlobStore => &[Build],
             AppinspectCloud => &[Package],
             _ => &[],
         }
