@@ -5,6 +5,7 @@
 //! error documents included, and shares no code with `defender` or any other
 //! room. It must never know who its client is.
 
+mod accept;
 pub mod api;
 pub mod event_hub;
 pub mod splunkd;
@@ -13,7 +14,7 @@ pub mod tenant;
 #[cfg(test)]
 mod tests;
 
-use crate::sandbox::api::{graph, hunting, identity, mde, serve, sign_in, tls, xdr};
+use crate::sandbox::api::{graph, hunting, identity, mde, sign_in, tls, xdr};
 use crate::sandbox::event_hub::EventHub;
 use crate::sandbox::tenant::{json, load};
 
@@ -334,10 +335,10 @@ pub async fn start(settings: Settings) -> Result<Tenant, Error> {
     });
 
     let mut tasks = JoinSet::new();
-    tasks.spawn(serve::serve(listener, Some(tls), router(&shared)));
+    tasks.spawn(accept::serve(listener, Some(tls), router(&shared)));
     let identity = identity.map(|(listener, address)| {
         let router = identity::routes().with_state(shared.clone());
-        tasks.spawn(serve::serve(listener, None, router));
+        tasks.spawn(accept::serve(listener, None, router));
         format!("http://{address}/msi/token")
     });
     if let Some(every) = shared.settings.grow {

@@ -11,7 +11,7 @@ pub mod list;
 pub mod mde;
 pub mod query;
 pub mod quota;
-pub mod serve;
+mod serve;
 pub mod sign_in;
 pub mod tls;
 pub mod xdr;

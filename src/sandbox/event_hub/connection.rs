@@ -14,6 +14,7 @@ use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinSet;
 
+use crate::sandbox::accept::Stream;
 use crate::sandbox::event_hub::Settlement;
 use crate::sandbox::event_hub::authorization::Grants;
 use crate::sandbox::event_hub::exchange;
@@ -22,7 +23,7 @@ use crate::sandbox::event_hub::log::{Content, Event};
 use crate::sandbox::event_hub::publisher;
 use crate::sandbox::event_hub::reader;
 use crate::sandbox::event_hub::refusal::Refusal;
-use crate::sandbox::event_hub::wire::{Gauge, Stream, Wire};
+use crate::sandbox::event_hub::wire::{Gauge, Wire};
 
 /// As Event Hubs answers.
 const FRAME: u32 = 65_536;

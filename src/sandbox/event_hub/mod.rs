@@ -31,6 +31,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
+use crate::sandbox::accept;
 use crate::sandbox::api::access::Issuer;
 use crate::sandbox::tenant::instant::Ticks;
 use crate::sandbox::tenant::record::Alert;
@@ -215,9 +216,9 @@ pub(in crate::sandbox) async fn start(
     );
     let hub = Arc::new(Hub::new(settings, issuer, writers, feed));
     let mut tasks = JoinSet::new();
-    tasks.spawn(listen::serve(listener, Some(tls), hub.clone()));
+    tasks.spawn(accept::serve(listener, Some(tls), hub.clone()));
     let plain = beside.map(|(listener, address)| {
-        tasks.spawn(listen::serve(listener, None, hub.clone()));
+        tasks.spawn(accept::serve(listener, None, hub.clone()));
         address.to_string()
     });
     Ok(EventHub {

@@ -13,7 +13,7 @@ use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, 
 use tokio_tungstenite::tungstenite::http::{HeaderValue, StatusCode};
 use tokio_tungstenite::tungstenite::{Error, Message};
 
-use crate::sandbox::event_hub::wire;
+use crate::sandbox::accept::Stream;
 
 /// With and without a slash at its end.
 const PATH: &str = "/$servicebus/websocket";
@@ -21,7 +21,7 @@ const PROTOCOLS: [&str; 2] = ["AMQPWSB10", "amqp"];
 const PROTOCOL: &str = "sec-websocket-protocol";
 
 /// Shakes hands, or answers what is wrong.
-pub(super) async fn accept<S: wire::Stream>(stream: S) -> Result<Through<S>, Error> {
+pub(super) async fn accept<S: Stream>(stream: S) -> Result<Through<S>, Error> {
     let socket = tokio_tungstenite::accept_hdr_async(stream, answer).await?;
     Ok(Through {
         socket,
@@ -87,7 +87,7 @@ fn broken(error: Error) -> io::Error {
     }
 }
 
-impl<S: wire::Stream> AsyncRead for Through<S> {
+impl<S: Stream> AsyncRead for Through<S> {
     fn poll_read(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -112,7 +112,7 @@ impl<S: wire::Stream> AsyncRead for Through<S> {
     }
 }
 
-impl<S: wire::Stream> AsyncWrite for Through<S> {
+impl<S: Stream> AsyncWrite for Through<S> {
     fn poll_write(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,

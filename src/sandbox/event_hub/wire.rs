@@ -11,12 +11,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use crate::sandbox::accept::Stream;
 use crate::sandbox::event_hub::padding::Padding;
-
-/// A connection's way, whatever it goes through.
-pub(super) trait Stream: AsyncRead + AsyncWrite + Debug + Send + Unpin {}
-
-impl<S: AsyncRead + AsyncWrite + Debug + Send + Unpin> Stream for S {}
 
 /// What a receiver gave in credit on one link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -79,10 +79,10 @@ pub(super) struct Client {
     links: u32,
 }
 
-pub(super) type Stream = Box<dyn super::wire::Stream>;
+pub(super) type Stream = Box<dyn crate::sandbox::accept::Stream>;
 
 impl Client {
-    pub(super) async fn over(stream: impl super::wire::Stream + 'static) -> Self {
+    pub(super) async fn over(stream: impl crate::sandbox::accept::Stream + 'static) -> Self {
         let mut connection = Connection::builder()
             .container_id("client")
             .hostname("contoso.servicebus.windows.net")
