@@ -9,8 +9,9 @@
 
 use super::pauses::after_failures;
 use super::report::told;
+use super::trouble::Troubles;
 use super::{
-    Checkpoint, CheckpointError, Clock, Kept, LogError, LogErrorClass, Message, Ownership,
+    Checkpoint, CheckpointError, Clock, Failing, Kept, LogError, LogErrorClass, Message, Ownership,
     Partition, PartitionEnd, PartitionReader, PartitionReport, PartitionedLog, Position,
     PositionStore, ReadFrom, Report, Reporter, Start, WriteReport,
 };
@@ -49,6 +50,11 @@ pub struct Settings {
     pub report_every: Duration,
 }
 
+/// How long a reader is open that was not opened in vain.
+const LIVED: Duration = Duration::from_secs(60);
+/// What may fail beside partitions.
+const ROUND: &str = "the list of partitions";
+const OWNERSHIP: &str = "sharing";
 /// How long a report waits for the ends of partitions.
 const ENDS: Duration = Duration::from_secs(20);
 /// How long the end of a run waits for a delivery that is stuck in a full pipe.
@@ -123,7 +129,7 @@ enum RoundError<E, O> {
     Ownership(O),
 }
 
-/// One read of one partition, ended.
+/// One step with one partition, ended: it was opened, or read.
 struct Step<R, E> {
     partition: String,
     /// None where it could not be opened.
@@ -190,6 +196,7 @@ where
             report: None,
             delivered_at: None,
             newest: None,
+            troubles: Troubles::default(),
         };
         let outcome = run.follow(&mut stop).await;
         let outcome = run.close(outcome).await;
@@ -235,15 +242,17 @@ where
             reader,
             outcome,
         };
-        let mut reader = match reader {
-            Some(reader) => reader,
+        match reader {
+            Some(mut reader) => {
+                let outcome = reader.next(most_bytes).await;
+                ended(Some(reader), outcome)
+            }
+            // A silent partition is open all the same, which is told at once.
             None => match self.log.open(&partition, &from).await {
-                Ok(reader) => reader,
-                Err(error) => return ended(None, Err(error)),
+                Ok(reader) => ended(Some(reader), Ok(Vec::new())),
+                Err(error) => ended(None, Err(error)),
             },
-        };
-        let outcome = reader.next(most_bytes).await;
-        ended(Some(reader), outcome)
+        }
     }
 }
 
@@ -260,6 +269,9 @@ struct Lane<R> {
     reading: Option<AbortHandle>,
     /// In a row.
     failures: u32,
+    /// The next try waits.
+    failed: bool,
+    opened_at: Duration,
     /// Read, and not yet handed to the delivery.
     batch: Option<Batch>,
     unsaved: bool,
@@ -330,6 +342,7 @@ struct Run<'f, 't, L: PartitionedLog, O, S, C, K> {
     report: Option<WriteReport<K>>,
     delivered_at: Option<Instant>,
     newest: Option<Instant>,
+    troubles: Troubles,
 }
 
 impl<'f, L, O, S, C, K> Run<'f, '_, L, O, S, C, K>
@@ -381,9 +394,12 @@ where
         let follower = self.follower;
         let now = follower.clock.elapsed();
         let every = follower.settings.report_every;
-        let due = |reported_at| now.saturating_sub(reported_at) >= every;
-        let nothing_to_tell = self.listed.is_empty() || every.is_zero();
-        if nothing_to_tell || !self.reported_at.is_none_or(due) || self.asking_ends.is_some() {
+        let due = match self.reported_at {
+            Some(reported_at) => now.saturating_sub(reported_at) >= every,
+            None if self.listed.is_empty() => self.failing().is_some_and(|it| it.lasts >= every),
+            None => true,
+        };
+        if every.is_zero() || !due || self.asking_ends.is_some() {
             return;
         }
         self.reported_at = Some(now);
@@ -429,7 +445,21 @@ where
             partitions: partitions.collect(),
             delivered_at: self.delivered_at,
             newest: self.newest,
+            failing: self.failing(),
         }
+    }
+
+    fn failing(&self) -> Option<Failing> {
+        self.troubles.failing(self.follower.clock.elapsed())
+    }
+
+    fn fails(&mut self, of: &str, what: &str) {
+        let clock = self.follower.clock;
+        self.troubles.fails(of, what, clock.now(), clock.elapsed());
+    }
+
+    fn goes_well(&mut self, of: &str) {
+        self.troubles.ends(of, self.follower.clock.elapsed());
     }
 
     /// Lets partitions be read on while few bytes wait for the sink.
@@ -447,11 +477,15 @@ where
             if lane.reading.is_some() || lane.batch.is_some() {
                 continue;
             }
+            let pause = match std::mem::take(&mut lane.failed) {
+                true => after_failures(lane.failures, follower.clock.jitter()),
+                false => Duration::ZERO,
+            };
             let step = follower.step(
                 lane.partition.clone(),
                 lane.checkpoint.read_from(),
                 lane.reader.take(),
-                after_failures(lane.failures, follower.clock.jitter()),
+                pause,
                 share.max(1),
             );
             let (handle, registration) = AbortHandle::new_pair();
@@ -470,29 +504,38 @@ where
             return Ok(());
         };
         lane.reading = None;
+        let elapsed = self.follower.clock.elapsed();
         let error = match step.outcome {
             Ok(messages) => {
-                lane.failures = 0;
                 lane.reader = step.reader;
                 let before = messages.len();
+                match before {
+                    0 => lane.opened_at = elapsed,
+                    _ => lane.failures = 0,
+                }
                 match new_messages(messages, &lane.checkpoint) {
                     Some(batch) => {
                         self.tally.repeated += count(before - batch.messages.len());
                         self.held += batch.bytes;
                         lane.batch = Some(batch);
-                        self.ready.push(id);
+                        self.ready.push(id.clone());
                     }
                     None => {
                         self.tally.repeated += count(before);
-                        self.waiting.push_back(id);
+                        self.waiting.push_back(id.clone());
                     }
                 }
+                self.goes_well(&id);
                 return Ok(());
             }
             Err(error) => error,
         };
+        // A reader that lived was good, however silent its partition.
+        if step.reader.is_some() && elapsed.saturating_sub(lane.opened_at) >= LIVED {
+            lane.failures = 0;
+        }
         lane.failures = lane.failures.saturating_add(1);
-        let failures = lane.failures;
+        lane.failed = true;
         match error.class() {
             LogErrorClass::Passing => {
                 self.tally.throttles += 1;
@@ -518,10 +561,7 @@ where
                 return Err(StreamError::Partition { partition, error });
             }
         }
-        say(
-            failures,
-            &format!("partition {id}: {error}; it is tried again"),
-        );
+        self.fails(&id, &error.to_string());
         self.waiting.push_back(id);
         Ok(())
     }
@@ -544,11 +584,16 @@ where
             }
             Err(RoundError::Log(error)) => {
                 self.failures = self.failures.saturating_add(1);
-                say(self.failures, &format!("{error}; it is tried again"));
+                self.fails(ROUND, &error.to_string());
                 return Ok(after_failures(self.failures, follower.clock.jitter()));
             }
         };
         self.failures = 0;
+        self.goes_well(ROUND);
+        match follower.ownership.trouble() {
+            Some(what) => self.fails(OWNERSHIP, &what),
+            None => self.goes_well(OWNERSHIP),
+        }
         self.save_due = true;
         let ours: BTreeSet<String> = ours.into_iter().collect();
         let listed: BTreeSet<&String> = partitions.iter().map(|partition| &partition.id).collect();
@@ -613,6 +658,8 @@ where
             reader: None,
             reading: None,
             failures: 0,
+            failed: false,
+            opened_at: Duration::ZERO,
             batch: None,
             unsaved: true,
             saved_at: None,
@@ -683,6 +730,7 @@ where
         if let Some(batch) = lane.batch {
             self.held -= batch.bytes;
         }
+        self.goes_well(id);
         self.left.insert(id.to_owned(), lane.checkpoint);
     }
 
@@ -877,14 +925,6 @@ async fn answer<T>(asked: &mut Option<LocalBoxFuture<'_, T>>) -> T {
     match asked {
         Some(asked) => asked.await,
         None => std::future::pending().await,
-    }
-}
-
-/// A failure that lasts is said ever more seldom.
-fn say(failures: u32, what: &str) {
-    match failures.is_power_of_two() {
-        true => tracing::warn!("{what}"),
-        false => tracing::debug!("{what}"),
     }
 }
 

@@ -14,6 +14,7 @@ mod positions;
 mod report;
 #[cfg(test)]
 mod tests;
+mod trouble;
 
 pub use balance::{Holding, share};
 pub use follow::{Begin, Follower, Settings, Tally};
@@ -21,6 +22,7 @@ pub use ownership::{Local, Ownership};
 pub use pauses::Clock;
 pub use positions::{Checkpoint, CheckpointError, Kept, Position, PositionStore, ReadFrom, Start};
 pub use report::{PartitionEnd, PartitionReport, Report, Reporter, WriteReport};
+pub use trouble::Failing;
 
 use super::{Event, Instant, Kind, Quarantined, Sink};
 use std::future::Future;

@@ -19,6 +19,11 @@ pub trait Ownership {
         partitions: &[Partition],
     ) -> impl Future<Output = Result<Vec<String>, Self::Error>>;
 
+    /// What the last round, or what was done since, sat out.
+    fn trouble(&self) -> Option<String> {
+        None
+    }
+
     /// Gives partitions back at once, so that nobody waits for a lease to end.
     fn release(&self, partitions: &[String]) -> impl Future<Output = Result<(), Self::Error>>;
 }

@@ -1,6 +1,6 @@
 //! How a run goes, told at intervals: a run that does not end has no summary.
 
-use super::{LogError, Tally};
+use super::{Failing, LogError, Tally};
 use crate::ingest::Instant;
 use std::io;
 
@@ -25,6 +25,8 @@ pub struct Report {
     pub delivered_at: Option<Instant>,
     /// The newest record delivered in this run.
     pub newest: Option<Instant>,
+    /// What cannot be read at the moment.
+    pub failing: Option<Failing>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,7 +43,8 @@ pub struct PartitionReport {
 /// Writes one report into a sink.
 pub type WriteReport<K> = Box<dyn FnOnce(&mut K) -> io::Result<()> + Send>;
 
-/// Is told how a run goes: once partitions are followed, then at intervals.
+/// Is told how a run goes: once partitions are followed, or cannot be for an interval,
+/// then at intervals.
 pub trait Reporter<K> {
     /// What to write into the sink.
     fn report(&mut self, report: Report) -> Option<WriteReport<K>>;

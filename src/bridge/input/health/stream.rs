@@ -8,9 +8,12 @@ use crate::ingest::stream::{PartitionReport, Report, Reporter, Tally, WriteRepor
 use crate::splunk::modular_input::events::EventStream;
 use std::fs::File;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Partitions an event tells of at most: those that lag most.
 const MOST_PARTITIONS: usize = 32;
+/// Trouble that has lasted for so long is an error.
+const LASTING: Duration = Duration::from_secs(60);
 /// What one throughput unit lets through to readers in a second.
 const UNIT_BYTES: u64 = 2_000_000;
 const UNIT_MESSAGES: u64 = 4_096;
@@ -47,6 +50,9 @@ pub(super) struct StreamDetails {
     silent_since: Option<Instant>,
     #[serde(skip_serializing_if = "Option::is_none")]
     silent: Option<i64>,
+    /// Something cannot be read since then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failing_since: Option<Instant>,
     /// Throughput units that what came in this time would take.
     #[serde(skip_serializing_if = "Option::is_none")]
     throughput_units: Option<u64>,
@@ -110,14 +116,18 @@ impl<'p> StreamReporter<'p> {
     /// The health at the end of the run.
     pub fn end(mut self, error: Option<&anyhow::Error>) -> Health {
         let report = std::mem::take(&mut self.last);
-        let outcome = match error {
-            Some(_) => "error",
-            None => "stopped",
-        };
-        self.health(report, outcome, error.map(|error| format!("{error:#}")))
+        self.health(report, "stopped", error.map(|error| format!("{error:#}")))
     }
 
-    fn health(&mut self, report: Report, outcome: &'static str, error: Option<String>) -> Health {
+    /// `well`: the outcome, unless there is an error or trouble that lasts.
+    fn health(&mut self, report: Report, well: &'static str, error: Option<String>) -> Health {
+        let failing = report.failing.as_ref();
+        let lasting = failing.filter(|it| it.lasts >= LASTING || report.listed == 0);
+        let error = error.or_else(|| lasting.map(|failing| failing.what.clone()));
+        let outcome = match error {
+            Some(_) => "error",
+            None => well,
+        };
         let since = std::mem::replace(&mut self.since, Begun::now());
         let now = self.since.at;
         let duration_ms = millis(&since);
@@ -143,6 +153,7 @@ impl<'p> StreamReporter<'p> {
             lag: lags.seconds,
             watermark: report.newest,
             silent_since,
+            failing_since: failing.map(|failing| failing.since),
             silent: silent_since.map(|since| seconds(since, now)),
             throughput_units: self
                 .prepared

@@ -467,6 +467,62 @@ fn a_run_tells_at_intervals_how_it_goes_and_once_more_at_its_end() {
     assert_eq!(short.newest, Some(Instant::from_millis(2)));
 }
 
+/// A log that no longer answers.
+struct Unreachable<'w>(&'w World);
+
+impl PartitionedLog for Unreachable<'_> {
+    type Error = Trouble;
+    type Reader = world::Reader;
+
+    async fn partitions(&self) -> Result<Vec<Partition>, Trouble> {
+        // Counts the round, and stops the run behind the last.
+        self.0.partitions().await.ok();
+        Err(Trouble(LogErrorClass::Passing))
+    }
+
+    async fn open(&self, _: &Partition, _: &ReadFrom) -> Result<Self::Reader, Trouble> {
+        Err(Trouble(LogErrorClass::Passing))
+    }
+}
+
+#[test]
+fn a_log_that_cannot_be_reached_is_tried_for_ever_and_reports_say_since_when() {
+    let world = World::new([("0", Lane::of(1))]);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .max_blocking_threads(1)
+        .build()
+        .unwrap();
+    let log = Unreachable(&world);
+    let follower = Follower {
+        log: &log,
+        ownership: &Local,
+        store: Arc::new(world.clone()),
+        clock: &world,
+        settings: Settings {
+            report_every: 60 * SECOND,
+            ..settings()
+        },
+    };
+    let mut tally = Tally::default();
+    let mut listener = Listener {
+        world: Some(world.clone()),
+        ..Listener::default()
+    };
+    let stop = world.start();
+    let run = follower.run_reporting(world.clone(), stop, &mut tally, &mut listener);
+    let (_, outcome) = runtime.block_on(run);
+    outcome.unwrap();
+    assert!(listener.reports.len() > 1, "{:?}", listener.reports);
+    let (at, first) = &listener.reports[0];
+    assert!(*at >= 60 * SECOND, "{at:?}");
+    let failing = first.failing.as_ref().unwrap();
+    assert_eq!((failing.since, failing.lasts), (NOW, *at));
+    assert!(failing.what.contains("Passing"), "{}", failing.what);
+    let last = listener.last.unwrap();
+    assert_eq!(last.failing.unwrap().since, NOW);
+    assert_eq!((last.listed, last.partitions.len()), (0, 0));
+}
+
 #[test]
 fn what_was_told_before_is_not_counted_again() {
     let now = Tally {

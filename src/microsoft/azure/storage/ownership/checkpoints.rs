@@ -228,6 +228,7 @@ impl Shared {
                 (partition, mark, outcome)
             })
             .buffer_unordered(SIDE_BY_SIDE);
+        let mut unsaved = None;
         while let Some((partition, mark, outcome)) = written.next().await {
             let Err(error) = outcome else {
                 continue;
@@ -235,14 +236,16 @@ impl Shared {
             let mut state = self.state();
             match error.passes() {
                 true => {
-                    tracing::warn!(
-                        "partition {partition}: its checkpoint is not saved: {error}; it is tried again"
-                    );
+                    tracing::debug!("partition {partition}: its checkpoint is not saved: {error}");
+                    let error = self.error(error);
+                    unsaved = Some(format!("checkpoints are not saved: {error}"));
                     state.waiting.entry(partition).or_insert(mark);
                 }
                 false => state.failed = Some(error),
             }
         }
+        drop(written);
+        self.state().unsaved = unsaved;
     }
 
     async fn write_start(&self, start: Start) -> Result<(), StorageError> {

@@ -100,6 +100,10 @@ struct State {
     waiting: BTreeMap<String, checkpoints::Mark>,
     /// Why no checkpoint can be written any more.
     failed: Option<StorageError>,
+    /// Why claims are not what they should be, for the time being.
+    trouble: Option<String>,
+    /// Why checkpoints still wait.
+    unsaved: Option<String>,
     /// It is said where the group was begun.
     begun: bool,
     /// Where it was begun, to be said.
@@ -282,7 +286,7 @@ impl Ownership for BlobOwnership {
         let (blobs, now) = match shared.list("ownership").await {
             Ok(listed) => listed,
             Err(error) if error.passes() => {
-                tracing::warn!("{}; it is tried again", shared.error(error));
+                shared.state().trouble = Some(shared.error(error).to_string());
                 return Ok(self.safely_held(partitions));
             }
             Err(error) => return Err(shared.error(error)),
@@ -328,7 +332,7 @@ impl Ownership for BlobOwnership {
                 async move { (partition, self.write(partition, claim).await) }
             })
             .buffer_unordered(SIDE_BY_SIDE);
-        let mut refusal = None;
+        let (mut refusal, mut trouble) = (None, None);
         while let Some((partition, outcome)) = written.next().await {
             match outcome {
                 Ok(Some(lease)) => {
@@ -336,9 +340,8 @@ impl Ownership for BlobOwnership {
                 }
                 Ok(None) => tracing::debug!("partition {partition}: another reader was faster"),
                 Err(error) if error.passes() => {
-                    tracing::warn!(
-                        "partition {partition} is not claimed: {error}; it is tried again"
-                    );
+                    tracing::debug!("partition {partition} is not claimed: {error}");
+                    trouble = Some(shared.error(error).to_string());
                 }
                 Err(error) => refusal = Some(error),
             }
@@ -349,6 +352,7 @@ impl Ownership for BlobOwnership {
         let ours = leases.keys().cloned().collect();
         let mut state = shared.state();
         state.free = free;
+        state.trouble = trouble;
         state
             .waiting
             .retain(|partition, _| leases.contains_key(partition));
@@ -363,6 +367,11 @@ impl Ownership for BlobOwnership {
             Some(error) => Err(shared.error(error)),
             None => Ok(ours),
         }
+    }
+
+    fn trouble(&self) -> Option<String> {
+        let state = self.shared.state();
+        state.trouble.clone().or_else(|| state.unsaved.clone())
     }
 
     /// Writes the checkpoints that still wait, then gives back all that is held.
