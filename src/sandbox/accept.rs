@@ -2,6 +2,8 @@
 
 use std::fmt::Debug;
 use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
@@ -20,6 +22,18 @@ impl<S: AsyncRead + AsyncWrite + Debug + Send + Unpin> Stream for S {}
 /// What is spoken on a connection.
 pub(super) trait Protocol: Clone + Send + 'static {
     fn converse(self, stream: impl Stream + 'static) -> impl Future<Output = ()> + Send;
+}
+
+/// A listener, and where it listens.
+pub(super) async fn bind(
+    address: SocketAddr,
+) -> Result<(TcpListener, SocketAddr), (SocketAddr, io::Error)> {
+    let bound = async {
+        let listener = TcpListener::bind(address).await?;
+        let bound = listener.local_addr()?;
+        Ok((listener, bound))
+    };
+    bound.await.map_err(|error| (address, error))
 }
 
 /// Serves for as long as the future is polled; open connections end with it.

@@ -9,13 +9,16 @@ mod accept;
 pub mod api;
 pub mod event_hub;
 pub mod splunkd;
+pub mod storage;
 mod story;
 pub mod tenant;
 #[cfg(test)]
 mod tests;
+mod trouble;
 
 use crate::sandbox::api::{graph, hunting, identity, mde, sign_in, tls, xdr};
 use crate::sandbox::event_hub::EventHub;
+use crate::sandbox::storage::{Owner, Storage};
 use crate::sandbox::tenant::{json, load};
 
 use axum::Router;
@@ -27,7 +30,6 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
@@ -143,6 +145,8 @@ pub struct Settings {
     pub graph_batch: bool,
     /// The event hub Defender streams into, if there is one.
     pub event_hub: Option<event_hub::Settings>,
+    /// The storage account Defender streams into, if there is one.
+    pub storage: Option<storage::Settings>,
 }
 
 impl Default for Settings {
@@ -169,6 +173,7 @@ impl Default for Settings {
             batch: 100,
             graph_batch: true,
             event_hub: None,
+            storage: None,
         }
     }
 }
@@ -217,6 +222,7 @@ struct Shared {
     url: String,
     issuer: Arc<Issuer>,
     event_hub: Option<EventHub>,
+    storage: Option<Storage>,
     apps: Vec<App>,
     store: Mutex<Store>,
     teller: Mutex<Generator>,
@@ -275,6 +281,9 @@ impl Shared {
         if let Some(hub) = &self.event_hub {
             hub.tell(store.alerts.rows().iter().skip(known));
         }
+        if let Some(storage) = &self.storage {
+            storage.tell(store.alerts.rows().iter().skip(known));
+        }
         moved
     }
 }
@@ -289,12 +298,8 @@ pub struct Tenant {
 
 /// Starts a tenant; it serves as soon as this returns.
 pub async fn start(settings: Settings) -> Result<Tenant, Error> {
-    let listen = |address: SocketAddr| async move {
-        let bound = TcpListener::bind(address).await;
-        bound
-            .and_then(|listener| listener.local_addr().map(|bound| (listener, bound)))
-            .map_err(|source| Error::Listen { address, source })
-    };
+    let unheard = |(address, source)| Error::Listen { address, source };
+    let listen = |address: SocketAddr| async move { accept::bind(address).await.map_err(unheard) };
     let (listener, address) = listen(settings.listen).await?;
     let (ca_pem, tls) = tls::acceptor(&address.ip().to_string())?;
     let identity = match settings.managed_identity {
@@ -316,16 +321,26 @@ pub async fn start(settings: Settings) -> Result<Tenant, Error> {
                 alerts,
                 until,
             );
-            Some(
-                hub.await
-                    .map_err(|(address, source)| Error::Listen { address, source })?,
-            )
+            Some(hub.await.map_err(unheard)?)
+        }
+    };
+    let storage = match settings.storage.clone() {
+        None => None,
+        Some(wanted) => {
+            let owner = Owner {
+                login: format!("https://{address}/{TENANT_ID}"),
+                issuer: issuer.clone(),
+                writers: vec![WRITER_ID],
+            };
+            let started = storage::start(wanted, tls.clone(), owner, store.alerts.rows());
+            Some(started.await.map_err(unheard)?)
         }
     };
     let shared = Arc::new(Shared {
         url: format!("https://{address}"),
         issuer,
         event_hub,
+        storage,
         apps: apps(&settings)?,
         store: Mutex::new(store),
         teller: Mutex::new(teller),
@@ -564,6 +579,11 @@ impl Tenant {
     /// The event hub, when [`Settings::event_hub`] is set.
     pub fn event_hub(&self) -> Option<&EventHub> {
         self.shared.event_hub.as_ref()
+    }
+
+    /// The storage account, when [`Settings::storage`] is set.
+    pub fn storage(&self) -> Option<&Storage> {
+        self.shared.storage.as_ref()
     }
 
     /// Every alert and incident as it stands now.

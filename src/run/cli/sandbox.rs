@@ -1,6 +1,7 @@
 //! `sandbox`: serves the embedded tenant until stopped.
 
 mod event_hub;
+mod storage;
 
 use crate::bridge::input::settings::span;
 use crate::host::stop::Stop;
@@ -68,6 +69,8 @@ pub struct Arguments {
     log_calls: bool,
     #[command(flatten)]
     event_hub: event_hub::Options,
+    #[command(flatten)]
+    storage: storage::Options,
 }
 
 pub fn run(arguments: Arguments) -> ExitCode {
@@ -84,6 +87,8 @@ fn serve(arguments: Arguments) -> anyhow::Result<()> {
     listened("--listen", arguments.listen, arguments.allow_remote)?;
     let hub = arguments.event_hub.event_hub_listen;
     listened("--event-hub-listen", hub, arguments.allow_remote)?;
+    let storage = arguments.storage.storage_listen;
+    listened("--storage-listen", storage, arguments.allow_remote)?;
     let spanned = |name: &str, text: &Option<String>| match text {
         None => Ok(None),
         Some(text) => span(text)
@@ -106,6 +111,7 @@ fn serve(arguments: Arguments) -> anyhow::Result<()> {
         batch: arguments.batch,
         object_bytes: arguments.object_bytes,
         event_hub: arguments.event_hub.settings(),
+        storage: arguments.storage.settings(),
         ..Settings::default()
     };
     if arguments.log_calls {
@@ -177,6 +183,7 @@ fn announce(
                 "account": splunkd::ACCOUNT,
             })),
             "event_hub": event_hub::json(tenant),
+            "storage": storage::json(tenant),
         });
         writeln!(out, "{known}")?;
         return out.flush();
@@ -202,6 +209,9 @@ fn announce(
     )?;
     if let Some(hub) = tenant.event_hub() {
         writeln!(out, "\n{}", event_hub::text(hub))?;
+    }
+    if let Some(storage) = tenant.storage() {
+        writeln!(out, "\n{}", storage::text(storage))?;
     }
     if let Some(splunkd) = splunkd {
         writeln!(

@@ -68,7 +68,7 @@ pub(in crate::sandbox) struct Resource {
     pub(in crate::sandbox) reader: &'static [&'static str],
 }
 
-static RESOURCES: [Resource; 4] = [
+static RESOURCES: [Resource; 5] = [
     Resource {
         family: Some(Family::Graph),
         names: &[
@@ -109,10 +109,16 @@ static RESOURCES: [Resource; 4] = [
         writer: &["Incident.ReadWrite.All"],
         reader: &["Incident.Read.All"],
     },
-    // Roles on a namespace are Azure's, not the app's: no token names them.
+    // Roles on a namespace or a storage account are Azure's, not the app's: no token names them.
     Resource {
         family: None,
         names: &["https://eventhubs.azure.net"],
+        writer: &[],
+        reader: &[],
+    },
+    Resource {
+        family: None,
+        names: &["https://storage.azure.com"],
         writer: &[],
         reader: &[],
     },

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use crate::sandbox::event_hub::record::Template;
+use crate::sandbox::story::record::Template;
 use crate::sandbox::tenant::instant::Ticks;
 
 /// What an event may have at most, as in the Standard tier.

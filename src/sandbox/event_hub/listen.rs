@@ -1,11 +1,9 @@
-//! Sockets, and on each AMQP at once or through a WebSocket, told apart by what the
-//! peer says first.
+//! AMQP on each connection, at once or through a WebSocket, told apart by what the peer
+//! says first.
 
-use std::io::{self, Cursor};
-use std::net::SocketAddr;
+use std::io::Cursor;
 use std::sync::Arc;
 use tokio::io::AsyncReadExt as _;
-use tokio::net::TcpListener;
 
 use crate::sandbox::accept::{HANDSHAKE, Protocol, Stream};
 use crate::sandbox::event_hub::connection;
@@ -13,17 +11,6 @@ use crate::sandbox::event_hub::hub::Hub;
 use crate::sandbox::event_hub::websocket;
 
 const AMQP: [u8; 4] = *b"AMQP";
-
-pub(super) async fn bind(
-    address: SocketAddr,
-) -> Result<(TcpListener, SocketAddr), (SocketAddr, io::Error)> {
-    let bound = async {
-        let listener = TcpListener::bind(address).await?;
-        let bound = listener.local_addr()?;
-        Ok((listener, bound))
-    };
-    bound.await.map_err(|error| (address, error))
-}
 
 impl Protocol for Arc<Hub> {
     async fn converse(self, mut stream: impl Stream + 'static) {

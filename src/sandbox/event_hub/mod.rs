@@ -12,7 +12,6 @@ mod log;
 mod padding;
 mod publisher;
 mod reader;
-mod record;
 mod refusal;
 mod selector;
 #[cfg(test)]
@@ -33,16 +32,17 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::sandbox::accept;
 use crate::sandbox::api::access::Issuer;
+use crate::sandbox::story::record;
 use crate::sandbox::tenant::instant::Ticks;
 use crate::sandbox::tenant::record::Alert;
+use crate::sandbox::trouble::Fault;
+pub use crate::sandbox::trouble::Times;
 pub use feed::Batching;
 use feed::Feed;
 use hub::Hub;
 use log::{Log, content};
 pub use log::{Offsets, Position};
 use refusal::Refusal;
-use trouble::Fault;
-pub use trouble::Times;
 pub use wire::Credit;
 
 /// Who settles the events that go out.
@@ -201,9 +201,9 @@ pub(in crate::sandbox) async fn start(
     alerts: &[Alert],
     until: Ticks,
 ) -> Result<EventHub, (SocketAddr, std::io::Error)> {
-    let (listener, address) = listen::bind(settings.listen).await?;
+    let (listener, address) = accept::bind(settings.listen).await?;
     let beside = match settings.plain {
-        true => Some(listen::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await?),
+        true => Some(accept::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await?),
         false => None,
     };
     let feed = Feed::new(

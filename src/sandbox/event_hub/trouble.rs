@@ -1,43 +1,7 @@
-//! What a hub is told to do wrong, so that clients can show what they make of it.
+//! What a hub is told to do wrong.
 
 use crate::sandbox::event_hub::refusal::Refusal;
-
-/// How often something goes wrong before it is well again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Times {
-    /// So often.
-    Next(u32),
-    /// Until it is told to stop.
-    Always,
-}
-
-/// A fault that is there for some time.
-#[derive(Debug)]
-pub(super) struct Fault<T> {
-    what: T,
-    times: Times,
-}
-
-impl<T: Clone> Fault<T> {
-    pub(super) const fn new(what: T, times: Times) -> Self {
-        Self { what, times }
-    }
-
-    /// The fault, if it is still there; it counts.
-    fn strike(fault: &mut Option<Self>) -> Option<T> {
-        let known = fault.as_mut()?;
-        let what = known.what.clone();
-        match &mut known.times {
-            Times::Always => {}
-            Times::Next(0) => {
-                *fault = None;
-                return None;
-            }
-            Times::Next(left) => *left -= 1,
-        }
-        Some(what)
-    }
-}
+use crate::sandbox::trouble::Fault;
 
 /// The faults there are.
 #[derive(Debug, Default)]
@@ -67,21 +31,5 @@ impl Troubles {
 
     pub(super) fn question(&mut self) -> Option<i32> {
         Fault::strike(&mut self.management)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_fault_is_there_as_often_as_it_was_ordered() {
-        let mut troubles = Troubles::default();
-        assert_eq!(troubles.token(), None);
-        troubles.tokens = Some(Fault::new(401, Times::Next(2)));
-        let tokens: Vec<_> = (0..4).map(|_| troubles.token()).collect();
-        assert_eq!(tokens, [Some(401), Some(401), None, None]);
-        troubles.management = Some(Fault::new(503, Times::Always));
-        assert!((0..4).all(|_| troubles.question() == Some(503)));
     }
 }

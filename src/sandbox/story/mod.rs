@@ -7,6 +7,7 @@
 pub mod cast;
 pub mod evidence;
 mod generator;
+pub mod record;
 pub mod scene;
 pub mod trace;
 

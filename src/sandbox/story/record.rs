@@ -33,7 +33,8 @@ enum Own {
 
 /// A record with what is its own left open.
 #[derive(Debug)]
-pub(super) struct Template {
+pub(in crate::sandbox) struct Template {
+    table: &'static str,
     at: Ticks,
     pieces: Vec<(Box<str>, Own)>,
     end: Box<str>,
@@ -41,7 +42,7 @@ pub(super) struct Template {
 }
 
 impl Template {
-    fn new(table: &str, at: Ticks, properties: impl FnOnce(&mut Json)) -> Self {
+    fn new(table: &'static str, at: Ticks, properties: impl FnOnce(&mut Json)) -> Self {
         let mut json = Json::default();
         json.object(|json| {
             json.key("time").plain(RECEIVED);
@@ -73,6 +74,7 @@ impl Template {
         // 28 characters of an instant are the longest of what is filled in.
         let longest = text.len() + 28 * pieces.len();
         Self {
+            table,
             at,
             pieces,
             end,
@@ -81,9 +83,20 @@ impl Template {
     }
 
     /// Writes the record: its number among all, and how often the stories were told before.
-    pub(super) fn write(&self, number: u64, round: u64, out: &mut Vec<u8>) {
-        let later = i64::try_from(round).unwrap_or(0).saturating_mul(LATER);
-        let stamp = Ticks(self.at.0.saturating_add(later));
+    pub(in crate::sandbox) fn write(&self, number: u64, round: u64, out: &mut Vec<u8>) {
+        self.write_again(number, round, 0, out);
+    }
+
+    /// The same record, exported so many times before: its envelope alone differs.
+    pub(in crate::sandbox) fn write_again(
+        &self,
+        number: u64,
+        round: u64,
+        before: i64,
+        out: &mut Vec<u8>,
+    ) {
+        let stamp = self.at(round);
+        let received = Ticks(stamp.0.saturating_add((before + 1).saturating_mul(EXPORT)));
         for (text, own) in &self.pieces {
             out.extend_from_slice(text.as_bytes());
             // Writing into a Vec cannot fail.
@@ -92,20 +105,31 @@ impl Template {
                 Own::Round if round == 0 => Ok(()),
                 Own::Round => write!(out, "_{round}"),
                 Own::Stamp => write!(out, "{stamp}"),
-                Own::Received => write!(out, "{}", Ticks(stamp.0 + EXPORT)),
+                Own::Received => write!(out, "{received}"),
             };
         }
         out.extend_from_slice(self.end.as_bytes());
     }
 
+    /// The table its records are rows of.
+    pub(in crate::sandbox) const fn table(&self) -> &'static str {
+        self.table
+    }
+
+    /// When what it tells of happened.
+    pub(in crate::sandbox) fn at(&self, round: u64) -> Ticks {
+        let later = i64::try_from(round).unwrap_or(0).saturating_mul(LATER);
+        Ticks(self.at.0.saturating_add(later))
+    }
+
     /// No record of it has more bytes.
-    pub(super) const fn longest(&self) -> usize {
+    pub(in crate::sandbox) const fn longest(&self) -> usize {
         self.longest
     }
 }
 
 /// The records of these alerts, in the order of what they tell.
-pub(super) fn templates<'a>(alerts: impl Iterator<Item = &'a Alert>) -> Vec<Template> {
+pub(in crate::sandbox) fn templates<'a>(alerts: impl Iterator<Item = &'a Alert>) -> Vec<Template> {
     let mut templates = Vec::new();
     for alert in alerts {
         of_alert(alert, &mut templates);
