@@ -76,3 +76,14 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
         Command::Search { name } => search_command::run(&name),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Arguments;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn every_command_is_told_from_the_others() {
+        Arguments::command().debug_assert();
+    }
+}

@@ -9,6 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Event hub")]
+#[group(id = "hub")]
 pub struct Options {
     /// Serves the event hub Defender streams into too, over AMQP and WebSocket
     #[arg(long)]

@@ -8,6 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Storage account")]
+#[group(id = "storage_account")]
 pub struct Options {
     /// Serves the storage account Defender streams into too, with a container for checkpoints
     #[arg(long)]
