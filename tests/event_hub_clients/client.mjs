@@ -6,12 +6,22 @@ import {
   earliestEventPosition,
 } from "@azure/event-hubs";
 import { BlobCheckpointStore } from "@azure/eventhubs-checkpointstore-blob";
-import { ContainerClient, StorageSharedKeyCredential } from "@azure/storage-blob";
+import {
+  AccountSASPermissions,
+  AccountSASResourceTypes,
+  AccountSASServices,
+  BlobServiceClient,
+  ContainerClient,
+  ContainerSASPermissions,
+  StorageSharedKeyCredential,
+  generateAccountSASQueryParameters,
+  generateBlobSASQueryParameters,
+} from "@azure/storage-blob";
 import { text } from "node:stream/consumers";
 import WebSocket from "ws";
 
 const settings = JSON.parse(await text(process.stdin));
-const { hub, tenant, blobs, way, signIn } = settings;
+const { hub, tenant, blobs, way, signIn, store: kind } = settings;
 const GROUP = "$Default";
 const [root] = hub.policies;
 
@@ -77,6 +87,38 @@ function reading(client, positions, done, seen) {
       { startPosition: positions, maxBatchSize: 300, maxWaitTimeInSeconds: 1 },
     );
   });
+}
+
+/** The sandbox's account, opened by a sign-in or by a signature made here with its key. */
+function storage(container) {
+  const { url, account, key } = tenant.storage;
+  const expiresOn = new Date(Date.now() + 3_600_000);
+  const shared = new StorageSharedKeyCredential(account, key);
+  if (kind === "sign-in") return container ? new ContainerClient(container, credential) : new BlobServiceClient(url, credential);
+  if (container) {
+    const permissions = ContainerSASPermissions.parse("racwdl");
+    const containerName = new URL(container).pathname.split("/").at(-1);
+    const query = generateBlobSASQueryParameters({ containerName, permissions, expiresOn }, shared);
+    return new ContainerClient(`${container}?${query}`);
+  }
+  const query = generateAccountSASQueryParameters(
+    {
+      permissions: AccountSASPermissions.parse("rwdlac"),
+      services: AccountSASServices.parse("b").toString(),
+      resourceTypes: AccountSASResourceTypes.parse("sco").toString(),
+      expiresOn,
+    },
+    shared,
+  );
+  return new BlobServiceClient(`${url}?${query}`);
+}
+
+/** Where claims and checkpoints are kept: in Microsoft's emulator, or in the sandbox. */
+function checkpoints() {
+  if (kind !== "emulator") return storage(tenant.storage.checkpoint_container);
+  const key = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
+  const account = new StorageSharedKeyCredential("devstoreaccount1", key);
+  return new ContainerClient(`${blobs}/devstoreaccount1/checkpoints`, account);
 }
 
 const scenarios = {
@@ -155,11 +197,63 @@ const scenarios = {
     }
   },
 
+  /** What the storage account holds, by one way in; and what it refuses. */
+  async storage() {
+    const service = storage();
+    const [containers, lines] = [[], []];
+    for await (const page of service.listContainers({ prefix: "insights-logs-" }).byPage({ maxPageSize: 3 })) {
+      containers.push(...page.containerItems.map(({ name }) => name));
+    }
+    for (const name of containers) {
+      const container = service.getContainerClient(name);
+      for await (const { name, properties } of container.listBlobsFlat()) {
+        const half = Math.floor(properties.contentLength / 2);
+        const blob = container.getBlobClient(name);
+        // In two ranges.
+        const parts = [await blob.download(0, half), await blob.download(half)];
+        const read = await Promise.all(parts.map((part) => text(part.readableStreamBody)));
+        lines.push(...read.join("").split("\r\n").filter(Boolean));
+        if (properties.blobType !== "AppendBlob") throw new Error(`${name} is a ${properties.blobType}`);
+      }
+    }
+    const distinct = new Set(lines.map((line) => JSON.stringify(JSON.parse(line).properties)));
+    const own = service.getContainerClient(new URL(tenant.storage.checkpoint_container).pathname.split("/").at(-1));
+    const appended = own.getAppendBlobClient(`${kind}.json`);
+    await appended.create();
+    await appended.appendBlock("one\n", 4);
+    const { etag } = await appended.getProperties();
+    await appended.appendBlock("two\n", 4);
+    const codes = [];
+    const tries = [
+      () => appended.download(0, undefined, { conditions: { ifMatch: etag } }),
+      () => appended.download(9),
+      () => appended.create({ conditions: { ifNoneMatch: "*" } }),
+      () => own.getBlobClient("none").getProperties(),
+      () => service.getContainerClient("none").getProperties(),
+      () => service.getContainerClient("checkpoints").create(),
+      () => new BlobServiceClient(`${tenant.storage.url}?sv=2023-11-03&sig=x`).getContainerClient("x").exists(),
+    ];
+    for (const attempt of tries) {
+      const code = await attempt().then(
+        () => "none",
+        (error) => `${error.statusCode} ${error.code ?? error.details?.errorCode}`,
+      );
+      codes.push(code);
+    }
+    const whole = await appended.downloadToBuffer();
+    await appended.delete();
+    return {
+      containers: containers.length,
+      distinct: distinct.size,
+      lines: lines.length,
+      whole: whole.toString(),
+      codes,
+    };
+  },
+
   async processors() {
-    const key = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
-    const account = new StorageSharedKeyCredential("devstoreaccount1", key);
-    const container = new ContainerClient(`${blobs}/devstoreaccount1/checkpoints`, account);
-    await container.create();
+    const container = checkpoints();
+    await container.createIfNotExists();
     const store = new BlobCheckpointStore(container);
     const seen = new Map();
     const changed = new EventTarget();
@@ -222,7 +316,7 @@ const scenarios = {
       for (const partitionId of partitions) {
         const batch = await to.createBatch({ partitionId });
         for (let number = 0; number < 25; number += 1) {
-          const name = `${round} ${partitionId} ${number}`;
+          const name = `${kind} ${round} ${partitionId} ${number}`;
           batch.tryAdd({ body: { name } });
           sent.push(name);
         }

@@ -1,6 +1,7 @@
 // The embedded event hub is honest: Microsoft's own JavaScript client publishes
 // to it and reads from it, over AMQP and WebSocket with TLS, and two of its
-// processors share a hub through a checkpoint store; its Python client
+// processors share a hub through a checkpoint store, in its emulator and in the embedded
+// storage account, which its storage client accepts as well; its Python client
 // does the same over plain TCP.
 
 import assert from "node:assert/strict";
@@ -65,7 +66,8 @@ before(async () => {
   caFile = join(folder, "ca.pem");
   const hub = ["--event-hub", "--event-hub-plain", "--event-hub-partitions", "4"];
   const words = ["--event-hub-records", String(RECORDS), "--json", "--ca-file", caFile];
-  tenant = await serve(EXECUTABLE, ["sandbox", ...hub, ...words], (line) =>
+  const account = ["--storage", "--storage-records", String(RECORDS)];
+  tenant = await serve(EXECUTABLE, ["sandbox", ...hub, ...account, ...words], (line) =>
     line.startsWith("{") ? JSON.parse(line) : undefined,
   );
   const azurite = join(HERE, "node_modules/.bin/azurite-blob");
@@ -107,13 +109,35 @@ test("a wrong key is refused", async () => {
   assert.match(code, /UnauthorizedError|InvalidSignature/);
 });
 
-test("two processors share the partitions, and the one that stays takes over", async () => {
-  const { missing, twice, first, second, taken } = await client("processors", { way: "amqp" });
-  assert.deepEqual(missing, []);
-  assert.equal(twice, 0);
-  assert.deepEqual([first, second], [2, 2]);
-  assert.equal(taken, 4);
-});
+for (const store of ["emulator", "sign-in", "signature"]) {
+  test(`two processors share the partitions by ${store}, and the one that stays takes over`, async () => {
+    const settings = { way: "amqp", store };
+    const { missing, twice, first, second, taken } = await client("processors", settings);
+    assert.deepEqual(missing, []);
+    assert.equal(twice, 0);
+    assert.deepEqual([first, second], [2, 2]);
+    assert.equal(taken, 4);
+  });
+}
+
+for (const store of ["sign-in", "signature"]) {
+  test(`the JavaScript client lists, reads and appends to the storage account by ${store}`, async () => {
+    const { containers, distinct, lines, whole, codes } = await client("storage", { store });
+    assert.ok(containers >= 8, String(containers));
+    assert.equal(distinct, RECORDS);
+    assert.ok(lines > RECORDS * 1.03 && lines < RECORDS * 1.04, String(lines));
+    assert.equal(whole, "one\ntwo\n");
+    assert.deepEqual(codes, [
+      "412 ConditionNotMet",
+      "416 InvalidRange",
+      "409 BlobAlreadyExists",
+      "404 BlobNotFound",
+      "404 ContainerNotFound",
+      "409 ContainerAlreadyExists",
+      "403 AuthenticationFailed",
+    ]);
+  });
+}
 
 test("the Python client publishes and reads every record", async () => {
   const { records, distinct, published } = await run(PYTHON, ["client.py"], {});
