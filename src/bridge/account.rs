@@ -5,7 +5,7 @@ use super::signature;
 use crate::bridge::permission::Caller;
 use crate::host::{log, paths};
 use crate::microsoft::Account;
-use crate::microsoft::account::Written;
+use crate::microsoft::account::AccountStanza;
 use crate::splunk::splunkd::conf_file::{boolean, verify_tls};
 use crate::splunk::splunkd::{Splunkd, SplunkdError, Tls};
 use anyhow::{anyhow, bail};
@@ -99,7 +99,7 @@ pub async fn settings(splunkd: &Splunkd) -> Result<Settings, SplunkdError> {
 }
 
 /// An account, and the notes for people in its stanza.
-pub struct Kept {
+pub struct StoredAccount {
     pub account: Account,
     /// The day the secret ends, as the stanza says.
     pub secret_expires: Option<String>,
@@ -115,7 +115,11 @@ pub async fn account(
 }
 
 /// The account of this name, and the day its secret ends.
-pub async fn kept(splunkd: &Splunkd, settings: &Settings, name: &str) -> anyhow::Result<Kept> {
+pub async fn kept(
+    splunkd: &Splunkd,
+    settings: &Settings,
+    name: &str,
+) -> anyhow::Result<StoredAccount> {
     let Some(stanza) = splunkd.conf(ACCOUNTS, name).await? else {
         return Err(unknown(splunkd, name).await);
     };
@@ -141,7 +145,7 @@ pub async fn kept(splunkd: &Splunkd, settings: &Settings, name: &str) -> anyhow:
     let proxy = |key: &str| settings.proxy.get(key).cloned().unwrap_or_default();
     let auth = text("auth");
     let has_secret = !matches!(auth.trim(), "managed_identity" | "workload_identity");
-    let written = Written {
+    let written = AccountStanza {
         tenant_id: text("tenant_id"),
         client_id: text("client_id"),
         cloud: text("cloud"),
@@ -180,7 +184,7 @@ pub async fn kept(splunkd: &Splunkd, settings: &Settings, name: &str) -> anyhow:
             );
         }
     };
-    Ok(Kept {
+    Ok(StoredAccount {
         account,
         secret_expires: (has_secret && !expires.is_empty()).then_some(expires),
     })

@@ -3,11 +3,11 @@
 use crate::ingest::stream::{Message, Position};
 use crate::ingest::{Instant, Page};
 use crate::microsoft::azure::records::{self, Lines, Tables};
-use crate::microsoft::client::{Answer, Said};
+use crate::microsoft::client::{Answer, ErrorBody};
 use crate::microsoft::defender::list::collection;
 use crate::microsoft::defender::update::{graph_batch, mde_list_by_id, state};
-use crate::microsoft::http::lenient::lenient;
-use crate::microsoft::slice::slice;
+use crate::microsoft::http::lenient_json::lenient;
+use crate::microsoft::list_answer::slice;
 use crate::triage::{Api, State, Subject};
 
 /// A list answer taken apart, as each list of each API would.
@@ -24,7 +24,7 @@ pub fn list_answer(body: &[u8]) -> Vec<Page> {
 
 /// Code, message and request id of an error answer.
 pub fn error_body(body: &str) -> (String, String, Option<String>) {
-    let said = Said::read(body);
+    let said = ErrorBody::read(body);
     (said.code, said.message, said.request_id)
 }
 

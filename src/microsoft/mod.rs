@@ -12,8 +12,8 @@ pub mod defender;
 #[doc(hidden)]
 pub mod fuzz;
 mod http;
+mod list_answer;
 mod sign_in;
-mod slice;
 #[cfg(test)]
 pub mod tests;
 

@@ -2,7 +2,7 @@
 //! parameters say, then a token and one real read of the feed.
 
 use crate::bridge::account;
-use crate::bridge::input::settings::{self, Input, Kept, ListInput, StreamInput};
+use crate::bridge::input::settings::{self, CheckpointPlace, Input, ListInput, StreamInput};
 use crate::bridge::input::stream::Source;
 use crate::host::{exit, log, paths, runtime};
 use crate::ingest::{Instant, ListQuery, ListSource};
@@ -74,7 +74,7 @@ async fn try_list(definition: Definition, input: ListInput, now: Instant) -> any
     let splunkd = account::splunkd(&definition.server_uri, definition.session_key, TIMEOUT)?;
     let settings = account::settings(&splunkd).await?;
     let account = account::account(&splunkd, &settings, &input.account).await?;
-    if input.checkpoint == Kept::KvStore {
+    if input.checkpoint == CheckpointPlace::KvStore {
         let there = checkpoint_kvstore::is_there(&splunkd).await;
         there.map_err(|error| anyhow!("checkpoint: {error}"))?;
     }

@@ -269,7 +269,7 @@ impl Changes {
                 let beside = beside.map_or(NONE, |beside| first.was(beside));
                 determination(was, left, beside, restoration.api)
             }
-            _ => Ok(Some(was)),
+            Field::AssignedTo | Field::Comment | Field::Tags => Ok(Some(was)),
         };
         match back {
             Ok(Some(word)) => restoration.ask(known.field.as_str(), word, left),

@@ -2,11 +2,11 @@
 
 use crate::NAME;
 use crate::bridge::account;
-use crate::bridge::input::settings::{Kept, ListInput};
+use crate::bridge::input::settings::{CheckpointPlace, ListInput};
 use crate::host::paths;
 use crate::ingest::{Checkpoint, Instant, Store};
 use crate::microsoft::{Account, Client, FeedSource};
-use crate::splunk::modular_input::checkpoint_file::{CheckpointFile, Owner, Written};
+use crate::splunk::modular_input::checkpoint_file::{CheckpointFile, Owner, Writer};
 use crate::splunk::modular_input::checkpoint_kvstore::{Found, KvCheckpoint, is_used};
 use crate::splunk::modular_input::events::{EventMetadata, Sourcetypes};
 use crate::splunk::modular_input::input;
@@ -18,13 +18,13 @@ use anyhow::Context;
 use std::io;
 
 /// What every stanza needs: splunkd, and the account its settings name.
-pub(super) struct Opened {
+pub(super) struct StanzaAccount {
     pub splunkd: Splunkd,
     pub account: Account,
     pub secret_expires: Option<String>,
 }
 
-impl Opened {
+impl StanzaAccount {
     pub async fn open(input: &input::Input, account: &str) -> anyhow::Result<Self> {
         let splunkd = account::splunkd(
             &input.server_uri,
@@ -32,7 +32,7 @@ impl Opened {
             account::TIMEOUT,
         )?;
         let shared = account::settings(&splunkd).await?;
-        let account::Kept {
+        let account::StoredAccount {
             account,
             secret_expires,
         } = account::kept(&splunkd, &shared, account).await?;
@@ -57,11 +57,11 @@ pub struct PreparedInput {
 
 impl PreparedInput {
     async fn open(input: &input::Input, settings: ListInput) -> anyhow::Result<Self> {
-        let Opened {
+        let StanzaAccount {
             splunkd,
             account,
             secret_expires,
-        } = Opened::open(input, &settings.account).await?;
+        } = StanzaAccount::open(input, &settings.account).await?;
         let state = paths::state();
         let client = Client::new(&account, settings.feed.api(), state.as_deref())?;
         Ok(Self {
@@ -130,7 +130,7 @@ pub struct Ownership {
     pub server: String,
     pub owner: Option<Owner>,
     /// That another server ran the input before; said once.
-    pub before: Option<Written>,
+    pub before: Option<Writer>,
     pub warning: Option<String>,
 }
 
@@ -156,21 +156,21 @@ impl Ownership {
         Ok(())
     }
 
-    fn follows(&mut self, before: Option<Written>, kept: Kept) {
+    fn follows(&mut self, before: Option<Writer>, kept: CheckpointPlace) {
         let (Some(owner), Some(before)) = (&self.owner, before) else {
             return;
         };
         if before.by.guid == owner.guid {
             return;
         }
-        let Written { by, at } = &before;
+        let Writer { by, at } = &before;
         let warning = match kept {
-            Kept::Local => format!(
+            CheckpointPlace::Local => format!(
                 "the checkpoint was written last by another server, {by}, at {at}; this is {owner}. \
                  Either it was copied or moved here, or two servers share it: then disable the input \
                  on one of them"
             ),
-            Kept::KvStore => format!(
+            CheckpointPlace::KvStore => format!(
                 "the run before was on another server, {by}, at {at}; this is {owner} and goes on \
                  from there. Either the input moved here, or two servers run it in turns: then \
                  disable it on one of them"
@@ -203,7 +203,7 @@ pub async fn prepare(
     }
     let kept = prepared_input.input.checkpoint;
     let file = CheckpointFile::open(&input.checkpoint_dir, &stanza.name)?;
-    let through_kvstore = kept == Kept::KvStore || is_used(&file)?;
+    let through_kvstore = kept == CheckpointPlace::KvStore || is_used(&file)?;
     match ownership.learn(&prepared_input.splunkd).await {
         Err(error) if through_kvstore => return Err(error),
         // A checkpoint file needs no owner's name.
@@ -226,7 +226,7 @@ pub async fn prepare(
         let text = file.load()?;
         let mut checkpoint_store = CheckpointStore::File(file);
         let checkpoint = read(text.as_deref(), checkpoint_store.place())?;
-        ownership.follows(text.as_deref().and_then(Written::of), kept);
+        ownership.follows(text.as_deref().and_then(Writer::of), kept);
         if ownership.before.is_some() {
             // This server owns the checkpoint from now on, so the warning comes once.
             checkpoint_store.save(&checkpoint.text()?)?;
@@ -239,7 +239,7 @@ pub async fn prepare(
     };
     let opened =
         KvCheckpoint::open(prepared_input.splunkd.clone(), file, &stanza.name, owner).await?;
-    ownership.follows(opened.before, Kept::KvStore);
+    ownership.follows(opened.before, CheckpointPlace::KvStore);
     let mut store = opened.store;
     let file_path = store.file_path();
     let place = match opened.found {
@@ -254,7 +254,7 @@ pub async fn prepare(
         }
     };
     let checkpoint_store = match (kept, opened.found) {
-        (Kept::Local, _) => {
+        (CheckpointPlace::Local, _) => {
             let file = store.leave(&checkpoint.text()?).await?;
             tracing::info!(
                 "the position of this input was taken over from the KV store into {}",
@@ -262,7 +262,7 @@ pub async fn prepare(
             );
             CheckpointStore::File(file)
         }
-        (Kept::KvStore, Found::File) => {
+        (CheckpointPlace::KvStore, Found::File) => {
             store.keep(&checkpoint.text()?).await?;
             tracing::info!(
                 "the position of this input was taken over from {} into the KV store; the file is \
@@ -271,7 +271,7 @@ pub async fn prepare(
             );
             CheckpointStore::KvStore(Box::new(store))
         }
-        (Kept::KvStore, _) => CheckpointStore::KvStore(Box::new(store)),
+        (CheckpointPlace::KvStore, _) => CheckpointStore::KvStore(Box::new(store)),
     };
     Ok(Prepared {
         prepared_input,

@@ -1,7 +1,7 @@
 //! What a stanza remembers between runs.
 
 use crate::ingest::Instant;
-use crate::ingest::poll::seen::{Kept, Seen};
+use crate::ingest::poll::seen::{RecentKeys, Seen};
 use std::time::Duration;
 
 const VERSION: u32 = 2;
@@ -20,14 +20,14 @@ pub struct Checkpoint {
     /// The last poll came to its end. If not, objects newer than the watermark
     /// may have been delivered while older ones were not.
     pub finished: bool,
-    pub habits: Habits,
+    pub behaviour: ServiceBehaviour,
     /// Windows that would not come, to be asked for again.
     pub gaps: Vec<Gap>,
     /// From here on `seen` knows everything delivered: nothing before it is
     /// read again, also when `overlap` is raised later.
     pub seen_since: Instant,
     pub seen: Seen,
-    pub kept: Kept,
+    pub kept: RecentKeys,
     pub looked: Looked,
     /// Since when answers say that they are partial: the watermark waits.
     pub partial_since: Option<Instant>,
@@ -45,7 +45,7 @@ pub struct Looked {
 /// What was learnt about how this service answers. Services change, so it is learnt
 /// anew each day.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct Habits {
+pub struct ServiceBehaviour {
     pub order: Ordering,
     /// Pages are cut at this many objects though more were asked for.
     pub cut_at: Option<u32>,
@@ -72,7 +72,7 @@ pub struct Habits {
     pub since: Option<Instant>,
 }
 
-impl Habits {
+impl ServiceBehaviour {
     fn new() -> Self {
         Self {
             order: Ordering::Unknown,
@@ -175,11 +175,11 @@ impl Checkpoint {
             start,
             watermark: None,
             finished: false,
-            habits: Habits::new(),
+            behaviour: ServiceBehaviour::new(),
             gaps: Vec::new(),
             seen_since: start,
             seen: Seen::default(),
-            kept: Kept::default(),
+            kept: RecentKeys::default(),
             looked: Looked::default(),
             partial_since: None,
         }
@@ -225,7 +225,7 @@ impl Checkpoint {
             start: _,
             watermark,
             finished,
-            habits,
+            behaviour,
             gaps,
             seen_since,
             seen,
@@ -236,7 +236,7 @@ impl Checkpoint {
         Snapshot {
             watermark: *watermark,
             finished: *finished,
-            habits: habits.clone(),
+            behaviour: behaviour.clone(),
             gaps: gaps.clone(),
             seen_since: *seen_since,
             seen: seen.changes(),
@@ -252,7 +252,7 @@ impl Checkpoint {
 pub(super) struct Snapshot {
     watermark: Option<Instant>,
     finished: bool,
-    habits: Habits,
+    behaviour: ServiceBehaviour,
     gaps: Vec<Gap>,
     seen_since: Instant,
     seen: u64,
@@ -340,7 +340,7 @@ mod tests {
                 });
             }),
             (false, |changed| changed.finished = true),
-            (false, |changed| changed.habits.doubt = true),
+            (false, |changed| changed.behaviour.doubt = true),
             (false, |changed| changed.seen_since = Instant::from_ticks(1)),
             (false, |changed| {
                 changed.seen.add(Instant::EPOCH, Key::of_text("a"));

@@ -301,7 +301,7 @@ where
         let now = poll.now;
         return Err(PullError::Ahead { watermark, now });
     }
-    checkpoint.habits.age(poll.now);
+    checkpoint.behaviour.age(poll.now);
     let due: Vec<Gap> = checkpoint
         .gaps
         .iter()
@@ -311,12 +311,12 @@ where
     let from = first_instant(checkpoint, poll.overlap);
     let limits = source.limits();
     let route = route(checkpoint, from, end.minus(poll.overlap), &limits);
-    checkpoint.habits.doubt = false;
+    checkpoint.behaviour.doubt = false;
     let newest_known = checkpoint.watermark;
     let mut walk = Walk::new(limits, poll.now, end, route, &checkpoint.gaps, &due);
     let mut strays = false;
     let (mut questions, mut stalls) = (0, 0);
-    while let Some(query) = walk.ask(&mut checkpoint.habits) {
+    while let Some(query) = walk.ask(&mut checkpoint.behaviour) {
         if questions >= bounds.questions {
             return reached("calls", delivery, tally).await;
         }
@@ -344,7 +344,7 @@ where
             Err(error) => {
                 let why = error.to_string();
                 stalls += u32::from(error.is_stall());
-                let taken = walk.on_error(error.class(), why, &mut checkpoint.habits);
+                let taken = walk.on_error(error.class(), why, &mut checkpoint.behaviour);
                 if taken.is_err() || stalls >= MOST_STALLS {
                     return Err(PullError::Source(error));
                 }
@@ -364,7 +364,7 @@ where
         }
         let listing = Listing::of(&page, from, checkpoint);
         if !walk.delivers() {
-            walk.on_page(&listing, &mut checkpoint.habits);
+            walk.on_page(&listing, &mut checkpoint.behaviour);
             continue;
         }
         if page.partial.is_some() {
@@ -373,7 +373,7 @@ where
         }
         learn_size(&page, query.top, checkpoint);
         let (objects, quarantined) = choose(&page, &listing, from, &walk, checkpoint, tally);
-        walk.on_page(&listing, &mut checkpoint.habits);
+        walk.on_page(&listing, &mut checkpoint.behaviour);
         if strays && walk.gives_up() {
             // Objects of this page are known by now, and not delivered.
             delivery.saved = None;
@@ -394,7 +394,7 @@ where
     }
     delivery.settle().await?;
     if walk.miscounted && tally.events() == 0 {
-        checkpoint.habits.miscounts = true;
+        checkpoint.behaviour.miscounts = true;
     }
     if let (Some(counted), Some(newest)) = (walk.counted, newest_known) {
         // Objects that came late were not counted before.
@@ -432,7 +432,7 @@ where
 /// What to ask: all of the window, or, where earlier polls know it, no more than
 /// shows whether anything has been added.
 fn route(checkpoint: &mut Checkpoint, from: Instant, leaves: Instant, limits: &Limits) -> Route {
-    let habits = &mut checkpoint.habits;
+    let behaviour = &mut checkpoint.behaviour;
     // However the service compares instants, this leaves out no object of the first one.
     let begin = earlier(from);
     let (Some(newest), None) = (checkpoint.watermark, checkpoint.partial_since) else {
@@ -440,7 +440,7 @@ fn route(checkpoint: &mut Checkpoint, from: Instant, leaves: Instant, limits: &L
     };
     let known = checkpoint.seen.current(from, newest.next());
     let count = u32::try_from(known.len()).unwrap_or(u32::MAX);
-    let length = page_holds(limits, habits);
+    let length = page_holds(limits, behaviour);
     if count >= length {
         let newest = match checkpoint.finished {
             true => newest.next(),
@@ -466,7 +466,7 @@ fn route(checkpoint: &mut Checkpoint, from: Instant, leaves: Instant, limits: &L
             counted: counted.map(|(_, count)| count),
         };
     }
-    habits.miscounts = false;
+    behaviour.miscounts = false;
     checkpoint.looked = Looked::default();
     let idle = Route::Idle {
         from: begin,
@@ -476,11 +476,11 @@ fn route(checkpoint: &mut Checkpoint, from: Instant, leaves: Instant, limits: &L
             count,
         },
     };
-    match (checkpoint.finished, habits.doubt) {
+    match (checkpoint.finished, behaviour.doubt) {
         (false, _) => Route::All { from: begin },
         (true, false) => idle,
         // Where neither order nor number shows what a cut page hides, time does.
-        (true, true) if habits.order == Ordering::Honoured || habits.skip == Some(0) => {
+        (true, true) if behaviour.order == Ordering::Honoured || behaviour.skip == Some(0) => {
             Route::Newer {
                 newest: newest.next(),
                 from,
@@ -490,7 +490,7 @@ fn route(checkpoint: &mut Checkpoint, from: Instant, leaves: Instant, limits: &L
                 },
             }
         }
-        (true, true) if count > 0 && count <= most_skip(limits, habits) => {
+        (true, true) if count > 0 && count <= most_skip(limits, behaviour) => {
             Route::Number { from, known: count }
         }
         (true, true) => Route::All { from: begin },
@@ -518,13 +518,13 @@ fn looks(
     limits: &Limits,
     length: u32,
 ) -> Looks {
-    let habits = &checkpoint.habits;
-    let skip = usize::try_from(most_skip(limits, habits)).unwrap_or(usize::MAX);
+    let behaviour = &checkpoint.behaviour;
+    let skip = usize::try_from(most_skip(limits, behaviour)).unwrap_or(usize::MAX);
     let looked = &mut checkpoint.looked;
     let mut looks = Looks::default();
-    if habits.miscounts {
+    if behaviour.miscounts {
         // Counting proves nothing here.
-    } else if known.len() <= skip || (limits.counts && habits.counts) {
+    } else if known.len() <= skip || (limits.counts && behaviour.counts) {
         looks.numbers.push(whole.clone());
     } else if skip > 0 {
         // A round in some five polls.
@@ -534,7 +534,7 @@ fn looks(
             looks.numbers.push(window);
         }
     }
-    let bytes = habits.object_bytes.unwrap_or(1).max(1);
+    let bytes = behaviour.object_bytes.unwrap_or(1).max(1);
     let fitting = usize::try_from(LOOK_BYTES / bytes).unwrap_or(usize::MAX);
     // One less than a page, so that one more shows.
     let most = usize::try_from(length).unwrap_or(1).saturating_sub(1);
@@ -645,18 +645,18 @@ fn learn_size(page: &Page, top: u32, checkpoint: &mut Checkpoint) {
     let bytes = u64::try_from(page.body.len()).unwrap_or(u64::MAX);
     // An idle page says nothing about a full one.
     let is_full = objects >= u64::from(top.min(5));
-    if !is_full && checkpoint.habits.object_bytes.is_some() && bytes < 1_000_000 {
+    if !is_full && checkpoint.behaviour.object_bytes.is_some() && bytes < 1_000_000 {
         return;
     }
     if let Some(now) = bytes.checked_div(objects) {
-        let before = checkpoint.habits.object_bytes.unwrap_or(now);
+        let before = checkpoint.behaviour.object_bytes.unwrap_or(now);
         // Larger objects count at once, smaller ones by and by.
         let average = if now > before {
             now
         } else {
             (3 * before + now) / 4
         };
-        checkpoint.habits.object_bytes = Some(average.max(1));
+        checkpoint.behaviour.object_bytes = Some(average.max(1));
     }
 }
 

@@ -398,15 +398,15 @@ impl serde::de::Visitor<'_> for Packed {
 /// which come again with every change of their incident, quarantined elements,
 /// and what was listed inside a gap.
 ///
-/// Holds the [`Kept::MOST`] last met; what is forgotten is delivered once more.
+/// Holds the [`RecentKeys::MOST`] last met; what is forgotten is delivered once more.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Kept {
+pub struct RecentKeys {
     /// Counts what was met, so that what is still being listed outlives what is not.
     met: u64,
     last_met: HashMap<Key, u64>,
 }
 
-impl Kept {
+impl RecentKeys {
     pub const MOST: usize = 20_000;
 
     /// How much later a key must be met again to be noted as met again: an idle
@@ -461,7 +461,7 @@ mod tests {
 
     #[test]
     fn a_nested_alert_still_listed_is_not_forgotten() {
-        let mut kept = Kept::default();
+        let mut kept = RecentKeys::default();
         let listed = Key::of_text("listed at every poll");
         assert!(kept.add(listed));
         for round in 0..8_u64 {
@@ -470,23 +470,23 @@ mod tests {
             }
             assert!(!kept.add(listed), "round {round}");
         }
-        assert!(kept.last_met.len() <= Kept::MOST + Kept::MOST / 4);
+        assert!(kept.last_met.len() <= RecentKeys::MOST + RecentKeys::MOST / 4);
         assert!(!kept.add(listed));
     }
 
     #[test]
     fn a_flood_of_nested_alerts_pushes_out_the_oldest_only() {
-        let mut kept = Kept::default();
+        let mut kept = RecentKeys::default();
         for number in 0..30_000_u64 {
             assert!(kept.add(key(0, number)));
         }
-        assert!(kept.last_met.len() >= Kept::MOST);
+        assert!(kept.last_met.len() >= RecentKeys::MOST);
         assert!(kept.has(key(0, 29_999)) && !kept.has(key(0, 0)));
     }
 
     #[test]
     fn meeting_the_same_again_at_once_changes_nothing() {
-        let mut kept = Kept::default();
+        let mut kept = RecentKeys::default();
         kept.add(key(0, 1));
         let before = kept.clone();
         kept.add(key(0, 1));
@@ -519,10 +519,10 @@ mod tests {
 
     #[test]
     fn every_change_is_counted_and_nothing_else() {
-        let (mut seen, mut kept) = (Seen::default(), Kept::default());
+        let (mut seen, mut kept) = (Seen::default(), RecentKeys::default());
         let at = Instant::from_ticks;
         let mut before = (seen.changes(), kept.changes());
-        let mut changed = |seen: &Seen, kept: &Kept| {
+        let mut changed = |seen: &Seen, kept: &RecentKeys| {
             let now = (seen.changes(), kept.changes());
             let changed = (before.0 != now.0, before.1 != now.1);
             before = now;

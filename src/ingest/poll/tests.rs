@@ -889,7 +889,7 @@ fn one_huge_object_does_not_shrink_the_pages_for_good() {
     };
     let splunk = Splunk::default();
     let mut checkpoint = Checkpoint::new("s", Instant::EPOCH);
-    checkpoint.habits.object_bytes = Some(20_000_000);
+    checkpoint.behaviour.object_bytes = Some(20_000_000);
     *splunk.kept.lock().unwrap() = Some(checkpoint.text().unwrap());
     poll(&tenant, &splunk, NOW);
     assert!(calls(&tenant) < 120, "{} calls", calls(&tenant));

@@ -1,6 +1,6 @@
 //! An account: who signs in, how, to which cloud and through which proxy.
 //!
-//! Settings come in as the text somebody wrote ([`Written`]); here the text
+//! Settings come in as the text somebody wrote ([`AccountStanza`]); here the text
 //! gets its meaning or is refused. Where it was written is not known here.
 
 pub mod certificate;
@@ -55,7 +55,7 @@ pub struct Proxy {
 
 /// An account as it was written: one text per setting, empty where there is none.
 #[derive(Debug, Clone, Default)]
-pub struct Written {
+pub struct AccountStanza {
     pub tenant_id: String,
     pub client_id: String,
     pub auth: String,
@@ -91,7 +91,7 @@ impl Account {
     /// `AZURE_CLIENT_ID`, where a workload identity leaves them to its platform.
     pub fn parse(
         name: &str,
-        written: &Written,
+        written: &AccountStanza,
         environment: impl Fn(&str) -> Option<String>,
     ) -> Result<Account, Refusal> {
         let refuse = |key, why: String| Refusal {
@@ -223,7 +223,7 @@ fn check_client(text: &str) -> Result<(), String> {
 }
 
 /// `alone`: nobody signs in there.
-fn cloud(written: &Written, alone: bool) -> Result<Cloud, (&'static str, String)> {
+fn cloud(written: &AccountStanza, alone: bool) -> Result<Cloud, (&'static str, String)> {
     let urls = [
         ("login_url", &written.login_url),
         ("graph_url", &written.graph_url),
@@ -304,7 +304,7 @@ fn shown(text: &str) -> String {
     }
 }
 
-fn proxy(written: &Written) -> Result<Option<Proxy>, (&'static str, String)> {
+fn proxy(written: &AccountStanza) -> Result<Option<Proxy>, (&'static str, String)> {
     let text = written.proxy_url.trim();
     if text.is_empty() {
         return Ok(None);
@@ -360,20 +360,20 @@ mod tests {
     use crate::microsoft::account::certificate::tests::PAIR;
     use proptest::prelude::*;
 
-    fn written() -> Written {
-        Written {
+    fn written() -> AccountStanza {
+        AccountStanza {
             tenant_id: "7b795fb9-09d3-42f4-a494-38864f99ba3c".into(),
             client_id: "00000003-0000-0000-c000-000000000000".into(),
             secret: Some(" s3cr3t-Value\n".into()),
-            ..Written::default()
+            ..AccountStanza::default()
         }
     }
 
-    fn parse(written: &Written) -> Result<Account, Refusal> {
+    fn parse(written: &AccountStanza) -> Result<Account, Refusal> {
         Account::parse("soc", written, |_| None)
     }
 
-    fn refused(change: impl FnOnce(&mut Written)) -> String {
+    fn refused(change: impl FnOnce(&mut AccountStanza)) -> String {
         let mut written = written();
         change(&mut written);
         parse(&written).unwrap_err().to_string()
@@ -391,7 +391,7 @@ mod tests {
 
     #[test]
     fn everything_written_is_understood() {
-        let account = parse(&Written {
+        let account = parse(&AccountStanza {
             auth: " Certificate ".into(),
             cloud: "custom".into(),
             login_url: "https://lab.example/login".into(),
@@ -419,9 +419,9 @@ mod tests {
 
     #[test]
     fn a_workload_identity_leaves_its_ids_to_the_platform() {
-        let written = Written {
+        let written = AccountStanza {
             auth: "workload_identity".into(),
-            ..Written::default()
+            ..AccountStanza::default()
         };
         let account = Account::parse("soc", &written, |name| match name {
             "AZURE_TENANT_ID" => Some("contoso.example".to_string()),
@@ -436,7 +436,7 @@ mod tests {
 
     #[test]
     fn a_managed_identity_needs_no_client_and_no_secret() {
-        let account = parse(&Written {
+        let account = parse(&AccountStanza {
             auth: "managed_identity".into(),
             client_id: String::new(),
             secret: None,
@@ -449,11 +449,11 @@ mod tests {
     #[test]
     fn a_connection_string_needs_nobody_to_sign_in() {
         let secret = "Endpoint=sb://ns.example/;SharedAccessKeyName=k;SharedAccessKey=s3cr3t";
-        let written = Written {
+        let written = AccountStanza {
             auth: "connection_string".into(),
             secret: Some(secret.into()),
             cloud: "custom".into(),
-            ..Written::default()
+            ..AccountStanza::default()
         };
         let account = parse(&written).unwrap();
         assert!(matches!(account.auth, Auth::ConnectionString(_)));
@@ -463,7 +463,7 @@ mod tests {
         );
         assert!(!format!("{account:?}").contains("s3cr3t"));
         let tenant_id = "common".into();
-        let refusal = parse(&Written {
+        let refusal = parse(&AccountStanza {
             tenant_id,
             ..written
         })
@@ -540,7 +540,7 @@ mod tests {
             }),
             format!(
                 "{:?}",
-                Written {
+                AccountStanza {
                     secret: Some("hunter2".into()),
                     proxy_password: Some("hunter2".into()),
                     ..written()
@@ -548,7 +548,7 @@ mod tests {
             ),
             format!(
                 "{:?}",
-                parse(&Written {
+                parse(&AccountStanza {
                     secret: Some("hunter2".into()),
                     proxy_url: "p:1".into(),
                     proxy_username: "u".into(),
@@ -566,13 +566,13 @@ mod tests {
         #[test]
         fn no_text_makes_it_fall(text in "\\PC{0,40}") {
             for change in [
-                |w: &mut Written, text: String| w.tenant_id = text,
-                |w: &mut Written, text: String| w.client_id = text,
-                |w: &mut Written, text: String| w.auth = text,
-                |w: &mut Written, text: String| w.cloud = text,
-                |w: &mut Written, text: String| w.proxy_url = text,
-                |w: &mut Written, text: String| w.read_only = text,
-                |w: &mut Written, text: String| {
+                |w: &mut AccountStanza, text: String| w.tenant_id = text,
+                |w: &mut AccountStanza, text: String| w.client_id = text,
+                |w: &mut AccountStanza, text: String| w.auth = text,
+                |w: &mut AccountStanza, text: String| w.cloud = text,
+                |w: &mut AccountStanza, text: String| w.proxy_url = text,
+                |w: &mut AccountStanza, text: String| w.read_only = text,
+                |w: &mut AccountStanza, text: String| {
                     w.cloud = "custom".into();
                     w.login_url = format!("https://{text}");
                 },

@@ -623,7 +623,7 @@ impl Inner {
         // The status is what counts; a broken text behind it changes nothing.
         let body = reading.read(&mut response).await.unwrap_or_default();
         let body = without(&String::from_utf8_lossy(&body), &token.secret);
-        let said = Said::read(&body);
+        let said = ErrorBody::read(&body);
         let wait = retry_after::retry_after(response.headers(), &said.message, SystemTime::now());
         let request_id = id.or(said.request_id);
         if status == 429 {
@@ -709,21 +709,21 @@ fn without(text: &str, secret: &SecretString) -> String {
 
 /// What an error body says, in any of the shapes these APIs use.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Said {
+pub(super) struct ErrorBody {
     pub(super) code: String,
     pub(super) message: String,
     pub(super) request_id: Option<String>,
 }
 
-impl Said {
-    pub(super) fn read(body: &str) -> Said {
+impl ErrorBody {
+    pub(super) fn read(body: &str) -> ErrorBody {
         let Ok(json) = serde_json::from_str::<serde_json::Value>(body) else {
-            return Said {
+            return ErrorBody {
                 message: match line(body) {
                     text if text.is_empty() => "no reason given".to_string(),
                     text => text,
                 },
-                ..Said::default()
+                ..ErrorBody::default()
             };
         };
         // `{"error":{"code","message","innerError":{"request-id"}}}`, or from a
@@ -731,7 +731,7 @@ impl Said {
         let error = json.get("error").unwrap_or(&json);
         let text = |name: &str| error.get(name).and_then(|value| value.as_str()).map(line);
         let inner = error.get("innerError").or_else(|| error.get("innererror"));
-        Said {
+        ErrorBody {
             code: text("code")
                 .or_else(|| error.as_str().map(line))
                 .unwrap_or_default(),

@@ -629,7 +629,7 @@ async fn the_time_there_is_no_later_than_an_answer_says_and_goes_on() {
 #[test]
 fn every_shape_of_error_body_is_understood() {
     let read = |body: &str| {
-        let said = Said::read(body);
+        let said = ErrorBody::read(body);
         (said.code, said.message, said.request_id)
     };
     let row = |code: &str, message: &str, id: Option<&str>| {
@@ -658,7 +658,7 @@ fn every_shape_of_error_body_is_understood() {
 proptest! {
     #[test]
     fn no_error_body_makes_it_fall(body in r#"[\{\}\[\]":,a-z0-9\\ ]{0,60}|.{0,60}"#) {
-        let said = Said::read(&body);
+        let said = ErrorBody::read(&body);
         prop_assert!(!said.message.is_empty());
         prop_assert!(!said.message.contains('\n'));
     }

@@ -7,7 +7,7 @@
 use crate::microsoft::account::Account;
 use crate::microsoft::client::Client;
 use crate::microsoft::http::error::{Error, line};
-use crate::microsoft::http::lenient::{Members, lenient};
+use crate::microsoft::http::lenient_json::{Members, lenient};
 use crate::triage::Api;
 use serde::Serialize;
 use serde_json::value::RawValue;

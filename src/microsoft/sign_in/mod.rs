@@ -12,12 +12,12 @@ mod token_transport;
 use crate::microsoft::account::certificate::{Certificate, Form};
 use crate::microsoft::account::{Account, Auth};
 use crate::microsoft::http::clock::Clock;
-use crate::microsoft::http::echo::Echo;
 use crate::microsoft::http::error::{Error, Retry, line};
+use crate::microsoft::http::sent_secrets::SentSecrets;
 use crate::microsoft::http::transport::{Transport, place};
 use crate::microsoft::http::usage::{Usage, count};
 use crate::microsoft::http::{advice, error};
-use crate::microsoft::sign_in::token_transport::{Said, TokenTransport};
+use crate::microsoft::sign_in::token_transport::{LastAnswer, TokenTransport};
 use crate::triage::Api;
 use async_trait::async_trait;
 use azure_core::cloud::{CloudConfiguration, CustomConfiguration};
@@ -249,7 +249,7 @@ impl SignIn {
         let answer = self.clock.timeout_at(deadline, asked).await;
         let said = token_transport.said();
         let Ok(answer) = answer else {
-            return Err(self.failure(said.unwrap_or_else(|| Said::timeout(&self.host))));
+            return Err(self.failure(said.unwrap_or_else(|| LastAnswer::timeout(&self.host))));
         };
         match (answer, said) {
             (Ok(token), _) if !token.token.secret().is_empty() => {
@@ -263,7 +263,7 @@ impl SignIn {
             }
             (_, Some(said)) => Err(self.failure(said)),
             (Err(e), None) => Err(unusable(e)),
-            (Ok(_), None) => Err(self.failure(Said::timeout(&self.host))),
+            (Ok(_), None) => Err(self.failure(LastAnswer::timeout(&self.host))),
         }
     }
 
@@ -326,19 +326,19 @@ impl SignIn {
     }
 
     /// What the sign-in service said, as an error.
-    fn failure(&self, said: Said) -> Failure {
+    fn failure(&self, said: LastAnswer) -> Failure {
         let answer = match said {
-            Said::Nothing(error) => {
+            LastAnswer::Nothing(error) => {
                 return Failure {
                     again: (error.retry() != Retry::Never).then_some(Duration::ZERO),
                     error,
                 };
             }
-            Said::Answer(answer) => answer,
+            LastAnswer::Answer(answer) => answer,
         };
         let managed = matches!(self.proof, Proof::ManagedIdentity);
         // What a managed identity's endpoint says comes from this machine.
-        let refusal = Refusal::read(&answer.body, &answer.echo, managed);
+        let refusal = Refusal::read(&answer.body, &answer.secrets, managed);
         let transient = advice::passing(&refusal.codes)
             || error::passing(answer.status)
             || refusal.code == "temporarily_unavailable";
@@ -437,7 +437,7 @@ const NOT_QUOTED: &str = "the answer repeats the credential and is not quoted";
 
 impl Refusal {
     /// `trusted`: any sentence may be quoted, if it repeats no credential.
-    fn read(body: &str, echo: &Echo, trusted: bool) -> Refusal {
+    fn read(body: &str, secrets: &SentSecrets, trusted: bool) -> Refusal {
         let Ok(json) = serde_json::from_str::<serde_json::Value>(body) else {
             return Refusal {
                 message: match body.len() {
@@ -463,7 +463,7 @@ impl Refusal {
             codes.extend(said.and_then(aadsts));
         }
         // What follows repeats the ids that stand in fields of their own.
-        let sentence = |said: &str| match echo.blotted(said) {
+        let sentence = |said: &str| match secrets.blotted(said) {
             None => NOT_QUOTED.to_string(),
             Some(said) => {
                 let end = said.find(" Trace ID:").unwrap_or(said.len());
@@ -480,7 +480,7 @@ impl Refusal {
         };
         let word = |name: &str, most: usize| {
             let word = text(name).filter(|word| is_word(word, most))?;
-            echo.blotted(word)
+            secrets.blotted(word)
         };
         let traces: Vec<String> = [
             ("correlation id", "correlation_id"),

@@ -246,7 +246,7 @@ fn json_escaped(text: &str) -> String {
 
 #[test]
 fn what_is_quoted_of_an_answer_is_microsofts() {
-    let echo = Echo::of([SecretString::from("hunter22")]);
+    let echo = SentSecrets::of([SecretString::from("hunter22")]);
     let read = |body: &str, trusted| Refusal::read(body, &echo, trusted);
     let entra = r#"{"error":"invalid_client","error_description":"AADSTS7000222: The keys are expired. Trace ID: t-1","trace_id":"t-1"}"#;
     let refusal = read(entra, false);
@@ -511,7 +511,7 @@ fn an_answer_that_holds_a_token_is_never_quoted() {
         "access_token=eyJ.secret&expires_in=3599",
         "\u{feff}{\"access_token\":\"eyJ.secret\"",
     ] {
-        let refusal = Refusal::read(body, &Echo::default(), true);
+        let refusal = Refusal::read(body, &SentSecrets::default(), true);
         assert!(!refusal.message.contains("secret"), "{}", refusal.message);
     }
 }
@@ -519,7 +519,7 @@ fn an_answer_that_holds_a_token_is_never_quoted() {
 proptest! {
     #[test]
     fn no_answer_makes_reading_it_fall(body in r#"[\{\}\[\]":,a-zA-Z0-9_\\ ]{0,80}|.{0,80}"#, code in any::<u64>()) {
-        let echo = Echo::of([SecretString::from("s3cr3t-Value")]);
+        let echo = SentSecrets::of([SecretString::from("s3cr3t-Value")]);
         Refusal::read(&body, &echo, true);
         let known = format!(r#"{{"error_codes":[{code},"x",-1],"error_description":"AADSTS{code}"}}"#);
         let known = Refusal::read(&known, &echo, false);

@@ -4,9 +4,9 @@
 
 use crate::microsoft::http::advice::Trouble;
 use crate::microsoft::http::body::Reading;
-use crate::microsoft::http::echo::Echo;
 use crate::microsoft::http::error::Error;
 use crate::microsoft::http::retry_after;
+use crate::microsoft::http::sent_secrets::SentSecrets;
 use crate::microsoft::http::transport::{Transport, place};
 use crate::microsoft::http::usage::Usage;
 use async_trait::async_trait;
@@ -31,7 +31,7 @@ const SECRET_HEADERS: [&str; 3] = ["x-identity-header", "secret", "authorization
 
 /// What the sign-in service said last.
 #[derive(Debug)]
-pub(crate) enum Said {
+pub(crate) enum LastAnswer {
     Nothing(Error),
     Answer(Answer),
 }
@@ -41,7 +41,7 @@ pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) body: String,
     /// What of the request must not be told, should the answer repeat it.
-    pub(crate) echo: Echo,
+    pub(crate) secrets: SentSecrets,
     pub(crate) retry_after: Option<Duration>,
 }
 
@@ -55,9 +55,9 @@ impl fmt::Debug for Answer {
     }
 }
 
-impl Said {
-    pub(crate) fn timeout(host: &str) -> Said {
-        Said::Nothing(Error::Network {
+impl LastAnswer {
+    pub(crate) fn timeout(host: &str) -> LastAnswer {
+        LastAnswer::Nothing(Error::Network {
             host: host.to_string(),
             what: Trouble::Timeout.what().to_string(),
             advice: Trouble::Timeout.advice(),
@@ -76,7 +76,7 @@ pub(crate) struct TokenTransport {
     login: Option<String>,
     host: String,
     usage: Arc<Usage>,
-    said: Mutex<Option<Said>>,
+    said: Mutex<Option<LastAnswer>>,
 }
 
 impl TokenTransport {
@@ -96,14 +96,14 @@ impl TokenTransport {
     }
 
     /// Takes what was said last.
-    pub(crate) fn said(&self) -> Option<Said> {
+    pub(crate) fn said(&self) -> Option<LastAnswer> {
         self.said
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take()
     }
 
-    fn remember(&self, said: Said) {
+    fn remember(&self, said: LastAnswer) {
         *self.said.lock().unwrap_or_else(PoisonError::into_inner) = Some(said);
     }
 
@@ -120,7 +120,7 @@ impl TokenTransport {
         Ok(Url::parse(&target)?)
     }
 
-    /// Sends and reads; the error is what [`Said::Nothing`] keeps.
+    /// Sends and reads; the error is what [`LastAnswer::Nothing`] keeps.
     async fn exchange(&self, request: &Request, url: Url) -> Result<Answer, Error> {
         let host = match url.host_str() {
             Some(_) => place(&url),
@@ -165,7 +165,7 @@ impl TokenTransport {
             status: response.status().as_u16(),
             host,
             body,
-            echo: Echo::of(secrets),
+            secrets: SentSecrets::of(secrets),
         })
     }
 }
@@ -181,13 +181,13 @@ impl HttpClient for TokenTransport {
                     Headers::new(),
                     plain(&answer.body),
                 );
-                self.remember(Said::Answer(answer));
+                self.remember(LastAnswer::Answer(answer));
                 Ok(response)
             }
             Err(error) => {
                 // A kind the library does not retry: that is decided in one place, ours.
                 let kind = ErrorKind::Other;
-                self.remember(Said::Nothing(error));
+                self.remember(LastAnswer::Nothing(error));
                 Err(azure_core::Error::with_message(kind, "no answer"))
             }
         }

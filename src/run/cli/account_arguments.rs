@@ -2,7 +2,7 @@
 //! machine can read arguments.
 
 use crate::microsoft::Account;
-use crate::microsoft::account::Written;
+use crate::microsoft::account::AccountStanza;
 use anyhow::{Context, anyhow};
 use clap::Args;
 use secrecy::SecretString;
@@ -106,7 +106,7 @@ pub struct AccountArguments {
 
 impl AccountArguments {
     pub fn account(self) -> anyhow::Result<Account> {
-        let written = Written {
+        let written = AccountStanza {
             tenant_id: self.tenant_id,
             client_id: self.client_id,
             auth: self.auth,

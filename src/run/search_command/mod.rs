@@ -69,18 +69,43 @@ trait Command: Sized {
     ) -> Result<(), Ended>;
 }
 
+#[derive(Clone, Copy)]
+enum Name {
+    Update,
+    Undo,
+    Get,
+    Reconcile,
+    Hunt,
+    Check,
+    Ledger,
+    Selftest,
+}
+
+/// As commands.conf names them.
+const COMMANDS: [(&str, Name); 8] = [
+    ("defenderupdate", Name::Update),
+    ("defenderundo", Name::Undo),
+    ("defenderget", Name::Get),
+    ("defenderreconcile", Name::Reconcile),
+    ("defenderhunt", Name::Hunt),
+    ("defendercheck", Name::Check),
+    ("defenderledger", Name::Ledger),
+    ("defenderselftest", Name::Selftest),
+];
+
 /// From the first question to the last answer.
 async fn converse<W: Write>(name: &str, session: &mut Session<W>) -> ExitCode {
-    let ended = match name {
-        "defenderupdate" => conversation::<update::Args, W>(session).await,
-        "defenderundo" => conversation::<undo::Args, W>(session).await,
-        "defenderget" => conversation::<get::Args, W>(session).await,
-        "defenderreconcile" => conversation::<reconcile::Args, W>(session).await,
-        "defenderhunt" => conversation::<hunt::Args, W>(session).await,
-        "defendercheck" => conversation::<check::Args, W>(session).await,
-        "defenderledger" => conversation::<ledger::Args, W>(session).await,
-        "defenderselftest" => conversation::<selftest::Args, W>(session).await,
-        _ => unknown(name, session).await,
+    let known = COMMANDS.iter().find(|(known, _)| *known == name);
+    let ended = match known.map(|(_, name)| *name) {
+        Some(Name::Update) => conversation::<update::Args, W>(session).await,
+        Some(Name::Undo) => conversation::<undo::Args, W>(session).await,
+        Some(Name::Get) => conversation::<get::Args, W>(session).await,
+        Some(Name::Reconcile) => conversation::<reconcile::Args, W>(session).await,
+        Some(Name::Hunt) => conversation::<hunt::Args, W>(session).await,
+        Some(Name::Check) => conversation::<check::Args, W>(session).await,
+        Some(Name::Ledger) => conversation::<ledger::Args, W>(session).await,
+        Some(Name::Selftest) => conversation::<selftest::Args, W>(session).await,
+        None => unknown(name, session).await,
     };
     let error = match ended {
         Ok(()) | Err(Ended::Cancelled) => return exit::WELL,
@@ -106,8 +131,9 @@ async fn conversation<C: Command, W: Write>(session: &mut Session<W>) -> Result<
 async fn unknown<W: Write>(name: &str, session: &mut Session<W>) -> Result<(), Ended> {
     session.first().await?;
     let error = anyhow!(
-        "there is no search command \"{}\"; there are defenderupdate, defenderundo, defenderget, defenderreconcile, defenderhunt, defendercheck, defenderledger, defenderselftest",
-        name.escape_debug()
+        "there is no search command \"{}\"; there are {}",
+        name.escape_debug(),
+        COMMANDS.map(|(known, _)| known).join(", ")
     );
     refuse(Kind::STREAMING, error, session)
 }

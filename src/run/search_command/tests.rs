@@ -149,3 +149,16 @@ async fn a_sheet_is_handed_over_in_as_many_answers_as_splunkd_allows() {
         ]
     );
 }
+
+#[test]
+fn every_command_of_commands_conf_is_carried_out() {
+    let conf = include_str!("../../../default/commands.conf");
+    let mut listed: Vec<&str> = conf
+        .lines()
+        .filter_map(|line| line.strip_prefix('[')?.strip_suffix(']'))
+        .collect();
+    let mut carried_out = COMMANDS.map(|(name, _)| name);
+    listed.sort_unstable();
+    carried_out.sort_unstable();
+    assert_eq!(listed, carried_out);
+}

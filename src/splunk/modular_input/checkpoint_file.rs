@@ -29,7 +29,7 @@ impl fmt::Display for Owner {
 
 /// Who wrote a checkpoint, and when.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Written {
+pub struct Writer {
     #[serde(flatten)]
     pub by: Owner,
     pub at: Instant,
@@ -39,7 +39,7 @@ pub struct Written {
 /// it read the object all the same.
 const WRITTEN: &str = "written_by";
 
-impl Written {
+impl Writer {
     /// Who wrote a kept text; none if it does not say so.
     pub fn of(text: &str) -> Option<Self> {
         #[derive(Deserialize)]
@@ -124,7 +124,7 @@ impl Store for CheckpointFile {
     fn save(&mut self, text: &str) -> io::Result<()> {
         let path = self.path();
         let (beginning, rest) = match &self.owner {
-            Some(owner) => Written {
+            Some(owner) => Writer {
                 by: owner.clone(),
                 at: Instant::from(jiff::Timestamp::now()),
             }
@@ -194,7 +194,7 @@ mod tests {
         let mut file = file.owned_by(Some(owner.clone()));
         file.save(r#"{"version":1,"seen":[]}"#).unwrap();
         let text = file.load().unwrap().unwrap();
-        let written = Written::of(&text).unwrap();
+        let written = Writer::of(&text).unwrap();
         assert_eq!(written.by, owner);
         assert!(written.at <= Instant::from(jiff::Timestamp::now()));
         let mut value: serde_json::Value = serde_json::from_str(&text).unwrap();
@@ -213,7 +213,7 @@ mod tests {
             r#"{"written_by":{"guid":"G"},"version":1}"#,
             r#"{"version":1"#,
         ] {
-            assert_eq!(Written::of(text), None, "{text}");
+            assert_eq!(Writer::of(text), None, "{text}");
         }
     }
 
@@ -223,7 +223,7 @@ mod tests {
             text in "[{}\\[\\]\",:a1 \\n]{0,40}",
             guid in "\\PC{0,20}",
         ) {
-            let written = Written {
+            let written = Writer {
                 by: Owner { guid, server: "sh1".into() },
                 at: Instant::EPOCH,
             };
@@ -231,7 +231,7 @@ mod tests {
             let signed = beginning + rest;
             match serde_json::from_str::<serde_json::Value>(&text) {
                 Ok(serde_json::Value::Object(members)) if !members.is_empty() => {
-                    prop_assert_eq!(Written::of(&signed), Some(written));
+                    prop_assert_eq!(Writer::of(&signed), Some(written));
                 }
                 Ok(_) => prop_assert_eq!(signed, text),
                 Err(_) => prop_assert!(serde_json::from_str::<serde_json::Value>(&signed).is_err()),

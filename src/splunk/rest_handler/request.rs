@@ -52,7 +52,7 @@ pub struct Request {
 }
 
 #[derive(Deserialize)]
-struct Written {
+struct RequestDocument {
     #[serde(default)]
     method: String,
     #[serde(default)]
@@ -95,7 +95,7 @@ impl Request {
         if json.trim_ascii_start().first() != Some(&b'{') {
             return Err(RequestError::Malformed { line: 1, column: 1 });
         }
-        let written: Written =
+        let written: RequestDocument =
             serde_json::from_slice(json).map_err(|error| RequestError::Malformed {
                 line: error.line(),
                 column: error.column(),

@@ -36,7 +36,7 @@ pub enum Inserted {
 
 /// What a store says of a document it took.
 #[derive(Deserialize)]
-struct Kept {
+struct StoredDocument {
     #[serde(rename = "_key")]
     key: String,
 }
@@ -78,7 +78,7 @@ impl Splunkd {
     ) -> Result<Inserted, SplunkdError> {
         let call = post(data(collection, ""), what, document)?;
         match self.ask(call).await {
-            Ok(Some(body)) => match serde_json::from_slice::<Kept>(&body) {
+            Ok(Some(body)) => match serde_json::from_slice::<StoredDocument>(&body) {
                 Ok(kept) if !kept.key.is_empty() => Ok(Inserted::New),
                 _ => Err(unread(what)),
             },

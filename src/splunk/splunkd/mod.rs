@@ -5,8 +5,8 @@ mod answer;
 pub mod conf_file;
 mod connection;
 mod error;
+mod inspect;
 mod kvstore;
-mod look;
 pub mod own_endpoint;
 mod search;
 #[cfg(test)]
@@ -14,8 +14,8 @@ mod tests;
 
 pub use connection::{Connection, Tls};
 pub use error::SplunkdError;
+pub use inspect::Rows;
 pub use kvstore::{Find, Inserted};
-pub use look::Rows;
 pub use own_endpoint::Route;
 pub use search::{Events, MOST_EVENTS, Search};
 

@@ -19,7 +19,7 @@
 //! The rest is a colleague's, or cannot be told; neither is recorded as ours. Who
 //! is at an alert in the very seconds of our write cannot be told apart from it.
 
-use crate::triage::apply::recorder::{TargetOutcome, Written};
+use crate::triage::apply::recorder::{TargetOutcome, WriteSpan};
 use crate::triage::field::{Field, VERDICT, VerdictField, is_same, names};
 use crate::triage::outcome::Outcome;
 use crate::triage::plan::{Group, Task};
@@ -92,9 +92,9 @@ impl When {
         let after = ended.after.as_ref().filter(|_| verified);
         Self {
             before: before.and_then(State::instant),
-            begun: ended.written.map(|Written { begun, .. }| begun),
+            begun: ended.written.map(|WriteSpan { begun, .. }| begun),
             stamp: after.and_then(State::instant),
-            ended: ended.written.map(|Written { ended, .. }| ended),
+            ended: ended.written.map(|WriteSpan { ended, .. }| ended),
         }
     }
 
@@ -497,7 +497,7 @@ mod tests {
             verified: Some(true),
             before: Some(state(day("08:00:00"))),
             after: Some(state(day(at))),
-            written: Some(Written {
+            written: Some(WriteSpan {
                 begun: stamp - SignedDuration::from_secs(2),
                 ended: stamp + SignedDuration::from_secs(2),
             }),

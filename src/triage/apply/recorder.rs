@@ -44,13 +44,13 @@ pub(in crate::triage) struct TargetOutcome {
     /// Whether it was perhaps written, and did not show when it was last read.
     pub doubtful: bool,
     /// For what was written: when, by Defender's clock.
-    pub written: Option<Written>,
+    pub written: Option<WriteSpan>,
 }
 
 /// Between which instants of Defender's clock something was written: begun no
 /// earlier, and seen or given up no later than told by `ended`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::triage) struct Written {
+pub(in crate::triage) struct WriteSpan {
     pub begun: Timestamp,
     pub ended: Timestamp,
 }

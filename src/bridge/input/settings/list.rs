@@ -14,19 +14,19 @@ pub struct ListInput {
     pub start: Start,
     pub overlap: Duration,
     pub settle: Duration,
-    pub checkpoint: Kept,
+    pub checkpoint: CheckpointPlace,
 }
 
 /// Where an input keeps its checkpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kept {
+pub enum CheckpointPlace {
     /// In a file of the server it runs on.
     Local,
     /// In the KV store, for every search head of a cluster.
     KvStore,
 }
 
-impl Kept {
+impl CheckpointPlace {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Local => "local",
@@ -69,8 +69,8 @@ impl ListInput {
             ("tables", STREAMS),
         ])?;
         let checkpoint = match texts.text("checkpoint").unwrap_or("local") {
-            "local" => Kept::Local,
-            "kvstore" => Kept::KvStore,
+            "local" => CheckpointPlace::Local,
+            "kvstore" => CheckpointPlace::KvStore,
             "blob" => {
                 return refuse(
                     "checkpoint",

@@ -3,7 +3,7 @@
 mod list;
 mod stream;
 
-pub use list::{Kept, ListInput, api, subject};
+pub use list::{CheckpointPlace, ListInput, api, subject};
 pub use stream::{EventHub, Log, Positions, Storage, StorageAccount, StreamInput, stream_of};
 
 use crate::ingest::Instant;

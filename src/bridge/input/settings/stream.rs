@@ -1,7 +1,7 @@
 //! An input that follows a log: an event hub, or the append blobs of a storage
 //! account.
 
-use super::{Refusal, Start, Texts, refuse, unknown};
+use super::{FEEDS, Refusal, Start, Texts, refuse, unknown};
 use crate::ingest::Instant;
 use crate::ingest::stream::Begin;
 use crate::microsoft::azure::event_hub::Transport;
@@ -119,10 +119,11 @@ impl StreamInput {
                 ])?;
                 Log::Storage(Storage::parse(texts)?)
             }
-            _ => {
+            "event_hub" => {
                 texts.without(&[("storage_account", STORAGE)])?;
                 Log::EventHub(EventHub::parse(texts)?)
             }
+            word => return unknown("feed", word, &FEEDS),
         };
         Ok(Self {
             account: texts.account()?,

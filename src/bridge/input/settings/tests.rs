@@ -61,7 +61,7 @@ fn an_account_is_enough() {
     );
     assert_eq!(input.overlap, Duration::from_secs(900));
     assert_eq!(input.settle, Duration::from_secs(60));
-    assert_eq!(input.checkpoint, Kept::Local);
+    assert_eq!(input.checkpoint, CheckpointPlace::Local);
 }
 
 #[test]

@@ -6,7 +6,7 @@ mod place;
 pub use place::Source;
 
 use crate::NAME;
-use crate::bridge::input::prepare::{Opened, Ownership};
+use crate::bridge::input::prepare::{Ownership, StanzaAccount};
 use crate::bridge::input::settings::{Log, StreamInput};
 use crate::ingest::stream::{
     Follower, Local, PartitionedLog, PositionStore, Reporter, Settings, Tally,
@@ -80,11 +80,11 @@ impl PreparedStream {
         settings: StreamInput,
         ownership: &mut Ownership,
     ) -> anyhow::Result<Self> {
-        let Opened {
+        let StanzaAccount {
             splunkd,
             account,
             secret_expires,
-        } = Opened::open(input, &settings.account).await?;
+        } = StanzaAccount::open(input, &settings.account).await?;
         if let Err(error) = ownership.learn(&splunkd).await {
             // Positions need no server's name.
             tracing::debug!("{error}");

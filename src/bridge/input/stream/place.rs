@@ -257,10 +257,10 @@ fn blobs(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::microsoft::account::Written;
+    use crate::microsoft::account::AccountStanza;
 
     fn account(connection: Option<&str>, cloud: &str) -> Account {
-        let written = Written {
+        let written = AccountStanza {
             tenant_id: "contoso.example".into(),
             client_id: "app".into(),
             auth: match connection {
@@ -273,7 +273,7 @@ mod tests {
                 "custom" => "https://login.example".into(),
                 _ => String::new(),
             },
-            ..Written::default()
+            ..AccountStanza::default()
         };
         Account::parse("soc", &written, |_| None).unwrap()
     }

@@ -187,13 +187,13 @@ impl Drop for Delivery {
 
 /// The fields of an entry that its event is addressed by.
 #[derive(Deserialize)]
-struct Kept {
+struct EntryAddress {
     time: jiff::Timestamp,
     action: String,
 }
 
 fn source(json: &str) -> String {
-    match serde_json::from_str::<Kept>(json) {
+    match serde_json::from_str::<EntryAddress>(json) {
         Ok(kept) => format!("{NAME}:{}", kept.action),
         Err(_) => NAME.to_owned(),
     }
@@ -253,7 +253,7 @@ fn write_all(
         while let Some(json) = due.next()
             && !*stop.borrow()
         {
-            let time = serde_json::from_str::<Kept>(json).map(|kept| kept.time);
+            let time = serde_json::from_str::<EntryAddress>(json).map(|kept| kept.time);
             metadata.source = source(json);
             stream.set_metadata(&metadata);
             let time = time.unwrap_or_else(|_| jiff::Timestamp::now());

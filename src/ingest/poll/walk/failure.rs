@@ -2,7 +2,7 @@
 
 use super::span::{Span, State};
 use super::{Asking, Walk, wants_order};
-use crate::ingest::poll::checkpoint::{Gap, Habits, Ordering};
+use crate::ingest::poll::checkpoint::{Gap, Ordering, ServiceBehaviour};
 use crate::ingest::{ErrorClass, Instant, Refusal};
 use std::time::Duration;
 
@@ -27,36 +27,36 @@ impl Walk {
         &mut self,
         class: ErrorClass,
         why: String,
-        habits: &mut Habits,
+        behaviour: &mut ServiceBehaviour,
     ) -> Result<(), Hopeless> {
         self.failed = true;
         let asking = std::mem::replace(&mut self.asking, Asking::Page);
         match (class, asking) {
             (ErrorClass::Stop, _) | (ErrorClass::Unservable, Asking::Alive { .. }) => Err(Hopeless),
             (ErrorClass::Refused(_), Asking::Alive { why }) => {
-                self.close_in(why, habits);
+                self.close_in(why, behaviour);
                 Ok(())
             }
             (class, Asking::Order { listed }) => {
                 // Undecided; splitting is right in any order.
                 if class != ErrorClass::Unservable {
-                    habits.order = Ordering::Ignored;
+                    behaviour.order = Ordering::Ignored;
                 }
                 if let Some(span) = self.spans.pop() {
-                    self.split(span, &listed, habits);
+                    self.split(span, &listed, behaviour);
                 }
                 Ok(())
             }
             (_, Asking::Before { listed, .. }) => {
                 if let Some(span) = self.spans.pop() {
-                    self.split(span, &listed, habits);
+                    self.split(span, &listed, behaviour);
                 }
                 Ok(())
             }
-            (ErrorClass::Refused(refusal), Asking::Page) => self.refused(refusal, habits),
+            (ErrorClass::Refused(refusal), Asking::Page) => self.refused(refusal, behaviour),
             (ErrorClass::Unservable, Asking::Page) => {
                 self.idle = None;
-                self.unserved(why, habits);
+                self.unserved(why, behaviour);
                 if self.is_hopeless() {
                     Err(Hopeless)
                 } else {
@@ -69,16 +69,16 @@ impl Walk {
     pub(super) fn refused(
         &mut self,
         refusal: Refusal,
-        habits: &mut Habits,
+        behaviour: &mut ServiceBehaviour,
     ) -> Result<(), Hopeless> {
         let Some(span) = self.spans.last() else {
             return Err(Hopeless);
         };
         if let State::Number { known } = span.state {
             // This was only a look: it is put off, and later numbers are asked for otherwise.
-            match self.counts(known, habits) {
-                true => habits.counts = false,
-                false => habits.skip = Some(known.saturating_sub(1)),
+            match self.counts(known, behaviour) {
+                true => behaviour.counts = false,
+                false => behaviour.skip = Some(known.saturating_sub(1)),
             }
             let span = self.spans.pop();
             self.spans
@@ -89,22 +89,22 @@ impl Walk {
             return Ok(());
         }
         let (top, skip, divided) = (
-            self.top(span, habits),
+            self.top(span, behaviour),
             span.skip,
             !span.tie_breakers.is_empty(),
         );
-        let unproven = habits.order == Ordering::Unknown;
+        let unproven = behaviour.order == Ordering::Unknown;
         match refusal {
             // Where no reason is named, suspect first what never worked before.
-            Refusal::Unnamed if (skip > 0 || divided) && top > habits.largest_page => {
-                habits.top = Some((top / 2).max(1));
+            Refusal::Unnamed if (skip > 0 || divided) && top > behaviour.largest_page => {
+                behaviour.top = Some((top / 2).max(1));
             }
             Refusal::Skip | Refusal::Unnamed if skip > 0 => {
-                let most = habits.skip.unwrap_or(u32::MAX);
+                let most = behaviour.skip.unwrap_or(u32::MAX);
                 // The cap is lower than documented, or no object may be passed over at all.
-                habits.skip = Some(most.min(if skip > 64 { skip / 4 } else { 0 }));
+                behaviour.skip = Some(most.min(if skip > 64 { skip / 4 } else { 0 }));
                 if let Some(span) = self.spans.pop() {
-                    self.beyond_skip(span, habits);
+                    self.beyond_skip(span, behaviour);
                 }
             }
             Refusal::Unnamed if divided => {
@@ -113,22 +113,22 @@ impl Walk {
                     self.give_up(&span, span.to, why.into());
                 }
             }
-            Refusal::Order if wants_order(habits) => habits.order = Ordering::Refused,
+            Refusal::Order if wants_order(behaviour) => behaviour.order = Ordering::Refused,
             Refusal::Unnamed if unproven && !self.order_suspected => {
                 self.order_suspected = true;
-                habits.order = Ordering::Refused;
+                behaviour.order = Ordering::Refused;
             }
             Refusal::Top(_) | Refusal::Unnamed if top > 1 => {
-                if self.order_suspected && habits.order == Ordering::Refused {
+                if self.order_suspected && behaviour.order == Ordering::Refused {
                     // Leaving the order out did not help: it was not the order alone.
-                    habits.order = Ordering::Unknown;
+                    behaviour.order = Ordering::Unknown;
                     self.order_suspected = false;
                 }
                 let named = match refusal {
                     Refusal::Top(named) => named,
                     _ => None,
                 };
-                habits.top = Some(
+                behaviour.top = Some(
                     named
                         .filter(|most| *most < top && *most > 0)
                         .unwrap_or(top / 2),
@@ -139,7 +139,7 @@ impl Walk {
         Ok(())
     }
 
-    pub(super) fn unserved(&mut self, why: String, habits: &Habits) {
+    pub(super) fn unserved(&mut self, why: String, behaviour: &ServiceBehaviour) {
         match self.spans.last().map(|span| span.state) {
             None => {}
             Some(State::Open | State::Single { misses: 0 }) => self.asking = Asking::Alive { why },
@@ -157,16 +157,16 @@ impl Walk {
                         ..span
                     }));
             }
-            Some(_) => self.close_in(why, habits),
+            Some(_) => self.close_in(why, behaviour),
         }
     }
 
     /// The service is up but the window on top will not come: ask for less of it.
-    pub(super) fn close_in(&mut self, why: String, habits: &Habits) {
+    pub(super) fn close_in(&mut self, why: String, behaviour: &ServiceBehaviour) {
         let Some(mut span) = self.spans.pop() else {
             return;
         };
-        let top = self.top(&span, habits);
+        let top = self.top(&span, behaviour);
         span.behind = None;
         match span.state {
             State::Single { misses } => {
@@ -181,7 +181,7 @@ impl Walk {
             }
             // In order, a shorter page ends before the object at fault.
             State::Open | State::Troubled | State::Suspect
-                if top > 1 && habits.order == Ordering::Honoured =>
+                if top > 1 && behaviour.order == Ordering::Honoured =>
             {
                 if span.state == State::Open {
                     span.state = State::Troubled;
@@ -191,7 +191,7 @@ impl Walk {
                 self.spans.push(span);
             }
             // The failure may have been passing, so the window is asked for once more.
-            State::Open if habits.order != Ordering::Honoured => {
+            State::Open if behaviour.order != Ordering::Honoured => {
                 self.spans.push(Span {
                     state: State::Troubled,
                     ..span

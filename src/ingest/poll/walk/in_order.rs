@@ -3,7 +3,7 @@
 use super::span::{Behind, Span, earlier};
 use super::{Asking, Listing, MOST_PASSES, Walk, cut_at, most_skip};
 use crate::ingest::Instant;
-use crate::ingest::poll::checkpoint::{Habits, Ordering};
+use crate::ingest::poll::checkpoint::{Ordering, ServiceBehaviour};
 use crate::ingest::poll::seen::Key;
 use std::collections::HashMap;
 
@@ -12,8 +12,13 @@ use std::collections::HashMap;
 const ORDERLY: usize = 8;
 
 impl Walk {
-    pub(super) fn looks_last(&self, listing: &Listing, top: u32, habits: &Habits) -> bool {
-        let cut = habits.cut_at.is_some_and(|cut| listing.count >= cut);
+    pub(super) fn looks_last(
+        &self,
+        listing: &Listing,
+        top: u32,
+        behaviour: &ServiceBehaviour,
+    ) -> bool {
+        let cut = behaviour.cut_at.is_some_and(|cut| listing.count >= cut);
         !listing.more && listing.count < top && !cut
     }
 
@@ -36,7 +41,7 @@ impl Walk {
         mut span: Span,
         listing: &Listing,
         top: u32,
-        habits: &mut Habits,
+        behaviour: &mut ServiceBehaviour,
     ) {
         // The objects at the beginning did not come back; asking from earlier shows why.
         if !span.edge.is_empty() && span.skip == 0 && !span.earlier {
@@ -48,23 +53,23 @@ impl Walk {
         if let Some(behind) = span.behind.take() {
             // The page was cut. Numbers slip while objects change, so the walk goes on by
             // time, from the end of that page.
-            cut_at(behind.count, habits);
-            if habits.order == Ordering::Honoured {
+            cut_at(behind.count, behaviour);
+            if behaviour.order == Ordering::Honoured {
                 span.go_on(
                     behind.last,
                     &behind.listed,
-                    most_skip(&self.limits, habits),
-                    habits,
+                    most_skip(&self.limits, behaviour),
+                    behaviour,
                 );
                 return self.spans.push(span);
             }
-            return self.prove_order(span, behind.listed, listing, top, habits);
+            return self.prove_order(span, behind.listed, listing, top, behaviour);
         }
         // Objects outside the window do not move the walk.
         let inside = listing.listed.iter().map(|(updated, _)| *updated);
         let last = inside.filter(|updated| *updated < span.to).max();
         let Some(last) = last.filter(|last| *last > span.cursor) else {
-            return self.page_through(span, listing, top, habits);
+            return self.page_through(span, listing, top, behaviour);
         };
         let new_tie = |(updated, key): &(Instant, Key)| {
             *updated <= span.cursor && !span.already_listed.contains(key)
@@ -75,12 +80,12 @@ impl Walk {
             return self.spans.push(again);
         }
         let number = span.skip.saturating_add(listing.count);
-        if self.looks_last(listing, top, habits) && self.may_skip(number, habits) {
+        if self.looks_last(listing, top, behaviour) && self.may_skip(number, behaviour) {
             return self.look_behind(span, listing, last);
         }
-        match habits.order {
-            Ordering::Honoured => self.on_by_time(span, listing, last, habits),
-            _ => self.prove_order(span, listing.listed.clone(), listing, top, habits),
+        match behaviour.order {
+            Ordering::Honoured => self.on_by_time(span, listing, last, behaviour),
+            _ => self.prove_order(span, listing.listed.clone(), listing, top, behaviour),
         }
     }
 
@@ -92,7 +97,7 @@ impl Walk {
         mut listed: Vec<(Instant, Key)>,
         listing: &Listing,
         top: u32,
-        habits: &mut Habits,
+        behaviour: &mut ServiceBehaviour,
     ) {
         listed.retain(|(updated, _)| *updated < span.to);
         // Pages of one instant each are in order too if they follow each other.
@@ -102,7 +107,7 @@ impl Walk {
         });
         match earlier_pages.max_by_key(|(_, updated)| **updated) {
             Some((_, before)) if Some(*before) > lowest => {
-                habits.order = Ordering::Ignored;
+                behaviour.order = Ordering::Ignored;
                 return self.spans.push(span.begin_again());
             }
             Some((key, before)) => listed.insert(0, (*before, *key)),
@@ -114,7 +119,7 @@ impl Walk {
             self.spans.push(span);
             self.asking = Asking::Order { listed };
         } else {
-            self.divide(span, &listed, listing, top, habits);
+            self.divide(span, &listed, listing, top, behaviour);
         }
     }
 
@@ -123,7 +128,7 @@ impl Walk {
         mut span: Span,
         listing: &Listing,
         last: Instant,
-        habits: &Habits,
+        behaviour: &ServiceBehaviour,
     ) {
         let mut instants: Vec<Instant> = listing.listed.iter().map(|(at, _)| *at).collect();
         instants.dedup();
@@ -131,12 +136,12 @@ impl Walk {
             span.go_on(
                 last,
                 &listing.listed,
-                most_skip(&self.limits, habits),
-                habits,
+                most_skip(&self.limits, behaviour),
+                behaviour,
             );
             return self.spans.push(span);
         }
-        self.prove_complete(span, last, listing.listed.clone(), habits);
+        self.prove_complete(span, last, listing.listed.clone(), behaviour);
     }
 
     /// Does nothing but what was listed lie before the last instant?
@@ -145,7 +150,7 @@ impl Walk {
         mut span: Span,
         last: Instant,
         listed: Vec<(Instant, Key)>,
-        habits: &Habits,
+        behaviour: &ServiceBehaviour,
     ) {
         let before = span
             .listed_by_number
@@ -157,8 +162,8 @@ impl Walk {
             // pages stands where the last object of the page before stood.
             count = span.skip - 1;
         }
-        if span.from >= last || !self.may_skip(count, habits) {
-            span.go_on(last, &listed, most_skip(&self.limits, habits), habits);
+        if span.from >= last || !self.may_skip(count, behaviour) {
+            span.go_on(last, &listed, most_skip(&self.limits, behaviour), behaviour);
         } else {
             self.asking = Asking::Before {
                 last,
@@ -175,7 +180,7 @@ impl Walk {
         last: Instant,
         listed: Vec<(Instant, Key)>,
         listing: &Listing,
-        habits: &mut Habits,
+        behaviour: &mut ServiceBehaviour,
     ) {
         let Some(mut span) = self.spans.pop() else {
             return;
@@ -187,10 +192,10 @@ impl Walk {
             if span.skip > 0 && span.passes < MOST_PASSES {
                 return self.spans.push(span.begin_again());
             }
-            habits.order = Ordering::Ignored;
-            return self.split(span.begin_again(), &listed, habits);
+            behaviour.order = Ordering::Ignored;
+            return self.split(span.begin_again(), &listed, behaviour);
         }
-        span.go_on(last, &listed, most_skip(&self.limits, habits), habits);
+        span.go_on(last, &listed, most_skip(&self.limits, behaviour), behaviour);
         self.spans.push(span);
     }
 
@@ -198,7 +203,7 @@ impl Walk {
         &mut self,
         listed: Vec<(Instant, Key)>,
         newest: &Listing,
-        habits: &mut Habits,
+        behaviour: &mut ServiceBehaviour,
     ) {
         let Some(span) = self.spans.pop() else {
             return;
@@ -207,13 +212,13 @@ impl Walk {
         let end = |sight: Option<&(Instant, Key)>| sight.map(|(updated, _)| *updated);
         match (end(listed.first()), end(listed.last()), newest) {
             (_, Some(last), Some(newest)) if newest >= last => {
-                habits.order = Ordering::Honoured;
-                return self.prove_complete(span, last, listed, habits);
+                behaviour.order = Ordering::Honoured;
+                return self.prove_complete(span, last, listed, behaviour);
             }
             // Objects may have changed between the two answers: undecided.
             (Some(lowest), _, Some(newest)) if newest > lowest => {}
-            _ => habits.order = Ordering::Ignored,
+            _ => behaviour.order = Ordering::Ignored,
         }
-        self.split(span, &listed, habits);
+        self.split(span, &listed, behaviour);
     }
 }

@@ -3,12 +3,12 @@
 use super::span::{Span, State};
 use super::{Known, Listing, Walk, page_length};
 use crate::ingest::Instant;
-use crate::ingest::poll::checkpoint::{Habits, Ordering};
+use crate::ingest::poll::checkpoint::{Ordering, ServiceBehaviour};
 
 impl Walk {
     /// Whether so many objects are told by `$count`, and not by what lies behind them.
-    pub(super) fn counts(&self, known: u32, habits: &Habits) -> bool {
-        self.limits.counts && habits.counts && !self.may_skip(known, habits)
+    pub(super) fn counts(&self, known: u32, behaviour: &ServiceBehaviour) -> bool {
+        self.limits.counts && behaviour.counts && !self.may_skip(known, behaviour)
     }
 
     /// Whether a window holds more than is known of it, or more than it held when it was
@@ -30,14 +30,14 @@ impl Walk {
         mut span: Span,
         known: u32,
         listing: &Listing,
-        habits: &mut Habits,
+        behaviour: &mut ServiceBehaviour,
     ) {
         let more = match self.asked.as_ref().is_some_and(|asked| asked.count) {
             true => match listing.total {
                 Some(total) => self.counts_more(&span, total, known),
                 None => {
-                    habits.counts = false;
-                    if self.may_skip(known, habits) {
+                    behaviour.counts = false;
+                    if self.may_skip(known, behaviour) {
                         self.spans.push(span);
                     }
                     return;
@@ -55,7 +55,7 @@ impl Walk {
             .copied()
             .filter(|middle| *middle > span.from && *middle < span.to);
         match middle {
-            Some(middle) if known > page_length(&self.limits, habits) => {
+            Some(middle) if known > page_length(&self.limits, behaviour) => {
                 for (from, to) in [(middle, span.to), (span.from, middle)] {
                     let known = count_in(&self.known, from, to);
                     self.spans.push(Span {
@@ -75,13 +75,18 @@ impl Walk {
 /// Whether a page held all known objects and no other: then the poll may end after
 /// this one call. The page may have been cut right there, so the next poll looks
 /// behind it.
-pub(super) fn nothing_new(known: Known, listing: &Listing, top: u32, habits: &Habits) -> bool {
+pub(super) fn nothing_new(
+    known: Known,
+    listing: &Listing,
+    top: u32,
+    behaviour: &ServiceBehaviour,
+) -> bool {
     if !listing.all_known || listing.partial || listing.more || listing.count >= top {
         return false;
     }
     let instants = listing.listed.iter().map(|(updated, _)| *updated);
     let inside = instants.filter(|updated| *updated >= known.from);
-    match habits.order {
+    match behaviour.order {
         Ordering::Honoured => inside.max() >= Some(known.newest),
         // In another order a cut page may lack any object, not just the newest.
         _ => u32::try_from(inside.count()).is_ok_and(|count| count >= known.count),

@@ -17,7 +17,7 @@ mod numbers;
 pub(in crate::ingest) mod span;
 mod splitting;
 
-use crate::ingest::poll::checkpoint::{Gap, Habits, Ordering};
+use crate::ingest::poll::checkpoint::{Gap, Ordering, ServiceBehaviour};
 use crate::ingest::poll::seen::Key;
 use crate::ingest::{Instant, Limits, ListQuery, Order};
 use known::{count_in, nothing_new};
@@ -352,13 +352,13 @@ impl Walk {
 
     /// The next question, or none when everything is drained. Never the one before,
     /// unless that failed.
-    pub fn ask(&mut self, habits: &mut Habits) -> Option<ListQuery> {
+    pub fn ask(&mut self, behaviour: &mut ServiceBehaviour) -> Option<ListQuery> {
         loop {
             self.open_top();
             if self.news && self.asking == Asking::Page {
                 self.spans.append(&mut self.rest);
             }
-            let query = self.question(habits)?;
+            let query = self.question(behaviour)?;
             if self.failed || self.asked.as_ref() != Some(&query) {
                 self.asked = Some(query.clone());
                 return Some(query);
@@ -370,13 +370,13 @@ impl Walk {
         }
     }
 
-    fn question(&mut self, habits: &mut Habits) -> Option<ListQuery> {
+    fn question(&mut self, behaviour: &mut ServiceBehaviour) -> Option<ListQuery> {
         let span = self.spans.last()?;
         let query = ListQuery {
             from: span.from,
             to: span.to,
-            order: wants_order(habits).then_some(Order::Ascending),
-            top: self.top(span, habits),
+            order: wants_order(behaviour).then_some(Order::Ascending),
+            top: self.top(span, behaviour),
             skip: span.skip,
             tie_breakers: span.tie_breakers.clone(),
             count: false,
@@ -386,7 +386,7 @@ impl Walk {
             ),
         };
         if let (Asking::Page, State::Number { known }) = (&self.asking, span.state) {
-            return Some(match self.counts(known, habits) {
+            return Some(match self.counts(known, behaviour) {
                 true => ListQuery {
                     count: true,
                     top: 1,
@@ -424,21 +424,21 @@ impl Walk {
         })
     }
 
-    fn may_skip(&self, number: u32, habits: &Habits) -> bool {
-        number <= most_skip(&self.limits, habits)
+    fn may_skip(&self, number: u32, behaviour: &ServiceBehaviour) -> bool {
+        number <= most_skip(&self.limits, behaviour)
     }
 
-    fn top(&self, span: &Span, habits: &Habits) -> u32 {
+    fn top(&self, span: &Span, behaviour: &ServiceBehaviour) -> u32 {
         let single = matches!(span.state, State::Single { .. }).then_some(1);
         [span.cap, single]
             .into_iter()
             .flatten()
-            .fold(page_length(&self.limits, habits), u32::min)
+            .fold(page_length(&self.limits, behaviour), u32::min)
             .max(1)
     }
 
     /// Takes an answer to the last [`Walk::ask`].
-    pub fn on_page(&mut self, listing: &Listing, habits: &mut Habits) {
+    pub fn on_page(&mut self, listing: &Listing, behaviour: &mut ServiceBehaviour) {
         self.failed = false;
         let top = self.asked.as_ref().map_or(1, |asked| asked.top);
         if let Some(asked) = &self.asked {
@@ -446,21 +446,21 @@ impl Walk {
             let later = asked.to.plus(EARLIER);
             let beyond = |(updated, _): &(Instant, Key)| *updated > asked.to && *updated <= later;
             if listing.listed.iter().any(beyond) {
-                compares_otherwise(asked.to, habits);
+                compares_otherwise(asked.to, behaviour);
             }
         }
         match std::mem::replace(&mut self.asking, Asking::Page) {
             Asking::Page => {}
-            Asking::Alive { why } => return self.close_in(why, habits),
-            Asking::Order { listed } => return self.judge_order(listed, listing, habits),
+            Asking::Alive { why } => return self.close_in(why, behaviour),
+            Asking::Order { listed } => return self.judge_order(listed, listing, behaviour),
             Asking::Before { last, listed, .. } => {
-                return self.judge_before(last, listed, listing, habits);
+                return self.judge_before(last, listed, listing, behaviour);
             }
         }
         let Some(mut span) = self.spans.pop() else {
             return;
         };
-        habits.largest_page = habits.largest_page.max(listing.count);
+        behaviour.largest_page = behaviour.largest_page.max(listing.count);
         let newer = |(updated, _): &(Instant, Key)| *updated >= self.newest;
         self.news |= !listing.all_known && listing.listed.iter().any(newer);
         if listing.partial && span.state != State::OldGap {
@@ -468,17 +468,17 @@ impl Walk {
             self.held = Some(self.held.map_or(begins, |held| held.min(begins)));
         }
         match span.state {
-            State::Number { known } => return self.judge_number(span, known, listing, habits),
+            State::Number { known } => return self.judge_number(span, known, listing, behaviour),
             State::Look { known } => {
                 let inside =
                     |(updated, _): &&(Instant, Key)| *updated >= span.from && *updated < span.to;
                 let inside = listing.listed.iter().filter(inside).count();
                 let whole = u32::try_from(inside).is_ok_and(|inside| inside >= known);
                 // In another order a page as long as any may have been cut, and hide one.
-                let shows = habits.order == Ordering::Honoured
-                    || listing.count < habits.largest_page
-                    || self.may_skip(listing.count, habits);
-                let last = self.looks_last(listing, top, habits);
+                let shows = behaviour.order == Ordering::Honoured
+                    || listing.count < behaviour.largest_page
+                    || self.may_skip(listing.count, behaviour);
+                let last = self.looks_last(listing, top, behaviour);
                 if listing.all_known && whole && last && shows {
                     return;
                 }
@@ -487,13 +487,13 @@ impl Walk {
             _ => {}
         }
         if let Some(known) = self.idle.take()
-            && nothing_new(known, listing, top, habits)
+            && nothing_new(known, listing, top, behaviour)
         {
-            habits.doubt = true;
+            behaviour.doubt = true;
             return;
         }
         if listing.count == 0 {
-            return self.nothing_listed(span, listing, habits);
+            return self.nothing_listed(span, listing, behaviour);
         }
         if let State::Single { .. } = span.state {
             span.skip += listing.count;
@@ -512,14 +512,15 @@ impl Walk {
         }
         if span.skip > 0 && listing.keys() == span.before {
             span.same += 1;
-            if listing.count < LEAST_CUT && span.same < ALIKE && self.may_skip(span.skip, habits) {
+            if listing.count < LEAST_CUT && span.same < ALIKE && self.may_skip(span.skip, behaviour)
+            {
                 // Where the order changes, short pages are alike by chance too.
                 span.skip = span.skip.saturating_add(listing.count);
                 return self.spans.push(span);
             }
             // Numbers passed over make no difference.
-            habits.skip = Some(0);
-            return self.without_skip(span, listing, top, habits);
+            behaviour.skip = Some(0);
+            return self.without_skip(span, listing, top, behaviour);
         }
         let came_back = listing
             .listed
@@ -527,7 +528,7 @@ impl Walk {
             .any(|(_, key)| span.edge.contains(key));
         if came_back {
             if span.earlier {
-                compares_otherwise(span.cursor, habits);
+                compares_otherwise(span.cursor, behaviour);
             }
             span.edge = Vec::new();
         }
@@ -537,7 +538,7 @@ impl Walk {
             && span.skip == 0
             && news
         {
-            cut_at(count, habits);
+            cut_at(count, behaviour);
         }
         span.shorter = Some(listing.count).filter(|count| *count < top);
         let repeats = keys
@@ -549,23 +550,23 @@ impl Walk {
         span.listed_by_number.extend(listed.chain(unusable));
         span.reached = span.reached.max(span.skip.saturating_add(listing.count));
         let ascending = listing.listed.is_sorted_by_key(|(updated, _)| *updated);
-        if wants_order(habits) && !ascending {
-            habits.order = Ordering::Ignored;
+        if wants_order(behaviour) && !ascending {
+            behaviour.order = Ordering::Ignored;
             if span.by_number {
                 // In another order, numbers prove nothing.
                 return self.spans.push(span.begin_again());
             }
         }
-        match habits.order {
+        match behaviour.order {
             Ordering::Honoured | Ordering::Unknown => {
-                self.go_on_in_order(span, listing, top, habits)
+                self.go_on_in_order(span, listing, top, behaviour)
             }
-            _ => self.go_on_by_splitting(span, listing, top, habits),
+            _ => self.go_on_by_splitting(span, listing, top, behaviour),
         }
     }
 
     /// An empty answer: nothing lies behind what was listed.
-    fn nothing_listed(&mut self, span: Span, listing: &Listing, habits: &mut Habits) {
+    fn nothing_listed(&mut self, span: Span, listing: &Listing, behaviour: &mut ServiceBehaviour) {
         if listing.more {
             let why = "the service lists nothing and promises more, page after page";
             return self.give_up(&span, span.to, why.into());
@@ -583,11 +584,11 @@ impl Walk {
             let why = "the list comes in another order at each question";
             return self.give_up(&span, span.to, why.into());
         }
-        self.close(span, habits);
+        self.close(span, behaviour);
     }
 
     /// A window is drained if the objects at its beginning came back.
-    fn close(&mut self, span: Span, habits: &Habits) {
+    fn close(&mut self, span: Span, behaviour: &ServiceBehaviour) {
         if span.edge.is_empty() || span.earlier {
             return;
         }
@@ -597,7 +598,7 @@ impl Walk {
         // Either the service compares other instants than it prints, or the objects have
         // changed since. Asking from earlier shows which.
         let (from, to) = (earlier(span.cursor), span.to.min(span.cursor.plus(EARLIER)));
-        let whole = wants_order(habits);
+        let whole = wants_order(behaviour);
         let mut again = span.with(from, if whole { span.to } else { to });
         again.cursor = span.cursor;
         again.edge = span.edge;
@@ -606,48 +607,51 @@ impl Walk {
     }
 }
 
-fn wants_order(habits: &Habits) -> bool {
-    matches!(habits.order, Ordering::Unknown | Ordering::Honoured)
+fn wants_order(behaviour: &ServiceBehaviour) -> bool {
+    matches!(behaviour.order, Ordering::Unknown | Ordering::Honoured)
 }
 
 /// Objects a page is asked for.
-fn page_length(limits: &Limits, habits: &Habits) -> u32 {
-    let fitting = match habits.object_bytes {
+fn page_length(limits: &Limits, behaviour: &ServiceBehaviour) -> u32 {
+    let fitting = match behaviour.object_bytes {
         None => FIRST_PAGE,
         Some(bytes) => u32::try_from(PAGE_BYTES / bytes.max(1)).unwrap_or(u32::MAX),
     };
-    let most = habits.top.unwrap_or(u32::MAX);
+    let most = behaviour.top.unwrap_or(u32::MAX);
     fitting.min(limits.top).min(most).max(1)
 }
 
 /// Objects a page is likely to hold.
-pub(in crate::ingest) fn page_holds(limits: &Limits, habits: &Habits) -> u32 {
-    page_length(limits, habits).min(habits.cut_at.unwrap_or(u32::MAX))
+pub(in crate::ingest) fn page_holds(limits: &Limits, behaviour: &ServiceBehaviour) -> u32 {
+    page_length(limits, behaviour).min(behaviour.cut_at.unwrap_or(u32::MAX))
 }
 
 /// Most objects that may be passed over.
-pub(in crate::ingest) fn most_skip(limits: &Limits, habits: &Habits) -> u32 {
-    limits.skip.min(habits.skip.unwrap_or(u32::MAX))
+pub(in crate::ingest) fn most_skip(limits: &Limits, behaviour: &ServiceBehaviour) -> u32 {
+    limits.skip.min(behaviour.skip.unwrap_or(u32::MAX))
 }
 
 /// Whether a page is so much shorter than others that it was not cut: only where nobody
 /// may look behind it.
-fn is_short(listing: &Listing, top: u32, habits: &Habits) -> bool {
-    let cut = habits.cut_at.unwrap_or(u32::MAX).min(habits.largest_page);
+fn is_short(listing: &Listing, top: u32, behaviour: &ServiceBehaviour) -> bool {
+    let cut = behaviour
+        .cut_at
+        .unwrap_or(u32::MAX)
+        .min(behaviour.largest_page);
     let doubled = |count: u32| count.saturating_add(count);
     let short = doubled(listing.count).saturating_add(listing.count) < doubled(cut);
     !listing.more && listing.count < top && (listing.count < LEAST_CUT || short)
 }
 
 /// Remembers that pages are cut at this many objects.
-fn cut_at(count: u32, habits: &mut Habits) {
-    habits.cut_at = Some(habits.cut_at.map_or(count, |cut| cut.min(count)));
+fn cut_at(count: u32, behaviour: &mut ServiceBehaviour) {
+    behaviour.cut_at = Some(behaviour.cut_at.map_or(count, |cut| cut.min(count)));
 }
 
 /// Remembers that the service compares other instants than it prints.
-fn compares_otherwise(at: Instant, habits: &mut Habits) {
-    if !habits.asks_earlier {
-        habits.asks_earlier = true;
+fn compares_otherwise(at: Instant, behaviour: &mut ServiceBehaviour) {
+    if !behaviour.asks_earlier {
+        behaviour.asks_earlier = true;
         tracing::warn!(
             "asked for objects last updated from or before {at}, the service lists others than \
              those: it compares otherwise than it prints. From now on it is asked from one second \

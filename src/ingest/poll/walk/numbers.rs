@@ -3,7 +3,7 @@
 use super::span::{Behind, Span};
 use super::{LEAST_CUT, Listing, MOST_SHUFFLES, Walk, is_short, most_skip};
 use crate::ingest::Instant;
-use crate::ingest::poll::checkpoint::{Habits, Ordering};
+use crate::ingest::poll::checkpoint::{Ordering, ServiceBehaviour};
 use crate::ingest::poll::seen::Key;
 
 /// Pages in a row with nothing new that end a pass by number.
@@ -17,15 +17,15 @@ impl Walk {
         mut span: Span,
         listing: &Listing,
         top: u32,
-        habits: &mut Habits,
+        behaviour: &mut ServiceBehaviour,
     ) {
         let keys = listing.keys();
         let news = keys.iter().any(|key| !span.already_listed.contains(key));
         span.behind = None;
         let next = span.skip.saturating_add(listing.count);
-        if !self.may_skip(next, habits) {
-            return match habits.skip {
-                Some(_) => self.without_skip(span, listing, top, habits),
+        if !self.may_skip(next, behaviour) {
+            return match behaviour.skip {
+                Some(_) => self.without_skip(span, listing, top, behaviour),
                 None => self.tell_apart(span),
             };
         }
@@ -40,7 +40,7 @@ impl Walk {
             if count < span.reached && span.passes < MOST_SHUFFLES {
                 return self.spans.push(span.begin_again());
             }
-            return self.close(span, habits);
+            return self.close(span, behaviour);
         }
         // Unusable elements have no place in time: objects behind them may have moved up.
         span.unsure |= news && (span.skip > 0 || listing.listed.is_empty());
@@ -48,7 +48,7 @@ impl Walk {
         span.by_number = true;
         span.already_listed.extend(keys.iter().copied());
         span.before = keys;
-        span.ended = is_short(listing, top, habits);
+        span.ended = is_short(listing, top, behaviour);
         self.spans.push(span);
     }
 
@@ -60,25 +60,25 @@ impl Walk {
         behind: Behind,
         listing: &Listing,
         top: u32,
-        habits: &mut Habits,
+        behaviour: &mut ServiceBehaviour,
     ) {
         span.skip = 0;
         span.before = Vec::new();
-        match habits.order {
+        match behaviour.order {
             Ordering::Honoured => {
                 span.go_on(
                     behind.last,
                     &behind.listed,
-                    most_skip(&self.limits, habits),
-                    habits,
+                    most_skip(&self.limits, behaviour),
+                    behaviour,
                 );
                 self.spans.push(span);
             }
-            _ if behind.count < LEAST_CUT => self.close(span, habits),
-            Ordering::Unknown => self.prove_order(span, behind.listed, listing, top, habits),
+            _ if behind.count < LEAST_CUT => self.close(span, behaviour),
+            Ordering::Unknown => self.prove_order(span, behind.listed, listing, top, behaviour),
             _ => {
                 span.half = Some(behind.count);
-                self.split(span, &behind.listed, habits);
+                self.split(span, &behind.listed, behaviour);
             }
         }
     }
@@ -89,25 +89,25 @@ impl Walk {
         mut span: Span,
         listing: &Listing,
         top: u32,
-        habits: &mut Habits,
+        behaviour: &mut ServiceBehaviour,
     ) {
         if let Some(behind) = span.behind.take() {
-            return self.without_looking_behind(span, behind, listing, top, habits);
+            return self.without_looking_behind(span, behind, listing, top, behaviour);
         }
         let inside = |(updated, _): &(Instant, Key)| *updated >= span.from && *updated < span.to;
         let strays = listing.count > 0 && !listing.listed.iter().any(inside);
-        if strays && habits.order != Ordering::Honoured {
+        if strays && behaviour.order != Ordering::Honoured {
             // The service lists other windows than it was asked for.
-            if !self.looks_last(listing, top, habits) {
+            if !self.looks_last(listing, top, behaviour) {
                 let why = "the service lists other objects than those asked for";
                 self.give_up(&span, span.to, why.into());
             }
             return;
         }
-        if span.ended || is_short(listing, top, habits) {
+        if span.ended || is_short(listing, top, behaviour) {
             // Where it lists only older objects, it has shown all of this window.
             if !strays {
-                self.past_instant(&span, habits);
+                self.past_instant(&span, behaviour);
             }
             return;
         }
@@ -115,14 +115,14 @@ impl Walk {
     }
 
     /// The service refuses to list what lies behind this many objects.
-    pub(super) fn beyond_skip(&mut self, mut span: Span, habits: &mut Habits) {
+    pub(super) fn beyond_skip(&mut self, mut span: Span, behaviour: &mut ServiceBehaviour) {
         match span.behind.take() {
             Some(behind) => {
                 // A refusal lists nothing.
                 let nothing = Listing::default();
-                self.without_looking_behind(span, behind, &nothing, 1, habits);
+                self.without_looking_behind(span, behind, &nothing, 1, behaviour);
             }
-            None if span.ended => self.past_instant(&span, habits),
+            None if span.ended => self.past_instant(&span, behaviour),
             None => self.tell_apart(span),
         }
     }

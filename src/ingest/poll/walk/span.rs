@@ -1,7 +1,7 @@
 //! A window of time, and how far it is listed.
 
 use super::{MOST_PASSES, at};
-use crate::ingest::poll::checkpoint::{Gap, Habits};
+use crate::ingest::poll::checkpoint::{Gap, ServiceBehaviour};
 use crate::ingest::poll::seen::Key;
 use crate::ingest::{Instant, TieBreaker};
 use std::collections::{HashMap, HashSet};
@@ -133,7 +133,7 @@ impl Span {
         last: Instant,
         listed: &[(Instant, Key)],
         most_skip: u32,
-        habits: &Habits,
+        behaviour: &ServiceBehaviour,
     ) {
         self.cursor = last;
         self.already_listed = listed.iter().map(|(_, key)| *key).collect();
@@ -141,7 +141,7 @@ impl Span {
         self.behind = None;
         self.ended = false;
         self.unsure = false;
-        let from = match habits.asks_earlier {
+        let from = match behaviour.asks_earlier {
             true => earlier(last).max(self.from),
             false => with_all_digits(last).max(self.from),
         };

@@ -2,7 +2,7 @@
 
 use super::span::{Span, earlier, with_all_digits};
 use super::{LEAST_CUT, Listing, Walk, at, cut_at};
-use crate::ingest::poll::checkpoint::{Habits, Ordering};
+use crate::ingest::poll::checkpoint::{Ordering, ServiceBehaviour};
 use crate::ingest::poll::seen::Key;
 use crate::ingest::{Instant, TieBreaker};
 
@@ -12,16 +12,16 @@ impl Walk {
         mut span: Span,
         listing: &Listing,
         top: u32,
-        habits: &mut Habits,
+        behaviour: &mut ServiceBehaviour,
     ) {
         if let Some(behind) = span.behind.take() {
-            cut_at(behind.count, habits);
+            cut_at(behind.count, behaviour);
             let listed = [behind.listed, listing.listed.clone()].concat();
-            return self.divide(span, &listed, listing, top, habits);
+            return self.divide(span, &listed, listing, top, behaviour);
         }
         let number = span.skip.saturating_add(listing.count);
-        if span.skip == 0 && self.looks_last(listing, top, habits) {
-            if self.may_skip(number, habits) {
+        if span.skip == 0 && self.looks_last(listing, top, behaviour) {
+            if self.may_skip(number, behaviour) {
                 let last = listing.listed.iter().map(|(updated, _)| *updated).max();
                 let last = last.unwrap_or(span.from);
                 return self.look_behind(span, listing, last);
@@ -32,7 +32,7 @@ impl Walk {
                 .any(|key| !span.already_listed.contains(key));
             let less = span.half.is_some_and(|whole| listing.count < whole);
             if (less && !news) || listing.count < LEAST_CUT {
-                return self.close(span, habits);
+                return self.close(span, behaviour);
             }
             // The walk may not look behind the page: its halves list the same, or more.
             span.half = Some(listing.count);
@@ -40,7 +40,7 @@ impl Walk {
         } else {
             span.half = None;
         }
-        self.divide(span, &listing.listed, listing, top, habits);
+        self.divide(span, &listing.listed, listing, top, behaviour);
     }
 
     pub(super) fn divide(
@@ -49,15 +49,15 @@ impl Walk {
         listed: &[(Instant, Key)],
         listing: &Listing,
         top: u32,
-        habits: &mut Habits,
+        behaviour: &mut ServiceBehaviour,
     ) {
         let inside = |(updated, _): &(Instant, Key)| *updated >= span.from && *updated < span.to;
         let apart = !span.by_number && listed.iter().any(inside);
-        if !apart || self.middle(&span, listed, habits).is_none() {
-            return self.page_through(span, listing, top, habits);
+        if !apart || self.middle(&span, listed, behaviour).is_none() {
+            return self.page_through(span, listing, top, behaviour);
         }
         span.skip = 0;
-        self.split(span, listed, habits);
+        self.split(span, listed, behaviour);
     }
 
     /// An instant at which a window falls into two smaller ones.
@@ -65,7 +65,7 @@ impl Walk {
         &self,
         span: &Span,
         listed: &[(Instant, Key)],
-        habits: &Habits,
+        behaviour: &ServiceBehaviour,
     ) -> Option<Instant> {
         let mut inside: Vec<Instant> = listed.iter().map(|(updated, _)| *updated).collect();
         inside.sort_unstable();
@@ -76,7 +76,7 @@ impl Walk {
             // All objects lie at the very beginning: that instant becomes a window of its own.
             None => span.from.next(),
         };
-        let begins = match habits.asks_earlier {
+        let begins = match behaviour.asks_earlier {
             true => earlier(middle),
             false => middle,
         };
@@ -84,11 +84,16 @@ impl Walk {
     }
 
     /// Replaces a window by two smaller ones, divided at an instant listed in it.
-    pub(super) fn split(&mut self, span: Span, listed: &[(Instant, Key)], habits: &Habits) {
-        let Some(middle) = self.middle(&span, listed, habits) else {
+    pub(super) fn split(
+        &mut self,
+        span: Span,
+        listed: &[(Instant, Key)],
+        behaviour: &ServiceBehaviour,
+    ) {
+        let Some(middle) = self.middle(&span, listed, behaviour) else {
             let mut span = span;
             let count = u32::try_from(span.listed_by_number.len()).unwrap_or(u32::MAX);
-            if !self.may_skip(count.max(1), habits) {
+            if !self.may_skip(count.max(1), behaviour) {
                 return self.tell_apart(span);
             }
             span.skip = count;
@@ -104,7 +109,7 @@ impl Walk {
         };
         let mut right = half(span.with(middle, span.to));
         right.edge = at(middle, listed);
-        if habits.asks_earlier {
+        if behaviour.asks_earlier {
             right.from = earlier(middle);
             right.earlier = true;
         }
@@ -117,9 +122,9 @@ impl Walk {
 
     /// All objects of one instant were listed. Where the order is kept, newer objects
     /// stand behind them, and nothing else may be missing.
-    pub(super) fn past_instant(&mut self, span: &Span, habits: &Habits) {
+    pub(super) fn past_instant(&mut self, span: &Span, behaviour: &ServiceBehaviour) {
         let next = span.cursor.next();
-        if habits.order == Ordering::Honoured && next < span.to && !span.is_one_instant() {
+        if behaviour.order == Ordering::Honoured && next < span.to && !span.is_one_instant() {
             self.spans.push(span.with(next, span.to));
         }
     }

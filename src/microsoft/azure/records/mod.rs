@@ -7,7 +7,7 @@
 //! One strict pass (`strict`) finds them, without a tree and without a copy. Only a body
 //! that fails it is gone through again (`recover`), so that no record stops another.
 
-mod recover;
+mod malformed;
 mod strict;
 mod tables;
 #[cfg(test)]
@@ -17,7 +17,7 @@ pub use tables::Tables;
 
 use crate::ingest::stream::{Message, Position, Record};
 use crate::ingest::{Instant, Quarantined};
-use crate::microsoft::slice::text;
+use crate::microsoft::list_answer::text;
 use serde::de::IgnoredAny;
 use std::ops::Range;
 

@@ -3,7 +3,7 @@
 use super::Found;
 use crate::ingest::Instant;
 use crate::ingest::stream::Record;
-use crate::microsoft::slice::{span, unquoted};
+use crate::microsoft::list_answer::{span, unquoted};
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use std::fmt;

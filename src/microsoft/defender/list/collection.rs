@@ -4,7 +4,7 @@
 //! Plain facts of the published contracts, one record per API and kind.
 
 use crate::ingest::Limits;
-use crate::microsoft::slice::Shape;
+use crate::microsoft::list_answer::Shape;
 
 /// One collection of one API.
 #[derive(Debug)]

@@ -3,7 +3,7 @@
 
 use crate::ingest::{Kind, Limits};
 use crate::microsoft::defender::list::collection::Collection;
-use crate::microsoft::slice::Shape;
+use crate::microsoft::list_answer::Shape;
 
 pub(in crate::microsoft) static ALERTS: Collection = Collection {
     name: "Microsoft Graph alerts",

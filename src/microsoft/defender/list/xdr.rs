@@ -3,7 +3,7 @@
 
 use crate::ingest::{Kind, Limits};
 use crate::microsoft::defender::list::collection::Collection;
-use crate::microsoft::slice::{Nested, Shape};
+use crate::microsoft::list_answer::{Nested, Shape};
 
 pub(in crate::microsoft) static INCIDENTS: Collection = Collection {
     name: "Defender XDR incidents",

@@ -10,8 +10,8 @@ use crate::microsoft::defender::update::client::{DefenderError, IN_FLIGHT, Updat
 use crate::microsoft::defender::update::state::parse_state;
 use crate::microsoft::defender::update::tenant_limits::BatchCall;
 use crate::microsoft::http::error::Error;
-use crate::microsoft::http::lenient;
-use crate::microsoft::http::lenient::{Members, lenient};
+use crate::microsoft::http::lenient_json;
+use crate::microsoft::http::lenient_json::{Members, lenient};
 use crate::triage::{DefenderClient, State, Target};
 use futures::StreamExt;
 use futures::future::BoxFuture;
@@ -182,7 +182,10 @@ pub(in crate::microsoft) fn elements(body: &[u8]) -> HashMap<String, State> {
         };
         Some((id, state))
     };
-    let listed = page.get("value").map(lenient::elements).unwrap_or_default();
+    let listed = page
+        .get("value")
+        .map(lenient_json::elements)
+        .unwrap_or_default();
     listed.into_iter().filter_map(element).collect()
 }
 

@@ -5,7 +5,7 @@
 use crate::ingest::Instant;
 use crate::microsoft::defender::spelling::in_graph_words;
 use crate::microsoft::http::error::cut;
-use crate::microsoft::http::lenient::{Members, elements, lenient, text, text_or_number};
+use crate::microsoft::http::lenient_json::{Members, elements, lenient, text, text_or_number};
 use crate::triage::State;
 use serde_json::value::RawValue;
 

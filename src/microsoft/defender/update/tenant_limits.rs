@@ -66,7 +66,7 @@ pub(in crate::microsoft) struct TenantLimits {
 
 /// The content of the file.
 #[derive(Debug, Serialize, Deserialize)]
-struct Kept {
+struct LimitsFile {
     version: u32,
     wordings: BTreeMap<String, usize>,
 }
@@ -81,7 +81,7 @@ impl TenantLimits {
         let read = std::fs::read(&file)
             .ok()
             .filter(|text| text.len() <= LARGEST);
-        let kept = read.and_then(|text| serde_json::from_slice::<Kept>(&text).ok());
+        let kept = read.and_then(|text| serde_json::from_slice::<LimitsFile>(&text).ok());
         let kept = kept.filter(|kept| kept.version == VERSION);
         Self {
             wordings: kept.map(|kept| kept.wordings).unwrap_or_default(),
@@ -128,7 +128,7 @@ impl TenantLimits {
     fn save(&self, file: &Path) -> io::Result<()> {
         let folder = file.parent().unwrap_or(Path::new("."));
         disk::own_folder(folder)?;
-        let kept = Kept {
+        let kept = LimitsFile {
             version: VERSION,
             wordings: self.wordings.clone(),
         };

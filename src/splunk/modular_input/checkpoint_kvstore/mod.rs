@@ -17,7 +17,7 @@ mod tests;
 pub use document::COLLECTION;
 
 use crate::ingest::{Instant, Store};
-use crate::splunk::modular_input::checkpoint_file::{CheckpointFile, Owner, Written};
+use crate::splunk::modular_input::checkpoint_file::{CheckpointFile, Owner, Writer};
 use crate::splunk::splunkd::{Find, Inserted, Splunkd, SplunkdError};
 use document::{FIELDS, Head, Listing, Part, Run, packed, unpacked};
 use serde_json::{Value, json};
@@ -114,12 +114,12 @@ pub enum Found {
 
 /// A checkpoint that is this run's.
 #[derive(Debug)]
-pub struct Opened {
+pub struct OpenCheckpoint {
     pub store: KvCheckpoint,
     pub text: Option<String>,
     pub found: Found,
     /// Whose run was the last one, and when it began.
-    pub before: Option<Written>,
+    pub before: Option<Writer>,
 }
 
 /// A stanza's checkpoint in the KV store, this run's until it is released or overtaken.
@@ -145,7 +145,7 @@ impl KvCheckpoint {
         file: CheckpointFile,
         stanza: &str,
         owner: Owner,
-    ) -> Result<Opened, KvError> {
+    ) -> Result<OpenCheckpoint, KvError> {
         let note = read_note(&file)?;
         let mut store = Self {
             splunkd,
@@ -179,8 +179,8 @@ impl KvCheckpoint {
                 }
             },
         };
-        Ok(Opened {
-            before: before.filter(|run| run.epoch > 0).map(|run| Written {
+        Ok(OpenCheckpoint {
+            before: before.filter(|run| run.epoch > 0).map(|run| Writer {
                 by: run.owner(),
                 at: run.begun,
             }),

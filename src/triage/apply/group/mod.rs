@@ -8,7 +8,7 @@ mod read_back;
 
 use crate::triage::apply::decide::{Decision, PendingWrite, decide, remaining};
 use crate::triage::apply::incident_effects::IncidentEffects;
-use crate::triage::apply::recorder::{Recorder, TargetOutcome, Written};
+use crate::triage::apply::recorder::{Recorder, TargetOutcome, WriteSpan};
 use crate::triage::apply::write_result::WriteResult;
 use crate::triage::marker::Marker;
 use crate::triage::outcome::Outcome;
@@ -326,7 +326,7 @@ impl<'a, 'b, D: DefenderClient, L: Ledger, C: Clock> GroupWorker<'a, 'b, D, L, C
         let task = one.pending.task;
         let written = one.begun.zip(self.client.time_there());
         let ended = TargetOutcome {
-            written: written.map(|(begun, ended)| Written { begun, ended }),
+            written: written.map(|(begun, ended)| WriteSpan { begun, ended }),
             ..one.outcome()
         };
         self.record(task, ended).await;

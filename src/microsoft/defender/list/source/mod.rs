@@ -12,7 +12,7 @@ use crate::ingest::{ErrorClass, Limits, ListQuery, ListSource, Page, Refusal, So
 use crate::microsoft::client::{Answer, Client};
 use crate::microsoft::defender::list::query::Feed;
 use crate::microsoft::http::error::Error;
-use crate::microsoft::slice::{Listing, SliceError, slice};
+use crate::microsoft::list_answer::{Listing, SliceError, slice};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use url::Url;

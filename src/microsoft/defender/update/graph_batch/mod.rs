@@ -9,10 +9,10 @@
 mod tests;
 
 use crate::microsoft::client::{
-    Answer, Client, FIRST_PAUSE, Nature, Quota, RETRY_DELAY, Said, TRIES,
+    Answer, Client, ErrorBody, FIRST_PAUSE, Nature, Quota, RETRY_DELAY, TRIES,
 };
 use crate::microsoft::http::error::{Error, line, passing};
-use crate::microsoft::http::lenient::{Members, elements, lenient, text_or_number};
+use crate::microsoft::http::lenient_json::{Members, elements, lenient, text_or_number};
 use crate::microsoft::http::retry_after;
 use reqwest::Method;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
@@ -301,7 +301,7 @@ fn part_result(
             attempts,
         }));
     }
-    let said = Said::read(body);
+    let said = ErrorBody::read(body);
     let wait = retry_after::retry_after(&part_answer.headers(), &said.message, SystemTime::now());
     let host = client.host().to_owned();
     let request_id = said.request_id.or(part_answer.request_id);

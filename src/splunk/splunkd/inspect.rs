@@ -18,9 +18,9 @@ pub type Rows = Vec<BTreeMap<String, Value>>;
 
 /// An object of splunkd's, as it is listed.
 #[derive(Debug)]
-pub struct Seen(Entry);
+pub struct ListedEntry(Entry);
 
-impl Seen {
+impl ListedEntry {
     pub fn name(&self) -> &str {
         &self.0.name
     }
@@ -73,12 +73,16 @@ impl Splunkd {
     ///
     /// # Errors
     /// If splunkd does not list them.
-    pub async fn look(&self, what: &str, path: &[&str]) -> Result<Option<Vec<Seen>>, SplunkdError> {
+    pub async fn look(
+        &self,
+        what: &str,
+        path: &[&str],
+    ) -> Result<Option<Vec<ListedEntry>>, SplunkdError> {
         let segments: Vec<String> = path.iter().map(|part| segment(part)).collect();
         let mut call = Call::get(segments.join("/"), what.to_owned(), ADMINISTRATOR);
         call.query.push(("count", MOST));
         let entries = self.entries(call).await?;
-        Ok(entries.map(|entries| entries.into_iter().map(Seen).collect()))
+        Ok(entries.map(|entries| entries.into_iter().map(ListedEntry).collect()))
     }
 
     /// What the encrypted form of each stored secret of the app begins with;

@@ -19,12 +19,12 @@ const ENCODED: usize = 2;
 const LONGEST: usize = 16 << 10;
 
 #[derive(Clone, Default)]
-pub(crate) struct Echo(Vec<SecretString>);
+pub(crate) struct SentSecrets(Vec<SecretString>);
 
-impl Echo {
-    pub(crate) fn of(secrets: impl IntoIterator<Item = SecretString>) -> Echo {
+impl SentSecrets {
+    pub(crate) fn of(secrets: impl IntoIterator<Item = SecretString>) -> SentSecrets {
         let long = |secret: &SecretString| secret.expose_secret().len() >= SHORTEST;
-        Echo(secrets.into_iter().filter(long).collect())
+        SentSecrets(secrets.into_iter().filter(long).collect())
     }
 
     /// The text, as far as it is looked into, with plain repetitions blotted out; none if it repeats a
@@ -66,9 +66,9 @@ impl Echo {
     }
 }
 
-impl fmt::Debug for Echo {
+impl fmt::Debug for SentSecrets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Echo({})", self.0.len())
+        write!(f, "SentSecrets({})", self.0.len())
     }
 }
 
@@ -235,8 +235,8 @@ mod tests {
     use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
     use proptest::prelude::*;
 
-    fn echo(secret: &str) -> Echo {
-        Echo::of([SecretString::from(secret)])
+    fn echo(secret: &str) -> SentSecrets {
+        SentSecrets::of([SecretString::from(secret)])
     }
 
     fn form(text: &str) -> String {
@@ -336,7 +336,7 @@ mod tests {
         for secret in SECRETS {
             assert_eq!(echo(secret).blotted(text).as_deref(), Some(text));
         }
-        assert!(!Echo::default().is_in("anything"));
+        assert!(!SentSecrets::default().is_in("anything"));
         assert!(!echo("").is_in("anything") && !echo("any").is_in("anything"));
         assert!(!format!("{:?}", echo("hunter22")).contains("hunter"));
     }

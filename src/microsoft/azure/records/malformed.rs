@@ -3,7 +3,7 @@
 
 use super::Found;
 use super::strict::Head;
-use crate::microsoft::slice::what;
+use crate::microsoft::list_answer::what;
 use serde_json::value::RawValue;
 use std::ops::Range;
 
