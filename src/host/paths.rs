@@ -54,6 +54,16 @@ pub fn state() -> Option<PathBuf> {
     }
 }
 
+/// Where splunkd has inputs keep their checkpoints.
+pub fn checkpoints() -> Option<PathBuf> {
+    let database = std::env::var_os("SPLUNK_DB").filter(|path| !path.is_empty());
+    let database = match database {
+        Some(path) => PathBuf::from(path),
+        None => splunk()?.join("var").join("lib").join("splunk"),
+    };
+    Some(database.join("modinputs").join(NAME))
+}
+
 /// Where the log files lie.
 pub fn logs() -> Option<PathBuf> {
     match splunk() {

@@ -17,8 +17,9 @@ use std::time::Duration;
 
 /// Somebody waits in front of a form.
 const TIMEOUT: Duration = Duration::from_secs(8);
-/// A hub is signed in to, connected to and asked about each partition.
-const TRIAL: Duration = Duration::from_secs(20);
+/// A hub is signed in to, connected to and asked about each partition; one step may take
+/// 15 seconds.
+const TRIAL: Duration = Duration::from_secs(25);
 
 pub fn run() -> ExitCode {
     log::start();
@@ -89,7 +90,7 @@ async fn try_stream(definition: Definition, input: StreamInput) -> anyhow::Resul
     let settings = account::settings(&splunkd).await?;
     let account = account::account(&splunkd, &settings, &input.account).await?;
     let source = Source::open(&account, &input)?;
-    match tokio::time::timeout(TRIAL, source.probe()).await {
+    match tokio::time::timeout(TRIAL, source.probe(&account)).await {
         Ok(probed) => probed,
         Err(_) => bail!(
             "{} has not answered within {} s: is its port open, and the proxy?",

@@ -3,6 +3,9 @@
 
 mod access;
 mod release;
+mod stream;
+
+pub use stream::{SavedInput, saved_input, stream};
 
 use super::account;
 use crate::bridge::account::Settings;
@@ -49,6 +52,9 @@ impl CheckState {
 /// The result of one check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckResult {
+    /// The input that is checked, where it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input: Option<String>,
     pub check: String,
     pub state: CheckState,
     /// The permission or capability that is checked.
@@ -64,6 +70,7 @@ pub struct CheckResult {
 impl CheckResult {
     pub fn new(check: impl Into<String>, state: CheckState, finding: impl Into<String>) -> Self {
         Self {
+            input: None,
             check: check.into(),
             state,
             permission: None,
@@ -83,7 +90,7 @@ impl CheckResult {
         }
     }
 
-    fn remedy(self, remedy: impl Into<String>) -> Self {
+    pub fn remedy(self, remedy: impl Into<String>) -> Self {
         Self {
             remedy: Some(remedy.into()),
             ..self
@@ -113,6 +120,9 @@ impl CheckResult {
 #[serde(deny_unknown_fields)]
 pub struct CheckRequest {
     pub account: String,
+    /// This input of it alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input: Option<String>,
 }
 
 /// The results.
@@ -128,12 +138,42 @@ pub async fn splunkd(splunkd: &Splunkd) -> Vec<CheckResult> {
     results
 }
 
-/// Checks the account of this name.
-pub async fn account(splunkd: &Splunkd, settings: &Settings, name: &str) -> Vec<CheckResult> {
-    match account::account(splunkd, settings, name).await {
-        Ok(account) => defender(&account).await,
-        Err(error) => vec![CheckResult::failed("account", format!("{error:#}"))],
+/// Checks the account of this name, and the streams that are read with it on this
+/// server; or of these one alone.
+pub async fn account(
+    splunkd: &Splunkd,
+    settings: &Settings,
+    name: &str,
+    input: Option<&str>,
+) -> Vec<CheckResult> {
+    let account = match account::account(splunkd, settings, name).await {
+        Ok(account) => account,
+        Err(error) => return vec![CheckResult::failed("account", format!("{error:#}"))],
+    };
+    let mut results = match input {
+        None => defender(&account).await,
+        Some(_) => Vec::new(),
+    };
+    let inputs = match stream::saved(splunkd, name).await {
+        Ok(inputs) => inputs,
+        Err(error) if input.is_some() => {
+            return vec![CheckResult::failed("input", error.to_string())];
+        }
+        Err(error) => {
+            tracing::debug!("{error}");
+            return results;
+        }
+    };
+    let wanted = |one: &SavedInput| input.is_none_or(|input| one.stanza.name == input);
+    for saved in inputs.into_iter().filter(wanted) {
+        results.extend(stream::of_input(&account, &saved).await);
     }
+    if let (Some(input), true) = (input, results.is_empty()) {
+        let finding = format!("no stream of account \"{name}\" is read by an input \"{input}\"");
+        let result = CheckResult::failed("input", finding);
+        results.push(result.remedy("name an input with feed = event_hub or storage"));
+    }
+    results
 }
 
 /// Checks an account: sign-in, permissions, one call to each list, the clock.
@@ -198,7 +238,7 @@ fn connection_string(connection: &ConnectionString) -> CheckResult {
         "account",
         CheckState::Ok,
         format!(
-            "a connection string for {what}, for streams alone; it is tried whenever an input that uses it is saved"
+            "a connection string for {what}, for streams alone; the inputs that use it are checked below, where there are any"
         ),
     )
 }

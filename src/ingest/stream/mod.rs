@@ -114,7 +114,11 @@ pub enum LogErrorClass {
 }
 
 impl Message {
-    fn write(&self, sink: &mut impl Sink, now: Instant) -> io::Result<()> {
+    /// Hands over its records, and what is none.
+    ///
+    /// # Errors
+    /// As the sink.
+    pub fn write(&self, sink: &mut impl Sink, now: Instant) -> io::Result<()> {
         let text = |span: &Range<usize>| self.body.get(span.clone()).unwrap_or_default();
         for record in &self.records {
             sink.event(&Event {

@@ -26,10 +26,12 @@ pub struct AccountArguments {
     /// Application (client) id
     #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
     client_id: String,
-    /// How it proves who it is: secret, certificate, managed_identity or workload_identity
+    /// How it proves who it is: secret, certificate, managed_identity, workload_identity or
+    /// connection_string (streams alone)
     #[arg(long, value_name = "KIND", default_value = "secret")]
     auth: String,
-    /// File with the client secret, or with private key and certificate (PEM); - for stdin.
+    /// File with the client secret, with private key and certificate (PEM), or with the
+    /// connection string; - for stdin.
     /// Without it the environment variable DEFENDER_BRIDGE_SECRET is read
     #[arg(long, value_name = "FILE")]
     secret_file: Option<PathBuf>,

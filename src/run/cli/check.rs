@@ -5,6 +5,7 @@ use crate::bridge::check::{CheckResult, CheckState, TIMEOUT};
 use crate::bridge::{account, check};
 use crate::host::{exit, runtime};
 use crate::run::cli::account_arguments::AccountArguments;
+use crate::run::cli::stream_arguments::{StreamArguments, option};
 use clap::Args;
 use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table, presets};
 use secrecy::SecretString;
@@ -14,7 +15,9 @@ use std::process::ExitCode;
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Looks at sign-in, permissions, one call to each list of Microsoft Graph, and the clock.\n\
+    after_help = "Looks at sign-in, permissions, one call to each list of Microsoft Graph, and the clock;\n\
+                  with --feed at a stream instead: name, port, proxy, TLS, sign-in, role, hub, consumer group,\n\
+                  clock, partitions, checkpoint container, tables. No position moves.\n\
                   Exits with 1 if a check FAILED; a missing permission to write or to hunt is a note."
 )]
 pub struct Arguments {
@@ -24,9 +27,17 @@ pub struct Arguments {
     /// File with a session key of splunkd
     #[arg(long, value_name = "FILE")]
     session_key_file: Option<PathBuf>,
+    /// A stream, in place of the lists: event_hub or storage
+    #[arg(long, value_parser = ["event_hub", "storage"])]
+    feed: Option<String>,
+    /// Blob container (https URL) through which several forwarders share the hub
+    #[arg(long, value_name = "URL", requires = "feed")]
+    checkpoint_container: Option<String>,
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    stream: StreamArguments,
     // Must come last: its heading would take in what follows.
     #[command(flatten)]
     account: AccountArguments,
@@ -84,9 +95,31 @@ async fn examine(arguments: Arguments) -> Vec<CheckResult> {
     if let (Some(uri), Some(file)) = (&arguments.splunkd, &arguments.session_key_file) {
         results.extend(splunkd(uri, file).await);
     }
-    match arguments.account.account() {
-        Err(error) => results.push(CheckResult::failed("account", format!("{error:#}"))),
-        Ok(account) => results.extend(check::defender(&account).await),
+    let account = match arguments.account.account() {
+        Ok(account) => account,
+        Err(error) => {
+            results.push(CheckResult::failed("account", format!("{error:#}")));
+            return results;
+        }
+    };
+    let Some(feed) = &arguments.feed else {
+        match arguments.stream.given() {
+            Some(key) => {
+                let finding = format!("{}: only used with --feed", option(key));
+                results.push(CheckResult::failed("settings", finding));
+            }
+            None => results.extend(check::defender(&account).await),
+        }
+        return results;
+    };
+    let container = arguments.checkpoint_container.as_deref();
+    let sharing: Vec<(&'static str, &str)> = container
+        .into_iter()
+        .flat_map(|url| [("checkpoint", "blob"), ("checkpoint_container", url)])
+        .collect();
+    match arguments.stream.stream(feed, &sharing) {
+        Ok(settings) => results.extend(check::stream(&account, &settings, None).await),
+        Err(error) => results.push(CheckResult::failed("settings", format!("{error:#}"))),
     }
     results
 }

@@ -1,29 +1,34 @@
-//! `fetch`: a feed as one JSON object per line on stdout.
+//! `fetch`: a feed as one JSON object per line on stdout: what a list holds, or once through
+//! what lies in a stream.
 
 use crate::bridge::input::settings::{self, Start, span};
+use crate::bridge::input::stream::{Fetched, Once, Source};
 use crate::host::stop::Stop;
 use crate::host::{exit, paths, runtime};
 use crate::ingest;
 use crate::ingest::{Checkpoint, Event, Instant, Kind, Poll, Sink, Store, Tally};
 use crate::microsoft::{Client, Feed, FeedSource};
 use crate::run::cli::account_arguments::AccountArguments;
+use crate::run::cli::stream_arguments::{StreamArguments, option};
 use crate::splunk::modular_input::checkpoint_file::CheckpointFile;
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, bail};
 use clap::Args;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// What to read
-    #[arg(long, value_parser = ["alerts", "incidents"], default_value = "alerts")]
+    /// What to read: a list of Defender's, or a stream
+    #[arg(long, value_parser = ["alerts", "incidents", "event_hub", "storage"], default_value = "alerts")]
     feed: String,
     /// Through which of Microsoft's APIs: mde for alerts only, xdr for incidents only
     #[arg(long, value_parser = ["graph", "mde", "xdr"], default_value = "graph")]
     api: String,
-    /// Where to begin: an instant (2026-11-01T00:00:00Z), a day (2026-11-01, UTC) or an age (-7d)
+    /// Where to begin: an instant (2026-11-01T00:00:00Z), a day (2026-11-01, UTC) or an age (-7d);
+    /// of a stream also earliest
     #[arg(
         long,
         value_name = "START",
@@ -44,9 +49,17 @@ pub struct Arguments {
     /// Remember in this folder what was read; the next call goes on from there
     #[arg(long, value_name = "FOLDER")]
     remember: Option<PathBuf>,
+    /// Of a stream: end after so many records
+    #[arg(long, value_name = "NUMBER")]
+    records: Option<u64>,
+    /// Of a stream: end after so long (such as 10m)
+    #[arg(long, value_name = "SPAN")]
+    within: Option<String>,
     /// Print the summary as JSON on stderr
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    stream: StreamArguments,
     // Must come last: its heading would take in what follows.
     #[command(flatten)]
     account: AccountArguments,
@@ -54,11 +67,24 @@ pub struct Arguments {
 
 pub fn run(arguments: Arguments) -> ExitCode {
     let json = arguments.json;
-    match fetch(arguments) {
-        Ok(tally) => {
-            summarise(&tally, json);
-            exit::WELL
-        }
+    let fetched = match arguments.feed.as_str() {
+        "event_hub" | "storage" => follow(arguments).map(|fetched| {
+            let summary = fetched.summary();
+            summarise(&fetched, &summary, json);
+        }),
+        _ => fetch(arguments).map(|tally| {
+            let summary = format!(
+                "{} alerts, {} incidents, {} quarantined in {} pages",
+                tally.delivered.alerts,
+                tally.delivered.incidents,
+                tally.delivered.quarantined,
+                tally.pages
+            );
+            summarise(&tally, &summary, json);
+        }),
+    };
+    match fetched {
+        Ok(()) => exit::WELL,
         Err(error) => {
             tracing::error!("{error:#}");
             exit::refused()
@@ -66,22 +92,61 @@ pub fn run(arguments: Arguments) -> ExitCode {
     }
 }
 
-fn summarise(tally: &Tally, json: bool) {
+fn summarise(tally: &impl serde::Serialize, summary: &str, json: bool) {
     if json && let Ok(text) = serde_json::to_string(tally) {
         let written = writeln!(io::stderr(), "{text}");
         drop(written);
     } else {
-        tracing::info!(
-            "{} alerts, {} incidents, {} quarantined in {} pages",
-            tally.delivered.alerts,
-            tally.delivered.incidents,
-            tally.delivered.quarantined,
-            tally.pages
-        );
+        tracing::info!("{summary}");
     }
 }
 
+/// Once through what lies in a stream.
+fn follow(arguments: Arguments) -> anyhow::Result<Fetched> {
+    let of_lists = [
+        ("--api", arguments.api != "graph"),
+        ("--settle", arguments.settle != "0s"),
+        ("--min-severity", arguments.min_severity.is_some()),
+        ("--service-sources", !arguments.service_sources.is_empty()),
+        ("--remember", arguments.remember.is_some()),
+    ];
+    if let Some((option, _)) = of_lists.into_iter().find(|(_, given)| *given) {
+        bail!("{option}: only used with --feed alerts or incidents: remove it");
+    }
+    let start = [("start", arguments.start.as_str())];
+    let settings = arguments.stream.stream(&arguments.feed, &start)?;
+    let within = arguments.within.as_deref().map(span).transpose();
+    let within = within.map_err(|why| anyhow!("--within: {why}"))?;
+    let account = arguments.account.account()?;
+    let source = Source::open(&account, &settings)?;
+    let runtime = runtime::new()?;
+    let lines = Lines(BufWriter::with_capacity(64 * 1024, paths::stdout()?));
+    let mut once = Once::new(lines, arguments.records);
+    let outcome = runtime.block_on(async {
+        let stop = Stop::listen();
+        let reading = once.through(&source, settings.begin);
+        let bounded = tokio::time::timeout(within.unwrap_or(Duration::MAX), reading);
+        match stop.within(bounded).await {
+            Some(Ok(read)) => read,
+            // Time is up, or somebody asked to stop.
+            Some(Err(_)) | None => Ok(()),
+        }
+    });
+    runtime.shutdown_background();
+    let fetched = once.end();
+    outcome.and(fetched)
+}
+
 fn fetch(arguments: Arguments) -> anyhow::Result<Tally> {
+    let of_streams = [
+        ("--records", arguments.records.is_some()),
+        ("--within", arguments.within.is_some()),
+    ];
+    let of_streams = of_streams.into_iter().find(|(_, given)| *given);
+    let of_streams = of_streams.map(|(option, _)| option.to_owned());
+    if let Some(option) = of_streams.or_else(|| arguments.stream.given().map(option)) {
+        bail!("{option}: only used with --feed event_hub or storage: remove it");
+    }
     let now = Instant::from(jiff::Timestamp::now()).millisecond();
     let subject = settings::subject(&arguments.feed).context("feed: not alerts, not incidents")?;
     let api = settings::api(&arguments.api).context("api: not graph, mde or xdr")?;
@@ -109,7 +174,7 @@ fn fetch(arguments: Arguments) -> anyhow::Result<Tally> {
     let poll = Poll {
         now,
         settle,
-        overlap: std::time::Duration::from_secs(900),
+        overlap: Duration::from_secs(900),
     };
     let outcome = runtime.block_on(async {
         let stop = Stop::listen();

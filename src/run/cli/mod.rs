@@ -7,6 +7,7 @@ mod demo;
 mod fetch;
 #[cfg(feature = "sandbox")]
 mod sandbox;
+mod stream_arguments;
 
 use super::{alert_action, search_command};
 use crate::host::{exit, log};

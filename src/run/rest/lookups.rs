@@ -164,7 +164,10 @@ impl Lookup for CheckRequest {
     }
 
     fn logged(&self) -> [Cow<'_, str>; 2] {
-        ["".into(), "".into()]
+        match &self.input {
+            None => ["".into(), "".into()],
+            Some(input) => ["input".into(), input.as_str().into()],
+        }
     }
 
     fn checked(&self) -> Result<(), Refusal> {
@@ -178,7 +181,7 @@ impl Lookup for CheckRequest {
         settings: &Settings,
         trace: &mut Trace,
     ) -> Result<Reply, Refusal> {
-        let checks = check::account(system, settings, &self.account).await;
+        let checks = check::account(system, settings, &self.account, self.input.as_deref()).await;
         trace.rows = Some(checks.len());
         Ok(Reply::well(&CheckAnswer { checks }))
     }

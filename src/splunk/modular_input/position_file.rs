@@ -152,6 +152,16 @@ impl PositionFile {
     }
 }
 
+/// What a stanza's file holds, to look at: nothing is locked, and what cannot be read is
+/// not there.
+pub fn look(directory: &Path, stanza: &str) -> Vec<Kept> {
+    let bytes = fs::read(StanzaFiles::path_of(directory, stanza, ENDING));
+    let read = bytes.ok().and_then(|bytes| Some(read(&bytes).ok()?.0));
+    let kept = read.unwrap_or_default().into_iter();
+    kept.map(|(partition, text)| Kept { partition, text })
+        .collect()
+}
+
 impl PositionStore for PositionFile {
     async fn load(&self) -> io::Result<Vec<Kept>> {
         let state = self.state();

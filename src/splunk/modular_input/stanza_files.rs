@@ -73,6 +73,11 @@ impl StanzaFiles {
         self.directory.join(format!("{}.{ending}", self.name))
     }
 
+    /// The same of any stanza.
+    pub fn path_of(directory: &Path, stanza: &str, ending: &str) -> PathBuf {
+        directory.join(format!("{}.{ending}", file_name(stanza)))
+    }
+
     /// Replaces a file of this stanza in one step: after a crash at any instant the old
     /// or the new one is there, whole.
     pub fn replace(&self, path: &Path, pieces: &[&[u8]]) -> io::Result<()> {

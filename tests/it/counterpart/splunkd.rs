@@ -176,6 +176,17 @@ impl Splunkd {
         self
     }
 
+    /// `inputs.conf` as the REST API shows it.
+    pub fn showing_inputs(self) -> Self {
+        let stanzas = self.inputs.iter().map(|(name, given)| {
+            let settings = given.iter().cloned().collect();
+            (format!("{APP}://{name}"), settings)
+        });
+        let stanzas = stanzas.collect();
+        self.state().confs.insert("inputs".to_owned(), stanzas);
+        self
+    }
+
     pub fn without_inputs(mut self) -> Self {
         self.inputs.clear();
         self

@@ -73,6 +73,10 @@ impl Hub {
         }
     }
 
+    pub fn tenant(&self) -> &Tenant {
+        &self.tenant
+    }
+
     pub fn hub(&self) -> &EventHub {
         self.tenant.event_hub().unwrap()
     }
@@ -119,7 +123,7 @@ impl Hub {
         splunkd.input("feed", parameters)
     }
 
-    fn ca_file(&self) -> String {
+    pub fn ca_file(&self) -> String {
         self.ca_file.path().display().to_string()
     }
 

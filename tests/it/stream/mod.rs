@@ -1,6 +1,8 @@
 //! Streams, followed by the built executable as splunkd runs it.
 
 mod bad_settings;
+mod check;
+mod command_line;
 mod counts;
 mod ends;
 mod hub;

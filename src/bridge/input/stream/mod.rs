@@ -1,9 +1,11 @@
 //! A streaming stanza: its account, its positions, and the run that follows its log.
 
 mod clock;
+mod once;
 mod place;
 
-pub use place::Source;
+pub use once::{Fetched, Once};
+pub use place::{Look, Source};
 
 use crate::NAME;
 use crate::bridge::input::prepare::{Ownership, StanzaAccount};

@@ -11,10 +11,12 @@ use crate::microsoft::account::connection_string::{
 };
 use crate::microsoft::azure::event_hub::{self, Transport};
 use crate::microsoft::azure::records::Tables;
-use crate::microsoft::azure::storage::feed::probe::{Outcome, probe};
+use crate::microsoft::azure::storage::feed::probe;
 use crate::microsoft::azure::storage::ownership::{BlobOwnership, Group};
 use crate::microsoft::azure::storage::{Access, BlobClient, BlobLog};
+use crate::microsoft::azure::{Findings, Outcome};
 use anyhow::{anyhow, bail};
+use std::collections::BTreeMap;
 use std::time::Duration;
 use url::Url;
 
@@ -28,12 +30,20 @@ pub enum Source {
     Storage(Box<BlobStorage>),
 }
 
+/// How closely a stream is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Look {
+    Around,
+    /// Also for the tables of the newest messages.
+    Inside,
+}
+
 /// A storage account, and what speaks with it.
 pub struct BlobStorage {
     pub log: BlobLog,
     client: BlobClient,
     tables: Tables,
-    host: String,
+    at: Url,
 }
 
 impl Source {
@@ -64,50 +74,65 @@ impl Source {
                     log: BlobLog::new(&client, &settings.tables, LISTING),
                     client,
                     tables: settings.tables.clone(),
-                    host: url.host_str().unwrap_or_default().to_owned(),
+                    at: url,
                 })))
             }
         }
     }
 
-    /// Looks at everything a run needs, and reads nothing.
-    pub async fn probe(&self) -> anyhow::Result<()> {
+    /// Looks at everything a run needs, step by step, up to the first that fails; no
+    /// position moves. `delivered`: the sequence number each partition was delivered up to,
+    /// as far as it is known here.
+    pub async fn examine(
+        &self,
+        account: &Account,
+        delivered: &BTreeMap<String, i64>,
+        look: Look,
+    ) -> Findings {
+        let mut findings = Findings::default();
         match self {
             Self::EventHub(hub, sharing) => {
-                let found = hub.probe().await?;
-                hub.close().await;
-                tracing::info!(
-                    "event hub {} has {} partitions{}",
-                    found.hub.name.as_deref().unwrap_or("without a name"),
-                    found.partitions.len(),
-                    match found.held {
-                        true => "; another reader holds one of them for itself",
-                        false => "",
-                    }
-                );
+                let mut positions = delivered.clone();
                 if let Some(sharing) = sharing {
-                    let probed = sharing.probe().await;
-                    probed.map_err(|error| anyhow!("checkpoint_container: {error}"))?;
+                    positions.extend(sharing.examine(&mut findings).await);
                 }
-                Ok(())
+                let mut seen = hub.examine(&positions).await;
+                if look == Look::Inside {
+                    hub.look_for_tables(&mut seen).await;
+                }
+                hub.close().await;
+                seen.findings.0.append(&mut findings.0);
+                findings = seen.findings;
             }
             Self::Storage(storage) => {
-                let findings = probe(&storage.client, &storage.tables).await;
-                let bad = findings
-                    .into_iter()
-                    .find(|finding| finding.outcome == Outcome::Bad);
-                match bad {
-                    Some(finding) => bail!("{}: {}", finding.step, finding.text),
-                    None => Ok(()),
+                if probe::reach(account, &storage.at, &mut findings).await
+                    && probe::sign_in(&storage.client, &mut findings).await
+                {
+                    probe::probe(&storage.client, &storage.tables, &mut findings).await;
                 }
             }
         }
+        findings
+    }
+
+    /// Refuses what a run would fail for.
+    pub async fn probe(&self, account: &Account) -> anyhow::Result<()> {
+        let findings = self.examine(account, &BTreeMap::new(), Look::Around).await;
+        if let Some(bad) = findings.first_bad() {
+            bail!("{}", bad.message());
+        }
+        for finding in findings.0 {
+            if finding.outcome == Outcome::Doubtful {
+                tracing::warn!("{}: {}", finding.step, finding.message());
+            }
+        }
+        Ok(())
     }
 
     pub fn host(&self) -> &str {
         match self {
             Self::EventHub(hub, _) => &hub.settings().host,
-            Self::Storage(storage) => &storage.host,
+            Self::Storage(storage) => storage.at.host_str().unwrap_or_default(),
         }
     }
 

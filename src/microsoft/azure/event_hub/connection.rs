@@ -219,6 +219,21 @@ impl Connection {
 
     /// A reader of one partition, from where the selector says.
     pub(super) async fn attach(&self, partition: &str, selector: &str) -> Result<Link, Fault> {
+        self.attach_as(partition, selector, self.settings.shared)
+            .await
+    }
+
+    /// One that disturbs nobody: it is refused where another reader has the partition for
+    /// itself.
+    pub(super) async fn attach_beside(
+        &self,
+        partition: &str,
+        selector: &str,
+    ) -> Result<Link, Fault> {
+        self.attach_as(partition, selector, false).await
+    }
+
+    async fn attach_as(&self, partition: &str, selector: &str, owns: bool) -> Result<Link, Fault> {
         let filter = Described {
             descriptor: Descriptor::Code(SELECTOR_CODE),
             value: Value::String(selector.to_owned()),
@@ -234,7 +249,7 @@ impl Connection {
         );
         let epoch = (Symbol::from("com.microsoft:epoch"), Value::Long(0));
         let properties: Fields = std::iter::once(receiver_name)
-            .chain(self.settings.shared.then_some(epoch))
+            .chain(owns.then_some(epoch))
             .collect();
         let mut session = self.session().await?;
         let mut builder = Receiver::builder()

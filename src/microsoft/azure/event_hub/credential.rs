@@ -4,6 +4,7 @@ use super::error::Error;
 use crate::ingest::stream::LogErrorClass;
 use crate::microsoft::account::Account;
 pub use crate::microsoft::account::connection_string::SharedAccess;
+use crate::microsoft::http::error::line;
 use crate::microsoft::http::transport::Transport;
 use crate::microsoft::http::usage::Usage;
 use crate::microsoft::sign_in::{SignIn, Token};
@@ -37,6 +38,7 @@ const PLAIN: &AsciiSet = &NON_ALPHANUMERIC
 pub(super) enum Credential {
     SignIn {
         sign_in: Box<SignIn>,
+        usage: Arc<Usage>,
         /// The one the hub got last.
         given: Mutex<Option<Arc<Token>>>,
         /// The hub would not take it.
@@ -64,6 +66,7 @@ impl Credential {
         let sign_in = SignIn::at(account, AUDIENCE, &transport, &usage)?;
         Ok(Self::SignIn {
             sign_in: Box::new(sign_in),
+            usage,
             given: Mutex::default(),
             refused: Mutex::default(),
         })
@@ -76,6 +79,7 @@ impl Credential {
                 sign_in,
                 given,
                 refused,
+                ..
             } => {
                 let deadline = sign_in.clock.now() + PATIENCE;
                 let refused = lock(refused).take();
@@ -100,6 +104,28 @@ impl Credential {
                 kind: SAS,
                 renew_at: None,
             }),
+        }
+    }
+
+    /// Seconds by which this host's clock is ahead of the sign-in's; none where nobody has
+    /// told the time.
+    pub(super) fn skew(&self) -> Option<i64> {
+        match self {
+            Self::SignIn { usage, .. } => usage.skew(),
+            Self::Shared(_) => None,
+        }
+    }
+
+    /// What it is, in words.
+    pub(super) fn shown(&self) -> String {
+        match self {
+            Self::SignIn { .. } => "Microsoft Entra gave a token".to_owned(),
+            Self::Shared(SharedAccess::Key { name, .. }) => {
+                format!("none: the key of the policy {} signs for it", line(name))
+            }
+            Self::Shared(SharedAccess::Signature(_)) => {
+                "none: a shared access signature, which ends some day".to_owned()
+            }
         }
     }
 

@@ -2,6 +2,7 @@
 //! follows it and for whoever runs it.
 
 use crate::ingest::stream::{LogError, LogErrorClass};
+use crate::microsoft::azure::finding::Finding;
 use crate::microsoft::http;
 use crate::microsoft::http::error::{Retry, line};
 use fe2o3_amqp::connection::{ConnectionStopReason, OpenError};
@@ -20,6 +21,18 @@ pub struct Error {
     class: LogErrorClass,
     what: String,
     advice: Option<&'static str>,
+    about: About,
+}
+
+/// What an error is about, for whoever looks step by step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum About {
+    Anything,
+    SignIn,
+    Role,
+    /// A name that the hub was asked for.
+    Name,
+    Clock,
 }
 
 impl Error {
@@ -32,7 +45,23 @@ impl Error {
             class,
             what: what.into(),
             advice: advice.into(),
+            about: About::Anything,
         }
+    }
+
+    fn about(self, about: About) -> Self {
+        Self { about, ..self }
+    }
+
+    /// The finding of a look at the hub. `step` is what was looked at.
+    pub(super) fn finding(&self, step: &'static str) -> Finding {
+        let step = match self.about {
+            About::Role => "role",
+            About::Clock => "clock",
+            About::SignIn => "sign-in",
+            About::Name | About::Anything => step,
+        };
+        Finding::bad(step, self.what.clone(), self.advice.map(str::to_owned))
     }
 
     /// The same, where trying again was tried.
@@ -69,7 +98,7 @@ impl From<http::error::Error> for Error {
             Retry::Never => LogErrorClass::Stop,
             Retry::After(_) | Retry::Backoff => LogErrorClass::Passing,
         };
-        Self::new(class, error.to_string(), error.advice())
+        Self::new(class, error.to_string(), error.advice()).about(About::SignIn)
     }
 }
 
@@ -119,7 +148,7 @@ const ROLE: &str = "give the app the role Azure Event Hubs Data Receiver on the 
 const NAMES: &str = "check event_hub_namespace, event_hub and consumer_group; the group must have been created in \
                      that hub";
 const DISABLED: &str = "set the hub's status to Active in the Azure portal";
-const STOLEN: &str = "another program reads this consumer group: give each its own (consumer_group), or let them \
+pub(super) const STOLEN: &str = "another program reads this consumer group: give each its own (consumer_group), or let them \
                       share it (checkpoint = blob)";
 const RECEIVERS: &str = "a partition takes five readers of a consumer group at a time: give each program a group of \
                          its own";
@@ -187,6 +216,22 @@ impl Meaning {
         }
     }
 
+    /// What an error of this meaning is about, and what to do.
+    fn about(
+        self,
+        description: &str,
+        advice: Option<&'static str>,
+    ) -> (About, Option<&'static str>) {
+        match self {
+            Self::Refused => match token_advice(description) {
+                Some((about, advice)) => (about, Some(advice)),
+                None => (About::Role, advice),
+            },
+            Self::Wrong => (About::Name, advice),
+            _ => (About::Anything, advice),
+        }
+    }
+
     /// Of a reply's status code.
     fn of_status(status: i64) -> Self {
         match status {
@@ -227,13 +272,12 @@ impl Fault {
     /// `place`: what it was about.
     pub(super) fn error(self, place: &str, phase: Phase) -> Error {
         let (meaning, advice) = self.meaning();
-        let advice = match (&self, meaning) {
-            (Self::Said { description, .. }, Meaning::Refused) => {
-                token_advice(description).or(advice)
-            }
-            _ => advice,
+        let description = match &self {
+            Self::Said { description, .. } => description.as_str(),
+            Self::Lost(_) => "",
         };
-        Error::new(meaning.class(phase), format!("{place}: {self}"), advice)
+        let (about, advice) = meaning.about(description, advice);
+        Error::new(meaning.class(phase), format!("{place}: {self}"), advice).about(about)
     }
 
     /// Of a reply on `$cbs` or `$management` that is no success.
@@ -252,22 +296,19 @@ impl Fault {
                 meaning => (meaning, None),
             },
         };
-        let advice = match meaning {
-            Meaning::Refused => token_advice(description).or(advice),
-            _ => advice,
-        };
+        let (about, advice) = meaning.about(description, advice);
         let what = format!("the hub answered {status}: {}", said(description));
-        Error::new(meaning.class(Phase::Request), what, advice)
+        Error::new(meaning.class(Phase::Request), what, advice).about(about)
     }
 }
 
 /// What Event Hubs says of a token, in its own words.
-fn token_advice(description: &str) -> Option<&'static str> {
+fn token_advice(description: &str) -> Option<(About, &'static str)> {
     let has = |word: &str| description.contains(word);
     match () {
-        () if has("ExpiredToken") || has("expired") => Some(CLOCK),
-        () if has("InvalidSignature") || has("invalid signature") => Some(KEY),
-        () if has("InvalidAudience") || has("InvalidIssuer") => Some(AUDIENCE),
+        () if has("ExpiredToken") || has("expired") => Some((About::Clock, CLOCK)),
+        () if has("InvalidSignature") || has("invalid signature") => Some((About::SignIn, KEY)),
+        () if has("InvalidAudience") || has("InvalidIssuer") => Some((About::SignIn, AUDIENCE)),
         () => None,
     }
 }

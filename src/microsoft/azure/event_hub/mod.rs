@@ -12,6 +12,7 @@ mod credit;
 mod dial;
 mod error;
 mod position;
+mod probe;
 mod properties;
 mod reader;
 mod request;
@@ -43,7 +44,7 @@ use tokio::sync::Mutex;
 /// values in the library: a line `name kind value` each.
 #[cfg(feature = "fuzzing")]
 pub(crate) mod foreign {
-    use super::{HubProperties, PartitionProperties, body, dial, position};
+    use super::{HubProperties, PartitionProperties, body, position};
     use fe2o3_amqp::types::messaging::{AmqpSequence, Batch, Body, MessageAnnotations};
     use fe2o3_amqp::types::primitives::{OrderedMap, Timestamp, Value};
 
@@ -93,7 +94,7 @@ pub(crate) mod foreign {
 
     /// Of a proxy's answer to CONNECT: its status.
     pub(crate) fn proxy(head: &[u8]) -> Option<u16> {
-        dial::status(head)
+        crate::microsoft::azure::dial::status(head)
     }
 }
 
@@ -123,15 +124,6 @@ struct Dialled {
     count: u64,
     /// Why the last try failed, and when: whoever waited for it need not try too.
     failed: Option<(tokio::time::Instant, Error)>,
-}
-
-/// What a hub looks like to whoever wants to read it.
-#[derive(Debug, Clone)]
-pub struct Probe {
-    pub hub: HubProperties,
-    pub partitions: Vec<PartitionProperties>,
-    /// The consumer group is there; another reader holds its partition for itself.
-    pub held: bool,
 }
 
 impl EventHub {
@@ -188,41 +180,6 @@ impl EventHub {
     /// As [`EventHub::properties`].
     pub async fn partition(&self, id: &str) -> Result<PartitionProperties, Error> {
         self.hub.connection().await?.partition(id).await
-    }
-
-    /// Looks at everything a reader needs, and reads nothing: name, role, group, partitions.
-    ///
-    /// # Errors
-    /// The first thing a reader would fail for.
-    pub async fn probe(&self) -> Result<Probe, Error> {
-        let hub = self.properties().await?;
-        let connection = self.hub.connection().await?;
-        let mut partitions = Vec::with_capacity(hub.partitions.len());
-        for id in &hub.partitions {
-            partitions.push(connection.partition(id).await?);
-        }
-        let mut held = false;
-        if let Some(id) = hub.partitions.first() {
-            let latest = "amqp.annotation.x-opt-offset > '@latest'";
-            match connection.attach(id, latest).await {
-                Ok(link) => link.close().await,
-                Err(fault) => {
-                    let phase = Phase::Open {
-                        from_position: false,
-                    };
-                    let error = fault.error(&self.hub.place(id), phase);
-                    match error.class() {
-                        LogErrorClass::Lost => held = true,
-                        _ => return Err(error),
-                    }
-                }
-            }
-        }
-        Ok(Probe {
-            hub,
-            partitions,
-            held,
-        })
     }
 
     /// Closes the connection, where there is one; a reader that is still open fails.

@@ -45,6 +45,17 @@ pub fn message(body: Vec<u8>, tables: &Tables, enqueued: Instant, position: Posi
     }
 }
 
+/// The table of a record, if it is of advanced hunting.
+pub fn table(record: &str) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct Head<'r> {
+        #[serde(borrow)]
+        category: std::borrow::Cow<'r, str>,
+    }
+    let head: Head<'_> = serde_json::from_str(record).ok()?;
+    tables::strip_prefix(&head.category).map(str::to_owned)
+}
+
 /// What a part of an append blob holds.
 #[derive(Debug, Default)]
 pub struct Lines {

@@ -76,7 +76,7 @@ impl FromStr for Tables {
     }
 }
 
-fn strip_prefix(category: &str) -> Option<&str> {
+pub(super) fn strip_prefix(category: &str) -> Option<&str> {
     let (prefix, table) = category.split_at_checked(PREFIX.len())?;
     prefix.eq_ignore_ascii_case(PREFIX).then_some(table)
 }

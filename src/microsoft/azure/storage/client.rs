@@ -253,6 +253,21 @@ impl BlobClient {
         }
     }
 
+    /// Whether the account signs in, where it does; words for how the storage is opened.
+    ///
+    /// # Errors
+    /// If sign-in fails.
+    pub async fn sign_in(&self) -> Result<&'static str, StorageError> {
+        match &self.inner.opened {
+            Opened::Signature(_) => Ok("none: a shared access signature, which ends some day"),
+            Opened::Identity(sign_in) => {
+                let deadline = self.inner.clock.now() + self.patience;
+                sign_in.token(deadline).await?;
+                Ok("Microsoft Entra gave a token")
+            }
+        }
+    }
+
     /// Seconds by which this host's clock is ahead of the service's; none before the
     /// first answer.
     pub fn skew(&self) -> Option<i64> {

@@ -49,6 +49,17 @@ impl StorageError {
         }
     }
 
+    /// What went wrong, without advice.
+    pub fn what(&self) -> String {
+        match self {
+            Self::Call(error) => error.to_string(),
+            Self::Answer { host, what } => format!("{host}: {what}"),
+            Self::Position { container } => format!(
+                "the position of container {container} cannot be read, and is not taken for empty"
+            ),
+        }
+    }
+
     /// What to do about it, for the person who runs this.
     pub fn advice(&self) -> Option<&'static str> {
         match self {
@@ -130,16 +141,7 @@ fn service(status: u16, code: &str) -> Option<&'static str> {
 
 impl fmt::Display for StorageError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Call(error) => write!(f, "{error}")?,
-            Self::Answer { host, what } => write!(f, "{host}: {what}")?,
-            Self::Position { container } => {
-                write!(
-                    f,
-                    "the position of container {container} cannot be read, and is not taken for empty"
-                )?;
-            }
-        }
+        f.write_str(&self.what())?;
         match self.advice() {
             Some(advice) => write!(f, "; {advice}"),
             None => Ok(()),

@@ -6,7 +6,9 @@ use crate::ingest::stream::{
     LogError, LogErrorClass, Message, Partition, PartitionReader, PartitionedLog, Position,
     ReadFrom, Start,
 };
+use crate::microsoft::azure::event_hub::probe::Seen;
 use crate::microsoft::azure::event_hub::{Error, EventHub, Reader};
+use crate::microsoft::azure::finding::Outcome;
 use fe2o3_amqp::types::messaging::{AmqpSequence, AmqpValue, Batch, Body, Data};
 use fe2o3_amqp::types::primitives::Value;
 use serde_amqp::primitives::Binary;
@@ -338,17 +340,52 @@ async fn opening_that_is_given_up_half_way_disturbs_no_other() {
 }
 
 #[tokio::test]
-async fn a_probe_tells_name_partitions_and_whether_the_group_is_there() {
+async fn a_look_tells_every_step_and_a_missing_role_from_an_empty_hub() {
+    let none = std::collections::BTreeMap::new();
     let hub = TestHub::start(&[0, 3]).await;
     let client = hub.client();
-    let probe = client.probe().await.unwrap();
-    assert_eq!(probe.hub.name.as_deref(), Some("insights"));
-    let last: Vec<_> = probe.partitions.iter().map(|it| it.last_sequence).collect();
-    assert_eq!((last, probe.held), (vec![Some(-1), Some(2)], false));
+    let seen = client.examine(&[("1".to_owned(), 0)].into()).await;
+    let told = |seen: &Seen, step: &str| {
+        let of = seen.findings.0.iter().find(|one| one.step == step);
+        of.map(|one| (one.outcome, one.message()))
+            .unwrap_or_else(|| panic!("{step} in {:?}", seen.findings))
+    };
+    for step in [
+        "name",
+        "port",
+        "TLS",
+        "sign-in",
+        "hub",
+        "consumer group",
+        "role",
+    ] {
+        assert_eq!(told(&seen, step).0, Outcome::Good, "{step}");
+    }
+    assert!(told(&seen, "hub").1.starts_with("insights of "));
+    assert_eq!(told(&seen, "partition 0").1, "empty");
+    let (_, lag) = told(&seen, "partition 1");
+    assert!(lag.contains("0 to 2") && lag.contains("2 wait"), "{lag}");
+
     hub.seen(|state| state.refusals.push_back("amqp:link:stolen"));
-    assert!(client.probe().await.unwrap().held);
+    let seen = client.examine(&none).await;
+    assert!(seen.held);
+    assert_eq!(told(&seen, "consumer group").0, Outcome::Doubtful);
     hub.seen(|state| state.refusals.push_back("amqp:not-found"));
-    let error = client.probe().await.unwrap_err();
-    assert!(error.to_string().contains("consumer_group"), "{error}");
+    let (bad, text) = told(&client.examine(&none).await, "consumer group");
+    assert_eq!(bad, Outcome::Bad);
+    assert!(text.contains("consumer_group"), "{text}");
+    hub.seen(|state| state.refusals.push_back("amqp:unauthorized-access"));
+    let (bad, text) = told(&client.examine(&none).await, "role");
+    assert_eq!(bad, Outcome::Bad);
+    assert!(text.contains("Data Receiver"), "{text}");
+    client.close().await;
+
+    let hub = TestHub::start(&[0, 0]).await;
+    let client = hub.client();
+    let seen = client.examine(&none).await;
+    assert_eq!(told(&seen, "role").0, Outcome::Good);
+    let (doubtful, text) = told(&seen, "messages");
+    assert_eq!(doubtful, Outcome::Doubtful);
+    assert!(text.contains("Streaming API"), "{text}");
     client.close().await;
 }

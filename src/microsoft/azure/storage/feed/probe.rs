@@ -1,70 +1,61 @@
 //! What `defendercheck` tells of a storage account: every step is a real call, so that a
 //! missing role is told from an account in which nothing lies yet.
 
-use super::{RANGE, all_containers, named};
+use super::{PREFIX, RANGE, all_containers, named};
+use crate::microsoft::account::Account;
+use crate::microsoft::azure::dial::{Dialer, Place};
+use crate::microsoft::azure::finding::Findings;
 use crate::microsoft::azure::records::Tables;
 use crate::microsoft::azure::storage::client::BlobClient;
-use crate::microsoft::azure::storage::error::StorageError;
-
-/// Clocks farther apart than that confuse sign-in and signatures (seconds).
-const SKEW: u64 = 300;
-
-/// How a step of the check ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    Good,
-    /// Worth a look.
-    Doubtful,
-    Bad,
-}
-
-/// A step of the check, in words.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
-    pub step: &'static str,
-    pub outcome: Outcome,
-    pub text: String,
-}
+use url::Url;
 
 const CONTAINERS: &str = "containers";
 const BLOBS: &str = "blobs";
 const READING: &str = "reading";
-const CLOCK: &str = "clock";
+/// Tables named one by one.
+const MOST_NAMED: usize = 60;
+const STREAMING: &str = "turn on streaming to this account in the Defender portal (Settings, Microsoft Defender XDR, \
+                         Streaming API); a container comes with the first record of its table, within a day";
 
-struct Findings(Vec<Finding>);
-
-impl Findings {
-    fn add(&mut self, step: &'static str, outcome: Outcome, text: String) {
-        self.0.push(Finding {
-            step,
-            outcome,
-            text,
-        });
+/// Whether there is a way to the address; a finding for each step.
+pub async fn reach(account: &Account, at: &Url, findings: &mut Findings) -> bool {
+    let host = at.host_str().unwrap_or_default();
+    let place = Place {
+        host: host
+            .trim_start_matches('[')
+            .trim_end_matches(']')
+            .to_owned(),
+        port: at.port_or_known_default().unwrap_or(443),
+        plain: at.scheme() == "http",
+        blocked: None,
+        strange: "check storage_account, and what answers under this name",
+    };
+    match Dialer::new(account, place) {
+        Ok(dialer) => dialer.dial_telling(findings).await.is_ok(),
+        Err(no_way) => {
+            findings.add(no_way.finding());
+            false
+        }
     }
 }
 
+/// Signs in.
+pub async fn sign_in(client: &BlobClient, findings: &mut Findings) -> bool {
+    match client.sign_in().await {
+        Ok(how) => findings.good("sign-in", how),
+        Err(error) => findings.bad("sign-in", error.what(), error.advice()),
+    }
+    findings.are_well()
+}
+
 /// Lists, and reads one blob.
-pub async fn probe(client: &BlobClient, tables: &Tables) -> Vec<Finding> {
-    let mut findings = Findings(Vec::new());
-    if let Some(containers) = containers(client, tables, &mut findings).await {
-        blobs(client, &containers, &mut findings).await;
+pub async fn probe(client: &BlobClient, tables: &Tables, findings: &mut Findings) {
+    if let Some(containers) = containers(client, tables, findings).await {
+        blobs(client, &containers, findings).await;
     }
-    if let Some(skew) = client.skew() {
-        let off = skew.unsigned_abs();
-        match off > SKEW {
-            true => findings.add(
-                CLOCK,
-                Outcome::Bad,
-                format!("the clock of this host is {off} s off: set it by NTP"),
-            ),
-            false => findings.add(
-                CLOCK,
-                Outcome::Good,
-                format!("within {off} s of the service's"),
-            ),
-        }
+    if let Some(ahead) = client.skew() {
+        findings.clock(ahead);
     }
-    findings.0
 }
 
 async fn containers(
@@ -78,28 +69,34 @@ async fn containers(
     }
     match all_containers(client).await {
         Ok(found) if found.is_empty() => {
-            let text = "none of Defender's yet: turn on streaming to this account in the Defender portal (Settings, \
-                        Streaming API); a container comes with the first record of its table, within a day";
-            findings.add(CONTAINERS, Outcome::Doubtful, text.to_owned());
+            findings.doubtful(CONTAINERS, "none of Defender's yet", STREAMING);
             None
         }
         Ok(found) => {
-            findings.add(
-                CONTAINERS,
-                Outcome::Good,
-                format!("{} of Defender's tables", found.len()),
+            let tables = found.iter().filter_map(|name| name.strip_prefix(PREFIX));
+            let tables: Vec<&str> = tables.take(MOST_NAMED).collect();
+            let more = match found.len().saturating_sub(tables.len()) {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            let text = format!(
+                "{} of Defender's tables: {}{more}",
+                found.len(),
+                tables.join(", ")
             );
+            findings.good(CONTAINERS, text);
             Some(found)
         }
         Err(error) if error.status() == Some(403) => {
-            let text = format!(
-                "{error}. Whoever may read some containers alone names their tables in `tables`"
+            let advice = error.advice().unwrap_or_default();
+            let advice = format!(
+                "{advice}. Whoever may read some containers alone names their tables in `tables`"
             );
-            findings.add(CONTAINERS, Outcome::Bad, text);
+            findings.bad("role", error.what(), Some(&advice));
             None
         }
         Err(error) => {
-            findings.add(CONTAINERS, Outcome::Bad, error.to_string());
+            findings.bad(CONTAINERS, error.what(), error.advice());
             None
         }
     }
@@ -115,11 +112,12 @@ async fn blobs(client: &BlobClient, containers: &[String], findings: &mut Findin
                 continue;
             }
             Err(error) => {
-                findings.add(
-                    BLOBS,
-                    Outcome::Bad,
-                    format!("container {container}: {error}"),
-                );
+                let step = match error.status() {
+                    Some(403) => "role",
+                    _ => BLOBS,
+                };
+                let text = format!("container {container}: {}", error.what());
+                findings.bad(step, text, error.advice());
                 return;
             }
         };
@@ -135,20 +133,25 @@ async fn blobs(client: &BlobClient, containers: &[String], findings: &mut Findin
         }
     }
     if !missing.is_empty() {
-        let text = format!(
-            "not there: {}. Check the names in `tables`; Defender makes a container when the table's first record comes",
-            missing.join(", ")
+        findings.doubtful(
+            CONTAINERS,
+            format!("not there: {}", missing.join(", ")),
+            "check the names in `tables`; Defender makes a container when the table's first record comes",
         );
-        findings.add(CONTAINERS, Outcome::Doubtful, text);
     }
     if let Some((container, name)) = other {
-        let text = format!(
-            "{name} in {container} is no append blob and is not read: look for what else writes there"
+        findings.doubtful(
+            BLOBS,
+            format!("{name} in {container} is no append blob and is not read"),
+            "look for what else writes there",
         );
-        findings.add(BLOBS, Outcome::Doubtful, text);
     }
     let Some((container, blob)) = filled else {
-        findings.add(BLOBS, Outcome::Doubtful, "no records yet".to_owned());
+        findings.doubtful(
+            BLOBS,
+            "no records yet",
+            "wait, or look whether streaming is on",
+        );
         return;
     };
     let from = blob
@@ -161,16 +164,14 @@ async fn blobs(client: &BlobClient, containers: &[String], findings: &mut Findin
                 range.bytes.len(),
                 blob.name
             );
-            findings.add(READING, Outcome::Good, text);
+            findings.good(READING, text);
+            findings.good("role", "reading is allowed");
         }
-        Err(error) => findings.add(READING, Outcome::Bad, refused(&error)),
-    }
-}
-
-/// Lists may be open where blobs are not.
-fn refused(error: &StorageError) -> String {
-    match error.status() {
-        Some(403) => format!("listed, but not to be read: {error}"),
-        _ => error.to_string(),
+        // Lists may be open where blobs are not.
+        Err(error) if error.status() == Some(403) => {
+            let text = format!("listed, but not to be read: {}", error.what());
+            findings.bad("role", text, error.advice());
+        }
+        Err(error) => findings.bad(READING, error.what(), error.advice()),
     }
 }

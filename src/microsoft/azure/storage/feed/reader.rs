@@ -391,22 +391,10 @@ impl PartitionReader for BlobReader {
     type Error = StorageError;
 
     async fn next(&mut self, most_bytes: usize) -> Result<Vec<Message>, StorageError> {
-        // What came before is being handed over.
-        self.turn = None;
-        self.window.take(&mut self.batch);
         loop {
-            if !self.grown.is_empty() {
-                // Nobody closes it.
-                let turn = Arc::clone(&self.turns).acquire_owned().await;
-                self.turn = turn.ok();
-                let read = self.read(most_bytes).await;
-                if read.as_ref().is_ok_and(|messages| !messages.is_empty()) {
-                    return read;
-                }
-                // Nothing waits to be handed over; after an error, there is a pause.
-                self.turn = None;
-                read?;
-                continue;
+            let messages = self.rest(most_bytes).await?;
+            if !messages.is_empty() {
+                return Ok(messages);
             }
             if let Some(listed) = self.listed {
                 let now = self.client.clock().now();
@@ -420,6 +408,39 @@ impl PartitionReader for BlobReader {
                 return Ok(vec![message]);
             }
         }
+    }
+}
+
+impl BlobReader {
+    /// The next messages of what lay there at the first call; none once that is read.
+    ///
+    /// # Errors
+    /// As [`PartitionReader::next`].
+    pub async fn next_there(&mut self, most_bytes: usize) -> Result<Vec<Message>, StorageError> {
+        if self.listed.is_none() {
+            self.list().await?;
+        }
+        self.rest(most_bytes).await
+    }
+
+    /// The next messages of what was listed; none once that is read.
+    async fn rest(&mut self, most_bytes: usize) -> Result<Vec<Message>, StorageError> {
+        // What came before is being handed over.
+        self.turn = None;
+        self.window.take(&mut self.batch);
+        while !self.grown.is_empty() {
+            // Nobody closes it.
+            let turn = Arc::clone(&self.turns).acquire_owned().await;
+            self.turn = turn.ok();
+            let read = self.read(most_bytes).await;
+            if read.as_ref().is_ok_and(|messages| !messages.is_empty()) {
+                return read;
+            }
+            // Nothing waits to be handed over; after an error, there is a pause.
+            self.turn = None;
+            read?;
+        }
+        Ok(Vec::new())
     }
 }
 

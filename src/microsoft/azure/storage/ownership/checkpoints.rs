@@ -47,7 +47,7 @@ pub(super) fn is_none(text: &str) -> bool {
 }
 
 /// What a checkpoint blob's metadata say; an error where a number is none.
-fn position(metadata: &BTreeMap<String, String>) -> Result<Option<Position>, String> {
+pub(super) fn position(metadata: &BTreeMap<String, String>) -> Result<Option<Position>, String> {
     let text = |name: &str| {
         let text = metadata.get(name).map(|text| text.trim());
         text.filter(|text| !is_none(text))

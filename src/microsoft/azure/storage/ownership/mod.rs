@@ -13,6 +13,7 @@ pub use checkpoints::BlobCheckpoints;
 
 use crate::ingest::Instant;
 use crate::ingest::stream::{Holding, Ownership, Partition, Start, share};
+use crate::microsoft::azure::finding::Findings;
 use crate::microsoft::azure::storage::client::{BlobClient, If, Written};
 use crate::microsoft::azure::storage::error::StorageError;
 use crate::microsoft::azure::storage::listing::{Blob, ETag};
@@ -216,13 +217,55 @@ impl BlobOwnership {
         }
     }
 
-    /// Whether claims can be listed there; writes nothing.
-    ///
-    /// # Errors
-    /// If the container is not there, or is closed to this account.
-    pub async fn probe(&self) -> Result<(), SharingError> {
-        let listed = self.shared.list("ownership").await;
-        listed.map(drop).map_err(|error| self.shared.error(error))
+    /// Looks whether the container is there and can be listed and written to; writes
+    /// nothing. Answers with the sequence numbers its checkpoints hold, by partition.
+    pub async fn examine(&self, findings: &mut Findings) -> BTreeMap<String, i64> {
+        const CONTAINER: &str = "checkpoint container";
+        let shared = &*self.shared;
+        let place = format!("{} of {}", shared.container, shared.client.host());
+        let mut bad = |error: StorageError| {
+            let step = match error.status() {
+                Some(403) => "checkpoint container, role",
+                _ => CONTAINER,
+            };
+            let advice = error
+                .advice()
+                .map(|advice| format!("{advice}{}", made(&error)));
+            let text = format!("checkpoint_container: {place}: {}", error.what());
+            findings.bad(step, text, advice.as_deref());
+            BTreeMap::new()
+        };
+        let listed = async {
+            let (owned, _) = shared.list("ownership").await?;
+            Ok((owned, shared.list("checkpoint").await?.0))
+        };
+        let (owned, checkpoints) = match listed.await {
+            Ok(listed) => listed,
+            Err(error) => return bad(error),
+        };
+        // A change of a version that there is not: refused for its version, or for want of a role.
+        let none = ETag("\"0x0\"".to_owned());
+        let name = format!("{}writable", shared.prefix);
+        let client = &shared.client;
+        let written = client
+            .set_metadata(&shared.container, &name, &[], If::Match(&none))
+            .await;
+        if let Err(error) = written {
+            return bad(error);
+        }
+        findings.good(
+            CONTAINER,
+            format!(
+                "{place} may be written to; it holds {} claims and {} checkpoints of this group",
+                owned.len(),
+                checkpoints.len()
+            ),
+        );
+        let read = |(partition, blob): (String, Blob)| {
+            let position = checkpoints::position(&blob.metadata).ok()??;
+            Some((partition, position.sequence?))
+        };
+        checkpoints.into_iter().filter_map(read).collect()
     }
 
     /// What this process is called in the claims.
