@@ -1,11 +1,16 @@
-// Tests an account: the search command makes its checks where the account lives.
+// Tests an account or a stream: the search command makes its checks where the account lives.
 
 import * as search from './search';
-import { option } from './spl';
+import { address, names, option } from './spl';
 
 export type CheckState = 'ok' | 'warning' | 'failed';
 
+/** The settings of a stream, as in inputs.conf; what is empty is not given. */
+export type Stream = Record<string, string>;
+
 export interface CheckResult {
+    /** The input it is about; may be empty. */
+    input: string;
     check: string;
     state: CheckState;
     /** The permission or capability it is about; may be empty. */
@@ -14,9 +19,10 @@ export interface CheckResult {
     remedy: string;
 }
 
-export async function check(account: string, options: search.SearchOptions): Promise<CheckResult[]> {
-    const found = await search.run(`| defendercheck ${option('account', account)}`, options);
+export async function check(account: string, options: search.SearchOptions, stream: Stream = {}): Promise<CheckResult[]> {
+    const found = await search.run(command(account, stream), options);
     const results = found.rows.map((row) => ({
+        input: search.one(row, 'input'),
         check: search.one(row, 'check'),
         state: stateOf(search.one(row, 'state')),
         permission: search.one(row, 'permission'),
@@ -26,6 +32,13 @@ export async function check(account: string, options: search.SearchOptions): Pro
     const errors = found.messages.filter((message) => /^(error|fatal)$/i.test(message.type));
     if (results.length === 0 && errors.length > 0) throw new search.SearchFailure(errors.map(({ text }) => text).join(' '));
     return results;
+}
+
+export function command(account: string, stream: Stream = {}): string {
+    const settings = Object.entries(stream)
+        .filter(([, value]) => value !== '')
+        .map(([name, value]) => (value.includes('://') ? address(name, value) : names(name, value.split(','))));
+    return ['| defendercheck', option('account', account), ...settings].join(' ');
 }
 
 function stateOf(text: string): CheckState {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { option, rows } from './spl';
+import { address, names, option, rows } from './spl';
 
 describe('values inside a search', () => {
     test('an ordinary row reads as JSON', () => {
@@ -33,4 +33,14 @@ describe('values inside a search', () => {
             expect(() => option('account', name)).toThrow(/only letters/);
         }
     });
+});
+
+test('addresses and lists of names stand in a search as they are, or not at all', () => {
+    expect(address('checkpoint_container', 'https://c.blob.core.windows.net/a-b')).toBe('checkpoint_container="https://c.blob.core.windows.net/a-b"');
+    expect(names('tables', ['AlertInfo', 'DeviceEvents'])).toBe('tables="AlertInfo,DeviceEvents"');
+    expect(names('tables', ['AlertInfo'])).toBe('tables="AlertInfo"');
+    for (const value of ['http://c', 'https://c/"|delete', 'https://c?sig=x', 'https://c/`m`', 'https://c/$x$']) {
+        expect(() => address('checkpoint_container', value)).toThrow();
+    }
+    for (const value of [[], ['a', ''], ['a', 'b"'], ['a b'], ['a', '|']]) expect(() => names('tables', value)).toThrow();
 });

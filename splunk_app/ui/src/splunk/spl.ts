@@ -19,6 +19,18 @@ export function option(name: string, value: string): string {
     return `${name}="${value}"`;
 }
 
+/** The same for several names, separated by commas. */
+export function names(name: string, values: string[]): string {
+    return `${option(name, values[0] ?? '').slice(0, -1)}${values.slice(1).map((value) => `,${option(name, value).slice(name.length + 2, -1)}`).join('')}"`;
+}
+
+/** The same for an https address without query. */
+export function address(name: string, value: string): string {
+    if (!/^[a-z_]+$/.test(name)) throw new TypeError(`${name} is no option`);
+    if (!/^https:\/\/[A-Za-z0-9_.:/-]+$/.test(value)) throw new TypeError(`${name}: only an https address without ? and # can stand in a search`);
+    return `${name}="${value}"`;
+}
+
 function json(value: Row | Row[] | Row[string]): string {
     if (Array.isArray(value)) return `[${value.map((item) => json(item)).join(',')}]`;
     if (typeof value === 'string') return text(value);

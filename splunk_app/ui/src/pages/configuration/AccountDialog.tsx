@@ -4,6 +4,7 @@ import { useState } from 'react';
 import Button from '@splunk/react-ui/Button';
 import Message from '@splunk/react-ui/Message';
 import Modal from '@splunk/react-ui/Modal';
+import { Check } from '../../parts/Check';
 import { Focused } from '../../parts/Focused';
 import { FormDialog, WIDTH } from '../../parts/FormDialog';
 import { MessageArea } from '../../parts/Page';
@@ -13,7 +14,6 @@ import type { CheckState } from '../../splunk/check';
 import { strings } from '../../strings';
 import { account, draft as drafted, settings, wrong as wrongOf, type Account, type Draft } from './account';
 import { AccountForm } from './AccountForm';
-import { Check } from './Check';
 import { FirstInputs } from './FirstInputs';
 import { save, type SaveResult } from './saveAccount';
 

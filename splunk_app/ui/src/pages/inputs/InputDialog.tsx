@@ -5,6 +5,7 @@ import { useState } from 'react';
 import Button from '@splunk/react-ui/Button';
 import CollapsiblePanel from '@splunk/react-ui/CollapsiblePanel';
 import Modal from '@splunk/react-ui/Modal';
+import { Check } from '../../parts/Check';
 import { ChoiceField, SeveralField, SuggestField, TextField } from '../../parts/Field';
 import { FormDialog, WIDTH } from '../../parts/FormDialog';
 import { Section } from '../../parts/Section';
@@ -26,6 +27,7 @@ import {
     isStream,
     refusedAt,
     settings,
+    tested,
     wrong as wrongOf,
     type Draft,
 } from './input';
@@ -72,6 +74,7 @@ function Form({ opened, accounts, names, server, saving, onSaving, onSaved, onCl
     const { draft, wrong, refuse, refusals, change } = useDraft(opened.draft, changed);
     const [error, setError] = useState<unknown>();
     const [advanced, setAdvanced] = useState(false);
+    const [tests, setTests] = useState(0);
     const known = useLoaded((signal) => indexes(signal).catch(() => []));
 
     const submit = async () => {
@@ -138,7 +141,18 @@ function Form({ opened, accounts, names, server, saving, onSaving, onSaved, onCl
                 )}
                 <ChoiceField label={text.feed} {...field('feed')} disabled={saving || !isNew} options={FEEDS.map((value) => ({ value, label: words.feed[value] ?? value }))} />
                 {stream ? (
-                    <StreamFields draft={draft} isNew={isNew} disabled={saving} field={field} />
+                    <>
+                        <StreamFields draft={draft} isNew={isNew} disabled={saving} field={field} />
+                        <div style={{ margin: '12px 0' }}>
+                            <Button
+                                appearance="secondary"
+                                disabled={saving || draft.account === ''}
+                                onClick={() => setTests((count) => count + 1)}
+                                label={tests === 0 ? text.test : text.testAgain}
+                            />
+                        </div>
+                        {tests > 0 && <Check account={draft.account} stream={tested(draft)} round={tests} />}
+                    </>
                 ) : (
                     <ChoiceField
                         label={text.api}

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { apis, changed, checkpoints, cloned, draft, pause, refusedAt, settings, wrong, type Draft } from './input';
+import { apis, changed, checkpoints, cloned, draft, pause, refusedAt, settings, tested, wrong, type Draft } from './input';
 
 const good: Draft = { ...draft(), name: 'contoso_alerts', account: 'contoso' };
 
@@ -18,6 +18,16 @@ describe('what is typed for an input', () => {
         ['interval', { interval: 'hourly' }],
     ] as [keyof Draft, Partial<Draft>][])('is refused at %s for %o', (key, change) => {
         expect(Object.keys(wrong({ ...good, ...change }, true, ['taken']))).toEqual([key]);
+    });
+
+    test('is tested as it would be saved, by what only a stream has', () => {
+        const hub = { ...good, feed: 'event_hub', event_hub_namespace: ' contoso ', event_hub: 'insights', tables: 'AlertInfo, DeviceEvents' };
+        const given = (of: Draft) => Object.fromEntries(Object.entries(tested(of)).filter(([, value]) => value !== ''));
+        const usual = { feed: 'event_hub', event_hub_namespace: 'contoso', event_hub: 'insights', transport: 'amqp', tables: 'AlertInfo,DeviceEvents' };
+        expect(given(hub)).toEqual({ ...usual, checkpoint: 'local' });
+        const shared = { ...hub, consumer_group: 'siem', checkpoint: 'blob', checkpoint_container: 'https://c.example/checkpoints' };
+        expect(given(shared)).toEqual({ ...usual, consumer_group: 'siem', checkpoint: 'blob', checkpoint_container: 'https://c.example/checkpoints' });
+        expect(given({ ...good, feed: 'storage', storage_account: 'logs' })).toEqual({ feed: 'storage', storage_account: 'logs', checkpoint: 'local' });
     });
 
     test('takes seconds and cron schedules', () => {

@@ -131,6 +131,18 @@ export function settings(draft: Draft): Record<string, string> {
     };
 }
 
+/** A stream as the connection test takes it; Event Hubs' own group is what it takes anyway. */
+export function tested(draft: Draft): Record<string, string> {
+    const { consumer_group = '', tables = '', ...rest } = streamed(draft);
+    return {
+        ...rest,
+        consumer_group: consumer_group === '$Default' ? '' : consumer_group,
+        tables: tables.replaceAll(/\s/g, ''),
+        feed: draft.feed,
+        checkpoint: draft.checkpoint,
+    };
+}
+
 /** Of a feed that has none of these they are empty. */
 function streamed(draft: Draft): Record<string, string> {
     const hub = (text: string) => (draft.feed === 'event_hub' ? text.trim() : '');

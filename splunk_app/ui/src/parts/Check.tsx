@@ -1,4 +1,4 @@
-// The connection of one account, check by check: what works, what does not, what to do.
+// The connection of an account or a stream, check by check: what works, what does not, what to do.
 
 import { useEffect, useRef, useState } from 'react';
 import CheckCircle from '@splunk/react-icons/CheckCircle';
@@ -8,11 +8,11 @@ import Message from '@splunk/react-ui/Message';
 import WaitSpinner from '@splunk/react-ui/WaitSpinner';
 import variables from '@splunk/themes/variables';
 import styled from 'styled-components';
-import { Failed } from '../../parts/Failed';
-import { Muted, MessageArea, Row } from '../../parts/Page';
-import { check, worst, type CheckResult, type CheckState } from '../../splunk/check';
-import type { State } from '../../splunk/search';
-import { strings } from '../../strings';
+import { Failed } from './Failed';
+import { Muted, MessageArea, Row } from './Page';
+import { check, worst, type CheckResult, type CheckState, type Stream } from '../splunk/check';
+import type { State } from '../splunk/search';
+import { strings } from '../strings';
 
 const words = strings.check;
 
@@ -53,26 +53,37 @@ const ICON = { ok: CheckCircle, warning: ExclamationTriangle, failed: CrossCircl
 
 type Found = { results: CheckResult[] } | { error: unknown } | undefined;
 
-/** `round` asks again when it changes; `onDone` hears how it ended. */
-export function Check({ account, round, onDone }: { account: string; round: number; onDone: (worst: CheckState | undefined) => void }) {
+interface Props {
+    account: string;
+    /** In place of the account's lists; as it is when `round` changes. */
+    stream?: Stream;
+    /** Asks again when it changes. */
+    round: number;
+    /** Hears how it ended. */
+    onDone?: (worst: CheckState | undefined) => void;
+}
+
+export function Check({ account, stream, round, onDone }: Props) {
     const [found, setFound] = useState<Found>();
     const [state, setState] = useState<State>('running');
     const done = useRef(onDone);
     done.current = onDone;
+    const asked = useRef(stream);
+    asked.current = stream;
     useEffect(() => {
         const stop = new AbortController();
         setFound(undefined);
         setState('running');
-        check(account, { signal: stop.signal, onState: setState }).then(
+        check(account, { signal: stop.signal, onState: setState }, asked.current).then(
             (results) => {
                 if (stop.signal.aborted) return;
                 setFound({ results });
-                done.current(results.length === 0 ? undefined : worst(results));
+                done.current?.(results.length === 0 ? undefined : worst(results));
             },
             (error: unknown) => {
                 if (stop.signal.aborted) return;
                 setFound({ error });
-                done.current(undefined);
+                done.current?.(undefined);
             },
         );
         return () => stop.abort();
@@ -98,14 +109,14 @@ export function Check({ account, round, onDone }: { account: string; round: numb
             </MessageArea>
             <Results>
                 {found.results.map((result) => (
-                    <ResultRow key={result.check} {...result} />
+                    <ResultRow key={`${result.input} ${result.check}`} {...result} />
                 ))}
             </Results>
         </div>
     );
 }
 
-function ResultRow({ check, state, permission, finding, remedy }: CheckResult) {
+function ResultRow({ input, check, state, permission, finding, remedy }: CheckResult) {
     const Icon = ICON[state];
     return (
         <li data-state={state}>
@@ -114,7 +125,10 @@ function ResultRow({ check, state, permission, finding, remedy }: CheckResult) {
             </Mark>
             <span>{words.state[state]}</span>
             <div>
-                <strong>{words.check[check] ?? check}</strong>{' '}
+                <strong>
+                    {input === '' ? '' : `${input}: `}
+                    {words.check[check] ?? check}
+                </strong>{' '}
                 {finding === permission ? <Muted>{permission}</Muted> : <Muted style={{ overflowWrap: 'anywhere' }}>{finding}</Muted>}
                 {state !== 'ok' && remedy !== '' && (
                     <Remedy>
