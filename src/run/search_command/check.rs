@@ -53,7 +53,7 @@ enum Subject {
     Account(String),
     Input(String),
     /// A stream that no input reads yet.
-    Stream(StreamInput),
+    Stream(Box<StreamInput>),
 }
 
 impl Command for Args {
@@ -74,7 +74,7 @@ impl Command for Args {
                 )
             }
             (Some(input), None) => Subject::Input(input),
-            (None, Some(_)) => Subject::Stream(stream_of(&arguments)?),
+            (None, Some(_)) => Subject::Stream(Box::new(stream_of(&arguments)?)),
             (None, None) => match arguments.take("account") {
                 Some(account) => Subject::Account(account),
                 None => Subject::Everything,
