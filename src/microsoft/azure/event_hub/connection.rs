@@ -4,6 +4,7 @@
 use super::credential::Credential;
 use super::dial::Dialer;
 use super::error::{Error, Fault, Phase};
+use super::frames::Frames;
 use super::properties::{HubProperties, PartitionProperties};
 use super::request::{Node, Request};
 use super::settings::Settings;
@@ -31,13 +32,16 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// A namespace that is silent for longer is gone.
 const IDLE: u32 = 60_000;
 /// Microsoft's own frames are no larger.
-const MOST_FRAME: u32 = 64 << 10;
+pub(super) const MOST_FRAME: u32 = 64 << 10;
 /// Sessions: one for each partition, and two.
 const MOST_CHANNELS: u16 = 4999;
 /// Frames of one partition that wait to be read; what comes beyond waits in the socket.
 const MOST_WAITING: usize = 16;
 /// A token is not asked for more often, however short its life.
 const LEAST_LIFE: Duration = Duration::from_millis(500);
+
+/// What the names of links to partitions begin with.
+pub(super) const LINK: &str = "defender_bridge-";
 
 const SELECTOR: &str = "apache.org:selector-filter:string";
 const SELECTOR_CODE: u64 = 0x0000_468C_0000_0004;
@@ -93,7 +97,7 @@ impl Connection {
             .channel_max(MOST_CHANNELS)
             .idle_time_out(IDLE)
             .properties(properties)
-            .open_with_stream(stream);
+            .open_with_stream(Frames::new(stream));
         let opened = within("open", opening).await;
         let handle = opened.map_err(|fault| fault.error(&settings.host, Phase::Request))?;
         let connection = Arc::new(Self {
@@ -242,7 +246,7 @@ impl Connection {
             .address(self.settings.address(partition))
             .add_to_filter(SELECTOR, filter)
             .build();
-        let name = format!("defender_bridge-{partition}-{}", Uuid::new_v4());
+        let name = format!("{LINK}{partition}-{}", Uuid::new_v4());
         let receiver_name = (
             Symbol::from("com.microsoft:receiver-name"),
             Value::String(name.clone()),

@@ -11,6 +11,7 @@ mod credential;
 mod credit;
 mod dial;
 mod error;
+mod frames;
 mod position;
 mod probe;
 mod properties;

@@ -6,9 +6,9 @@ use fe2o3_amqp::types::messaging::MessageAnnotations;
 use fe2o3_amqp::types::messaging::annotations::OwnedKey;
 use fe2o3_amqp::types::primitives::Value;
 
-const OFFSET: &str = "x-opt-offset";
-const SEQUENCE: &str = "x-opt-sequence-number";
-const ENQUEUED: &str = "x-opt-enqueued-time";
+pub(super) const OFFSET: &str = "x-opt-offset";
+pub(super) const SEQUENCE: &str = "x-opt-sequence-number";
+pub(super) const ENQUEUED: &str = "x-opt-enqueued-time";
 
 /// The selectors that lead to where reading goes on, the best one first: an offset is the
 /// service's own word for it, a sequence number the one it finds where an offset is none of

@@ -45,6 +45,7 @@ async fn a_part_of_a_blob_is_read_and_at_its_end_nothing_comes_from_azure_or_its
     let first = &service.counterpart.calls()[0];
     assert_eq!(first.target, "/contoso/c/a%20b/x%3D1.json");
     assert_eq!(first.header("x-ms-range"), "bytes=4-6");
+    assert_eq!(first.header("range"), "bytes=4-6");
     assert_eq!(first.header("authorization"), "Bearer token-0");
     assert!(first.header("accept-encoding").is_empty() && first.header("x-ms-date").is_empty());
     let sign_in = &service.counterpart.sign_ins()[0];
@@ -53,6 +54,26 @@ async fn a_part_of_a_blob_is_read_and_at_its_end_nothing_comes_from_azure_or_its
     assert_eq!((costs.reads, costs.lists, costs.writes), (10, 0, 0));
     // The clock of this service is far from ours.
     assert!(client.skew().unwrap().abs() > 1000);
+}
+
+#[tokio::test]
+async fn a_service_that_gives_the_whole_blob_is_read_on_all_the_same() {
+    let service = Service::start().await;
+    service.state().whole = true;
+    service.state().append("c", "x", b"0123456789");
+    let client = service.client();
+    for (from, most, bytes) in [
+        (0, 100, &b"0123456789"[..]),
+        (4, 3, b"456"),
+        (8, 9, b"89"),
+        (10, 9, b""),
+        (11, 9, b""),
+    ] {
+        let range = client.read("c", "x", from, most).await.unwrap();
+        let size = Some(10);
+        let bytes = bytes.to_vec();
+        assert_eq!(range, Range { bytes, size }, "{from}");
+    }
 }
 
 #[tokio::test]
