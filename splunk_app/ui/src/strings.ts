@@ -458,7 +458,7 @@ export const strings = {
             testAgain: 'Test again',
             streamFixed: 'Defender Bridge remembers what was read of this stream. To read another, clone the input.',
             streamStartHelp: 'Where the first run begins: an age such as -7d, a date, an instant, or earliest or latest.',
-            streamIntervalHelp: 'A stream runs on. Seconds until it is started again after it has ended.',
+            streamIntervalHelp: 'A stream runs on. Seconds until it is started again after it has ended; for storage, also how often each container is listed.',
             container: 'Checkpoint container',
             containerHelp: 'https URL of a blob container that is there already, such as https://contoso.blob.core.windows.net/checkpoints.',
             fixed: 'Defender Bridge remembers what was read of this feed and API. To read another, clone the input.',

@@ -85,6 +85,11 @@ impl Stanza {
         self.param("index").filter(|index| !index.is_empty())
     }
 
+    /// How often splunkd starts the input: seconds, or a cron schedule.
+    pub fn interval(&self) -> Option<&str> {
+        self.param("interval")
+    }
+
     /// The host events shall carry; none where splunkd decides it itself
     /// (`$decideOnStartup` in inputs.conf).
     pub fn host(&self) -> Option<&str> {

@@ -4,7 +4,7 @@
 use super::stream::{self, End, Event};
 use std::io::{Read, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -32,6 +32,24 @@ impl Drop for Kept {
     }
 }
 
+/// What was read of stdout so far.
+#[derive(Clone, Default)]
+pub struct Output(Arc<Mutex<Vec<u8>>>);
+
+impl Output {
+    pub fn len(&self) -> usize {
+        self.0.lock().unwrap().len()
+    }
+
+    /// The events of Defender's objects that are whole.
+    pub fn events(&self) -> Vec<Event> {
+        let bytes = self.0.lock().unwrap().clone();
+        let mut events = stream::parse(&bytes, End::CutOff).unwrap();
+        events.retain(|event| !event.is_own());
+        events
+    }
+}
+
 /// A process under way.
 pub struct Running {
     child: Kept,
@@ -39,6 +57,7 @@ pub struct Running {
     stdin: Option<ChildStdin>,
     stalled: Option<ChildStdout>,
     out: Option<JoinHandle<Vec<u8>>>,
+    output: Output,
     errors: JoinHandle<Vec<u8>>,
     progress: mpsc::Receiver<usize>,
     seen: usize,
@@ -65,15 +84,19 @@ pub fn start(mut command: Command, document: &[u8], reading: Reading) -> Running
         bytes
     });
     let (sender, progress) = mpsc::channel();
+    let output = Output::default();
     let out = match reading {
         Reading::Stalled => None,
-        _ => stdout.take().map(|stdout| read(stdout, reading, sender)),
+        _ => stdout
+            .take()
+            .map(|stdout| read(stdout, reading, sender, output.clone())),
     };
     Running {
         child: Kept(child),
         stdin: Some(stdin),
         stalled: stdout,
         out,
+        output,
         errors,
         progress,
         seen: 0,
@@ -85,9 +108,9 @@ fn read(
     mut stdout: ChildStdout,
     reading: Reading,
     progress: mpsc::Sender<usize>,
+    output: Output,
 ) -> JoinHandle<Vec<u8>> {
     std::thread::spawn(move || {
-        let mut all = Vec::new();
         let mut buffer = vec![0; 64 << 10];
         loop {
             let most = match reading {
@@ -98,8 +121,9 @@ fn read(
                 _ => buffer.len(),
             };
             match stdout.read(&mut buffer[..most]) {
-                Ok(0) | Err(_) => return all,
+                Ok(0) | Err(_) => return output.0.lock().unwrap().clone(),
                 Ok(count) => {
+                    let mut all = output.0.lock().unwrap();
                     all.extend_from_slice(&buffer[..count]);
                     progress.send(all.len()).ok();
                 }
@@ -115,6 +139,11 @@ impl Running {
 
     pub fn has_ended(&mut self) -> bool {
         self.child.0.try_wait().unwrap().is_some()
+    }
+
+    /// What is read of stdout, as it comes.
+    pub fn output(&self) -> Output {
+        self.output.clone()
     }
 
     /// Takes the first line of stdout of a process nobody else listens to.
@@ -217,7 +246,8 @@ impl Running {
     pub fn finish(mut self) -> Run {
         if let Some(stdout) = self.stalled.take() {
             let (sender, _) = mpsc::channel();
-            self.out = Some(read(stdout, Reading::Steady, sender));
+            let output = self.output.clone();
+            self.out = Some(read(stdout, Reading::Steady, sender, output));
         }
         let status = self.ends_within(PATIENCE);
         let hung = status.is_none();

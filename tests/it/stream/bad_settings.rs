@@ -16,7 +16,7 @@ use std::path::PathBuf;
 const STANZA: &str = "defender_bridge://feed";
 
 #[track_caller]
-fn refused(splunkd: &Splunkd, words: &[&str]) {
+pub fn refused(splunkd: &Splunkd, words: &[&str]) {
     let before = splunkd.checkpoints();
     let run = splunkd.run();
     let line = run.refusal().to_owned();

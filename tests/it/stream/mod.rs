@@ -7,3 +7,4 @@ mod counts;
 mod ends;
 mod hub;
 mod killed;
+mod storage;

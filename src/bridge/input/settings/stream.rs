@@ -7,6 +7,7 @@ use crate::ingest::stream::Begin;
 use crate::microsoft::azure::event_hub::Transport;
 use crate::microsoft::azure::records::Tables;
 use crate::splunk::modular_input::input::Stanza;
+use std::time::Duration;
 use url::Url;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +41,8 @@ pub struct EventHub {
 pub struct Storage {
     /// None: the account's connection string says it.
     pub account: Option<StorageAccount>,
+    /// Each container is listed this often.
+    pub listing: Duration,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -210,20 +213,17 @@ fn is_host(text: &str) -> bool {
 impl Storage {
     fn parse(texts: Texts<'_>) -> Result<Self, Refusal> {
         const KEY: &str = "storage_account";
+        let listing = listing(texts.0.interval().unwrap_or_default().trim());
+        let at = |account| Ok(Self { account, listing });
         let Some(text) = texts.text(KEY) else {
-            return Ok(Self { account: None });
+            return at(None);
         };
         if text.contains("://") {
-            let url = https(KEY, text)?;
-            return Ok(Self {
-                account: Some(StorageAccount::Url(url)),
-            });
+            return at(Some(StorageAccount::Url(https(KEY, text)?)));
         }
         let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
         match (3..=24).contains(&text.len()) && text.bytes().all(fits) {
-            true => Ok(Self {
-                account: Some(StorageAccount::Name(text.to_owned())),
-            }),
+            true => at(Some(StorageAccount::Name(text.to_owned()))),
             false => refuse(
                 KEY,
                 format!(
@@ -234,6 +234,13 @@ impl Storage {
             ),
         }
     }
+}
+
+/// `interval` in seconds; a schedule and what is no time between two listings are a minute.
+fn listing(interval: &str) -> Duration {
+    let seconds = interval.parse::<f64>().ok();
+    let seconds = seconds.filter(|seconds| *seconds > 0.0 && seconds.is_finite());
+    Duration::from_secs_f64(seconds.map_or(60.0, |seconds| seconds.clamp(1.0, 3600.0)))
 }
 
 fn positions(texts: Texts<'_>, log: &Log) -> Result<Positions, Refusal> {

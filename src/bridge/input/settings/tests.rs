@@ -4,6 +4,7 @@ use crate::microsoft::azure::event_hub::Transport;
 use crate::microsoft::azure::records::Tables;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 fn stanza(params: &[(&str, &str)]) -> Stanza {
     Stanza {
@@ -186,10 +187,36 @@ fn a_storage_account_is_a_name_or_an_address() {
         assert_eq!(
             input.log,
             Log::Storage(Storage {
-                account: Some(account)
+                account: Some(account),
+                listing: Duration::from_secs(60),
             })
         );
         assert_eq!(input.feed_name(), "storage");
+    }
+}
+
+#[test]
+fn containers_are_listed_once_an_interval() {
+    for (interval, seconds) in [
+        ("", 60),
+        ("300", 300),
+        ("1.0", 1),
+        ("0.01", 1),
+        ("86400", 3600),
+        ("0", 60),
+        ("-1", 60),
+        ("*/5 * * * *", 60),
+        ("NaN", 60),
+    ] {
+        let given = [
+            ("feed", "storage"),
+            ("storage_account", "contoso"),
+            ("interval", interval),
+        ];
+        let Log::Storage(storage) = stream(&given).log else {
+            panic!("a storage account");
+        };
+        assert_eq!(storage.listing, Duration::from_secs(seconds), "{interval}");
     }
 }
 

@@ -17,11 +17,7 @@ use crate::microsoft::azure::storage::{Access, BlobClient, BlobLog};
 use crate::microsoft::azure::{Findings, Outcome};
 use anyhow::{anyhow, bail};
 use std::collections::BTreeMap;
-use std::time::Duration;
 use url::Url;
-
-/// Each container of a storage account is listed this often.
-const LISTING: Duration = Duration::from_secs(60);
 
 /// What is read; nothing is connected yet.
 pub enum Source {
@@ -71,7 +67,7 @@ impl Source {
                 };
                 let client = BlobClient::new(account, &url, access)?;
                 Ok(Self::Storage(Box::new(BlobStorage {
-                    log: BlobLog::new(&client, &settings.tables, LISTING),
+                    log: BlobLog::new(&client, &settings.tables, storage.listing),
                     client,
                     tables: settings.tables.clone(),
                     at: url,
@@ -283,6 +279,7 @@ fn blobs(
 mod tests {
     use super::*;
     use crate::microsoft::account::AccountStanza;
+    use std::time::Duration;
 
     fn account(connection: Option<&str>, cloud: &str) -> Account {
         let written = AccountStanza {
@@ -364,9 +361,16 @@ mod tests {
         let told = |connection: Option<&str>, cloud: &str, named: Option<StorageAccount>| {
             let account = account(connection, cloud);
             let connection = storage_connection(&account).map_err(|error| error.to_string())?;
-            blobs(&account.cloud, &Storage { account: named }, connection)
-                .map(String::from)
-                .map_err(|error| error.to_string())
+            blobs(
+                &account.cloud,
+                &Storage {
+                    account: named,
+                    listing: Duration::ZERO,
+                },
+                connection,
+            )
+            .map(String::from)
+            .map_err(|error| error.to_string())
         };
         let name = || Some(StorageAccount::Name("c".to_owned()));
         let url = || {

@@ -1,10 +1,12 @@
 //! `demo`: the whole crossing in a few seconds. An embedded tenant raises
 //! alerts; this executable, started as splunkd starts it, reads them, closes an
 //! attack story through the alert action, takes that back through the search
-//! command and reads the changes; then both sides are compared.
+//! command and reads the changes; then both sides are compared. With a feed, it is a
+//! stream that is followed (`streaming`).
 
 mod report;
 mod stage;
+mod streaming;
 
 use crate::host::{exit, runtime};
 use crate::sandbox::Settings;
@@ -27,6 +29,9 @@ pub struct Arguments {
     /// Another seed tells other stories
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Follows what the tenant streams there, instead of its alerts
+    #[arg(long)]
+    feed: Option<streaming::Feed>,
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
@@ -38,15 +43,23 @@ pub fn run(arguments: &Arguments) -> ExitCode {
         Err(code) => return code,
     };
     let steps = Steps::new(arguments.json);
-    match runtime.block_on(cross(arguments, &steps)) {
-        Ok(story) if story.show(arguments.json).is_ok() => {
-            if story.equal {
-                exit::WELL
-            } else {
-                exit::own_fault()
+    let done = runtime.block_on(async {
+        match arguments.feed {
+            Some(feed) => {
+                let streamed = streaming::follow(arguments, feed, &steps).await?;
+                streamed.show(arguments.json)?;
+                anyhow::Ok(streamed.equal)
+            }
+            None => {
+                let story = cross(arguments, &steps).await?;
+                story.show(arguments.json)?;
+                Ok(story.equal)
             }
         }
-        Ok(_) => exit::own_fault(),
+    });
+    match done {
+        Ok(true) => exit::WELL,
+        Ok(false) => exit::own_fault(),
         Err(error) => {
             steps.line.finish_and_clear();
             tracing::error!("{error:#}");
