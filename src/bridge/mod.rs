@@ -8,6 +8,7 @@ pub mod check;
 mod clients;
 pub mod input;
 pub mod lookup;
+pub mod migrate;
 pub mod own_endpoint;
 pub mod permission;
 pub mod selftest;

@@ -100,20 +100,44 @@ impl Findings {
 const SKEW: u64 = 300;
 const CLOCK: &str = "clock";
 
+/// What is wrong with this host's clock; `ahead`: seconds by which it is ahead of the
+/// service's.
+pub fn wrong_clock(ahead: i64) -> Option<Finding> {
+    let off = ahead.unsigned_abs();
+    let way = if ahead > 0 { "ahead of" } else { "behind" };
+    let remedy = "set it by NTP, or sign-in and signatures are refused and ages told wrongly";
+    (off > SKEW).then(|| {
+        let text = format!("this host's clock is {off} s {way} Microsoft's");
+        Finding::bad(CLOCK, text, Some(remedy.to_owned()))
+    })
+}
+
 impl Findings {
-    /// `ahead`: seconds by which this host's clock is ahead of the service's.
     pub fn clock(&mut self, ahead: i64) {
-        let off = ahead.unsigned_abs();
-        let way = if ahead > 0 { "ahead of" } else { "behind" };
-        match off > SKEW {
-            true => self.bad(
-                CLOCK,
-                format!("this host's clock is {off} s {way} Microsoft's"),
-                Some(
-                    "set it by NTP, or sign-in and signatures will be refused and ages told wrongly",
-                ),
-            ),
-            false => self.good(CLOCK, format!("{off} s off")),
+        match wrong_clock(ahead) {
+            Some(wrong) => self.add(wrong),
+            None => self.good(CLOCK, format!("{} s off", ahead.unsigned_abs())),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_is_an_hour_off_is_told_with_the_way_and_what_to_do() {
+        for (ahead, way) in [(3600, "3600 s ahead of"), (-3600, "3600 s behind")] {
+            let message = wrong_clock(ahead).unwrap().message();
+            assert!(
+                message.contains(way) && message.contains("NTP"),
+                "{message}"
+            );
+        }
+        let mut findings = Findings::default();
+        findings.clock(-299);
+        assert!(findings.are_well());
+        findings.clock(i64::MIN);
+        assert_eq!(findings.first_bad().unwrap().step, CLOCK);
     }
 }

@@ -6,4 +6,4 @@ mod finding;
 pub mod records;
 pub mod storage;
 
-pub use finding::{Finding, Findings, Outcome};
+pub use finding::{Finding, Findings, Outcome, wrong_clock};

@@ -5,6 +5,7 @@ mod check;
 #[cfg(feature = "sandbox")]
 mod demo;
 mod fetch;
+mod migrate;
 #[cfg(feature = "sandbox")]
 mod sandbox;
 mod stream_arguments;
@@ -34,10 +35,13 @@ enum Command {
     #[cfg(feature = "sandbox")]
     /// Serves a Defender tenant with made-up attack stories, to try things on
     Sandbox(sandbox::Arguments),
-    /// Reads alerts or incidents and prints one JSON object per line
+    /// Reads alerts, incidents or a stream and prints one JSON object per line
     Fetch(fetch::Arguments),
-    /// Tests an account, check by check, and says what to do about what is missing
+    /// Tests an account or a stream, check by check, and says what to do about what is missing
     Check(check::Arguments),
+    /// Takes over from Microsoft's clients and from add-ons built on them
+    #[command(subcommand)]
+    Migrate(migrate::Arguments),
     /// Started by Splunk when an alert fires
     #[command(hide = true)]
     AlertAction {
@@ -73,6 +77,7 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
         Command::Sandbox(arguments) => sandbox::run(arguments),
         Command::Fetch(arguments) => fetch::run(arguments),
         Command::Check(arguments) => check::run(arguments),
+        Command::Migrate(arguments) => migrate::run(arguments),
         Command::AlertAction { action } => alert_action::run(&action),
         Command::Search { name } => search_command::run(&name),
     }

@@ -42,7 +42,7 @@ fn untouched(splunkd: &Splunkd, before: &Files) {
 }
 
 #[track_caller]
-fn validation_refuses(splunkd: &Splunkd, words: &[&str]) {
+pub fn validation_refuses(splunkd: &Splunkd, words: &[&str]) {
     let validated = splunkd.validate();
     assert_eq!(validated.code(), Some(1), "{}", validated.text());
     let text = validated.text().to_lowercase();
@@ -53,7 +53,7 @@ fn validation_refuses(splunkd: &Splunkd, words: &[&str]) {
 
 /// What may pass ends no run: it says so once, tries again, and tells since when.
 #[track_caller]
-fn tried_again(splunkd: &Splunkd, words: &[&str]) {
+pub fn tried_again(splunkd: &Splunkd, words: &[&str]) {
     let before = splunkd.checkpoints();
     let mut running = splunkd.start(Reading::Steady);
     let is_warned = || {
@@ -175,7 +175,7 @@ fn a_signature_that_ended_by_the_hubs_clock_is_told_so() {
 }
 
 /// A port of this machine where nobody listens.
-fn nobody() -> u16 {
+pub fn nobody() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap().port()
 }

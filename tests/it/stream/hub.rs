@@ -4,6 +4,7 @@ use crate::counterpart::Splunkd;
 use crate::counterpart::process::{Run, Running};
 use crate::counterpart::stream::Event;
 use defender_bridge::sandbox::event_hub::{EventHub, Settings};
+use defender_bridge::sandbox::storage::{self, Storage};
 use defender_bridge::sandbox::{self, Tenant};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -43,7 +44,21 @@ impl Hub {
         })
     }
 
+    /// With a storage account beside it, for positions, and as streaming fills it.
+    pub fn with_storage(records: u64, partitions: usize) -> Self {
+        let hub = Settings {
+            records: Some(records),
+            partitions,
+            ..Settings::default()
+        };
+        Self::start_with(hub, Some(storage::Settings::default()))
+    }
+
     pub fn start(hub: Settings) -> Self {
+        Self::start_with(hub, None)
+    }
+
+    fn start_with(hub: Settings, storage: Option<storage::Settings>) -> Self {
         let (tell, told) = mpsc::channel();
         let (stop, stopped) = oneshot::channel::<()>();
         let thread = std::thread::spawn(move || {
@@ -55,6 +70,7 @@ impl Hub {
                 let tenant = sandbox::start(sandbox::Settings {
                     alerts: 40,
                     event_hub: Some(hub),
+                    storage,
                     ..sandbox::Settings::default()
                 });
                 let tenant = Arc::new(tenant.await.unwrap());
@@ -79,6 +95,10 @@ impl Hub {
 
     pub fn hub(&self) -> &EventHub {
         self.tenant.event_hub().unwrap()
+    }
+
+    pub fn storage(&self) -> &Storage {
+        self.tenant.storage().unwrap()
     }
 
     /// A splunkd with an account that signs in, and an input for the hub.

@@ -1,10 +1,12 @@
 //! Streams, followed by the built executable as splunkd runs it.
 
 mod bad_settings;
+mod bad_storage;
 mod check;
 mod command_line;
 mod counts;
 mod ends;
 mod hub;
 mod killed;
+mod migrate;
 mod storage;

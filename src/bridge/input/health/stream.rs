@@ -37,6 +37,9 @@ pub(super) struct StreamDetails {
     /// How many partitions there are, and how many are read here.
     partitions: usize,
     owned: usize,
+    /// Which ones, where several forwarders share them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    owned_partitions: Vec<String>,
     /// Messages that wait to be read, where it can be told.
     #[serde(skip_serializing_if = "Option::is_none")]
     lag_messages: Option<u64>,
@@ -95,6 +98,8 @@ pub struct StreamReporter<'p> {
     since: Begun,
     tally: Tally,
     storage: StorageProgress,
+    /// The log has what is wrong with the clock.
+    is_clock_told: bool,
     last: Report,
 }
 
@@ -109,6 +114,7 @@ impl<'p> StreamReporter<'p> {
             since,
             tally: Tally::default(),
             storage: StorageProgress::default(),
+            is_clock_told: false,
             last: Report::default(),
         }
     }
@@ -121,8 +127,14 @@ impl<'p> StreamReporter<'p> {
 
     /// `well`: the outcome, unless there is an error or trouble that lasts.
     fn health(&mut self, report: Report, well: &'static str, error: Option<String>) -> Health {
+        let clock = self.prepared.wrong_clock();
+        if let Some(clock) = &clock
+            && !std::mem::replace(&mut self.is_clock_told, true)
+        {
+            tracing::warn!("{clock}");
+        }
         let failing = report.failing.as_ref();
-        let lasting = failing.filter(|it| it.lasts >= LASTING || report.listed == 0);
+        let lasting = failing.filter(|it| it.lasts >= LASTING || report.partitions.is_empty());
         let error = error.or_else(|| lasting.map(|failing| failing.what.clone()));
         let outcome = match error {
             Some(_) => "error",
@@ -148,6 +160,10 @@ impl<'p> StreamReporter<'p> {
             events: tally.delivered.events(),
             partitions: report.listed,
             owned: report.partitions.len(),
+            owned_partitions: match self.prepared.input.positions.is_shared() {
+                true => named(&report.partitions),
+                false => Vec::new(),
+            },
             storage: storage.map(|storage| storage.since(self.storage)),
             lag_messages: lags.messages,
             lag: lags.seconds,
@@ -175,7 +191,7 @@ impl<'p> StreamReporter<'p> {
                 .owner
                 .as_ref()
                 .map(|owner| owner.guid.clone()),
-            warning: self.ownership.warning.clone(),
+            warning: self.ownership.warning.clone().or(clock),
             details: Some(Details::Stream(Box::new(details))),
             duration_ms,
             version: env!("CARGO_PKG_VERSION"),
@@ -242,6 +258,11 @@ impl Lags {
             partitions,
         }
     }
+}
+
+fn named(reports: &[PartitionReport]) -> Vec<String> {
+    let reports = reports.iter().take(MOST_PARTITIONS);
+    reports.map(|report| report.partition.clone()).collect()
 }
 
 fn seconds(since: Instant, now: Instant) -> i64 {

@@ -5,7 +5,7 @@ mod once;
 mod place;
 
 pub use once::{Fetched, Once};
-pub use place::{Look, Source};
+pub use place::{Look, Source, container};
 
 use crate::NAME;
 use crate::bridge::input::prepare::{Ownership, StanzaAccount};
@@ -15,6 +15,7 @@ use crate::ingest::stream::{
 };
 use crate::ingest::{self, Sink};
 use crate::microsoft::azure::storage::ownership::BlobCheckpoints;
+use crate::microsoft::azure::wrong_clock;
 use crate::splunk::modular_input::events::{EventMetadata, Sourcetypes};
 use crate::splunk::modular_input::input;
 use crate::splunk::modular_input::input::Stanza;
@@ -118,6 +119,12 @@ impl PreparedStream {
 
     pub fn is_event_hub(&self) -> bool {
         matches!(self.input.log, Log::EventHub(_))
+    }
+
+    /// What is wrong with this host's clock, if anything.
+    pub fn wrong_clock(&self) -> Option<String> {
+        let wrong = wrong_clock(self.source.skew()?)?;
+        Some(wrong.message())
     }
 
     /// Which log this is, as its positions name it.

@@ -132,6 +132,14 @@ impl Source {
         }
     }
 
+    /// Seconds by which this host's clock is ahead of Microsoft's, where it was told.
+    pub fn skew(&self) -> Option<i64> {
+        match self {
+            Self::EventHub(hub, _) => hub.skew(),
+            Self::Storage(storage) => storage.client.skew(),
+        }
+    }
+
     /// As positions name it.
     pub fn log(&self) -> String {
         match self {
@@ -226,21 +234,34 @@ fn sharing(
             account.name
         );
     }
-    // A container's name is the last part of its URL.
-    let mut at = url.clone();
-    let container = {
-        let path = url.path().trim_end_matches('/');
-        let (before, container) = path.rsplit_once('/').unwrap_or_default();
-        at.set_path(before);
-        container.to_owned()
-    };
-    let client = BlobClient::new(account, &at, Access::Identity)?;
+    let (client, container) = container(account, url, Access::Identity)?;
     let group = Group {
         namespace: place.host.clone(),
         hub: place.hub.clone(),
         consumer_group: place.consumer_group.clone(),
     };
     Ok(Some(BlobOwnership::new(&client, &container, &group)))
+}
+
+/// A container by its URL, whose last part is its name.
+///
+/// # Errors
+/// If the URL names none, or the account cannot be used.
+pub fn container(
+    account: &Account,
+    url: &Url,
+    access: Access,
+) -> anyhow::Result<(BlobClient, String)> {
+    let mut at = url.clone();
+    let path = url.path().trim_end_matches('/');
+    let (before, name) = path.rsplit_once('/').unwrap_or_default();
+    if url.scheme() != "https" || name.is_empty() {
+        bail!(
+            "checkpoint_container: write the https URL of a container, such as https://contoso.blob.core.windows.net/checkpoints"
+        );
+    }
+    at.set_path(before);
+    Ok((BlobClient::new(account, &at, access)?, name.to_owned()))
 }
 
 /// Where the blobs are: what the stanza says, else the connection string.

@@ -183,6 +183,11 @@ impl EventHub {
         self.hub.connection().await?.partition(id).await
     }
 
+    /// Seconds by which this host's clock is ahead of the sign-in's, where it was told.
+    pub fn skew(&self) -> Option<i64> {
+        self.hub.credential.skew()
+    }
+
     /// Closes the connection, where there is one; a reader that is still open fails.
     pub async fn close(&self) {
         let connection = self.hub.dialled.lock().await.connection.take();

@@ -8,8 +8,10 @@
 //! How old a claim is, is told by the service's clock alone.
 
 mod checkpoints;
+mod survey;
 
 pub use checkpoints::BlobCheckpoints;
+pub use survey::{LeftPosition, survey};
 
 use crate::ingest::Instant;
 use crate::ingest::stream::{Holding, Ownership, Partition, Start, share};
