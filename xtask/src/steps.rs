@@ -243,7 +243,7 @@ fn tests(workspace: &Workspace, which: &[&str]) -> Result<()> {
     )
 }
 
-/// What needs Microsoft's clients is left out of `parts`, and run here.
+/// What needs Microsoft's clients is left out of `parts` and `executable`, and run here.
 fn blob_store(workspace: &Workspace) -> Result<()> {
     let clients = Project::azure(workspace)?;
     build(workspace)?;
@@ -252,6 +252,8 @@ fn blob_store(workspace: &Workspace) -> Result<()> {
         "--workspace",
         "--locked",
         "--lib",
+        "--test",
+        "it",
         "--",
         "--ignored",
         "azurite",

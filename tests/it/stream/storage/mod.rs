@@ -1,6 +1,7 @@
 //! A storage account, followed by the built executable as splunkd runs it.
 
 mod account;
+mod azurite;
 mod counts;
 mod demo;
 mod ends;
