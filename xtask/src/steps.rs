@@ -2,7 +2,7 @@
 
 use crate::appinspect::{self, Checks};
 use crate::lanes::{self, Lane, Task};
-use crate::python::Venv;
+use crate::python::{EVENT_HUB_CLIENT, Venv};
 use crate::web::{self, Project};
 use crate::workspace::{SHIPPED, Workspace};
 use crate::{conf, dependencies, executable, package, smoke, tool};
@@ -82,9 +82,6 @@ const LANES: &[&[Step]] = &[
     &[Release, Package, Smoke, Appinspect],
     &[AppinspectCloud],
 ];
-
-/// Microsoft's client of event hubs for Python.
-const EVENT_HUB_CLIENT: &[&str] = &["azure-eventhub==5.15.1"];
 
 impl Step {
     /// What has to pass in other lanes before it begins.

@@ -1,14 +1,17 @@
 //! One process from start to end: what the kernel says it used, and what it
 //! wrote, handed over while it runs so that a full pipe never holds it up.
 
+use crate::tool;
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use std::env;
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read, Write};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::thread;
 use std::time::{Duration, Instant};
 use wait4::Wait4;
 
@@ -47,6 +50,7 @@ pub fn by_itself(arguments: &Arguments) -> Result<()> {
         .args(words)
         .spawn()
         .with_context(|| format!("cannot start {}", program.display()))?;
+    fs::write(id_file(&arguments.usage), child.id().to_string())?;
     let ended = child.wait4()?;
     let usage = Usage {
         user: ended.rusage.utime,
@@ -61,6 +65,16 @@ pub fn by_itself(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
+/// Where the measured process's id stands while it runs.
+fn id_file(usage: &Path) -> PathBuf {
+    usage.with_extension("id")
+}
+
+fn stop(usage: &Path) -> Result<()> {
+    let id = fs::read_to_string(id_file(usage))?;
+    tool::run(Command::new("kill").args(["-TERM", &id]))
+}
+
 /// What is to be measured.
 pub struct Subject<'s> {
     pub command: Vec<OsString>,
@@ -72,6 +86,18 @@ pub struct Subject<'s> {
 impl Subject<'_> {
     /// Runs it, and hands all it writes to `reader`. Its stderr is in [`Subject::said`].
     pub fn run(&self, mut reader: impl FnMut(&[u8])) -> Result<Usage> {
+        self.run_until(None, |piece| {
+            reader(piece);
+            ControlFlow::Continue(())
+        })
+    }
+
+    /// The same; it is told to stop once `reader` breaks off, or so much time has passed.
+    pub fn run_until(
+        &self,
+        after: Option<Duration>,
+        mut reader: impl FnMut(&[u8]) -> ControlFlow<()>,
+    ) -> Result<Usage> {
         let usage = self.home.join("usage.json");
         let mut child = Command::new(env::current_exe()?)
             .arg("measure")
@@ -89,12 +115,27 @@ impl Subject<'_> {
             Err(error) if error.kind() != ErrorKind::BrokenPipe => return Err(error.into()),
             _ => {}
         }
+        let timer = after.map(|after| {
+            let usage = usage.clone();
+            thread::spawn(move || {
+                thread::sleep(after);
+                stop(&usage)
+            })
+        });
         let mut buffer = vec![0; 64 << 10];
+        let mut stopped = false;
         loop {
-            match out.read(&mut buffer)? {
-                0 => break,
-                count => reader(&buffer[..count]),
+            let count = out.read(&mut buffer)?;
+            if count == 0 {
+                break;
             }
+            if reader(&buffer[..count]).is_break() && !stopped {
+                stopped = true;
+                stop(&usage)?;
+            }
+        }
+        if let Some(Err(error)) = timer.and_then(|timer| timer.join().ok()) {
+            return Err(error);
         }
         let status = child.wait()?;
         drop(stdin);

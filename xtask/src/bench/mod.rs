@@ -1,19 +1,22 @@
 //! What the modular input costs, run as splunkd runs it against the embedded
-//! tenant over TLS, beside the floor: curl fetching the same bytes.
+//! tenant over TLS: polls beside the floor, curl fetching the same bytes, and
+//! streams beside Microsoft's Python client.
 
 mod floor;
 mod measure;
+mod stream;
 mod table;
 mod tenant;
 
 use crate::tool;
 use crate::workspace::{NAME, Workspace};
 use anyhow::{Context, Result, bail};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use floor::Floor;
 pub use measure::{Arguments as Measure, by_itself};
 use measure::{Counter, Subject, Usage, median};
 use std::fs;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use table::Row;
@@ -27,9 +30,18 @@ pub struct Arguments {
     /// Only the cases whose name holds this
     #[arg(long, value_name = "TEXT", default_value = "")]
     case: String,
-    /// Puts the table into benches/README.md
+    /// Only these
+    #[arg(long, value_enum)]
+    only: Option<Part>,
+    /// Puts the tables into benches/README.md
     #[arg(long, conflicts_with = "case")]
     save: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Part {
+    Polls,
+    Streams,
 }
 
 struct Case {
@@ -110,10 +122,11 @@ pub fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
         None => build(workspace)?,
     };
     let folder = workspace.target.join("bench");
+    let is_wanted = |part| arguments.only.is_none_or(|only| only == part);
     let mut rows = Vec::new();
     for case in CASES
         .iter()
-        .filter(|case| case.name.contains(&arguments.case))
+        .filter(|case| is_wanted(Part::Polls) && case.name.contains(&arguments.case))
     {
         let row = Bench::set(case, &executable, &folder)
             .and_then(|mut bench| bench.measure(case))
@@ -121,12 +134,25 @@ pub fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
         eprintln!("{}", row.line());
         rows.push(row);
     }
-    let shown = table::markdown(&rows);
-    println!("{shown}");
-    if arguments.save {
-        table::save(&workspace.root.join("benches/README.md"), &shown)?;
+    let streams = match is_wanted(Part::Streams) {
+        true => stream::measure(workspace, &executable, &folder, &arguments.case)?,
+        false => stream::Table::default(),
+    };
+    let shown = [
+        ("polls", rows.is_empty(), table::markdown(&rows)),
+        ("streams", streams.is_empty(), streams.markdown()),
+    ];
+    for (what, is_empty, shown) in shown {
+        if is_empty {
+            continue;
+        }
+        println!("{shown}");
+        if arguments.save {
+            table::save(&workspace.root.join("benches/README.md"), what, &shown)?;
+        }
     }
-    let missed: Vec<String> = rows.iter().flat_map(Row::missed).collect();
+    let polls = rows.iter().flat_map(Row::missed);
+    let missed: Vec<String> = polls.chain(streams.missed()).collect();
     if !missed.is_empty() {
         bail!("targets missed: {}", missed.join("; "));
     }
@@ -158,7 +184,7 @@ impl Bench {
         if let Some(bytes) = case.object_bytes {
             settings.extend(["--object-bytes".to_owned(), bytes.to_string()]);
         }
-        let tenant = Tenant::start(executable, folder, &settings)?;
+        let tenant = Tenant::start(executable, folder, Ipv4Addr::LOCALHOST, &settings)?;
         Ok(Self {
             executable: executable.to_owned(),
             folder: folder.to_owned(),

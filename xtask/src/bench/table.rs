@@ -7,7 +7,6 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-const BEGIN: &str = "<!-- written by cargo xtask bench --save -->\n";
 const END: &str = "<!-- end -->\n";
 
 /// One case.
@@ -80,18 +79,18 @@ pub fn markdown(rows: &[Row]) -> String {
     table
 }
 
-fn millis(time: Duration) -> String {
+pub fn millis(time: Duration) -> String {
     match time.as_secs_f64() {
         seconds if seconds >= 10.0 => format!("{seconds:.1} s"),
         seconds => format!("{:.0} ms", seconds * 1e3),
     }
 }
 
-fn mebibytes(bytes: u64) -> String {
+pub fn mebibytes(bytes: u64) -> String {
     format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
 }
 
-fn machine() -> String {
+pub fn machine() -> String {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let known = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = known
@@ -101,12 +100,15 @@ fn machine() -> String {
     format!("{model}, {cores} cores, Linux")
 }
 
-/// Puts the table in place of the one before.
-pub fn save(file: &Path, table: &str) -> Result<()> {
+/// Puts the table of `what` in place of the one before.
+pub fn save(file: &Path, what: &str, table: &str) -> Result<()> {
+    let begin = format!("<!-- {what}: written by cargo xtask bench --save -->\n");
     let text =
         fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-    let (before, rest) = text.split_once(BEGIN).context("no place for the table")?;
+    let (before, rest) = text
+        .split_once(&begin)
+        .with_context(|| format!("no place for the table of {what}"))?;
     let (_, after) = rest.split_once(END).context("the table has no end")?;
-    fs::write(file, format!("{before}{BEGIN}\n{table}\n{END}{after}"))?;
+    fs::write(file, format!("{before}{begin}\n{table}\n{END}{after}"))?;
     Ok(())
 }

@@ -4,6 +4,7 @@ use crate::tool;
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use std::io::{BufRead, BufReader};
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -18,6 +19,15 @@ pub struct Place {
     pub client_id: String,
     pub client_secret: String,
     pub splunkd: Splunkd,
+    pub event_hub: Option<EventHub>,
+}
+
+/// The event hub it streams into, where it was asked for one.
+#[derive(Debug, Deserialize)]
+pub struct EventHub {
+    pub namespace: String,
+    pub name: String,
+    pub connection_string: String,
 }
 
 /// A splunkd that knows the tenant as an account.
@@ -46,12 +56,17 @@ pub struct Tenant {
 
 impl Tenant {
     /// `settings` are arguments of `sandbox`; `folder` takes its files.
-    pub fn start(executable: &Path, folder: &Path, settings: &[String]) -> Result<Self> {
+    pub fn start(
+        executable: &Path,
+        folder: &Path,
+        address: Ipv4Addr,
+        settings: &[String],
+    ) -> Result<Self> {
         let mut process = Command::new(executable)
             .args([
                 "sandbox",
                 "--listen",
-                "127.0.0.1:0",
+                &SocketAddrV4::new(address, 0).to_string(),
                 "--splunkd",
                 "--json",
                 "--log-calls",
