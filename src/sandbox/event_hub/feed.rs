@@ -8,6 +8,8 @@ use crate::sandbox::tenant::instant::Ticks;
 
 /// What an event may have at most, as in the Standard tier.
 pub(super) const EVENT_BYTES: usize = 1_000_000;
+/// What stands around its records, and more.
+const ENVELOPE: usize = 64;
 /// How many records one event after the other has.
 const MIXED: [u64; 8] = [1, 3, 12, 40, 1, 150, 8, 2_000];
 
@@ -53,8 +55,8 @@ impl Feed {
     ) -> Self {
         let own = templates.len() as u64;
         let records = if own == 0 { 0 } else { records.unwrap_or(own) };
-        let longest = templates.iter().map(Template::longest).max().unwrap_or(1);
-        let most = (EVENT_BYTES / (longest + 8)).max(1) as u64;
+        let longest: Vec<usize> = templates.iter().map(|one| one.longest() + 1).collect();
+        let most = fit(&longest, EVENT_BYTES - ENVELOPE).max(1) as u64;
         let sizes: Vec<u64> = match batching {
             Batching::Mixed => MIXED.iter().map(|size| (*size).min(most)).collect(),
             Batching::Records(size) => vec![size.clamp(1, most)],
@@ -149,8 +151,53 @@ impl Feed {
     }
 }
 
+/// How many of these lengths, taken in turn, add up to no more than `room`, wherever it is begun.
+fn fit(lengths: &[usize], room: usize) -> usize {
+    let all: usize = lengths.iter().sum();
+    let (Some(rounds), Some(room)) = (room.checked_div(all), room.checked_rem(all)) else {
+        return 0;
+    };
+    let mut least = lengths.len();
+    let (mut sum, mut count) = (0, 0);
+    for (first, length) in lengths.iter().enumerate() {
+        let next = |count| lengths.get((first + count) % lengths.len());
+        while let Some(next) = next(count).filter(|next| sum + **next <= room) {
+            sum += next;
+            count += 1;
+        }
+        least = least.min(count);
+        if count > 0 {
+            sum -= length;
+            count -= 1;
+        }
+    }
+    rounds * lengths.len() + least
+}
+
 fn length(template: &Template) -> usize {
     let mut out = Vec::new();
     template.write(0, 0, &mut out);
     out.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn as_many_records_fit_as_do_wherever_an_event_begins(
+            lengths in proptest::collection::vec(1_usize..50, 1..20),
+            room in 0_usize..2_000,
+        ) {
+            let count = fit(&lengths, room);
+            let longest = |count: usize| {
+                let all = |first| lengths.iter().cycle().skip(first).take(count).sum::<usize>();
+                (0..lengths.len()).map(all).max().unwrap()
+            };
+            prop_assert!(longest(count) <= room);
+            prop_assert!(longest(count + 1) > room);
+        }
+    }
 }
