@@ -891,15 +891,17 @@ impl Message {
 
 /// Without what was delivered before: a log may give messages again behind a
 /// connection that was lost. None if nothing is left.
-fn new_messages(messages: Vec<Message>, delivered: &Checkpoint) -> Option<Batch> {
-    let mut so_far = delivered.clone();
-    let mut fresh = Vec::with_capacity(messages.len());
-    for message in messages {
-        if !so_far.has(&message.position) {
-            so_far.position = Some(message.position.clone());
-            fresh.push(message);
+fn new_messages(mut messages: Vec<Message>, delivered: &Checkpoint) -> Option<Batch> {
+    let position = delivered.position.as_ref();
+    let mut so_far = position.and_then(|position| position.sequence);
+    messages.retain(|message| {
+        let is_new = !message.position.is_within(so_far);
+        if is_new {
+            so_far = message.position.sequence;
         }
-    }
+        is_new
+    });
+    let fresh = messages;
     let position = fresh.last()?.position.clone();
     let bytes = fresh.iter().map(|message| message.body.len()).sum();
     let records = fresh.iter().flat_map(|message| &message.records);

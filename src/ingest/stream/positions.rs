@@ -24,6 +24,14 @@ pub struct Position {
     pub sequence: Option<i64>,
 }
 
+impl Position {
+    /// Whether a message was delivered before, up to that sequence number. Where the service
+    /// tells no sequence numbers, nobody can say.
+    pub fn is_within(&self, delivered: Option<i64>) -> bool {
+        matches!((delivered, self.sequence), (Some(delivered), Some(sequence)) if sequence <= delivered)
+    }
+}
+
 /// Where a partition begins that was never read.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
@@ -154,16 +162,6 @@ impl Checkpoint {
         self.created = partition.created;
         self.start = Start::Earliest;
         self.position = None;
-    }
-
-    /// Whether a message was delivered before. Where the service tells no sequence
-    /// numbers, nobody can say.
-    pub fn has(&self, message: &Position) -> bool {
-        let delivered = self
-            .position
-            .as_ref()
-            .and_then(|position| position.sequence);
-        matches!((delivered, message.sequence), (Some(delivered), Some(sequence)) if sequence <= delivered)
     }
 
     /// The one that was read further, of two for the same partition.

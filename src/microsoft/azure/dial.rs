@@ -15,7 +15,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::crypto::aws_lc_rs;
@@ -28,6 +28,8 @@ use tokio_tungstenite::tungstenite::http::Uri;
 const STEP: Duration = Duration::from_secs(15);
 /// A proxy's answer to CONNECT is no longer.
 const MOST_HEAD: usize = 16 << 10;
+/// Most that is taken from the socket at once.
+const RECEIVED: usize = 64 << 10;
 
 /// Steps of the way, as checks name them.
 const NAME: &str = "name";
@@ -125,7 +127,13 @@ impl Dialer {
         Ok(stream)
     }
 
-    async fn tcp(&self, host: &str, port: u16, tell: Tell<'_>) -> Result<TcpStream, NoWay> {
+    /// TLS reads 4 kB at a time, so what came is taken from the socket in larger pieces.
+    async fn tcp(
+        &self,
+        host: &str,
+        port: u16,
+        tell: Tell<'_>,
+    ) -> Result<BufReader<TcpStream>, NoWay> {
         let found = self
             .step(NAME, tokio::net::lookup_host((host, port)))
             .await?;
@@ -141,7 +149,7 @@ impl Dialer {
         let stream = connected.map_err(|error| self.fault(PORT, &error))?;
         stream.set_nodelay(true).ok();
         tell(PORT, format!("{host}:{port} takes connections"));
-        Ok(stream)
+        Ok(BufReader::with_capacity(RECEIVED, stream))
     }
 
     async fn handshake<S: Stream + 'static>(

@@ -15,8 +15,11 @@ use futures::FutureExt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-/// Times the tasks that read the socket get their turn before a batch is called complete.
+/// Times the tasks that read the socket get their turn, and bring nothing, before a batch is
+/// called complete.
 const TURNS: usize = 2;
+/// A batch with so many bytes is complete: handing it over costs little beside it.
+const ENOUGH: usize = 256 << 10;
 
 /// Reads one partition; dropped, it detaches.
 pub struct Reader {
@@ -30,8 +33,8 @@ pub struct Reader {
     stashed: Option<Message>,
     /// Came while there were messages to hand over.
     ended: Option<Error>,
-    /// Behind the message read last.
-    behind: Position,
+    /// Sequence number of the message read last.
+    behind: Option<i64>,
 }
 
 impl Reader {
@@ -49,7 +52,7 @@ impl Reader {
             credit: Credit::new(),
             stashed: None,
             ended: None,
-            behind: Position::default(),
+            behind: None,
         }
     }
 
@@ -83,7 +86,7 @@ impl Reader {
                 "check that event_hub_namespace leads to Azure Event Hubs",
             ));
         }
-        self.behind = marks.position.clone();
+        self.behind = marks.position.sequence;
         self.connection.proven.store(true, Ordering::Relaxed);
         let body = body::bytes(delivery.body).unwrap_or_default();
         let bytes = body.len();
@@ -133,7 +136,7 @@ impl PartitionReader for Reader {
         }
         let allowed = self.allow(most_bytes).await;
         let mut ended = allowed.map_err(|fault| self.fault(fault)).err();
-        while ended.is_none() && bytes < most_bytes {
+        while ended.is_none() && bytes < most_bytes.min(ENOUGH) {
             let Some(link) = &mut self.link else {
                 break;
             };
@@ -150,6 +153,7 @@ impl PartitionReader for Reader {
                     None => break,
                 },
             };
+            turns = 0;
             match received {
                 Ok(delivery) => {
                     let (info, delivery) = delivery.into_parts();
@@ -172,7 +176,7 @@ impl PartitionReader for Reader {
                     tracing::error!(
                         "{}: the message behind sequence number {} is no message of AMQP and is passed over ({})",
                         self.place(),
-                        self.behind.sequence.unwrap_or(-1),
+                        self.behind.unwrap_or(-1),
                         line(&error.source.to_string())
                     );
                     deliveries.push(error.info);
