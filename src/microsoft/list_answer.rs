@@ -390,9 +390,14 @@ fn instant(value: Option<&RawValue>, member: &str) -> Result<Instant, String> {
 /// The text of a JSON string; `None` for anything else (and for a string that
 /// is no Unicode text, such as half a surrogate pair).
 pub fn unquoted(value: &RawValue) -> Option<Cow<'_, str>> {
-    let text = value.get().strip_prefix('"')?.strip_suffix('"')?;
+    unquoted_text(value.get())
+}
+
+/// The same of a value as it stands in its text.
+pub fn unquoted_text(json: &str) -> Option<Cow<'_, str>> {
+    let text = json.strip_prefix('"')?.strip_suffix('"')?;
     if text.contains('\\') {
-        serde_json::from_str(value.get()).ok().map(Cow::Owned)
+        serde_json::from_str(json).ok().map(Cow::Owned)
     } else {
         Some(Cow::Borrowed(text))
     }

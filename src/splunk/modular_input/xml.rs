@@ -28,18 +28,23 @@ pub(in crate::splunk) fn write_json(out: &mut impl Write, json: &[u8]) -> io::Re
 fn find(bytes: &[u8]) -> Option<usize> {
     // Whole blocks without a branch inside: the compiler makes vector code of it.
     const BLOCK: usize = 64;
+    let is_plain = |block: &[u8; BLOCK]| {
+        let any = |any: u8, &byte: &u8| any | u8::from(suspicious(byte));
+        block.iter().fold(0, any) == 0
+    };
     let (blocks, _) = bytes.as_chunks::<BLOCK>();
     let mut from = 0;
     for block in blocks {
-        let suspect = block
-            .iter()
-            .fold(0_u8, |any, &byte| any | u8::from(suspicious(byte)));
-        if suspect != 0
+        if !is_plain(block)
             && let Some(at) = find_among(bytes, from, from + BLOCK)
         {
             return Some(at);
         }
         from += BLOCK;
+    }
+    // The rest is the end of a whole block.
+    if bytes.last_chunk().is_some_and(is_plain) {
+        return None;
     }
     find_among(bytes, from, bytes.len())
 }

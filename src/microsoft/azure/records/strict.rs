@@ -3,7 +3,7 @@
 use super::Found;
 use crate::ingest::Instant;
 use crate::ingest::stream::Record;
-use crate::microsoft::list_answer::{span, unquoted};
+use crate::microsoft::list_answer::{span, unquoted_text as unquoted};
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use std::fmt;
@@ -13,10 +13,10 @@ use std::ops::Range;
 #[derive(Default)]
 pub struct Head<'a> {
     /// The first name, and what stands last: the record lies around them.
-    first: Option<&'a RawValue>,
+    first: Option<&'a str>,
     end: usize,
-    time: Option<&'a RawValue>,
-    category: Option<&'a RawValue>,
+    time: Option<&'a str>,
+    category: Option<&'a str>,
     /// `properties.Timestamp`.
     timestamp: Option<Instant>,
     /// What lies between the braces of `properties`.
@@ -29,11 +29,19 @@ impl<'b> Found<'b> {
     /// Takes every record of a part that holds one value, or none; where it holds anything
     /// else it fails, and takes nothing.
     pub(super) fn strict(&mut self, part: Range<usize>) -> serde_json::Result<()> {
-        let json = self.part(part);
+        let json = self.part(part.clone());
         let json = json.strip_prefix('\u{feff}').unwrap_or(json);
         if json.trim_ascii().is_empty() {
             return Ok(());
         }
+        if self.quick(part) {
+            return Ok(());
+        }
+        self.thorough(json)
+    }
+
+    /// The same for a value in any form.
+    pub(super) fn thorough(&mut self, json: &'b str) -> serde_json::Result<()> {
         let before = (self.records.len(), self.unescaped.len());
         let mut from = serde_json::Deserializer::from_str(json);
         let read = Body(self).deserialize(&mut from).and_then(|()| from.end());
@@ -97,26 +105,31 @@ impl<'a> Head<'a> {
             .map_err(|error| format!("it cannot be read: {error}"))
     }
 
-    /// Takes a member in.
-    fn member(&mut self, text: &str, name: &'a RawValue, value: &'a RawValue) {
-        let place = span(text, value.get());
+    /// Takes a member in: its name and its value, as they stand in the text.
+    pub(super) fn member(&mut self, text: &str, name: &'a str, value: &'a str) {
+        let place = span(text, value);
         self.first.get_or_insert(name);
         self.end = place.end;
         match unquoted(name).as_deref() {
             Some("time") => self.time = Some(value),
             Some("category") => self.category = Some(value),
-            Some("records") => self.no_list = !value.get().starts_with('['),
-            Some("properties") if value.get().starts_with('{') => {
-                self.timestamp = timestamp(value.get());
+            Some("records") => self.no_list = !value.starts_with('['),
+            Some("properties") if value.starts_with('{') => {
+                self.timestamp = timestamp(value);
                 self.properties = Some(place.start + 1..place.end - 1);
             }
             _ => {}
         }
     }
 
+    /// Whether it is an envelope that lists no records.
+    pub(super) fn is_no_record(&self) -> bool {
+        self.no_list && self.category.is_none() && self.properties.is_none()
+    }
+
     /// Where the record lies, by what lies around its members.
     fn around(&self, text: &str) -> Option<Range<usize>> {
-        let first = span(text, self.first?.get()).start;
+        let first = span(text, self.first?).start;
         let start = text.get(..first)?.trim_ascii_end().len().checked_sub(1)?;
         Some(start..closed(text, self.end)? + 1)
     }
@@ -158,7 +171,8 @@ impl<'b> Visitor<'b> for Body<'_, 'b> {
             } else if listed {
                 map.next_value::<IgnoredAny>()?;
             } else {
-                head.member(text, name, map.next_value()?);
+                let value: &'b RawValue = map.next_value()?;
+                head.member(text, name.get(), value.get());
             }
         }
         if !listed {
@@ -255,9 +269,10 @@ impl<'a> Visitor<'a> for HeadOf<'a> {
     fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<Head<'a>, A::Error> {
         let mut head = Head::default();
         while let Some(name) = map.next_key::<&'a RawValue>()? {
-            head.member(self.text, name, map.next_value()?);
+            let value: &RawValue = map.next_value()?;
+            head.member(self.text, name.get(), value.get());
         }
-        if head.no_list && head.category.is_none() && head.properties.is_none() {
+        if head.is_no_record() {
             return Err(A::Error::custom("its `records` are no list"));
         }
         Ok(head)
@@ -275,7 +290,7 @@ fn timestamp(object: &str) -> Option<Instant> {
         Some(text) => instant(text),
         None => {
             let properties: Properties<'_> = serde_json::from_str(object).ok()?;
-            instant(&unquoted(properties.timestamp?)?)
+            instant(&unquoted(properties.timestamp?.get())?)
         }
     }
 }

@@ -68,6 +68,47 @@ fn each_record_of_an_envelope_is_its_bytes_as_sent() {
 }
 
 #[test]
+fn the_quick_pass_takes_what_defender_writes_and_leaves_the_rest() {
+    let takes = |body: &str| {
+        let tables = Tables::default();
+        Found::new(body, &tables, ENQUEUED).quick(0..body.len())
+    };
+    for body in [
+        format!(r#"{{"records":[{PROCESS}]}}"#),
+        format!(r#" {{ "records" : [ {PROCESS} , {PROCESS} ] }} "#),
+        format!("{PROCESS}\r\n"),
+        r#"{"a":[1,-0.5e+7,true,{"b":[[],{}]}],"records2":null,"c":"\u00e9\n"}"#.to_owned(),
+    ] {
+        assert!(takes(&body), "{body}");
+    }
+    for body in [
+        "",
+        "{}",
+        r#"{"records":[]}"#,
+        r#"{"records":[{}]}"#,
+        r#"{"records":[7]}"#,
+        r#"{"records":{"a":1}}"#,
+        r#"{"records":[{"a":1}],"b":2}"#,
+        r#"{"b":2,"records":[{"a":1}]}"#,
+        r#"{"records":[{"records":7}]}"#,
+        r#"{"a":01}"#,
+        r#"{"a":1.}"#,
+        r#"{"a":"\x"}"#,
+        r#"{"a":"\u00g0"}"#,
+        r#"{"a":[1,]}"#,
+        r#"{"a":[1}}"#,
+        r#"{"a":1,}"#,
+        r#"{"a":1}{"#,
+        "{\"a\":\"\u{1f}\"}",
+    ] {
+        assert!(!takes(body), "{body}");
+    }
+    let deep = |depth| format!(r#"{{"a":{}{}}}"#, "[".repeat(depth), "]".repeat(depth));
+    assert!(takes(&deep(64)));
+    assert!(!takes(&deep(66)));
+}
+
+#[test]
 fn a_record_in_a_string_leaves_as_the_text_in_it() {
     let quoted = serde_json::to_string(PROCESS).unwrap();
     for body in [
@@ -580,6 +621,23 @@ fn awkward() -> impl Strategy<Value = String> {
     prop::collection::vec(piece, 0..40).prop_map(|pieces| pieces.concat())
 }
 
+/// A body as it should be, but for one character.
+fn one_byte_other() -> impl Strategy<Value = String> {
+    let other = prop::sample::select(
+        "{}[]\",:\\ \n019.-+eEtrufalsn\u{1}\u{1f}é"
+            .chars()
+            .collect::<Vec<_>>(),
+    );
+    (bodies(), any::<prop::sample::Index>(), other).prop_map(|((_, body), at, other)| {
+        let mut characters: Vec<char> = body.chars().collect();
+        if !characters.is_empty() {
+            let at = at.index(characters.len());
+            characters[at] = other;
+        }
+        characters.into_iter().collect()
+    })
+}
+
 /// A record's time, by a tree of it.
 fn time_of(record: &str) -> Instant {
     let record: Value = serde_json::from_str(record).unwrap();
@@ -657,6 +715,25 @@ proptest! {
             prop_assert_eq!(texts(&message), records.iter().map(String::as_str).collect::<Vec<_>>());
             prop_assert_eq!(message.quarantined.len(), elements.len() - records.len());
             sound(&message)?;
+        }
+    }
+
+    #[test]
+    fn the_quick_pass_finds_what_the_strict_one_finds_and_takes_nothing_else(
+        body in prop_oneof![bodies().prop_map(|(_, body)| body), one_byte_other(), awkward()],
+    ) {
+        let tables = Tables::default();
+        let found = |found: &Found<'_>| {
+            let records = found.records.iter().map(|record| (record.time, record.span.clone()));
+            (records.collect::<Vec<_>>(), found.properties.clone())
+        };
+        let mut quick = Found::new(&body, &tables, ENQUEUED);
+        if quick.quick(0..body.len()) {
+            let mut strict = Found::new(&body, &tables, ENQUEUED);
+            prop_assert!(strict.thorough(&body).is_ok());
+            prop_assert_eq!(found(&quick), found(&strict));
+        } else {
+            prop_assert_eq!(found(&quick), (vec![], vec![]));
         }
     }
 
