@@ -189,9 +189,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Frames<S> {
             if !this.chunks.is_empty() {
                 continue;
             }
-            this.buffer.copy_within(this.parsed..this.filled, 0);
-            this.filled -= this.parsed;
-            this.parsed = 0;
+            if this.parsed > 0 {
+                this.buffer.copy_within(this.parsed..this.filled, 0);
+                this.filled -= this.parsed;
+                this.parsed = 0;
+            }
             this.buffer.resize(BUFFER, 0);
             let space = this.buffer.get_mut(this.filled..).unwrap_or_default();
             let mut space = ReadBuf::new(space);

@@ -9,6 +9,7 @@ use std::fs;
 use std::net::Ipv4Addr;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 /// The one port Microsoft's Python client dials over TLS.
@@ -178,8 +179,10 @@ impl Input {
     }
 }
 
-/// A loopback address that no other bench on this machine has: the port is fixed.
+/// A loopback address that no other hub on this machine has: the port is fixed.
 fn own_address() -> Ipv4Addr {
-    let [_, high, middle, low] = std::process::id().to_be_bytes();
-    Ipv4Addr::new(127, 64 | (high & 63), middle, low.clamp(1, 254))
+    static STARTED: AtomicU8 = AtomicU8::new(0);
+    let [_, _, middle, low] = std::process::id().to_be_bytes();
+    let number = STARTED.fetch_add(1, Ordering::Relaxed);
+    Ipv4Addr::new(127, 64 | (number & 63), middle, low.clamp(1, 254))
 }

@@ -44,7 +44,7 @@ const READINGS: [Reading; 3] = [
         name: "messages of 180 kB",
         message: 180_000,
         records: [20_000, 220_000],
-        runs: 5,
+        runs: 3,
         bounds: ReadingBounds {
             times: 4.0,
             megabytes: Some(250.0),
@@ -54,7 +54,7 @@ const READINGS: [Reading; 3] = [
         name: "messages of 12 kB",
         message: 12_000,
         records: [10_000, 110_000],
-        runs: 5,
+        runs: 3,
         bounds: ReadingBounds {
             times: 6.0,
             megabytes: None,
@@ -64,7 +64,7 @@ const READINGS: [Reading; 3] = [
         name: "messages of 2 kB",
         message: 2_100,
         records: [10_000, 110_000],
-        runs: 5,
+        runs: 3,
         bounds: ReadingBounds {
             times: 10.0,
             megabytes: None,
@@ -121,23 +121,18 @@ pub fn measure(
         executable,
         folder: folder.join("stream"),
     };
-    let mut table = Table::default();
-    for case in READINGS.iter().filter(|case| case.name.contains(wanted)) {
-        let row = bench.reading(case).context(case.name)?;
-        eprintln!("{}", row.line());
-        table.readings.push(row);
-    }
-    for case in MEMORY.iter().filter(|case| case.name.contains(wanted)) {
-        let row = bench.memory(case).context(case.name)?;
-        eprintln!("{}", row.line());
-        table.memory.push(row);
-    }
-    if IDLE.contains(wanted) {
-        let row = bench.idle().context(IDLE)?;
-        eprintln!("{}", row.line());
-        table.idle = Some(row);
-    }
-    Ok(table)
+    thread::scope(|scope| {
+        // Hardly any CPU and much time: beside the others.
+        let idle = IDLE.contains(wanted).then(|| scope.spawn(|| bench.idle()));
+        let mut table = bench.readings_and_memory(wanted)?;
+        if let Some(idle) = idle {
+            let row = idle.join().unwrap_or_else(|_| bail!("a run died"));
+            let row = row.context(IDLE)?;
+            eprintln!("{}", row.line());
+            table.idle = Some(row);
+        }
+        Ok(table)
+    })
 }
 
 struct Bench<'b> {
@@ -147,6 +142,21 @@ struct Bench<'b> {
 }
 
 impl Bench<'_> {
+    fn readings_and_memory(&self, wanted: &str) -> Result<Table> {
+        let mut table = Table::default();
+        for case in READINGS.iter().filter(|case| case.name.contains(wanted)) {
+            let row = self.reading(case).context(case.name)?;
+            eprintln!("{}", row.line());
+            table.readings.push(row);
+        }
+        for case in MEMORY.iter().filter(|case| case.name.contains(wanted)) {
+            let row = self.memory(case).context(case.name)?;
+            eprintln!("{}", row.line());
+            table.memory.push(row);
+        }
+        Ok(table)
+    }
+
     fn hub(&self, backlog: &Backlog) -> Result<Hub> {
         Hub::start(self.executable, &self.folder, backlog)
     }
@@ -210,11 +220,16 @@ impl Bench<'_> {
 
     /// Both spans at the same time: they do not disturb each other's CPU time.
     fn idle(&self) -> Result<IdleRow> {
-        let hub = self.hub(&Backlog {
+        let backlog = Backlog {
             partitions: IDLE_PARTITIONS,
             records: 0,
             message: 1_000_000,
-        })?;
+        };
+        let hub = Hub::start(
+            self.executable,
+            &self.folder.with_extension("idle"),
+            &backlog,
+        )?;
         let inputs = [
             hub.input(self.executable, "short")?,
             hub.input(self.executable, "long")?,
