@@ -169,3 +169,53 @@ impl Table {
         text
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(input: u64, client: u64) -> ReadingRow {
+        ReadingRow {
+            name: "messages",
+            amount: Amount {
+                messages: 1_000,
+                bytes: 100_000_000,
+                records: 100_000,
+            },
+            input: Duration::from_millis(input),
+            client: Duration::from_millis(client),
+            input_peak: 1 << 20,
+            client_peak: 2 << 20,
+            runs: 3,
+            bounds: ReadingBounds {
+                times: 4.0,
+                megabytes: Some(250.0),
+            },
+        }
+    }
+
+    #[test]
+    fn a_case_costs_what_is_left_of_a_megabyte_and_of_a_message() {
+        assert_eq!(
+            row(400, 2_000).line(),
+            "| messages | 100 | 1000 | 4.00 ms | 400 µs | 1.0 MiB | 20.00 ms | 2000 µs | 2.0 MiB | 250 | 5.0 | 3 |"
+        );
+    }
+
+    #[test]
+    fn each_target_that_is_missed_is_named() {
+        assert!(row(400, 1_600).missed().is_empty());
+        assert_eq!(row(400, 1_599).missed().len(), 1);
+        assert_eq!(row(401, 1_605).missed().len(), 1);
+        assert_eq!(row(800, 1_600).missed().len(), 2);
+        let idle = |millis| IdleRow {
+            name: "idle",
+            cpu: Duration::from_millis(millis),
+            span: Duration::from_secs(100),
+            peak: 0,
+            bound: 0.002,
+        };
+        assert_eq!(idle(200).missed(), None);
+        assert!(idle(201).missed().is_some());
+    }
+}
