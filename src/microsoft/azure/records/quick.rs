@@ -196,7 +196,7 @@ impl<'t> Scan<'t> {
                             return None;
                         }
                         depth += 1;
-                        around = around << 1 | u64::from(is_object);
+                        around = (around << 1) | u64::from(is_object);
                         if is_object {
                             self.member()?;
                         }
@@ -289,8 +289,8 @@ fn special(eight: u64) -> Option<usize> {
     const ONES: u64 = u64::MAX / 255;
     // The lowest bit that is set is right; one above it may have been carried over.
     let zeros = |word: u64| word.wrapping_sub(ONES) & !word;
-    let quotes = zeros(eight ^ ONES * b'"' as u64);
-    let backslashes = zeros(eight ^ ONES * b'\\' as u64);
+    let quotes = zeros(eight ^ (ONES * b'"' as u64));
+    let backslashes = zeros(eight ^ (ONES * b'\\' as u64));
     let controls = eight.wrapping_sub(ONES * 0x20) & !eight;
     let found = (quotes | backslashes | controls) & (ONES << 7);
     (found != 0).then_some((found.trailing_zeros() / 8) as usize)
