@@ -161,3 +161,105 @@ fn a_message_in_the_table_is_one_the_executable_writes() {
         }
     }
 }
+
+/// A source in which texts that go on in the next line stand in one.
+fn joined(source: &str) -> String {
+    let mut text = String::new();
+    for line in source.lines() {
+        match line.strip_suffix('\\') {
+            Some(begun) => text.push_str(begun.trim_start()),
+            None => {
+                text.push_str(line.trim_start());
+                text.push('\n');
+            }
+        }
+    }
+    text.to_lowercase()
+}
+
+#[test]
+fn what_the_table_says_of_streams_is_what_they_say() {
+    let sources = joined(
+        &[
+            include_str!("../azure/dial.rs"),
+            include_str!("../azure/event_hub/dial.rs"),
+            include_str!("../azure/event_hub/error.rs"),
+            include_str!("../azure/storage/error.rs"),
+            include_str!("../azure/storage/ownership/mod.rs"),
+        ]
+        .concat(),
+    );
+    let lines = table("defender_bridge_errors");
+    let of_streams: Vec<_> = lines.iter().filter(|line| &line[1] == "stream").collect();
+    assert!(of_streams.len() > 10);
+    for line in of_streams {
+        for words in line[0].split('*').filter(|words| !words.is_empty()) {
+            let words = words.to_lowercase();
+            assert!(sources.contains(&words), "nothing writes {words:?}");
+        }
+        let remedy = line[4].to_lowercase();
+        assert!(
+            sources.contains(&remedy) || &line[2] == "container",
+            "nothing advises {remedy:?}"
+        );
+    }
+}
+
+/// As Splunk compares: the first line that fits counts.
+fn first_that_fits(error: &str) -> String {
+    let error = error.to_lowercase();
+    let fits = |pattern: &str| {
+        let mut rest = error.as_str();
+        pattern.to_lowercase().split('*').all(|words| {
+            let found = rest.find(words);
+            rest = found.map_or("", |at| &rest[at + words.len()..]);
+            found.is_some()
+        })
+    };
+    let lines = table("defender_bridge_errors");
+    let line = lines.iter().find(|line| fits(&line[0]));
+    line.map_or_else(String::new, |line| format!("{} {}", &line[1], &line[2]))
+}
+
+#[test]
+fn an_error_of_a_stream_is_not_taken_for_one_of_a_list() {
+    for (error, wanted) in [
+        (
+            "hub h of c: the hub answered 401: Unauthorized: give the app the role Azure Event Hubs Data Receiver on the",
+            "stream role",
+        ),
+        (
+            "hub h of c: the hub answered 401: ExpiredToken: The token is expired.: set this host's clock",
+            "stream clock",
+        ),
+        (
+            "c:5671: the connection was refused (x): let the firewall pass TCP 5671 to this host",
+            "stream port",
+        ),
+        (
+            "c:443: the connection was refused (x): check the URL",
+            "network Refused",
+        ),
+        (
+            "c:5671, through proxy p: the proxy answered 403 to CONNECT: let the proxy allow CONNECT",
+            "stream proxy",
+        ),
+        (
+            "c:5671, through proxy p: the proxy answered 407 to CONNECT: set username and password of the proxy in",
+            "stream proxy password",
+        ),
+        (
+            "c answered 403 AuthorizationPermissionMismatch; the role is missing: give the app or managed identity \
+             Storage Blob Data Reader on the",
+            "stream blob role",
+        ),
+        (
+            "container x of c, where the readers of the hub share its partitions: c answered 404 ContainerNotFound; \
+             check it. The one for checkpoints is made by hand, once",
+            "stream container",
+        ),
+        ("graph answered 403 Forbidden", "service 403"),
+    ] {
+        assert_eq!(first_that_fits(error), wanted, "{error}");
+    }
+}
