@@ -6,6 +6,7 @@
 //! * of a partition's message all but position, time and body: no property and no footer, whatever stands in
 //!   it, keeps a body from being read;
 //! * the largest message a hub says it sends: the annotations it adds come on top of that;
+//! * where a hub begins to count the messages of a link, if it leaves that out: with none;
 //! * how many messages a hub counts on a link: it counts those that wait here too, which the library would
 //!   count again;
 //! * what a frame's header may hold besides.
@@ -296,11 +297,26 @@ fn rewrite_performative(
                 section: Section::Begin,
             };
             links.insert((channel, handle), link);
-            null_field(&fields, 10).map(|list| with_list(descriptor, list))
+            let mut others = fields.clone();
+            others.resize(fields.len().max(10), &[NULL]);
+            // The first delivery-count.
+            if let Some(count) = others.get_mut(9).filter(|count| **count == [NULL]) {
+                *count = &[ZERO];
+            }
+            // The largest message.
+            if let Some(most) = others.get_mut(10) {
+                *most = &[NULL];
+            }
+            other_list(descriptor, &fields, &others)
         }
         FLOW => {
             links.get(&(channel, handle(4)?))?;
-            null_field(&fields, 5).map(|list| with_list(descriptor, list))
+            let mut others = fields.clone();
+            // The delivery-count.
+            if let Some(count) = others.get_mut(5) {
+                *count = &[NULL];
+            }
+            other_list(descriptor, &fields, &others)
         }
         TRANSFER => {
             let link = links.get_mut(&(channel, handle(0)?))?;
@@ -327,18 +343,12 @@ fn rewrite_performative(
     }
 }
 
-fn with_list(descriptor: usize, list: Vec<u8>) -> Vec<Chunk> {
-    vec![Chunk::Buffered(0..descriptor), Chunk::Owned(list)]
-}
-
-/// A list without the value of one of its fields; None where it has none.
-fn null_field(fields: &[&[u8]], place: usize) -> Option<Vec<u8>> {
-    fields.get(place).filter(|field| **field != [NULL])?;
-    let others = fields.iter().enumerate();
-    let values: Vec<&[u8]> = others
-        .map(|(at, field)| if at == place { &[NULL][..] } else { *field })
-        .collect();
-    Some(compound(0xc0, &values))
+/// A descriptor and its list with these fields, where they are others.
+fn other_list(descriptor: usize, fields: &[&[u8]], others: &[&[u8]]) -> Option<Vec<Chunk>> {
+    (fields != others).then(|| {
+        let list = compound(0xc0, others);
+        vec![Chunk::Buffered(0..descriptor), Chunk::Owned(list)]
+    })
 }
 
 /// Which of a message's bytes are handed on; whether that is other than all of them.
@@ -434,6 +444,8 @@ fn filter_annotations(map: &[u8]) -> Option<Vec<u8>> {
 }
 
 const NULL: u8 = 0x40;
+/// As an unsigned number of 32 bits.
+const ZERO: u8 = 0x43;
 
 fn number(bytes: Option<&[u8]>) -> Option<u32> {
     Some(u32::from_be_bytes(bytes?.try_into().ok()?))

@@ -4,6 +4,7 @@ use crate::microsoft::azure::event_hub::frames::Frames;
 use crate::microsoft::azure::event_hub::{body, position};
 use fe2o3_amqp::types::messaging::message::DecodeIntoMessage;
 use fe2o3_amqp::types::messaging::{Body, Message};
+use fe2o3_amqp::types::performatives::Attach;
 use fe2o3_amqp::types::primitives::Value;
 use proptest::prelude::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -243,6 +244,18 @@ fn the_hubs_own_counts_and_limits_are_left_out_where_it_sends() {
     assert!(has(1, &[0x53, 100]));
     assert!(has(2, &[0x52, 88]) && !has(2, &[0x52, 77]));
     assert!(has(3, &[0x52, 77]) && has(4, &[0x52, 77]));
+}
+
+#[test]
+fn a_link_may_begin_without_a_count() {
+    let name = text(0xa1, b"defender_bridge-0-x");
+    let sent = frame(0, 0x12, &[name, uint(3), vec![0x42]], &[]);
+    let taken = take(sent, 4096);
+    let attach: Attach = serde_amqp::from_slice(&frames(&taken)[0].0).unwrap();
+    assert_eq!(
+        (attach.handle.0, attach.initial_delivery_count),
+        (3, Some(0))
+    );
 }
 
 #[test]
