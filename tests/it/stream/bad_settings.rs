@@ -188,8 +188,8 @@ fn stranger(answer: &'static str) -> u16 {
         let mut kept = Vec::new();
         for caller in listener.incoming() {
             let mut caller: TcpStream = caller.unwrap();
-            if !answer.is_empty() {
-                caller.read(&mut [0; 4096]).ok();
+            let mut asked = [0; 4096];
+            if !answer.is_empty() && caller.read(&mut asked).is_ok_and(|bytes| bytes > 0) {
                 caller.write_all(answer.as_bytes()).ok();
             }
             kept.push(caller);
