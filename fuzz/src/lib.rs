@@ -15,10 +15,11 @@ mod seeds;
 pub type Target = fn(&[u8]) -> bool;
 
 /// Every target by its name.
-pub const TARGETS: [(&str, Target); 15] = [
+pub const TARGETS: [(&str, Target); 16] = [
     ("list_answer", list_answer),
     ("records", records),
     ("event_hub", event_hub),
+    ("storage", storage),
     ("error_body", error_body),
     ("batch_answer", batch_answer),
     ("state", state),
@@ -118,6 +119,28 @@ pub fn event_hub(bytes: &[u8]) -> bool {
     let status = microsoft::proxy_answer(bytes);
     assert!(status.is_none_or(|status| (100..600).contains(&status)));
     has_position || partitions.is_some() || status.is_some()
+}
+
+/// A list holds no more than its bytes can, and a position that was understood is
+/// understood again as the same.
+pub fn storage(bytes: &[u8]) -> bool {
+    let blobs = microsoft::blobs(bytes);
+    if let Some((found, next)) = &blobs {
+        assert!(found.len() <= bytes.len() / "<Blob></Blob>".len());
+        // Each byte of a text that is no UTF-8 may become three.
+        let names: usize = found.iter().map(|(name, _)| name.len()).sum();
+        assert!(names <= 3 * bytes.len());
+        assert!(next.as_ref().is_none_or(|next| !next.is_empty()));
+    }
+    let containers = microsoft::containers(bytes);
+    assert!(containers.is_none_or(|count| count <= bytes.len()));
+    let text = String::from_utf8_lossy(bytes);
+    let refusal = microsoft::storage_refusal(&text);
+    let position = microsoft::blob_position(&text);
+    if let Some(position) = &position {
+        assert_eq!(microsoft::blob_position(position).as_ref(), Some(position));
+    }
+    blobs.is_some() || containers.is_some() || refusal.is_some() || position.is_some()
 }
 
 /// A message goes into a line of a log and must not begin another.

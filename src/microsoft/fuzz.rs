@@ -75,3 +75,23 @@ pub fn hub_reply(text: &str) -> Option<usize> {
 pub fn proxy_answer(head: &[u8]) -> Option<u16> {
     crate::microsoft::azure::event_hub::foreign::proxy(head)
 }
+
+/// Names and sizes of the blobs of a list, and the marker of what follows.
+pub fn blobs(body: &[u8]) -> Option<(Vec<(String, u64)>, Option<String>)> {
+    crate::microsoft::azure::storage::foreign::blobs(body)
+}
+
+/// How many containers a list has.
+pub fn containers(body: &[u8]) -> Option<usize> {
+    crate::microsoft::azure::storage::foreign::containers(body)
+}
+
+/// Code and message of an error of storage.
+pub fn storage_refusal(body: &str) -> Option<(String, String)> {
+    crate::microsoft::azure::storage::foreign::refusal(body)
+}
+
+/// A container's position, written again as it was understood.
+pub fn blob_position(text: &str) -> Option<String> {
+    crate::microsoft::azure::storage::foreign::position(text)
+}

@@ -11,11 +11,11 @@ use crate::disk;
 use crate::ingest::stream::{Kept, Partition, PositionStore};
 use std::collections::{BTreeMap, HashSet};
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use xxhash_rust::xxh3::xxh3_64;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 pub use super::stanza_files::CheckpointError;
 
@@ -27,6 +27,8 @@ const DIGITS: usize = 16;
 /// times what it needs.
 const SLACK: u64 = 256 << 10;
 const TIMES: u64 = 4;
+/// No file beside the positions is larger.
+const MOST_BESIDE: u64 = 16 << 20;
 /// A partition that no listing shows for so long is gone.
 const GONE: Duration = Duration::from_secs(3600);
 
@@ -53,6 +55,15 @@ struct State {
     unsynced: bool,
     /// Partitions that no listing shows, and since when.
     missing: BTreeMap<String, Instant>,
+}
+
+/// Binds bytes to positions.
+fn seal(kept: &BTreeMap<String, String>, bytes: &[u8]) -> u64 {
+    let positions = kept.iter().fold(0, |seed, (partition, text)| {
+        let seed = xxh3_64_with_seed(partition.as_bytes(), seed);
+        xxh3_64_with_seed(text.as_bytes(), seed)
+    });
+    xxh3_64_with_seed(bytes, positions)
 }
 
 /// Why the lines of a file cannot be used.
@@ -107,6 +118,31 @@ impl PositionFile {
             path,
             state: Mutex::new(state),
         })
+    }
+
+    /// Keeps a file beside the positions that is good for them as they are now alone.
+    pub fn keep_beside(&self, ending: &str, bytes: &[u8]) -> io::Result<()> {
+        let seal = seal(&self.state().kept, bytes).to_le_bytes();
+        self.files
+            .replace(&self.files.path(ending), &[&seal, bytes])
+    }
+
+    /// What was kept so, if the positions have not moved since.
+    pub fn beside(&self, ending: &str) -> io::Result<Option<Vec<u8>>> {
+        let path = self.files.path(ending);
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(at(&path, &error)),
+        };
+        let mut all = Vec::new();
+        file.take(MOST_BESIDE)
+            .read_to_end(&mut all)
+            .map_err(|error| at(&path, &error))?;
+        let good = all.split_first_chunk().filter(|(seal_of, bytes)| {
+            u64::from_le_bytes(**seal_of) == seal(&self.state().kept, bytes)
+        });
+        Ok(good.map(|(_, bytes)| bytes.to_vec()))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -335,6 +371,29 @@ mod tests {
         Partition {
             id: id.to_owned(),
             created: None,
+        }
+    }
+
+    #[test]
+    fn what_lies_beside_the_positions_is_good_until_they_move() {
+        let directory = tempfile::tempdir().unwrap();
+        let open = || PositionFile::open(directory.path(), "hub").unwrap();
+        let beside = |file: &PositionFile| file.beside("repeats").unwrap();
+        let file = open();
+        assert_eq!(beside(&file), None);
+        file.note("0", "a").unwrap();
+        file.keep_beside("repeats", b"known").unwrap();
+        drop(file);
+        let file = open();
+        assert_eq!(beside(&file).as_deref(), Some(&b"known"[..]));
+        file.note("0", "b").unwrap();
+        assert_eq!(beside(&file), None);
+        file.note("0", "a").unwrap();
+        assert!(beside(&file).is_some());
+        let path = directory.path().join("hub.repeats");
+        for damaged in [&b"x"[..], b"12345678known"] {
+            fs::write(&path, damaged).unwrap();
+            assert_eq!(beside(&file), None);
         }
     }
 

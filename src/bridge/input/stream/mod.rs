@@ -14,6 +14,7 @@ use crate::ingest::stream::{
     Follower, Local, PartitionedLog, PositionStore, Reporter, Settings, Tally,
 };
 use crate::ingest::{self, Sink};
+use crate::microsoft::azure::storage::BlobLog;
 use crate::microsoft::azure::storage::ownership::BlobCheckpoints;
 use crate::microsoft::azure::wrong_clock;
 use crate::splunk::modular_input::events::{EventMetadata, Sourcetypes};
@@ -32,6 +33,8 @@ const ROUND: Duration = Duration::from_secs(10);
 const REPORT: Duration = Duration::from_secs(60);
 /// Messages read and not delivered yet.
 const BYTES_IN_FLIGHT: usize = 8 << 20;
+/// The ending of the file of records that were handed over last.
+const KNOWN_RECORDS: &str = "repeats";
 /// How long a connection may take to be closed, once everything is given back.
 const CLOSING: Duration = Duration::from_millis(200);
 
@@ -94,6 +97,14 @@ impl PreparedStream {
         }
         let source = Source::open(&account, &settings)?;
         let positions = PositionFile::open(&input.checkpoint_dir, &stanza.name)?;
+        if let Source::Storage(storage) = &source {
+            match positions.beside(KNOWN_RECORDS) {
+                Ok(known) => storage.log.recall(&known.unwrap_or_default()),
+                Err(error) => {
+                    tracing::warn!("{error}: records that the export repeats may come once more")
+                }
+            }
+        }
         let tenant = match account.tenant_id.is_empty() {
             true => source.host().to_owned(),
             false => account.tenant_id,
@@ -105,6 +116,19 @@ impl PreparedStream {
             secret_expires,
             positions: Arc::new(positions),
         })
+    }
+
+    /// The export repeats records, also those that a run before handed over.
+    fn keep_known_records(&self, log: &BlobLog) {
+        let known = log.known_records();
+        if known.is_empty() {
+            return;
+        }
+        if let Err(error) = self.positions.keep_beside(KNOWN_RECORDS, &known) {
+            tracing::warn!(
+                "{error}: records that the export repeats may come once more after the next start"
+            );
+        }
     }
 
     pub fn metadata(&self, stanza: &Stanza) -> EventMetadata {
@@ -186,7 +210,13 @@ impl PreparedStream {
             }
             Source::Storage(storage) => {
                 let store = Arc::clone(&self.positions);
-                follow(&storage.log, &Local, store, settings, sink, stop, reporter).await
+                let ended =
+                    follow(&storage.log, &Local, store, settings, sink, stop, reporter).await;
+                // Otherwise something may be known that was not delivered.
+                if let (Some(_), Ok(())) = &ended {
+                    self.keep_known_records(&storage.log);
+                }
+                ended
             }
         }
     }

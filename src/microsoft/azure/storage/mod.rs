@@ -18,3 +18,31 @@ mod tests;
 
 pub use client::{Access, BlobClient};
 pub use feed::BlobLog;
+
+/// What foreign bytes are read as, for `fuzz/`.
+#[cfg(feature = "fuzzing")]
+pub(crate) mod foreign {
+    use super::{feed, listing};
+
+    /// Names and sizes of the blobs of a list, and the marker of what follows.
+    pub(crate) fn blobs(body: &[u8]) -> Option<(Vec<(String, u64)>, Option<String>)> {
+        let part = listing::blobs(body).ok()?;
+        let found = part.found.into_iter().map(|blob| (blob.name, blob.size));
+        Some((found.collect(), part.next))
+    }
+
+    /// How many containers a list has.
+    pub(crate) fn containers(body: &[u8]) -> Option<usize> {
+        listing::containers(body).ok().map(|part| part.found.len())
+    }
+
+    /// Code and message of an error.
+    pub(crate) fn refusal(body: &str) -> Option<(String, String)> {
+        listing::refusal(body)
+    }
+
+    /// A container's position, written again as it was understood.
+    pub(crate) fn position(text: &str) -> Option<String> {
+        feed::position(text)
+    }
+}

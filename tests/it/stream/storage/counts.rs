@@ -1,9 +1,9 @@
 //! Every record of a storage account arrives once, as it was written.
 
-use super::account::{Account, came, key};
+use super::account::{Account, came, hour, key, record};
 use crate::counterpart::process::Reading;
 use crate::stream::hub::{Counts, hold_all};
-use defender_bridge::sandbox::storage::Settings;
+use defender_bridge::sandbox::storage::{Settings, Storage};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -113,7 +113,7 @@ fn records_of_before_the_start_are_left_out_by_the_time_of_their_blob() {
     let splunkd = account.splunkd(&[("start", "latest")]);
     let mut running = splunkd.start(Reading::Steady);
     account.wait_for_listings(&mut running);
-    let line = super::account::record("AlertInfo", 1, 10);
+    let line = record("AlertInfo", 1, 10);
     let table = account.tables().remove(0);
     account.storage().append(
         &table,
@@ -125,4 +125,30 @@ fn records_of_before_the_start_are_left_out_by_the_time_of_their_blob() {
     running.terminate();
     let events = running.finish().well().events();
     assert_eq!(came(&events), Counts::from([(key(&line), 1)]));
+}
+
+#[test]
+fn a_record_that_was_written_again_between_two_runs_is_left_out() {
+    let account = Account::of(0);
+    let storage = account.storage();
+    let table = Storage::container_of("AlertInfo");
+    let first = record("AlertInfo", 1, 30);
+    let again =
+        |minute: usize| first.replace("T08:00:00Z", &format!("T08:{minute:02}:00Z")) + "\r\n";
+    storage.append(&table, &hour(1), again(0).as_bytes());
+    let splunkd = account.splunkd(&[]);
+    account.is_read_once(&splunkd);
+    storage.append(&table, &hour(1), again(5).as_bytes());
+    let mut running = splunkd.start(Reading::Steady);
+    account.wait_for_listings(&mut running);
+    running.terminate();
+    let run = running.finish().well();
+    assert_eq!(run.events(), []);
+    let health = run.health().last().unwrap().json();
+    assert_eq!(health["repeated_records"], 1, "{health}");
+
+    // Read from the beginning on purpose, everything comes again.
+    std::fs::remove_file(splunkd.checkpoint_dir().join("feed.positions")).unwrap();
+    let run = account.follow(splunkd.start(Reading::Steady), &Counts::new());
+    assert_eq!(came(&run.well().events()), account.wanted());
 }

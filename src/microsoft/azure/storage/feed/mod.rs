@@ -101,6 +101,17 @@ impl BlobLog {
         }
     }
 
+    /// Which records were handed over last, for a run to come. Good once all of them have
+    /// been delivered.
+    pub fn known_records(&self) -> Vec<u8> {
+        self.window.bytes()
+    }
+
+    /// Knows them again, where the log is read on from there.
+    pub fn recall(&self, known_records: &[u8]) {
+        self.window.recall(known_records);
+    }
+
     /// By container, for the health event.
     pub fn behind(&self) -> BTreeMap<String, Behind> {
         self.told
@@ -187,6 +198,12 @@ impl PartitionedLog for BlobLog {
             sequence,
         ))
     }
+}
+
+/// A position, written again as it was understood.
+#[cfg(feature = "fuzzing")]
+pub(super) fn position(text: &str) -> Option<String> {
+    Frontier::read(text).map(|frontier| frontier.text())
 }
 
 #[cfg(test)]

@@ -34,6 +34,26 @@ impl Window {
         !inner.known.contains(&hash) && batch.hashes.insert(hash)
     }
 
+    /// What is known, the oldest first, for a run to come.
+    pub fn bytes(&self) -> Vec<u8> {
+        let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let hashes = inner.in_turn.iter();
+        hashes.flat_map(|hash| hash.to_le_bytes()).collect()
+    }
+
+    /// Knows what a run before knew, the last of it at most.
+    pub fn recall(&self, bytes: &[u8]) {
+        let (hashes, _) = bytes.as_chunks::<8>();
+        let last = hashes.len().saturating_sub(MOST);
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        for hash in hashes.iter().skip(last) {
+            let hash = u64::from_le_bytes(*hash);
+            if inner.known.insert(hash) {
+                inner.in_turn.push_back(hash);
+            }
+        }
+    }
+
     /// The batch is handed over.
     pub fn take(&self, batch: &mut Batch) {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
@@ -67,6 +87,29 @@ mod tests {
         window.take(&mut batch);
         assert!(!window.is_new(&mut batch, 1, "a"));
         assert!(window.is_new(&mut batch, 1, "b"));
+    }
+
+    #[test]
+    fn what_one_run_knew_the_next_one_knows_and_no_more_than_that() {
+        let (before, mut batch) = (Window::default(), Batch::default());
+        for text in ["a", "b"] {
+            assert!(before.is_new(&mut batch, 1, text));
+            before.take(&mut batch);
+        }
+        let mut bytes = before.bytes();
+        // Half a hash is none.
+        bytes.push(7);
+        let (after, mut batch) = (Window::default(), Batch::default());
+        after.recall(&bytes);
+        assert!(!after.is_new(&mut batch, 1, "b"));
+        assert!(after.is_new(&mut batch, 2, "b"));
+        assert!(after.is_new(&mut batch, 1, "c"));
+        assert_eq!(after.bytes(), before.bytes());
+
+        let many: Vec<u8> = (0..=MOST as u64).flat_map(u64::to_le_bytes).collect();
+        let full = Window::default();
+        full.recall(&many);
+        assert_eq!(full.bytes(), many[8..]);
     }
 
     #[test]
