@@ -23,6 +23,7 @@ use crate::sandbox::event_hub::log::{Content, Event};
 use crate::sandbox::event_hub::publisher;
 use crate::sandbox::event_hub::reader;
 use crate::sandbox::event_hub::refusal::Refusal;
+use crate::sandbox::event_hub::trouble::End;
 use crate::sandbox::event_hub::wire::{Gauge, Wire};
 
 /// As Event Hubs answers.
@@ -53,6 +54,22 @@ struct Reply {
 }
 
 impl Shared {
+    /// Ends what was ordered; where it is a link, says why.
+    pub(super) fn end(&self, end: End) -> Option<Refusal> {
+        let told = |condition: &str| Refusal::new(condition, "It was ended: this was ordered.");
+        let state = self.hub.state();
+        let open = state.connections.get(&self.id);
+        match (end, open) {
+            (End::Link(condition), _) => return Some(told(&condition)),
+            (End::Connection(condition), Some(open)) => {
+                let _ended = open.close.send(told(&condition));
+            }
+            (End::Socket, Some(open)) => open.gauge.cut(),
+            (_, None) => {}
+        }
+        None
+    }
+
     /// Answers on the newest open link to that address; if none was named, on
     /// the newest one from that node.
     pub(super) fn reply(&self, to: Option<&str>, node: &Node, content: Content) {

@@ -43,6 +43,7 @@ use hub::Hub;
 use log::{Log, content};
 pub use log::{Offsets, Position};
 use refusal::Refusal;
+pub use trouble::End;
 pub use wire::Credit;
 
 /// Who settles the events that go out.
@@ -382,6 +383,12 @@ impl EventHub {
     pub fn end_receivers(&self, partition: Option<usize>, condition: &str) -> usize {
         let refusal = Refusal::new(condition, "The link was ended: this was ordered.");
         self.hub.state().end_readers(partition, &refusal)
+    }
+
+    /// Ends the receivers that come, one after the other, each after so many events.
+    pub fn end_receivers_after(&self, events: u64, ends: impl IntoIterator<Item = End>) {
+        let ends = ends.into_iter().map(|end| (events, end));
+        self.hub.state().troubles.ends.extend(ends);
     }
 
     /// Refuses receivers so.

@@ -15,6 +15,7 @@ use crate::sandbox::event_hub::hub::{self, Hub, Node, Reader, count};
 use crate::sandbox::event_hub::log::{Found, Log, Standing};
 use crate::sandbox::event_hub::refusal::Refusal;
 use crate::sandbox::event_hub::selector::Selector;
+use crate::sandbox::event_hub::trouble::End;
 
 const EPOCH: &str = "com.microsoft:epoch";
 /// A receiver that asks for it learns with each event where the partition ends.
@@ -35,6 +36,8 @@ pub(super) struct Admitted {
     ended: UnboundedReceiver<Refusal>,
     sent: Arc<AtomicU64>,
     metric: bool,
+    /// After how many events it ends, and how.
+    end: Option<(u64, End)>,
 }
 
 /// Lets a reader in, or says why not.
@@ -105,6 +108,7 @@ pub(super) fn admit(
     })?;
     let desired = attach.desired_capabilities.as_ref();
     let metric = desired.is_some_and(|desired| desired.iter().any(|it| it.as_str() == METRIC));
+    let ordered = state.troubles.ends.pop_front();
     Ok(Admitted {
         id,
         entity: entity.to_owned(),
@@ -114,6 +118,7 @@ pub(super) fn admit(
         ended,
         sent,
         metric,
+        end: ordered,
     })
 }
 
@@ -139,10 +144,15 @@ impl Admitted {
             mut ended,
             sent,
             metric,
+            mut end,
             ..
         } = self;
         let mut next = from;
         let refusal = loop {
+            let due = |(after, _): &mut (u64, End)| sent.load(Ordering::Relaxed) >= *after;
+            if let Some(refusal) = end.take_if(due).and_then(|(_, end)| shared.end(end)) {
+                break refusal;
+            }
             // What comes after this look wakes us.
             news.mark_unchanged();
             let found = hub.state().log(place).and_then(|log| log.find(next));
@@ -158,14 +168,14 @@ impl Admitted {
                 continue;
             };
             let sequence = found.sequence();
-            let end = match metric {
+            let standing = match metric {
                 true => hub.state().log(place).map(Log::standing),
                 false => None,
             };
             tokio::select! {
                 biased;
                 Some(refusal) = ended.recv() => break refusal,
-                bytes = send(&mut sender, found, end) => {
+                bytes = send(&mut sender, found, standing) => {
                     let Some(bytes) = bytes else { return };
                     next = sequence + 1;
                     count(&sent);

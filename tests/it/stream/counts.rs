@@ -1,23 +1,9 @@
 //! Every record of an event hub arrives once, as it was sent.
 
-use super::hub::{Counts, Hub, hold_all, take};
-use crate::counterpart::process::{Reading, Run};
+use super::hub::{Hub, came, hold_all, sum};
+use crate::counterpart::process::Reading;
 use serde_json::Value;
 use std::time::Duration;
-
-fn came(run: &Run) -> Counts {
-    let mut came = Counts::new();
-    take(&mut came, &run.events());
-    came
-}
-
-/// The sum of a count over all health events.
-fn sum(health: &[Value], count: &str) -> u64 {
-    health
-        .iter()
-        .filter_map(|event| event[count].as_u64())
-        .sum()
-}
 
 #[test]
 fn every_record_of_every_partition_arrives_once() {
@@ -35,7 +21,7 @@ fn every_record_of_every_partition_arrives_once() {
 
     let health: Vec<Value> = run.health().iter().map(|event| event.json()).collect();
     let records: usize = wanted.values().sum();
-    assert_eq!(sum(&health, "records"), u64::try_from(records).unwrap());
+    assert_eq!(sum(&run, "records"), u64::try_from(records).unwrap());
     let last = health.last().unwrap();
     assert_eq!(last["outcome"], "stopped");
     assert_eq!(

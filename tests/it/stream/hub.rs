@@ -51,14 +51,21 @@ impl Hub {
             partitions,
             ..Settings::default()
         };
-        Self::start_with(hub, Some(storage::Settings::default()))
+        Self::in_tenant(sandbox::Settings {
+            event_hub: Some(hub),
+            storage: Some(storage::Settings::default()),
+            ..sandbox::Settings::default()
+        })
     }
 
     pub fn start(hub: Settings) -> Self {
-        Self::start_with(hub, None)
+        Self::in_tenant(sandbox::Settings {
+            event_hub: Some(hub),
+            ..sandbox::Settings::default()
+        })
     }
 
-    fn start_with(hub: Settings, storage: Option<storage::Settings>) -> Self {
+    pub fn in_tenant(settings: sandbox::Settings) -> Self {
         let (tell, told) = mpsc::channel();
         let (stop, stopped) = oneshot::channel::<()>();
         let thread = std::thread::spawn(move || {
@@ -69,9 +76,7 @@ impl Hub {
             runtime.block_on(async {
                 let tenant = sandbox::start(sandbox::Settings {
                     alerts: 40,
-                    event_hub: Some(hub),
-                    storage,
-                    ..sandbox::Settings::default()
+                    ..settings
                 });
                 let tenant = Arc::new(tenant.await.unwrap());
                 tell.send(tenant).unwrap();
@@ -196,6 +201,23 @@ pub fn positions(splunkd: &Splunkd) -> BTreeMap<String, i64> {
         }
     }
     positions
+}
+
+/// The sum of a count over all health events.
+pub fn sum(run: &Run, count: &str) -> u64 {
+    let health = run.health();
+    let counts = health
+        .iter()
+        .filter_map(|event| event.json()[count].as_u64());
+    counts.sum()
+}
+
+/// The records that came.
+#[track_caller]
+pub fn came(run: &Run) -> Counts {
+    let mut came = Counts::new();
+    take(&mut came, &run.events());
+    came
 }
 
 /// Adds the records that came.

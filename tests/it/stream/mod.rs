@@ -8,5 +8,6 @@ mod counts;
 mod ends;
 mod hub;
 mod killed;
+mod link_errors;
 mod migrate;
 mod storage;

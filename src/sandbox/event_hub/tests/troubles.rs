@@ -1,7 +1,7 @@
 use fe2o3_amqp::connection;
 
 use super::*;
-use crate::sandbox::event_hub::{Payload, Times};
+use crate::sandbox::event_hub::{End, Payload, Times};
 
 const LATEST: &str = "amqp.annotation.x-opt-offset > '@latest'";
 
@@ -31,6 +31,39 @@ async fn links_end_with_any_condition_and_are_refused_with_it() {
     }
     let receiver = client.partition(hub, 0, LATEST).await;
     receiver.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn receivers_end_in_turn_in_the_middle_of_reading() {
+    let tenant = serving(plain(), 40).await;
+    let hub = hub(&tenant);
+    let busy = "com.microsoft:server-busy";
+    hub.end_receivers_after(
+        2,
+        [
+            End::Link(busy.to_owned()),
+            End::Connection("amqp:connection:forced".to_owned()),
+            End::Socket,
+        ],
+    );
+    let earliest = "amqp.annotation.x-opt-offset > '-1'";
+    let mut client = Client::root(hub).await;
+    let mut receiver = client.partition(hub, 0, earliest).await;
+    next(&mut receiver).await;
+    next(&mut receiver).await;
+    assert_eq!(condition(&ended(&mut receiver).await), busy);
+    for _ in 0..2 {
+        let mut client = Client::root(hub).await;
+        let mut receiver = client.partition(hub, 0, earliest).await;
+        next(&mut receiver).await;
+        next(&mut receiver).await;
+        assert!(receiver.recv::<Body<Value>>().await.is_err());
+    }
+    let mut client = Client::root(hub).await;
+    let mut receiver = client.partition(hub, 0, earliest).await;
+    for _ in 0..3 {
+        next(&mut receiver).await;
+    }
 }
 
 #[tokio::test]
