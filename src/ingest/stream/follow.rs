@@ -333,8 +333,8 @@ struct Run<'f, 't, L: PartitionedLog, O, S, C, K> {
     listed: Vec<Partition>,
     /// The store has not been told of them.
     listed_anew: bool,
-    /// Sequence number at the end of each, as last known.
-    ends: BTreeMap<String, i64>,
+    /// The end of each, as last known.
+    ends: BTreeMap<String, PartitionEnd>,
     asking_ends: Option<Ends<'f>>,
     /// When it was last told how the run goes.
     reported_at: Option<Duration>,
@@ -417,7 +417,7 @@ where
     fn take_ends(&mut self, ends: Vec<PartitionEnd>) {
         self.ends = ends
             .into_iter()
-            .map(|end| (end.partition, end.sequence))
+            .map(|end| (end.partition.clone(), end))
             .collect();
         let report = self.report();
         self.report = self.reporter.report(report);
@@ -427,15 +427,19 @@ where
         let partitions = self.lanes.iter().map(|(id, lane)| {
             let position = lane.checkpoint.position.as_ref();
             let sequence = position.and_then(|position| position.sequence);
-            let lag = |end: i64| {
-                u64::try_from(end.saturating_sub(sequence?))
-                    .ok()
-                    .or(Some(0))
+            let lag = |end: &PartitionEnd| {
+                // Numbers of another epoch are not counted on.
+                let counts = |read: &&Position| {
+                    read.epoch == end.epoch || read.epoch.xor(end.epoch).is_some()
+                };
+                let read = position.filter(counts)?;
+                let lag = end.sequence.saturating_sub(read.sequence?);
+                u64::try_from(lag).ok().or(Some(0))
             };
             PartitionReport {
                 partition: id.clone(),
                 sequence,
-                lag: self.ends.get(id).copied().and_then(lag),
+                lag: self.ends.get(id).and_then(lag),
                 newest: lane.newest,
             }
         });
@@ -604,6 +608,7 @@ where
             tracing::info!("partition {id} is given up: it is another's, or not there any more");
             self.give_up(id);
         }
+        let failed = matches!(kept, Some(Err(_)));
         let kept = match kept {
             None => None,
             Some(Ok(kept)) => Some(kept),
@@ -615,6 +620,7 @@ where
         };
         self.listed.clone_from(&partitions);
         self.listed_anew = true;
+        let mut waits = false;
         for partition in partitions {
             if !ours.contains(&partition.id) {
                 continue;
@@ -629,10 +635,14 @@ where
             match &kept {
                 Some(kept) => self.take_up(partition, kept),
                 // Without its checkpoint nothing is read; the next round loads it.
-                None => continue,
+                None => waits = !failed,
             }
         }
-        Ok(follower.settings.round)
+        // It was given up while this round had begun already.
+        Ok(match waits {
+            true => Duration::ZERO,
+            false => follower.settings.round,
+        })
     }
 
     /// Begins to follow a partition where it was left.
@@ -893,11 +903,11 @@ impl Message {
 /// connection that was lost. None if nothing is left.
 fn new_messages(mut messages: Vec<Message>, delivered: &Checkpoint) -> Option<Batch> {
     let position = delivered.position.as_ref();
-    let mut so_far = position.and_then(|position| position.sequence);
+    let mut so_far = position.map(Position::numbers).unwrap_or_default();
     messages.retain(|message| {
         let is_new = !message.position.is_within(so_far);
         if is_new {
-            so_far = message.position.sequence;
+            so_far = message.position.numbers();
         }
         is_new
     });

@@ -20,7 +20,9 @@ pub use balance::{Holding, share};
 pub use follow::{Begin, Follower, Settings, Tally};
 pub use ownership::{Local, Ownership};
 pub use pauses::Clock;
-pub use positions::{Checkpoint, CheckpointError, Kept, Position, PositionStore, ReadFrom, Start};
+pub use positions::{
+    Checkpoint, CheckpointError, Kept, Numbers, Position, PositionStore, ReadFrom, Start,
+};
 pub use report::{PartitionEnd, PartitionReport, Report, Reporter, WriteReport};
 pub use trouble::Failing;
 

@@ -19,18 +19,42 @@ pub struct Position {
     /// As the service wrote it: no number everywhere (geo-replication).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub offset: Option<String>,
-    /// Grows with each message of the partition.
+    /// Grows with each message of the partition, within one epoch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sequence: Option<i64>,
+    /// Grows with each failover to another replica, which may give numbers out again; none where
+    /// there are no replicas.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<i64>,
 }
 
 impl Position {
-    /// Whether a message was delivered before, up to that sequence number. Where the service
-    /// tells no sequence numbers, nobody can say.
-    pub fn is_within(&self, delivered: Option<i64>) -> bool {
-        matches!((delivered, self.sequence), (Some(delivered), Some(sequence)) if sequence <= delivered)
+    /// Whether nothing can be read on from here.
+    pub fn is_nowhere(&self) -> bool {
+        self.offset.is_none() && self.sequence.is_none()
+    }
+
+    /// Epoch and sequence number.
+    pub fn numbers(&self) -> Numbers {
+        (self.epoch, self.sequence)
+    }
+
+    /// Whether a message was delivered before, up to these numbers. Where the service tells no
+    /// sequence numbers, nobody can say; those of an epoch that is not known are no numbers of
+    /// another.
+    pub fn is_within(&self, (epoch, sequence): Numbers) -> bool {
+        match (sequence, self.sequence) {
+            (Some(delivered), Some(sequence)) if self.epoch == epoch => sequence <= delivered,
+            (Some(_), Some(_)) => {
+                matches!((epoch, self.epoch), (Some(delivered), Some(epoch)) if epoch < delivered)
+            }
+            _ => false,
+        }
     }
 }
+
+/// Epoch and sequence number, as far as they are known.
+pub type Numbers = (Option<i64>, Option<i64>);
 
 /// Where a partition begins that was never read.
 #[derive(
@@ -129,7 +153,11 @@ impl Checkpoint {
         if checkpoint.partition != partition {
             return Err(CheckpointError::OtherPartition(checkpoint.partition));
         }
-        if checkpoint.position == Some(Position::default()) {
+        if checkpoint
+            .position
+            .as_ref()
+            .is_some_and(Position::is_nowhere)
+        {
             return Err(CheckpointError::NoPosition);
         }
         Ok(checkpoint)
@@ -166,8 +194,10 @@ impl Checkpoint {
 
     /// The one that was read further, of two for the same partition.
     pub fn further(self, other: Self) -> Self {
-        let sequence = |of: &Self| of.position.as_ref().and_then(|position| position.sequence);
-        match other.position.is_some() && sequence(&other) >= sequence(&self) {
+        let reached = |of: &Self| {
+            of.position.as_ref().map(Position::numbers)
+        };
+        match other.position.is_some() && reached(&other) >= reached(&self) {
             true => other,
             false => self,
         }
@@ -248,6 +278,7 @@ mod tests {
             position: sequence.map(|sequence| Position {
                 offset: Some(format!("0:{sequence}:7")),
                 sequence: Some(sequence),
+                epoch: None,
             }),
             ..Checkpoint::new(LOG, &partition(1), Start::Earliest)
         }
@@ -300,6 +331,42 @@ mod tests {
         }
     }
 
+    fn behind(epoch: Option<i64>, sequence: i64) -> Position {
+        Position {
+            offset: Some(format!("{epoch:?}:{sequence}")),
+            sequence: Some(sequence),
+            epoch,
+        }
+    }
+
+    #[test]
+    fn numbers_that_a_failover_gives_out_again_are_no_repeats() {
+        let reached = |epoch, sequence| Checkpoint {
+            position: Some(behind(epoch, sequence)),
+            ..at(None)
+        };
+        for (delivered, message, repeat) in [
+            ((None, 9), (None, 9), true),
+            ((None, 9), (None, 10), false),
+            ((Some(1), 9), (Some(1), 9), true),
+            ((Some(1), 9), (Some(2), 5), false),
+            ((Some(2), 5), (Some(1), 9), true),
+            // The checkpoint of another client has no epoch, nor has a hub without replicas.
+            ((None, 9), (Some(2), 5), false),
+            ((Some(2), 9), (None, 5), false),
+        ] {
+            let message_at = behind(message.0, message.1);
+            let is_within = message_at.is_within((delivered.0, Some(delivered.1)));
+            assert_eq!(is_within, repeat, "{delivered:?} {message:?}");
+        }
+        let (before, after) = (reached(Some(1), 9), reached(Some(2), 5));
+        assert_eq!(before.clone().further(after.clone()), after);
+        assert_eq!(after.clone().further(before), after);
+        let text = after.text().unwrap();
+        assert!(text.contains("\"epoch\":2"), "{text}");
+        assert_eq!(Checkpoint::read(&text, LOG, "3").unwrap(), after);
+    }
+
     #[test]
     fn a_log_made_anew_is_told_by_its_creation_and_read_from_its_oldest_message() {
         let mut checkpoint = at(Some(17));
@@ -325,10 +392,11 @@ mod tests {
             offset in proptest::option::of("[ -~]{0,40}"),
             sequence in any::<i64>(),
             start in proptest::option::of(0_i64..4_000_000_000_000),
+            epoch in proptest::option::of(any::<i64>()),
         ) {
             let checkpoint = Checkpoint {
                 start: start.map_or(Start::Earliest, |at| Start::At(Instant::from_millis(at))),
-                position: Some(Position { offset, sequence: Some(sequence) }),
+                position: Some(Position { offset, sequence: Some(sequence), epoch }),
                 ..at(None)
             };
             let text = checkpoint.text().unwrap();

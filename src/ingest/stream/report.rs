@@ -10,6 +10,8 @@ pub struct PartitionEnd {
     pub partition: String,
     /// Sequence number of its last message; below that of the first where it is empty.
     pub sequence: i64,
+    /// Of that number.
+    pub epoch: Option<i64>,
 }
 
 /// How a run goes.

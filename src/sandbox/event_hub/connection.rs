@@ -272,7 +272,6 @@ async fn sender(
     let mut acceptor = LinkAcceptor::builder()
         .supported_sender_settle_modes(modes)
         .fallback_sender_settle_mode(instead)
-        .max_message_size(MESSAGE)
         .properties(known());
     if let Some(desired) = desired {
         acceptor = acceptor.set_offered_capabilities(desired.into_inner());

@@ -151,11 +151,12 @@ fn question(shared: &Shared, asked: &Asked) -> Answer {
             };
             let standing = log.standing();
             let empty = standing.last < standing.first;
+            let [first, last] = standing.epochs;
             body.put("partition", Value::String(partition.to_owned()));
             body.put("begin_sequence_number", Value::Long(standing.first));
-            body.put("begin_sequence_number_epoch", Value::Int(0));
+            body.put("begin_sequence_number_epoch", Value::Int(first));
             body.put("last_enqueued_sequence_number", Value::Long(standing.last));
-            body.put("last_enqueued_sequence_number_epoch", Value::Int(0));
+            body.put("last_enqueued_sequence_number_epoch", Value::Int(last));
             body.put("last_enqueued_offset", Value::String(standing.offset));
             body.put("last_enqueued_time_utc", time(standing.enqueued));
             body.put("is_partition_empty", Value::Bool(empty));

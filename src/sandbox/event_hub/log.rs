@@ -24,24 +24,31 @@ pub enum Offsets {
     /// A number, as most namespaces do.
     #[default]
     Numbers,
-    /// Text with the sequence number in it, as geo-replicated namespaces do.
+    /// Text with the epoch and the sequence number in it, as geo-replicated namespaces do.
     GeoReplicated,
 }
 
+/// Of a hub that is not replicated.
+const NO_EPOCH: i32 = -1;
+/// Of one that is, before its first failover.
+const FIRST_EPOCH: i32 = 1;
+
 impl Offsets {
-    fn text(self, sequence: i64, offset: i64) -> String {
+    fn text(self, epoch: i32, sequence: i64, offset: i64) -> String {
         match self {
             Self::Numbers => offset.to_string(),
-            Self::GeoReplicated => format!("1:{sequence}:{offset}"),
+            Self::GeoReplicated => format!("{epoch}:{sequence}:{offset}"),
         }
     }
 
-    fn read(self, text: &str) -> Option<i64> {
+    /// Epoch and offset.
+    fn read(self, text: &str) -> Option<(i32, i64)> {
         match self {
-            Self::Numbers => text.parse().ok(),
+            Self::Numbers => Some((NO_EPOCH, text.parse().ok()?)),
             Self::GeoReplicated => {
-                let (_, offset) = text.strip_prefix("1:")?.split_once(':')?;
-                offset.parse().ok()
+                let (epoch, rest) = text.split_once(':')?;
+                let (_, offset) = rest.split_once(':')?;
+                Some((epoch.parse().ok()?, offset.parse().ok()?))
             }
         }
     }
@@ -71,6 +78,8 @@ struct Kept {
 pub(super) struct Standing {
     pub(super) first: i64,
     pub(super) last: i64,
+    /// Of the first and of the last.
+    pub(super) epochs: [i32; 2],
     pub(super) offset: String,
     pub(super) enqueued: i64,
 }
@@ -83,6 +92,7 @@ pub(super) enum Found {
         which: Which,
         sequence: i64,
         offset: String,
+        epoch: i32,
     },
     Kept(i64, Arc<Event>),
 }
@@ -91,6 +101,10 @@ pub(super) enum Found {
 pub(super) struct Log {
     place: usize,
     offsets: Offsets,
+    /// With which event each failover began.
+    failovers: Vec<i64>,
+    /// Offsets of earlier epochs are refused.
+    oldest_epoch: i32,
     /// The oldest retained event.
     first: i64,
     feed: Arc<Feed>,
@@ -112,6 +126,8 @@ impl Log {
         Self {
             place,
             offsets,
+            failovers: Vec::new(),
+            oldest_epoch: NO_EPOCH,
             first: 0,
             told,
             kept: VecDeque::new(),
@@ -138,8 +154,9 @@ impl Log {
         self.next_offset += STRIDE + size(&content);
         // A clock set back does not reorder a log.
         self.last_enqueued = self.last_enqueued.max(enqueued);
-        let text = self.offsets.text(sequence, offset);
-        annotate(&mut content, sequence, &text, self.last_enqueued);
+        let epoch = self.epoch(sequence);
+        let text = self.offsets.text(epoch, sequence, offset);
+        annotate(&mut content, epoch, sequence, &text, self.last_enqueued);
         self.kept.push_back(Kept {
             offset,
             enqueued: self.last_enqueued,
@@ -150,6 +167,32 @@ impl Log {
             partition: self.place.to_string(),
             sequence_number: sequence,
             offset: text,
+        }
+    }
+
+    /// Another replica takes over, which has not got the last events: their numbers come again.
+    pub(super) fn fail_over(&mut self, lost: i64) {
+        let next = (self.next() - lost).max(self.first);
+        self.told = self.told.min(next);
+        let kept = usize::try_from(next - self.kept_from).unwrap_or(0);
+        self.kept.truncate(kept);
+        self.kept_from = self.kept_from.min(next);
+        self.failovers.push(next);
+        self.next.send_replace(next);
+    }
+
+    /// What was an offset before the last failover is none any more.
+    pub(super) fn forget_offsets(&mut self) {
+        self.oldest_epoch = self.epoch(self.next());
+    }
+
+    fn epoch(&self, sequence: i64) -> i32 {
+        let before = self.failovers.iter().filter(|begin| **begin <= sequence);
+        match self.offsets {
+            Offsets::Numbers => NO_EPOCH,
+            Offsets::GeoReplicated => {
+                FIRST_EPOCH + i32::try_from(before.count()).unwrap_or(i32::MAX)
+            }
         }
     }
 
@@ -167,11 +210,12 @@ impl Log {
         let offset = if empty {
             "-1".to_owned()
         } else {
-            self.offsets.text(last, self.offset(last))
+            self.offsets.text(self.epoch(last), last, self.offset(last))
         };
         Standing {
             first: self.first,
             last,
+            epochs: [self.epoch(self.first), self.epoch(last)],
             offset,
             enqueued: self.last_enqueued,
         }
@@ -201,11 +245,13 @@ impl Log {
     pub(super) fn find(&self, from: i64) -> Option<Found> {
         let sequence = from.max(self.first);
         if sequence < self.told {
+            let epoch = self.epoch(sequence);
             return Some(Found::Told {
                 feed: self.feed.clone(),
                 which: self.feed.event(self.place, sequence)?,
                 sequence,
-                offset: self.offsets.text(sequence, self.offset(sequence)),
+                offset: self.offsets.text(epoch, sequence, self.offset(sequence)),
+                epoch,
             });
         }
         let kept = self.kept(sequence)?;
@@ -231,16 +277,20 @@ impl Log {
             }
             Place::Sequence(number) => number + step,
             Place::Offset(text) => {
-                let offset = self.offsets.read(text).ok_or_else(|| {
+                let read = self.offsets.read(text);
+                let known = read.filter(|(epoch, _)| *epoch >= self.oldest_epoch);
+                let (epoch, offset) = known.ok_or_else(|| {
                     Refusal::argument(format!("The supplied offset '{text}' is invalid."))
                 })?;
-                if offset > self.offset(last).max(0) {
+                if (epoch, offset) > (self.epoch(last), self.offset(last).max(0)) {
                     let last = self.standing().offset;
                     return Err(Refusal::argument(format!(
                         "The supplied offset '{text}' is invalid. The last offset in the system is '{last}'"
                     )));
                 }
-                self.search(|sequence| self.offset(sequence) >= offset + step)
+                self.search(|sequence| {
+                    (self.epoch(sequence), self.offset(sequence)) >= (epoch, offset + step)
+                })
             }
         };
         // What follows the last event that was forgotten is no gap.
@@ -284,9 +334,10 @@ impl Found {
                 which,
                 sequence,
                 offset,
+                epoch,
             } => {
                 let mut content = data(feed.body(which));
-                annotate(&mut content, sequence, &offset, feed.enqueued(which));
+                annotate(&mut content, epoch, sequence, &offset, feed.enqueued(which));
                 Arc::new(event(content))
             }
         }
@@ -323,11 +374,12 @@ fn size(content: &Content) -> i64 {
     i64::try_from(bytes).unwrap_or(0)
 }
 
-fn annotate(content: &mut Content, sequence: i64, offset: &str, enqueued: i64) {
+fn annotate(content: &mut Content, epoch: i32, sequence: i64, offset: &str, enqueued: i64) {
     let annotations = content
         .message_annotations
         .get_or_insert_with(|| MessageAnnotations::builder().build());
     let own = [
+        ("x-opt-sequence-number-epoch", Value::Int(epoch)),
         ("x-opt-sequence-number", Value::Long(sequence)),
         ("x-opt-offset", Value::String(offset.to_owned())),
         (

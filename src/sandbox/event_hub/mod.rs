@@ -114,6 +114,10 @@ pub enum Payload {
     Binary(Vec<u8>),
     /// An AMQP sequence of texts.
     Sequence(Vec<String>),
+    /// An AMQP value that is a number.
+    Number(i64),
+    /// No message: a section that AMQP does not know. It goes out in one frame.
+    Undecodable,
 }
 
 impl Payload {
@@ -124,6 +128,10 @@ impl Payload {
             Self::Sections(sections) => Body::Data(sections.into_iter().map(Data::from).collect()),
             Self::Text(text) => Body::Value(AmqpValue(Value::String(text))),
             Self::Binary(bytes) => Body::Value(AmqpValue(binary(bytes))),
+            Self::Number(number) => Body::Value(AmqpValue(Value::Long(number))),
+            Self::Undecodable => {
+                Body::Data(Batch::new(vec![Data::from(padding::UNDECODABLE.to_vec())]))
+            }
             Self::Sequence(texts) => {
                 let values = texts.into_iter().map(Value::String).collect();
                 Body::Sequence(Batch::new(vec![AmqpSequence(values)]))
@@ -491,6 +499,29 @@ impl EventHub {
         if let Some(log) = log {
             log.age_out(before);
         }
+    }
+
+    /// Another replica becomes the primary by force: the last events of each partition are not
+    /// there, new ones get their numbers again, and all connections end.
+    pub fn fail_over(&self, lost: i64) {
+        let mut state = self.hub.state();
+        state
+            .logs
+            .iter_mut()
+            .flatten()
+            .for_each(|log| log.fail_over(lost));
+        drop(state);
+        self.close_connections("amqp:connection:forced");
+    }
+
+    /// Offsets that were written before the last failover are refused from now on.
+    pub fn forget_offsets(&self) {
+        let mut state = self.hub.state();
+        state
+            .logs
+            .iter_mut()
+            .flatten()
+            .for_each(Log::forget_offsets);
     }
 
     /// Deletes the hub, which ends its receivers.

@@ -7,6 +7,11 @@ use bytes::{Buf as _, BytesMut};
 /// Frames longer than this carry data, and go through as they are.
 const SMALL: usize = 4_096;
 const PROTOCOL: &[u8] = b"AMQP";
+const TRANSFER: u8 = 0x14;
+/// A data section of these bytes goes out as a section that nobody knows.
+pub(super) const UNDECODABLE: &[u8] = b"\x01 this is no message \x01";
+const DATA: [u8; 4] = [0x00, 0x53, 0x75, 0xa0];
+const UNKNOWN: u8 = 0x7f;
 const NULL: u8 = 0x40;
 const LIST8: u8 = 0xc0;
 const LIST32: u8 = 0xd0;
@@ -78,6 +83,7 @@ impl Padding {
             self.out.extend_from_slice(&self.under_way);
             self.under_way.clear();
         } else if self.under_way.len() >= size {
+            spoil(&mut self.under_way);
             match padded(&self.under_way) {
                 Some(frame) => self.out.extend_from_slice(&frame),
                 None => self.out.extend_from_slice(&self.under_way),
@@ -89,6 +95,24 @@ impl Padding {
     /// So much of `out` has gone.
     pub(super) fn gone(&mut self, bytes: usize) {
         self.out.advance(bytes);
+    }
+}
+
+/// Makes a message undecodable that is to be so.
+fn spoil(frame: &mut [u8]) {
+    let [_, _, _, _, words, 0, ..] = *frame else {
+        return;
+    };
+    let Some([0x00, 0x53, TRANSFER, rest @ ..]) = frame.get_mut(usize::from(words) * 4..) else {
+        return;
+    };
+    let Some(section) = rest.len().checked_sub(UNDECODABLE.len() + 1 + DATA.len()) else {
+        return;
+    };
+    if rest.ends_with(UNDECODABLE)
+        && let Some([0x00, 0x53, code, 0xa0, ..]) = rest.get_mut(section..)
+    {
+        *code = UNKNOWN;
     }
 }
 

@@ -176,7 +176,7 @@ impl Running {
     }
 
     /// Waits until `happened`; false if the process ended first.
-    pub fn wait_until(&mut self, happened: impl Fn() -> bool) -> bool {
+    pub fn wait_until(&mut self, mut happened: impl FnMut() -> bool) -> bool {
         let deadline = Instant::now() + PATIENCE;
         while !happened() {
             if self.has_ended() {

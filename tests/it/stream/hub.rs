@@ -3,7 +3,7 @@
 use crate::counterpart::Splunkd;
 use crate::counterpart::process::{Run, Running};
 use crate::counterpart::stream::Event;
-use defender_bridge::sandbox::event_hub::{EventHub, Settings};
+use defender_bridge::sandbox::event_hub::{EventHub, Payload, Settings};
 use defender_bridge::sandbox::storage::{self, Storage};
 use defender_bridge::sandbox::{self, Tenant};
 use serde_json::Value;
@@ -150,6 +150,18 @@ impl Hub {
 
     pub fn ca_file(&self) -> String {
         self.ca_file.path().display().to_string()
+    }
+
+    /// Publishes one record into each partition.
+    pub fn one_more(&self, number: usize) {
+        for partition in 0..self.hub().partitions() {
+            let record = format!(
+                "{{\"category\":\"AdvancedHunting-AlertInfo\",\"n\":{number},\"partition\":{partition}}}"
+            );
+            let body = format!("{{\"records\":[{record}]}}").into_bytes();
+            let payload = Payload::Data(body);
+            self.hub().publish(Some(partition), payload).unwrap();
+        }
     }
 
     /// Every record once: an object as it was sent, a string as the object it holds.

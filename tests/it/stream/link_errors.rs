@@ -4,7 +4,7 @@
 use super::hub::{Counts, Hub, came, sum, take};
 use crate::counterpart::process::{Reading, Run};
 use defender_bridge::sandbox;
-use defender_bridge::sandbox::event_hub::{Batching, End, Payload, Settings, Times};
+use defender_bridge::sandbox::event_hub::{Batching, End, Settings, Times};
 use std::time::Duration;
 
 /// A hub whose partitions have some hundred messages each.
@@ -93,19 +93,6 @@ fn a_hub_that_has_no_time_is_asked_again_and_it_is_told_how_often() {
     assert_eq!(sum(&run, "reconnects"), 1, "{}", run.stderr);
 }
 
-/// Publishes one record into each partition, and waits until it has arrived.
-fn one_more(hub: &Hub, number: u32) {
-    for partition in 0..hub.hub().partitions() {
-        let record = format!(
-            "{{\"category\":\"AdvancedHunting-AlertInfo\",\"n\":{number},\"partition\":{partition}}}"
-        );
-        let body = format!("{{\"records\":[{record}]}}").into_bytes();
-        hub.hub()
-            .publish(Some(partition), Payload::Data(body))
-            .unwrap();
-    }
-}
-
 #[test]
 fn a_silent_hub_may_end_what_is_idle_and_is_read_on() {
     let hub = Hub::of(20, 2);
@@ -126,7 +113,7 @@ fn a_silent_hub_may_end_what_is_idle_and_is_read_on() {
     for (number, end) in (0..).zip(ends) {
         assert!(running.wait_until(|| hubs.receivers().len() == 2));
         assert!(end() > 0);
-        one_more(&hub, number);
+        hub.one_more(number);
         assert!(running.wait_until(caught_up));
     }
     running.terminate();
@@ -146,7 +133,7 @@ fn tokens_that_end_soon_are_renewed_while_the_links_live() {
     let before = hub.hub().stats().tokens;
     for renewals in 1..3 {
         assert!(running.wait_until(|| hub.hub().stats().tokens > before + renewals));
-        one_more(&hub, 0);
+        hub.one_more(0);
         assert!(running.wait_until(|| hub.is_caught_up(&splunkd)));
     }
     running.terminate();
@@ -162,7 +149,7 @@ fn the_next_round_reads_partitions_that_another_reader_took_and_such_as_were_add
     let mut running = splunkd.start(Reading::Steady);
     assert!(running.wait_until(|| hub.hub().stats().receivers == 2));
     hub.hub().add_partitions(3);
-    one_more(&hub, 0);
+    hub.one_more(0);
     assert!(running.wait_until(|| hub.is_caught_up(&splunkd)));
     // One round has brought both.
     let questions = hub.hub().stats();

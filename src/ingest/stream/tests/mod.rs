@@ -104,6 +104,22 @@ fn a_partition_that_is_added_is_read_from_where_the_log_was_begun() {
 }
 
 #[test]
+fn a_day_of_silence_costs_nothing_and_what_comes_then_is_read() {
+    let rounds = 24 * 3600 / 10;
+    let late = Lane {
+        appears: rounds,
+        ..Lane::of(5)
+    };
+    let world = World::new([("0", Lane::of(3)), ("1", late)]);
+    world.state().most_rounds = rounds + 10;
+    let tally = run(&world);
+    assert_eq!((tally.messages, tally.reconnects), (8, 0));
+    assert!(world.elapsed() >= 24 * 3600 * SECOND);
+    let saves = world.state().saved_at.len();
+    assert!(saves <= 6, "{saves} positions saved");
+}
+
+#[test]
 fn a_log_made_anew_is_read_from_its_oldest_message() {
     let world = World::new([("0", Lane::of(9))]);
     run(&world);
@@ -168,6 +184,15 @@ fn a_partition_that_is_taken_away_and_comes_back_goes_on_where_it_was() {
     world.state().trouble = Some((10, LogErrorClass::Lost));
     run(&world);
     assert_eq!(world.all(), names("0", 0..20));
+}
+
+#[test]
+fn a_partition_that_was_taken_is_read_again_from_the_next_round_on() {
+    let world = World::new([("0", Lane::of(5))]);
+    world.state().trouble = Some((3, LogErrorClass::Lost));
+    run(&world);
+    assert_eq!(world.all(), names("0", 0..5));
+    assert!(world.elapsed() < 20 * SECOND, "{:?}", world.elapsed());
 }
 
 #[test]

@@ -135,6 +135,7 @@ fn message(partition: &str, sequence: i64) -> Message {
         position: Position {
             offset: Some((sequence * 100).to_string()),
             sequence: Some(sequence),
+            epoch: None,
         },
         body,
         records,
@@ -318,6 +319,7 @@ impl PartitionedLog for World {
         let ends = partitions.iter().map(|id| PartitionEnd {
             partition: id.clone(),
             sequence: state.lanes[id].messages - 1,
+            epoch: None,
         });
         Ok(ends.collect())
     }

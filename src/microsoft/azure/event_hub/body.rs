@@ -3,43 +3,67 @@
 use fe2o3_amqp::types::messaging::Body;
 use fe2o3_amqp::types::primitives::Value;
 
-/// The body's bytes. Data sections are joined; a value or each element of a sequence that is
-/// text or bytes counts as it stands. None where there is nothing of the kind.
-pub(super) fn bytes(body: Body<Value>) -> Option<Vec<u8>> {
-    let mut joined: Option<Vec<u8>> = None;
-    let mut take = |part: Vec<u8>| match &mut joined {
-        Some(joined) => joined.extend_from_slice(&part),
-        None => joined = Some(part),
-    };
+/// So much of a value that is no text is shown.
+const SHOWN: usize = 64 << 10;
+/// So many of them are told apart.
+const MOST_OTHERS: usize = 100;
+
+/// What a body holds.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Content {
+    /// Data sections joined; a value or each element of a sequence that is text or bytes counts
+    /// as it stands.
+    pub(super) bytes: Vec<u8>,
+    /// Values that are neither, as people can read them.
+    pub(super) others: Vec<String>,
+}
+
+pub(super) fn content(body: Body<Value>) -> Content {
+    let mut content = Content::default();
     match body {
         Body::Data(sections) => {
             for section in sections {
-                take(section.0.into_vec());
+                content.take(section.0.into_vec());
             }
         }
-        Body::Value(value) => gather(value.0, &mut take),
+        Body::Value(value) => content.gather(value.0),
         Body::Sequence(sequences) => {
             for value in sequences.into_iter().flat_map(|sequence| sequence.0) {
-                gather(value, &mut take);
+                content.gather(value);
             }
         }
         Body::Empty => {}
     }
-    joined
+    content
 }
 
-fn gather(value: Value, take: &mut impl FnMut(Vec<u8>)) {
-    match value {
-        Value::Binary(bytes) => take(bytes.into_vec()),
-        Value::String(text) => take(text.into_bytes()),
-        Value::Symbol(symbol) => take(symbol.into_inner().into_bytes()),
-        Value::List(values) => values.into_iter().for_each(|value| gather(value, take)),
-        Value::Array(values) => {
-            let values = values.into_inner();
-            values.into_iter().for_each(|value| gather(value, take));
+impl Content {
+    fn take(&mut self, part: Vec<u8>) {
+        match self.bytes.is_empty() {
+            true => self.bytes = part,
+            false => self.bytes.extend_from_slice(&part),
         }
-        Value::Described(described) => gather(described.value, take),
-        _ => {}
+    }
+
+    fn gather(&mut self, value: Value) {
+        match value {
+            Value::Binary(bytes) => self.take(bytes.into_vec()),
+            Value::String(text) => self.take(text.into_bytes()),
+            Value::Symbol(symbol) => self.take(symbol.into_inner().into_bytes()),
+            Value::List(values) => values.into_iter().for_each(|value| self.gather(value)),
+            Value::Array(values) => {
+                let values = values.into_inner();
+                values.into_iter().for_each(|value| self.gather(value));
+            }
+            Value::Described(described) => self.gather(described.value),
+            Value::Null => {}
+            other if self.others.len() < MOST_OTHERS => {
+                let mut shown = format!("{other:?}");
+                shown.truncate(shown.floor_char_boundary(SHOWN));
+                self.others.push(shown);
+            }
+            _ => {}
+        }
     }
 }
 
@@ -83,19 +107,29 @@ mod tests {
                 Body::Value(AmqpValue(text(&parts.concat()))),
                 Body::Value(AmqpValue(binary(&parts.concat()))),
             ] {
-                prop_assert_eq!(bytes(body), Some(whole.clone()));
+                let content = content(body);
+                prop_assert_eq!(content.bytes, whole.clone());
+                prop_assert!(content.others.is_empty());
             }
         }
     }
 
     #[test]
-    fn what_is_no_text_is_no_body() {
-        for body in [
-            Body::Empty,
-            Body::Value(AmqpValue(Value::Null)),
-            Body::Value(AmqpValue(Value::Long(7))),
+    fn what_is_no_text_is_shown() {
+        let sequence = vec![text("a"), Value::Bool(true), text("b"), Value::Uint(8)];
+        for (body, bytes, others) in [
+            (Body::Empty, "", &[][..]),
+            (Body::Value(AmqpValue(Value::Null)), "", &[]),
+            (Body::Value(AmqpValue(Value::Long(7))), "", &["Long(7)"]),
+            (
+                Body::Sequence(Batch::new(vec![AmqpSequence(sequence)])),
+                "ab",
+                &["Bool(true)", "Uint(8)"],
+            ),
         ] {
-            assert_eq!(bytes(body), None);
+            let content = content(body);
+            assert_eq!(content.bytes, bytes.as_bytes());
+            assert_eq!(content.others, others);
         }
     }
 }

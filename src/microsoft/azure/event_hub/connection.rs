@@ -40,6 +40,9 @@ const MOST_WAITING: usize = 16;
 /// A token is not asked for more often, however short its life.
 const LEAST_LIFE: Duration = Duration::from_millis(500);
 
+/// No message is larger: the largest hubs take 20 MB.
+const MOST_MESSAGE: u64 = 64 << 20;
+
 /// What the names of links to partitions begin with.
 pub(super) const LINK: &str = "defender_bridge-";
 
@@ -263,6 +266,7 @@ impl Connection {
             .add_desired_capabilities("com.microsoft:georeplication")
             .properties(properties)
             .credit_mode(CreditMode::Manual)
+            .max_message_size(MOST_MESSAGE)
             .verify_incoming_source(false)
             .verify_incoming_target(false);
         builder.buffer_size = MOST_WAITING;

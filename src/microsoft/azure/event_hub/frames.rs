@@ -14,7 +14,7 @@
 //! Frames are looked at and handed on, never gathered: what is cut between two of them goes on as it came.
 
 use super::connection::{LINK, MOST_FRAME};
-use super::position::{ENQUEUED, OFFSET, SEQUENCE};
+use super::position::{ENQUEUED, EPOCH, OFFSET, SEQUENCE};
 use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -423,7 +423,7 @@ fn filter_annotations(map: &[u8]) -> Option<Vec<u8>> {
             return None;
         };
         let name = text(key).unwrap_or_default();
-        if ![OFFSET, SEQUENCE, ENQUEUED]
+        if ![OFFSET, SEQUENCE, EPOCH, ENQUEUED]
             .iter()
             .any(|mark| mark.as_bytes() == name)
         {

@@ -78,8 +78,8 @@ pub(crate) mod foreign {
         let marks = position::marks(Some(&annotations.build()));
         let values = fields.into_iter().map(|(_, value)| value).collect();
         let body = Body::Sequence(Batch::new(vec![AmqpSequence(values)]));
-        let has_position = marks.position != Default::default();
-        (has_position, body::bytes(body).unwrap_or_default())
+        let has_position = !marks.position.is_nowhere();
+        (has_position, body::content(body).bytes)
     }
 
     /// Of a reply on `$management`: how many partitions it tells.
@@ -97,6 +97,13 @@ pub(crate) mod foreign {
     pub(crate) fn proxy(head: &[u8]) -> Option<u16> {
         crate::microsoft::azure::dial::status(head)
     }
+}
+
+/// Whether a sequence number leads to one message: a failover may give numbers out again.
+fn is_counted_once(kept: Option<&PartitionProperties>, position: &Position) -> bool {
+    let epochs = kept.map(|kept| [kept.first_epoch, kept.last_epoch]);
+    let epochs = epochs.unwrap_or_default();
+    epochs.iter().all(|epoch| *epoch == position.epoch)
 }
 
 /// A connection that lived for so long was authorized for sure.
@@ -230,6 +237,7 @@ impl PartitionedLog for EventHub {
             ends.push(PartitionEnd {
                 partition: id.clone(),
                 sequence,
+                epoch: told.last_epoch,
             });
         }
         Ok(ends)
@@ -270,15 +278,31 @@ impl Hub {
 
     async fn open(self: Arc<Self>, partition: String, from: ReadFrom) -> Result<Reader, Error> {
         let connection = self.connection().await?;
-        self.check_kept(&connection, &partition, &from).await?;
+        let kept = match &from {
+            ReadFrom::After(position) => {
+                let kept = self.kept(&connection, &partition, position).await;
+                self.check_kept(kept.as_ref(), &partition, position)?;
+                kept
+            }
+            ReadFrom::Start(_) => None,
+        };
         let phase = Phase::Open {
             from_position: matches!(from, ReadFrom::After(_)),
         };
+        let counted_once = match &from {
+            ReadFrom::After(position) => is_counted_once(kept.as_ref(), position),
+            ReadFrom::Start(_) => true,
+        };
         let mut refused = None;
-        for selector in position::selectors(&from) {
+        for selector in position::selectors(&from, counted_once) {
             match connection.attach(&partition, &selector).await {
                 Ok(link) => {
-                    return Ok(Reader::new(Arc::clone(&self), connection, &partition, link));
+                    let behind = match from {
+                        ReadFrom::After(position) => position,
+                        ReadFrom::Start(_) => Position::default(),
+                    };
+                    let hub = Arc::clone(&self);
+                    return Ok(Reader::new(hub, connection, &partition, link, behind));
                 }
                 // The other way to say the same may be understood.
                 Err(fault) if fault.is_position() => refused = Some(fault),
@@ -293,36 +317,44 @@ impl Hub {
 
     /// A hub that keeps a position no more may begin with what it has, without a word. So it
     /// is asked; what it does not tell is not known, and not needed.
-    async fn check_kept(
+    async fn kept(
         &self,
         connection: &Connection,
         partition: &str,
-        from: &ReadFrom,
+        position: &Position,
+    ) -> Option<PartitionProperties> {
+        position.sequence?;
+        connection.partition(partition).await.ok()
+    }
+
+    fn check_kept(
+        &self,
+        kept: Option<&PartitionProperties>,
+        partition: &str,
+        position: &Position,
     ) -> Result<(), Error> {
-        let ReadFrom::After(Position {
-            sequence: Some(read),
-            ..
-        }) = from
-        else {
+        let (Some(kept), Some(read)) = (kept, position.sequence) else {
             return Ok(());
         };
-        let Ok(kept) = connection.partition(partition).await else {
-            return Ok(());
-        };
-        match kept.first_sequence {
-            Some(first) if first > read.saturating_add(1) => {
-                let (from, to) = (read.saturating_add(1), first - 1);
-                Err(Error::new(
-                    LogErrorClass::PositionGone,
-                    format!(
-                        "{}: the messages with the sequence numbers {from} to {to} are not kept any more",
-                        self.place(partition)
-                    ),
-                    "let the hub keep messages for longer (retention), or read without long pauses",
-                ))
+        let next = read.saturating_add(1);
+        let gone = match (kept.first_sequence, position.epoch, kept.first_epoch) {
+            (Some(_), Some(read_in), Some(first_in)) if first_in > read_in => format!(
+                "the messages of replication epoch {read_in} from sequence number {next} on, if there were any,"
+            ),
+            (Some(_), Some(read_in), Some(first_in)) if first_in < read_in => return Ok(()),
+            (Some(first), ..) if first > next => {
+                format!(
+                    "the messages with the sequence numbers {next} to {}",
+                    first - 1
+                )
             }
-            _ => Ok(()),
-        }
+            _ => return Ok(()),
+        };
+        Err(Error::new(
+            LogErrorClass::PositionGone,
+            format!("{}: {gone} are not kept any more", self.place(partition)),
+            "let the hub keep messages for longer (retention), or read without long pauses",
+        ))
     }
 
     /// What a fault means, and what follows for this hub's connection.

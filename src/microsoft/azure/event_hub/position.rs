@@ -8,12 +8,18 @@ use fe2o3_amqp::types::primitives::Value;
 
 pub(super) const OFFSET: &str = "x-opt-offset";
 pub(super) const SEQUENCE: &str = "x-opt-sequence-number";
+/// Of hubs that are replicated; others say -1, or nothing.
+pub(super) const EPOCH: &str = "x-opt-sequence-number-epoch";
 pub(super) const ENQUEUED: &str = "x-opt-enqueued-time";
+
+/// All there is.
+const EARLIEST: &str = "amqp.annotation.x-opt-offset > '-1'";
 
 /// The selectors that lead to where reading goes on, the best one first: an offset is the
 /// service's own word for it, a sequence number the one it finds where an offset is none of
-/// this replica's.
-pub(super) fn selectors(from: &ReadFrom) -> Vec<String> {
+/// this replica's. Where numbers were not `counted_once`, one leads to any of several messages:
+/// then all are read, and what was delivered is passed over.
+pub(super) fn selectors(from: &ReadFrom, counted_once: bool) -> Vec<String> {
     let after = |annotation: &str, value: &str| {
         // A quote inside would end the text.
         format!(
@@ -22,7 +28,7 @@ pub(super) fn selectors(from: &ReadFrom) -> Vec<String> {
         )
     };
     match from {
-        ReadFrom::Start(Start::Earliest) => vec![after(OFFSET, "-1")],
+        ReadFrom::Start(Start::Earliest) => vec![EARLIEST.to_owned()],
         // "Later than": the message of that very millisecond is asked for too.
         ReadFrom::Start(Start::At(instant)) => {
             vec![after(ENQUEUED, &(instant.millis() - 1).to_string())]
@@ -32,9 +38,10 @@ pub(super) fn selectors(from: &ReadFrom) -> Vec<String> {
                 .offset
                 .as_deref()
                 .map(|offset| after(OFFSET, offset));
-            let sequence = position
-                .sequence
-                .map(|sequence| after(SEQUENCE, &sequence.to_string()));
+            let sequence = position.sequence.map(|sequence| match counted_once {
+                true => after(SEQUENCE, &sequence.to_string()),
+                false => EARLIEST.to_owned(),
+            });
             offset.into_iter().chain(sequence).collect()
         }
     }
@@ -59,6 +66,7 @@ pub(super) fn marks(annotations: Option<&MessageAnnotations>) -> Marks {
         position: Position {
             offset: find(OFFSET).and_then(text),
             sequence: find(SEQUENCE).and_then(number),
+            epoch: find(EPOCH).and_then(epoch),
         },
         enqueued: find(ENQUEUED).and_then(instant),
     }
@@ -79,6 +87,11 @@ pub(super) fn number(value: &Value) -> Option<i64> {
         Value::String(text) => text.parse().ok()?,
         _ => return None,
     })
+}
+
+/// How often a hub has failed over to another replica; none where it has no replicas.
+pub(super) fn epoch(value: &Value) -> Option<i64> {
+    number(value).filter(|epoch| *epoch >= 0)
 }
 
 /// A text; older services write an offset as a number.
@@ -104,10 +117,14 @@ mod tests {
     use fe2o3_amqp::types::primitives::Timestamp;
 
     fn after(offset: Option<&str>, sequence: Option<i64>) -> Vec<String> {
-        selectors(&ReadFrom::After(Position {
-            offset: offset.map(str::to_owned),
-            sequence,
-        }))
+        selectors(
+            &ReadFrom::After(Position {
+                offset: offset.map(str::to_owned),
+                sequence,
+                epoch: None,
+            }),
+            true,
+        )
     }
 
     #[test]
@@ -115,11 +132,11 @@ mod tests {
         let at = Instant::from_millis(1_700_000_000_124);
         for (selectors, expected) in [
             (
-                selectors(&ReadFrom::Start(Start::Earliest)),
+                selectors(&ReadFrom::Start(Start::Earliest), true),
                 vec!["amqp.annotation.x-opt-offset > '-1'"],
             ),
             (
-                selectors(&ReadFrom::Start(Start::At(at))),
+                selectors(&ReadFrom::Start(Start::At(at)), true),
                 vec!["amqp.annotation.x-opt-enqueued-time > '1700000000123'"],
             ),
             (
@@ -163,11 +180,16 @@ mod tests {
                 position: Position {
                     offset: Some("1234".to_owned()),
                     sequence: Some(99),
+                    epoch: None,
                 },
                 enqueued: Some(Instant::from_millis(5)),
             };
             assert_eq!(marks(Some(&annotations)), expected);
         }
         assert_eq!(marks(None), Marks::default());
+        for (value, known) in [(Value::Int(3), Some(3)), (Value::Int(-1), None)] {
+            let annotations = MessageAnnotations::builder().insert(EPOCH, value);
+            assert_eq!(marks(Some(&annotations.build())).position.epoch, known);
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! What `$management` tells of a hub and its partitions. Services differ in what they leave
 //! out, and in how wide they write a number: whatever can be done without may be missing.
 
-use super::position::{instant, number, text};
+use super::position::{epoch, instant, number, text};
 use crate::ingest::Instant;
 use fe2o3_amqp::types::primitives::Value;
 
@@ -23,8 +23,10 @@ pub struct PartitionProperties {
     pub id: String,
     /// Sequence number of the oldest message kept.
     pub first_sequence: Option<i64>,
+    pub first_epoch: Option<i64>,
     /// Sequence number of the message enqueued last.
     pub last_sequence: Option<i64>,
+    pub last_epoch: Option<i64>,
     pub last_offset: Option<String>,
     pub last_enqueued: Option<Instant>,
     pub is_empty: Option<bool>,
@@ -72,6 +74,8 @@ impl PartitionProperties {
         Self {
             id: id.to_owned(),
             first_sequence: field(reply, "begin_sequence_number").and_then(number),
+            first_epoch: field(reply, "begin_sequence_number_epoch").and_then(epoch),
+            last_epoch: field(reply, "last_enqueued_sequence_number_epoch").and_then(epoch),
             last_sequence: field(reply, "last_enqueued_sequence_number").and_then(number),
             last_offset: field(reply, "last_enqueued_offset").and_then(text),
             last_enqueued: field(reply, "last_enqueued_time_utc").and_then(instant),
@@ -141,7 +145,9 @@ mod tests {
     fn numbers_and_times_are_read_in_every_width() {
         let full = reply(vec![
             (key("begin_sequence_number"), Value::Long(5)),
+            (key("begin_sequence_number_epoch"), Value::Int(-1)),
             (key("last_enqueued_sequence_number"), Value::Uint(9)),
+            (key("last_enqueued_sequence_number_epoch"), Value::Int(2)),
             (key("last_enqueued_offset"), key("1234")),
             (
                 key("last_enqueued_time_utc"),
@@ -155,7 +161,9 @@ mod tests {
             PartitionProperties {
                 id: "3".to_owned(),
                 first_sequence: Some(5),
+                first_epoch: None,
                 last_sequence: Some(9),
+                last_epoch: Some(2),
                 last_offset: Some("1234".to_owned()),
                 last_enqueued: Some(Instant::from_millis(7)),
                 is_empty: Some(false),

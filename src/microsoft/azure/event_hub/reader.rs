@@ -4,7 +4,8 @@ use super::connection::{Connection, Link};
 use super::credit::Credit;
 use super::error::{Error, Fault, Phase};
 use super::{Hub, body, position};
-use crate::ingest::stream::{LogErrorClass, Message, PartitionReader, Position};
+use crate::ingest::Quarantined;
+use crate::ingest::stream::{LogErrorClass, Message, Numbers, PartitionReader, Position};
 use crate::microsoft::azure::records;
 use crate::microsoft::http::error::line;
 use fe2o3_amqp::link::RecvError;
@@ -14,6 +15,9 @@ use fe2o3_amqp::types::primitives::Value;
 use futures::FutureExt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+
+/// So many messages that are none wait for one that has a position.
+const MOST_UNREADABLE: usize = 100;
 
 /// Times the tasks that read the socket get their turn, and bring nothing, before a batch is
 /// called complete.
@@ -33,8 +37,10 @@ pub struct Reader {
     stashed: Option<Message>,
     /// Came while there were messages to hand over.
     ended: Option<Error>,
-    /// Sequence number of the message read last.
-    behind: Option<i64>,
+    /// Epoch and sequence number of the message read last.
+    behind: Numbers,
+    /// Why messages were none, whose position is not known: they leave with the next one.
+    unreadable: Vec<String>,
 }
 
 impl Reader {
@@ -43,6 +49,7 @@ impl Reader {
         connection: Arc<Connection>,
         partition: &str,
         link: Link,
+        behind: Position,
     ) -> Self {
         Self {
             hub,
@@ -52,7 +59,8 @@ impl Reader {
             credit: Credit::new(),
             stashed: None,
             ended: None,
-            behind: None,
+            behind: behind.numbers(),
+            unreadable: Vec::new(),
         }
     }
 
@@ -76,7 +84,7 @@ impl Reader {
         delivery: fe2o3_amqp::types::messaging::Message<Body<Value>>,
     ) -> Result<Option<(Message, usize)>, Error> {
         let marks = position::marks(delivery.message_annotations.as_ref());
-        if marks.position == Position::default() {
+        if marks.position.is_nowhere() {
             return Err(Error::new(
                 LogErrorClass::Stop,
                 format!(
@@ -86,16 +94,63 @@ impl Reader {
                 "check that event_hub_namespace leads to Azure Event Hubs",
             ));
         }
-        self.behind = marks.position.sequence;
+        self.behind = marks.position.numbers();
         self.connection.proven.store(true, Ordering::Relaxed);
-        let body = body::bytes(delivery.body).unwrap_or_default();
-        let bytes = body.len();
+        let content = body::content(delivery.body);
+        let bytes = content.bytes.len();
         self.credit.saw(bytes);
         let enqueued = marks
             .enqueued
             .unwrap_or_else(|| jiff::Timestamp::now().into());
-        let message = records::message(body, &self.hub.tables, enqueued, marks.position);
+        let tables = &self.hub.tables;
+        let mut message = records::message(content.bytes, tables, enqueued, marks.position);
+        for other in content.others {
+            let from = message.body.len();
+            message.body += &other;
+            message.quarantined.push(Quarantined {
+                span: from..message.body.len(),
+                why: "a value of AMQP that is neither text nor bytes".to_owned(),
+            });
+        }
+        let place = self.numbered(message.position.sequence);
+        for element in &mut message.quarantined {
+            element.why = format!("{place}: {}", element.why);
+        }
+        for why in self.unreadable.drain(..) {
+            let why = format!("before {place}: {why}");
+            message.quarantined.push(Quarantined { span: 0..0, why });
+        }
         Ok(Some((message, bytes)))
+    }
+
+    /// What came and is no message, in its place; none where nobody knows which that is.
+    fn unreadable(&mut self, why: &str) -> Option<Message> {
+        let why = format!("no message of AMQP ({why}), its bytes are not kept");
+        let (epoch, Some(before)) = self.behind else {
+            tracing::warn!("{}: {why}", self.place());
+            if self.unreadable.len() < MOST_UNREADABLE {
+                self.unreadable.push(why);
+            }
+            return None;
+        };
+        // Numbers of a partition follow each other.
+        let position = Position {
+            offset: None,
+            sequence: Some(before.saturating_add(1)),
+            epoch,
+        };
+        self.behind = position.numbers();
+        let why = format!("{}: {why}", self.numbered(position.sequence));
+        Some(Message {
+            position,
+            quarantined: vec![Quarantined { span: 0..0, why }],
+            ..Message::default()
+        })
+    }
+
+    fn numbered(&self, sequence: Option<i64>) -> String {
+        let number = sequence.map_or("?".to_owned(), |sequence| sequence.to_string());
+        format!("partition {}, sequence number {number}", self.partition)
     }
 
     fn place(&self) -> String {
@@ -173,12 +228,7 @@ impl PartitionReader for Reader {
                 }
                 // The link goes on behind it.
                 Err(RecvError::MessageDecode(error)) => {
-                    tracing::error!(
-                        "{}: the message behind sequence number {} is no message of AMQP and is passed over ({})",
-                        self.place(),
-                        self.behind.unwrap_or(-1),
-                        line(&error.source.to_string())
-                    );
+                    messages.extend(self.unreadable(&line(&error.source.to_string())));
                     deliveries.push(error.info);
                 }
                 Err(error) => ended = Some(self.fault(error.into())),

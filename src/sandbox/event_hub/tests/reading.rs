@@ -393,7 +393,7 @@ async fn management_knows_the_hub_and_its_partitions() {
             "begin_sequence_number_epoch",
             "last_enqueued_sequence_number_epoch",
         ] {
-            assert_eq!(fact(key), Some(Value::Int(0)));
+            assert_eq!(fact(key), Some(Value::Int(-1)));
         }
     }
     assert_eq!(client.read(hub.name(), Some("2")).await.0, 404);

@@ -232,6 +232,7 @@ async fn an_offset_that_is_none_of_this_replicas_is_tried_by_its_sequence_number
     let from = ReadFrom::After(Position {
         offset: Some("elsewhere:7".to_owned()),
         sequence: Some(0),
+        epoch: None,
     });
     hub.seen(|state| state.refusals.push_back("com.microsoft:argument-error"));
     let mut reader = open(&client, 0, &from).await;
@@ -239,6 +240,21 @@ async fn an_offset_that_is_none_of_this_replicas_is_tried_by_its_sequence_number
     hub.seen(|state| state.refusals.extend(["com.microsoft:argument-error"; 2]));
     let error = client.open(&partition(0), &from).await.err().unwrap();
     assert_eq!(error.class(), LogErrorClass::PositionGone);
+}
+
+#[tokio::test]
+async fn where_numbers_may_have_come_again_an_offset_that_is_refused_leads_to_the_oldest_message() {
+    let hub = TestHub::start(&[3]).await;
+    let client = hub.client();
+    let from = ReadFrom::After(Position {
+        offset: Some("1:0:7".to_owned()),
+        sequence: Some(0),
+        epoch: Some(1),
+    });
+    hub.seen(|state| state.refusals.push_back("com.microsoft:argument-error"));
+    let mut reader = open(&client, 0, &from).await;
+    let read = read(&mut reader, 3).await.unwrap();
+    assert_eq!(bodies(&read), ["0/0", "0/1", "0/2"]);
 }
 
 #[tokio::test]
@@ -250,6 +266,7 @@ async fn messages_that_are_not_kept_any_more_are_told_by_number() {
         ReadFrom::After(Position {
             offset: Some((sequence * 100).to_string()),
             sequence: Some(sequence),
+            epoch: None,
         })
     };
     let error = client.open(&partition(0), &after(4)).await.err().unwrap();

@@ -178,7 +178,9 @@ impl PartitionedLog for BlobLog {
     ) -> Result<BlobReader, StorageError> {
         let (frontier, begin, sequence) = match from {
             ReadFrom::Start(start) => (Frontier::default(), Some(*start), 0),
-            ReadFrom::After(Position { offset, sequence }) => {
+            ReadFrom::After(Position {
+                offset, sequence, ..
+            }) => {
                 let read = offset.as_deref().and_then(Frontier::read);
                 let frontier = read.ok_or_else(|| StorageError::Position {
                     container: partition.id.clone(),

@@ -203,6 +203,7 @@ impl BlobReader {
             position: Position {
                 offset: Some(self.frontier.text()),
                 sequence: Some(self.sequence),
+                epoch: None,
             },
             ..message
         }
@@ -248,6 +249,7 @@ impl BlobReader {
             message.position = Position {
                 offset: None,
                 sequence: Some(self.sequence),
+                epoch: None,
             };
         }
         if let Some(last) = last {

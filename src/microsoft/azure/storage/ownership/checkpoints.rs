@@ -18,6 +18,8 @@ use std::sync::Arc;
 
 /// Ours beside theirs: when the hub was created.
 const CREATED: &str = "defenderbridge_created";
+/// Ours, too: of which failover the sequence number is.
+const EPOCH: &str = "defenderbridge_epoch";
 /// Of the blob that says where the group was begun.
 const START: &str = "defenderbridge_start";
 const EARLIEST: &str = "earliest";
@@ -26,6 +28,7 @@ const EARLIEST: &str = "earliest";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Mark {
     sequence: i64,
+    epoch: Option<i64>,
     offset: String,
     created: Option<Instant>,
 }
@@ -36,6 +39,7 @@ impl Mark {
             ("sequencenumber", self.sequence.to_string()),
             ("offset", self.offset.clone()),
         ];
+        metadata.extend(self.epoch.map(|epoch| (EPOCH, epoch.to_string())));
         metadata.extend(self.created.map(|created| (CREATED, created.to_string())));
         metadata
     }
@@ -62,8 +66,9 @@ pub(super) fn position(metadata: &BTreeMap<String, String>) -> Result<Option<Pos
     let position = Position {
         offset: text("offset").map(str::to_owned),
         sequence,
+        epoch: text(EPOCH).and_then(|text| text.parse().ok()),
     };
-    Ok((position != Position::default()).then_some(position))
+    Ok((!position.is_nowhere()).then_some(position))
 }
 
 /// Keeps checkpoints in blobs, and what a process notes between two of them in a store
@@ -168,10 +173,12 @@ impl<N: PositionStore> PositionStore for BlobCheckpoints<N> {
         match &checkpoint.position {
             Some(Position {
                 sequence: Some(sequence),
+                epoch,
                 offset,
             }) => {
                 let mark = Mark {
                     sequence: *sequence,
+                    epoch: *epoch,
                     offset: offset.clone().unwrap_or_default(),
                     created: checkpoint.created(),
                 };
@@ -263,30 +270,23 @@ impl Shared {
     }
 
     async fn write_mark(&self, partition: &str, mark: &Mark) -> Result<(), StorageError> {
+        if !self.holds(partition) || !self.still_holds(partition).await? {
+            return Ok(());
+        }
         let etag = self.state().checkpoints.get(partition).cloned();
-        if !self.holds(partition) || self.put_mark(partition, mark, etag.as_ref()).await? {
+        if self.put_mark(partition, mark, etag.as_ref()).await? {
             return Ok(());
         }
         // Somebody else wrote it: who held the partition before, or who has it now.
-        let name = self.name("ownership", partition);
-        let owner = match self.client.head(&self.container, &name).await {
-            Ok(head) => head.metadata.get("ownerid").cloned(),
-            Err(error) if error.is_missing() => None,
-            Err(error) => return Err(error),
-        };
-        if owner.as_deref() != Some(&self.me) {
-            tracing::info!(
-                "partition {partition} is another reader's now; its checkpoint is left alone"
-            );
-            self.state().leases.remove(partition);
+        if !self.still_holds(partition).await? {
             return Ok(());
         }
         let name = self.name("checkpoint", partition);
         let etag = match self.client.head(&self.container, &name).await {
             Ok(head) => {
                 let there = position(&head.metadata).ok().flatten();
-                let further = there.and_then(|there| there.sequence);
-                if further.is_some_and(|there| there >= mark.sequence) {
+                let further = there.map(|there| (there.epoch, there.sequence));
+                if further.is_some_and(|there| there >= (mark.epoch, Some(mark.sequence))) {
                     self.keep(partition, head.etag);
                     return Ok(());
                 }
@@ -299,6 +299,24 @@ impl Shared {
             tracing::warn!("partition {partition}: another program writes its checkpoint, too");
         }
         Ok(())
+    }
+
+    /// Whether nobody has taken a partition since claims were listed.
+    async fn still_holds(&self, partition: &str) -> Result<bool, StorageError> {
+        let name = self.name("ownership", partition);
+        let owner = match self.client.head(&self.container, &name).await {
+            Ok(head) => head.metadata.get("ownerid").cloned(),
+            Err(error) if error.is_missing() => None,
+            Err(error) => return Err(error),
+        };
+        let ours = owner.as_deref() == Some(&self.me);
+        if !ours {
+            tracing::info!(
+                "partition {partition} is another reader's now; its checkpoint is left alone"
+            );
+            self.state().leases.remove(partition);
+        }
+        Ok(ours)
     }
 
     /// False where it is not the version it was.

@@ -195,6 +195,7 @@ fn text(partition: &str, sequence: i64) -> String {
     checkpoint.position = Some(Position {
         offset: Some(format!("{sequence}00")),
         sequence: Some(sequence),
+        epoch: None,
     });
     checkpoint.text().unwrap()
 }
@@ -286,6 +287,7 @@ async fn claims_and_checkpoints_are_read_by_microsofts_store_and_it_by_ours() {
         ReadFrom::After(Position {
             offset: Some(offset.to_owned()),
             sequence: Some(sequence),
+            epoch: None,
         })
     };
     assert_eq!(

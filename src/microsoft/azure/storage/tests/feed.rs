@@ -403,6 +403,7 @@ async fn trouble_keeps_what_was_read_before_it_and_a_strange_position_is_never_t
         let position = crate::ingest::stream::Position {
             offset,
             sequence: Some(1),
+            epoch: None,
         };
         let error = log
             .open(&partition, &ReadFrom::After(position))

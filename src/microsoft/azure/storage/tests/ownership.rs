@@ -85,6 +85,7 @@ fn text(partition: &str, sequence: i64) -> String {
     checkpoint.position = Some(Position {
         offset: Some(format!("{sequence}00")),
         sequence: Some(sequence),
+        epoch: None,
     });
     checkpoint.text().unwrap()
 }
@@ -381,6 +382,7 @@ async fn checkpoints_of_microsofts_clients_are_read_each_on_its_own() {
         Ok(ReadFrom::After(Position {
             offset: offset.map(str::to_owned),
             sequence,
+            epoch: None,
         }))
     };
     assert_eq!(read["0"], at(Some("4711"), Some(17)));
@@ -422,6 +424,26 @@ async fn a_reader_that_was_displaced_moves_no_checkpoint() {
         [("offset", "900"), ("sequencenumber", "9")]
     );
     assert_eq!(owner(&service, "0"), "javascript");
+    // Nor does it where the new reader has written none yet.
+    let late = reader(&service);
+    service
+        .state()
+        .put("c", &ownership("1"), b"", false, &[("ownerid", "")]);
+    assert_eq!(late.claim(&partitions(2)).await.unwrap(), ["1"]);
+    let of_late = checkpoints(&late);
+    of_late.save("1", &text("1", 3)).unwrap();
+    written(&service, "1", "3").await;
+    service.state().put(
+        "c",
+        &ownership("1"),
+        b"",
+        false,
+        &[("ownerid", "javascript")],
+    );
+    of_late.save("1", &text("1", 4)).unwrap();
+    late.release(&[]).await.unwrap();
+    let kept = service.state().blob("c", &checkpoint("1")).metadata.clone();
+    assert_eq!(kept["sequencenumber"], "3");
     // What is not ours at all is not even tried.
     let before = service.counterpart.calls().len();
     store.save("0", &text("0", 11)).unwrap();
