@@ -17,11 +17,18 @@ import {
   generateAccountSASQueryParameters,
   generateBlobSASQueryParameters,
 } from "@azure/storage-blob";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
 import { text } from "node:stream/consumers";
+import { setTimeout as pause } from "node:timers/promises";
 import WebSocket from "ws";
 
 const settings = JSON.parse(await text(process.stdin));
-const { hub, tenant, blobs, way, signIn, store: kind } = settings;
+const { hub, tenant, blobs, way, signIn, store: kind, executable } = settings;
 const GROUP = "$Default";
 const [root] = hub.policies;
 
@@ -58,10 +65,10 @@ const balancing = {
   partitionOwnershipExpirationIntervalInMs: 60_000,
 };
 
-function consumer(store, string = connectionString()) {
+function consumer(store, string = connectionString(), group = GROUP) {
   return signIn
-    ? new EventHubConsumerClient(GROUP, hub.namespace, hub.name, credential, options)
-    : new EventHubConsumerClient(GROUP, string, hub.name, ...(store ? [store] : []), {
+    ? new EventHubConsumerClient(group, hub.namespace, hub.name, credential, options)
+    : new EventHubConsumerClient(group, string, hub.name, ...(store ? [store] : []), {
         ...options,
         loadBalancingOptions: balancing,
       });
@@ -119,6 +126,123 @@ function checkpoints() {
   const key = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
   const account = new StorageSharedKeyCredential("devstoreaccount1", key);
   return new ContainerClient(`${blobs}/devstoreaccount1/checkpoints`, account);
+}
+
+/** Processors that share a consumer group, and messages to count. */
+async function sharing(group) {
+  const container = checkpoints();
+  await container.createIfNotExists();
+  const store = new BlobCheckpointStore(container);
+  const seen = new Map();
+  const changed = new EventTarget();
+  const tell = () => changed.dispatchEvent(new Event("change"));
+  function count(name) {
+    if (name) seen.set(name, (seen.get(name) ?? 0) + 1);
+    tell();
+  }
+
+  /** A processor, and what it holds. */
+  function processor() {
+    const client = consumer(store, undefined, group);
+    const held = new Set();
+    const subscription = client.subscribe(
+      {
+        async processInitialize({ partitionId }) {
+          held.add(partitionId);
+          tell();
+        },
+        async processClose(reason, { partitionId }) {
+          held.delete(partitionId);
+          tell();
+        },
+        async processEvents(events, context) {
+          if (events.length > 0) await context.updateCheckpoint(events.at(-1));
+          // What is counted is behind the checkpoint: whoever comes next does not read it again.
+          for (const { body } of events) count(body.name);
+        },
+        async processError() {
+          // A stolen partition is told here, and in `processClose`.
+        },
+      },
+      { startPosition: earliestEventPosition, maxBatchSize: 100, maxWaitTimeInSeconds: 1 },
+    );
+    return {
+      held,
+      async close() {
+        await subscription.close();
+        await client.close();
+      },
+    };
+  }
+
+  /** Until that is so, looked at whenever something changed. */
+  function until(holds) {
+    return new Promise((done) => {
+      const look = () => {
+        if (!holds()) return;
+        changed.removeEventListener("change", look);
+        done();
+      };
+      changed.addEventListener("change", look);
+      look();
+    });
+  }
+
+  const sent = [];
+  const to = producer();
+  const partitions = await to.getPartitionIds();
+  async function publish(round) {
+    for (const partitionId of partitions) {
+      const batch = await to.createBatch({ partitionId });
+      for (let number = 0; number < 25; number += 1) {
+        const name = `${kind} ${round} ${partitionId} ${number}`;
+        batch.tryAdd({ body: { name } });
+        sent.push(name);
+      }
+      await to.sendBatch(batch);
+    }
+    await until(() => sent.every((name) => seen.has(name)));
+  }
+
+  return { store, seen, processor, until, publish, count, partitions, sent, to };
+}
+
+/** An input of ours that follows the hub as splunkd runs it, and tells each record. */
+async function input(group, told) {
+  const folder = await mkdtemp(join(tmpdir(), "event-hub-input-"));
+  const { uri, session_key: key, account } = tenant.splunkd;
+  const parameters = {
+    account,
+    feed: "event_hub",
+    event_hub_namespace: hub.namespace,
+    event_hub: hub.name,
+    consumer_group: group,
+    start: "earliest",
+    checkpoint: "blob",
+    checkpoint_container: tenant.storage.checkpoint_container,
+    index: "main",
+    interval: "60",
+  };
+  const elements = Object.entries(parameters).map(([name, value]) => `<param name="${name}">${value}</param>`);
+  const child = spawn(executable, [], {
+    stdio: ["pipe", "pipe", "inherit"],
+    env: { ...process.env, SPLUNK_HOME: folder },
+  });
+  child.stdin.write(
+    `<input><server_host>here</server_host><server_uri>${uri}</server_uri><session_key>${key}</session_key>` +
+      `<checkpoint_dir>${folder}</checkpoint_dir><configuration><stanza name="defender_bridge://beside" app="defender_bridge">` +
+      `${elements.join("")}</stanza></configuration></input>\n`,
+  );
+  createInterface({ input: child.stdout }).on("line", (line) => {
+    const [, name] = /^<data>\{"name":"([^"\\]*)"\}<\/data>$/.exec(line) ?? [];
+    told(name);
+  });
+  return async function stop() {
+    child.kill("SIGTERM");
+    const [code] = await once(child, "close");
+    await rm(folder, { recursive: true, force: true });
+    if (code !== 0) throw new Error(`the input ended with ${code}`);
+  };
 }
 
 const scenarios = {
@@ -252,79 +376,7 @@ const scenarios = {
   },
 
   async processors() {
-    const container = checkpoints();
-    await container.createIfNotExists();
-    const store = new BlobCheckpointStore(container);
-    const seen = new Map();
-    const changed = new EventTarget();
-    const tell = () => changed.dispatchEvent(new Event("change"));
-
-    /** A processor, and what it holds. */
-    function processor() {
-      const client = consumer(store);
-      const held = new Set();
-      const subscription = client.subscribe(
-        {
-          async processInitialize({ partitionId }) {
-            held.add(partitionId);
-            tell();
-          },
-          async processClose(reason, { partitionId }) {
-            held.delete(partitionId);
-            tell();
-          },
-          async processEvents(events, context) {
-            if (events.length > 0) await context.updateCheckpoint(events.at(-1));
-            // What is counted is behind the checkpoint: whoever comes next does not read it again.
-            for (const { body } of events) {
-              if (body.name) seen.set(body.name, (seen.get(body.name) ?? 0) + 1);
-            }
-            tell();
-          },
-          async processError() {
-            // A stolen partition is told here, and in `processClose`.
-          },
-        },
-        { startPosition: earliestEventPosition, maxBatchSize: 100, maxWaitTimeInSeconds: 1 },
-      );
-      return {
-        held,
-        async close() {
-          await subscription.close();
-          await client.close();
-        },
-      };
-    }
-
-    /** Until that is so, looked at whenever something changed. */
-    function until(holds) {
-      return new Promise((done) => {
-        const look = () => {
-          if (!holds()) return;
-          changed.removeEventListener("change", look);
-          done();
-        };
-        changed.addEventListener("change", look);
-        look();
-      });
-    }
-
-    const sent = [];
-    const to = producer();
-    const partitions = await to.getPartitionIds();
-    async function publish(round) {
-      for (const partitionId of partitions) {
-        const batch = await to.createBatch({ partitionId });
-        for (let number = 0; number < 25; number += 1) {
-          const name = `${kind} ${round} ${partitionId} ${number}`;
-          batch.tryAdd({ body: { name } });
-          sent.push(name);
-        }
-        await to.sendBatch(batch);
-      }
-      await until(() => sent.every((name) => seen.has(name)));
-    }
-
+    const { seen, processor, until, publish, partitions, sent, to } = await sharing(GROUP);
     const one = processor();
     await until(() => one.held.size === partitions.length);
     await publish("alone");
@@ -340,6 +392,80 @@ const scenarios = {
     await to.close();
     const twice = sent.filter((name) => seen.get(name) > 1).length;
     return { missing: sent.filter((name) => !seen.has(name)), twice, first, second, taken };
+  },
+
+  /** A processor and an input of ours share a group; each comes to the other, and takes over from it. */
+  async beside() {
+    const group = "splunk";
+    const { store, seen, processor, publish, count, partitions, sent, to } = await sharing(group);
+    const place = [hub.namespace.replace(/:.*/, ""), hub.name, group];
+    const since = new Map();
+    let theirs;
+    let longest = 0;
+
+    /** Who owns how many; how long the processor goes on with what is another's. */
+    async function shares() {
+      const owners = (await store.listOwnership(...place)).filter(({ ownerId }) => ownerId);
+      for (const { partitionId, ownerId } of owners) {
+        const both = theirs?.held.has(partitionId) && theirs.id !== undefined && ownerId !== theirs.id;
+        if (!both) since.delete(partitionId);
+        else if (!since.has(partitionId)) since.set(partitionId, Date.now());
+        else longest = Math.max(longest, Date.now() - since.get(partitionId));
+      }
+      const counts = new Map();
+      for (const { ownerId } of owners) counts.set(ownerId, (counts.get(ownerId) ?? 0) + 1);
+      return { owners, counts: [...counts.values()].sort() };
+    }
+
+    async function settled(...wanted) {
+      for (;;) {
+        const { owners, counts } = await shares();
+        if (counts.join() === wanted.join() && (!theirs || theirs.held.size === wanted[0])) return owners;
+        await pause(100);
+      }
+    }
+
+    /** A processor that holds all, or has just come to an input that did. */
+    async function begin(...wanted) {
+      const before = new Set((await shares()).owners.map(({ ownerId }) => ownerId));
+      theirs = processor();
+      const owners = await settled(...wanted);
+      theirs.id = owners.find(({ ownerId }) => !before.has(ownerId)).ownerId;
+    }
+
+    await begin(partitions.length);
+    await publish("theirs alone");
+    // Ours comes to theirs, and leaves.
+    let stop = await input(group, count);
+    await settled(2, 2);
+    await publish("both");
+    await stop();
+    await settled(partitions.length);
+    await publish("ours has left");
+    // It comes again, and takes over.
+    stop = await input(group, count);
+    await settled(2, 2);
+    await theirs.close();
+    theirs = undefined;
+    await settled(partitions.length);
+    await publish("theirs has left");
+    // Theirs comes to ours, once ours has saved what it delivered.
+    const asking = consumer();
+    for (const id of partitions) {
+      const { lastEnqueuedSequenceNumber: last } = await asking.getPartitionProperties(id);
+      const saved = async () => (await store.listCheckpoints(...place)).find(({ partitionId }) => partitionId === id);
+      while ((await saved())?.sequenceNumber !== last) await pause(100);
+    }
+    await asking.close();
+    await begin(2, 2);
+    await publish("both again");
+    await stop();
+    await settled(partitions.length);
+    await publish("theirs alone again");
+    await theirs.close();
+    await to.close();
+    const twice = sent.filter((name) => seen.get(name) > 1);
+    return { missing: sent.filter((name) => !seen.has(name)), twice, longest };
   },
 };
 

@@ -1,8 +1,8 @@
 // The embedded event hub is honest: Microsoft's own JavaScript client publishes
 // to it and reads from it, over AMQP and WebSocket with TLS, and two of its
 // processors share a hub through a checkpoint store, in its emulator and in the embedded
-// storage account, which its storage client accepts as well; its Python client
-// does the same over plain TCP.
+// storage account, which its storage client accepts as well, and one of them shares it with an
+// input of ours; its Python client does the same over plain TCP.
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
@@ -67,7 +67,7 @@ before(async () => {
   const hub = ["--event-hub", "--event-hub-plain", "--event-hub-partitions", "4"];
   const words = ["--event-hub-records", String(RECORDS), "--json", "--ca-file", caFile];
   const account = ["--storage", "--storage-records", String(RECORDS)];
-  tenant = await serve(EXECUTABLE, ["sandbox", ...hub, ...account, ...words], (line) =>
+  tenant = await serve(EXECUTABLE, ["sandbox", "--splunkd", ...hub, ...account, ...words], (line) =>
     line.startsWith("{") ? JSON.parse(line) : undefined,
   );
   const azurite = join(HERE, "node_modules/.bin/azurite-blob");
@@ -119,6 +119,15 @@ for (const store of ["emulator", "sign-in", "signature"]) {
     assert.equal(taken, 4);
   });
 }
+
+test("an input of ours and a processor share a group, and each takes over from the other", async () => {
+  const settings = { way: "amqp", store: "sign-in", executable: EXECUTABLE };
+  const { missing, twice, longest } = await client("beside", settings);
+  assert.deepEqual(missing, []);
+  assert.deepEqual(twice, []);
+  // A round of ours.
+  assert.ok(longest < 10_000, `both held a partition for ${longest} ms`);
+});
 
 for (const store of ["sign-in", "signature"]) {
   test(`the JavaScript client lists, reads and appends to the storage account by ${store}`, async () => {

@@ -231,6 +231,31 @@ impl Storage {
         put.is_ok()
     }
 
+    /// Writes a blob's metadata, as another client would; the blob is made if it is missing.
+    pub fn put_metadata(&self, container: &str, blob: &str, metadata: &[(&str, &str)]) -> bool {
+        let metadata: Metadata = metadata
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        let (free, none) = (Conditions::default(), Vec::new());
+        let mut state = self.account.state();
+        let put = state.put(container, blob, Kind::Block, none, metadata, &free);
+        put.is_ok()
+    }
+
+    /// A blob's last change lies so much further back; whether there is one.
+    pub fn age(&self, container: &str, blob: &str, span: Duration) -> bool {
+        let mut state = self.account.state();
+        let held = state.containers.get_mut(container);
+        match held.and_then(|held| held.blobs.get_mut(blob)) {
+            Some(blob) => {
+                blob.modified = blob.modified.minus(span);
+                true
+            }
+            None => false,
+        }
+    }
+
     /// Deletes a blob; whether there was one.
     pub fn delete(&self, container: &str, blob: &str) -> bool {
         let free = Conditions::default();
