@@ -64,6 +64,14 @@ impl Error {
         Finding::bad(step, self.what.clone(), self.advice.map(str::to_owned))
     }
 
+    /// The same, where it is in order.
+    pub(super) fn without_advice(self) -> Self {
+        Self {
+            advice: None,
+            ..self
+        }
+    }
+
     /// The same, where trying again was tried.
     pub(super) fn for_good(self) -> Self {
         Self {

@@ -361,6 +361,10 @@ impl Hub {
     fn fault(&self, connection: &Connection, place: &str, fault: Fault, phase: Phase) -> Error {
         let refusal = fault.is_refusal();
         let error = fault.error(place, phase);
+        if self.settings.shared && error.class() == LogErrorClass::Lost {
+            // So partitions come over to their new owner.
+            return error.without_advice();
+        }
         if refusal {
             // A new connection gets a new token.
             self.credential.refused();

@@ -62,6 +62,8 @@ async fn receivers_end_in_turn_in_the_middle_of_reading() {
         }
         assert!(came <= 2);
     }
+    hub.publish(Some(0), Payload::Text("a third".to_owned()))
+        .unwrap();
     let mut client = Client::root(hub).await;
     let mut receiver = client.partition(hub, 0, earliest).await;
     for _ in 0..3 {
