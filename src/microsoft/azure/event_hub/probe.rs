@@ -162,19 +162,20 @@ impl EventHub {
     async fn peek(&self, partition: &str, after: i64, last: i64) -> Result<Peeked, Error> {
         let hub = &self.hub;
         let connection = hub.connection().await?;
-        let from = ReadFrom::After(Position {
-            offset: None,
+        let behind = Position {
             sequence: Some(after),
-        });
+            ..Position::default()
+        };
+        let from = ReadFrom::After(behind.clone());
         let phase = Phase::Open {
             from_position: false,
         };
-        let selector = position::selectors(&from).into_iter().next();
+        let selector = position::selectors(&from, true).into_iter().next();
         let attached = connection
             .attach_beside(partition, &selector.unwrap_or_default())
             .await;
         let link = attached.map_err(|fault| fault.error(&hub.place(partition), phase))?;
-        let mut reader = Reader::new(Arc::clone(hub), connection, partition, link);
+        let mut reader = Reader::new(Arc::clone(hub), connection, partition, link, behind);
         let mut found = Peeked::default();
         loop {
             let batch = reader.next(BYTES).await?;

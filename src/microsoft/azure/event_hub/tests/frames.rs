@@ -151,7 +151,7 @@ fn message(bytes: &[u8]) -> Message<Body<Value>> {
 fn is_whole(message: Message<Body<Value>>) -> bool {
     let marks = position::marks(message.message_annotations.as_ref());
     let offset = marks.position.offset.as_deref() == Some("1:2:3");
-    offset && marks.position.sequence == Some(9) && body::bytes(message.body).unwrap() == TEXT
+    offset && marks.position.sequence == Some(9) && body::content(message.body).bytes == TEXT
 }
 
 #[test]
