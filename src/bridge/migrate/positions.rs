@@ -207,6 +207,8 @@ mod tests {
         PartitionProperties {
             id: "0".to_owned(),
             first_sequence: Some(0),
+            first_epoch: None,
+            last_epoch: None,
             last_sequence: Some(last),
             last_offset: None,
             last_enqueued: None,
@@ -220,6 +222,7 @@ mod tests {
             position: sequence.map(|sequence| Position {
                 offset: Some("7".to_owned()),
                 sequence: Some(sequence),
+                epoch: None,
             }),
             unreadable: None,
             age: Some(Duration::from_secs(60)),
