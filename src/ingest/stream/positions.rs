@@ -194,9 +194,7 @@ impl Checkpoint {
 
     /// The one that was read further, of two for the same partition.
     pub fn further(self, other: Self) -> Self {
-        let reached = |of: &Self| {
-            of.position.as_ref().map(Position::numbers)
-        };
+        let reached = |of: &Self| of.position.as_ref().map(Position::numbers);
         match other.position.is_some() && reached(&other) >= reached(&self) {
             true => other,
             false => self,
