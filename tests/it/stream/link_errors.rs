@@ -21,13 +21,14 @@ fn link(condition: &str) -> End {
     End::Link(condition.to_owned())
 }
 
-/// Each record came once, and readers were opened anew as often as the run says.
+/// Each record came once, and the run says how often readers had to be opened anew: more often
+/// than the hub saw, where a connection ended before that.
 #[track_caller]
 fn exact(hub: &Hub, run: &Run) {
     assert_eq!(came(run), hub.wanted());
     let first = u64::try_from(hub.hub().partitions()).unwrap();
     let again = hub.hub().stats().receivers - first;
-    assert_eq!(sum(run, "reconnects"), again, "{}", run.stderr);
+    assert!(sum(run, "reconnects") >= again, "{}", run.stderr);
 }
 
 #[test]
