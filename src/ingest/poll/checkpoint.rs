@@ -20,6 +20,7 @@ pub struct Checkpoint {
     /// The last poll came to its end. If not, objects newer than the watermark
     /// may have been delivered while older ones were not.
     pub finished: bool,
+    #[serde(alias = "habits")]
     pub behaviour: ServiceBehaviour,
     /// Windows that would not come, to be asked for again.
     pub gaps: Vec<Gap>,

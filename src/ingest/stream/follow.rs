@@ -470,7 +470,7 @@ where
     fn read_on(&mut self) {
         let follower = self.follower;
         let most = follower.settings.bytes_in_flight;
-        let share = (most / 2).checked_div(self.lanes.len()).unwrap_or(most);
+        let share = most.checked_div(self.lanes.len()).unwrap_or(most);
         while self.held < most {
             let Some(partition) = self.waiting.pop_front() else {
                 return;

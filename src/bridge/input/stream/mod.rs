@@ -31,8 +31,8 @@ use tokio::sync::watch;
 const ROUND: Duration = Duration::from_secs(10);
 /// A health event tells this often how a run goes.
 const REPORT: Duration = Duration::from_secs(60);
-/// Messages read and not delivered yet.
-const BYTES_IN_FLIGHT: usize = 8 << 20;
+/// Messages read and not delivered yet; as many again may be on their way.
+const BYTES_IN_FLIGHT: usize = 4 << 20;
 /// The ending of the file of records that were handed over last.
 const KNOWN_RECORDS: &str = "repeats";
 /// How long a connection may take to be closed, once everything is given back.

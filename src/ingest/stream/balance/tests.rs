@@ -145,6 +145,10 @@ impl Simulation {
         let free = holdings.iter().filter(|holding| holding.owner.is_none());
         let reader = &mut self.readers[at];
         reader.free = free.map(|holding| holding.partition.to_owned()).collect();
+        if acts.is_empty() {
+            // Such a round ends at once, with nothing held.
+            reader.holds.clear();
+        }
         reader.acts = acts;
         reader.round = BTreeSet::new();
     }

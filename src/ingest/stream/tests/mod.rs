@@ -381,7 +381,8 @@ proptest! {
             bytes_in_flight,
             ..settings()
         };
-        world.state().most_bytes = bytes_in_flight + lanes.len() * (bytes_in_flight / 2).max(64);
+        // What waits, what is on its way, and one message of each that is larger than its share.
+        world.state().most_bytes = 2 * bytes_in_flight + lanes.len() * 64;
         run_with(&world, &Local, settings).1.unwrap();
     }
 
