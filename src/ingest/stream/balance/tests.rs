@@ -70,11 +70,10 @@ impl Simulation {
     fn roll(&mut self) -> u64 {
         self.rolled += 1;
         let at = self.rolled % self.dice.len();
-        // Another number each time around.
-        u64::from(self.dice[at])
-            .wrapping_mul(2_654_435_761)
-            .wrapping_add(self.rolled as u64 * 40_503)
-            >> 3
+        // Another number each time around, lest readers keep in step for ever.
+        let seed = (self.rolled as u64) << 8 | u64::from(self.dice[at]);
+        let mixed = (seed ^ seed >> 29).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        (mixed ^ mixed >> 32).wrapping_mul(0x94d0_49bb_1331_11eb) >> 31
     }
 
     fn is_alive(reader: &Reader, now: u64) -> bool {
@@ -127,12 +126,10 @@ impl Simulation {
             Kind::Ours => {
                 let share = share(&name, &holdings);
                 assert_eq!(share.keep.len(), acts.len());
-                acts.extend(
-                    share
-                        .take
-                        .into_iter()
-                        .map(|partition| Act::Take(partition.to_owned(), version(partition), true)),
-                );
+                // First, as a claim that was renewed since the listing cannot be taken.
+                for partition in share.take {
+                    acts.push_front(Act::Take(partition.to_owned(), version(partition), true));
+                }
             }
             Kind::JavaScript => {
                 let dice = self.roll();
