@@ -225,7 +225,7 @@ async function input(group, told) {
   };
   const elements = Object.entries(parameters).map(([name, value]) => `<param name="${name}">${value}</param>`);
   const child = spawn(executable, [], {
-    stdio: ["pipe", "pipe", "inherit"],
+    stdio: ["pipe", "pipe", "pipe"],
     env: { ...process.env, SPLUNK_HOME: folder },
   });
   child.stdin.write(
@@ -237,12 +237,19 @@ async function input(group, told) {
     const [, name] = /^<data>\{"name":"([^"\\]*)"\}<\/data>$/.exec(line) ?? [];
     told(name);
   });
-  return async function stop() {
+  const givenUp = new Set();
+  createInterface({ input: child.stderr }).on("line", (line) => {
+    process.stderr.write(`${line}\n`);
+    const [, partition] = /partition (\S+) is given up/.exec(line) ?? [];
+    if (partition) givenUp.add(partition);
+  });
+  async function stop() {
     child.kill("SIGTERM");
     const [code] = await once(child, "close");
     await rm(folder, { recursive: true, force: true });
     if (code !== 0) throw new Error(`the input ended with ${code}`);
-  };
+  }
+  return { stop, givenUp };
 }
 
 const scenarios = {
@@ -436,14 +443,14 @@ const scenarios = {
     await begin(partitions.length);
     await publish("theirs alone");
     // Ours comes to theirs, and leaves.
-    let stop = await input(group, count);
+    let ours = await input(group, count);
     await settled(2, 2);
     await publish("both");
-    await stop();
+    await ours.stop();
     await settled(partitions.length);
     await publish("ours has left");
     // It comes again, and takes over.
-    stop = await input(group, count);
+    ours = await input(group, count);
     await settled(2, 2);
     await theirs.close();
     theirs = undefined;
@@ -458,8 +465,10 @@ const scenarios = {
     }
     await asking.close();
     await begin(2, 2);
+    // Until ours hears that a partition is theirs, it reads it on, and theirs reads that once more.
+    while (ours.givenUp.size < 2) await pause(100);
     await publish("both again");
-    await stop();
+    await ours.stop();
     await settled(partitions.length);
     await publish("theirs alone again");
     await theirs.close();
