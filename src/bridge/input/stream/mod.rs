@@ -1,11 +1,11 @@
 //! A streaming stanza: its account, its positions, and the run that follows its log.
 
 mod clock;
+mod log_source;
 mod once;
-mod place;
 
+pub use log_source::{Look, Source, container};
 pub use once::{Fetched, Once};
-pub use place::{Look, Source, container};
 
 use crate::NAME;
 use crate::bridge::input::prepare::{Ownership, StanzaAccount};

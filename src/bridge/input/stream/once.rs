@@ -1,7 +1,7 @@
 //! A stream read once, through what lies there when it is begun. No position is kept, no
 //! partition is owned, and readers that own theirs are left alone.
 
-use super::place::Source;
+use super::log_source::Source;
 use crate::ingest::stream::{
     Begin, LogError, LogErrorClass, Message, Partition, PartitionReader, PartitionedLog, Position,
     ReadFrom, Start,
