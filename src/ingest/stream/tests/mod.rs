@@ -23,12 +23,15 @@ fn settings() -> Settings {
 
 type Outcome<O> = (Tally, Result<(), StreamError<Trouble, O>>);
 
-/// One process, from its start to its stop or until it is killed.
-fn run_with<O: Ownership>(world: &World, ownership: &O, settings: Settings) -> Outcome<O::Error> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread()
         .max_blocking_threads(1)
         .build()
-        .unwrap();
+        .unwrap()
+}
+
+/// One process, from its start to its stop or until it is killed.
+fn run_with<O: Ownership>(world: &World, ownership: &O, settings: Settings) -> Outcome<O::Error> {
     let follower = Follower {
         log: world,
         ownership,
@@ -38,7 +41,7 @@ fn run_with<O: Ownership>(world: &World, ownership: &O, settings: Settings) -> O
     };
     let mut tally = Tally::default();
     let stop = world.start();
-    let (_, outcome) = runtime.block_on(follower.run(world.clone(), stop, &mut tally));
+    let (_, outcome) = runtime().block_on(follower.run(world.clone(), stop, &mut tally));
     (tally, outcome)
 }
 
@@ -436,20 +439,18 @@ impl Reporter<World> for Listener {
     }
 }
 
-#[test]
-fn a_run_tells_at_intervals_how_it_goes_and_once_more_at_its_end() {
-    let world = World::new([("0", Lane::of(100)), ("1", Lane::of(3))]);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .max_blocking_threads(1)
-        .build()
-        .unwrap();
+/// One process that reads this log, and what it told at such intervals.
+fn listened<L>(world: &World, log: &L, report_every: Duration) -> (Tally, Listener)
+where
+    L: PartitionedLog<Error = Trouble>,
+{
     let follower = Follower {
-        log: &world,
+        log,
         ownership: &Local,
         store: Arc::new(world.clone()),
-        clock: &world,
+        clock: world,
         settings: Settings {
-            report_every: 30 * SECOND,
+            report_every,
             ..settings()
         },
     };
@@ -460,8 +461,15 @@ fn a_run_tells_at_intervals_how_it_goes_and_once_more_at_its_end() {
     };
     let stop = world.start();
     let run = follower.run_reporting(world.clone(), stop, &mut tally, &mut listener);
-    let (_, outcome) = runtime.block_on(run);
+    let (_, outcome) = runtime().block_on(run);
     outcome.unwrap();
+    (tally, listener)
+}
+
+#[test]
+fn a_run_tells_at_intervals_how_it_goes_and_once_more_at_its_end() {
+    let world = World::new([("0", Lane::of(100)), ("1", Lane::of(3))]);
+    let (tally, listener) = listened(&world, &world, 30 * SECOND);
 
     let (first, rest) = listener.reports.split_first().unwrap();
     assert_eq!(first.1.listed, 2);
@@ -514,30 +522,7 @@ impl PartitionedLog for Unreachable<'_> {
 #[test]
 fn a_log_that_cannot_be_reached_is_tried_for_ever_and_reports_say_since_when() {
     let world = World::new([("0", Lane::of(1))]);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .max_blocking_threads(1)
-        .build()
-        .unwrap();
-    let log = Unreachable(&world);
-    let follower = Follower {
-        log: &log,
-        ownership: &Local,
-        store: Arc::new(world.clone()),
-        clock: &world,
-        settings: Settings {
-            report_every: 60 * SECOND,
-            ..settings()
-        },
-    };
-    let mut tally = Tally::default();
-    let mut listener = Listener {
-        world: Some(world.clone()),
-        ..Listener::default()
-    };
-    let stop = world.start();
-    let run = follower.run_reporting(world.clone(), stop, &mut tally, &mut listener);
-    let (_, outcome) = runtime.block_on(run);
-    outcome.unwrap();
+    let (_, listener) = listened(&world, &Unreachable(&world), 60 * SECOND);
     assert!(listener.reports.len() > 1, "{:?}", listener.reports);
     let (at, first) = &listener.reports[0];
     assert!(*at >= 60 * SECOND, "{at:?}");
