@@ -1,7 +1,8 @@
 //! What cannot be right is said in one line with stanza, cause and remedy, before it is
 //! saved and when it runs; no position moves.
 
-use super::hub::{ACCOUNT, Hub};
+use super::hub::Hub;
+use super::tenant::ACCOUNT;
 use crate::counterpart::Splunkd;
 use crate::counterpart::process::Reading;
 use crate::counterpart::proxy::Proxy;

@@ -1,7 +1,8 @@
 //! What cannot be right with a storage account, or with a container of checkpoints.
 
 use super::bad_settings::{nobody, refused, tried_again};
-use super::hub::{ACCOUNT, Hub};
+use super::hub::Hub;
+use super::tenant::{ACCOUNT, with_input};
 use crate::counterpart::Splunkd;
 use crate::counterpart::process::Reading;
 use defender_bridge::sandbox::storage::Storage;
@@ -16,11 +17,7 @@ fn splunkd(hub: &Hub, more: &[(&str, &str)]) -> Splunkd {
         ("storage_account", url),
         ("start", "earliest"),
     ];
-    let usual = usual
-        .into_iter()
-        .filter(|(key, _)| more.iter().all(|(given, _)| given != key));
-    hub.splunkd(&[])
-        .input("feed", usual.chain(more.iter().copied()))
+    with_input(hub.splunkd(&[]), &usual, more)
 }
 
 fn splunkd_with_string(hub: &Hub, string: &str) -> Splunkd {

@@ -1,6 +1,7 @@
 //! The connection test knows streams: those that inputs read, and one that none reads yet.
 
-use super::hub::{ACCOUNT, Hub};
+use super::hub::Hub;
+use super::tenant::ACCOUNT;
 use crate::counterpart::Splunkd;
 use crate::counterpart::chunked::{Search, search};
 use crate::counterpart::process::Reading;

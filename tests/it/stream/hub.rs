@@ -3,35 +3,20 @@
 use crate::counterpart::Splunkd;
 use crate::counterpart::process::{Run, Running};
 use crate::counterpart::stream::Event;
+use crate::stream::tenant::{ACCOUNT, StreamingTenant, with_input};
 use defender_bridge::sandbox::event_hub::{EventHub, Payload, Settings};
 use defender_bridge::sandbox::storage::{self, Storage};
 use defender_bridge::sandbox::{self, Tenant};
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::sync::{Arc, mpsc};
-use std::thread::JoinHandle;
-use tokio::sync::oneshot;
 
 pub const RECORD: &str = "ms:defender:eventhub";
-pub const ACCOUNT: &str = "contoso";
 
 /// Text of a record, and how often.
 pub type Counts = BTreeMap<String, usize>;
 
 pub struct Hub {
-    tenant: Arc<Tenant>,
-    ca_file: tempfile::NamedTempFile,
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Drop for Hub {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            thread.join().ok();
-        }
-    }
+    tenant: StreamingTenant,
 }
 
 impl Hub {
@@ -66,31 +51,8 @@ impl Hub {
     }
 
     pub fn in_tenant(settings: sandbox::Settings) -> Self {
-        let (tell, told) = mpsc::channel();
-        let (stop, stopped) = oneshot::channel::<()>();
-        let thread = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .unwrap();
-            runtime.block_on(async {
-                let tenant = sandbox::start(sandbox::Settings {
-                    alerts: 40,
-                    ..settings
-                });
-                let tenant = Arc::new(tenant.await.unwrap());
-                tell.send(tenant).unwrap();
-                stopped.await.ok();
-            });
-        });
-        let tenant: Arc<Tenant> = told.recv().unwrap();
-        let ca_file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(ca_file.path(), tenant.ca_pem()).unwrap();
         Self {
-            tenant,
-            ca_file,
-            stop: Some(stop),
-            thread: Some(thread),
+            tenant: StreamingTenant::start(settings),
         }
     }
 
@@ -108,28 +70,13 @@ impl Hub {
 
     /// A splunkd with an account that signs in, and an input for the hub.
     pub fn splunkd(&self, more: &[(&str, &str)]) -> Splunkd {
-        let tenant = &self.tenant;
-        let ids = [
-            tenant.tenant_id(),
-            tenant.client_id(),
-            tenant.client_secret(),
-        ];
-        let splunkd = Splunkd::new().account_at(ACCOUNT, tenant.url(), &self.ca_file(), ids);
-        self.input(splunkd, more)
+        self.input(self.tenant.splunkd(), more)
     }
 
     /// The same, whose account is a connection string.
     pub fn splunkd_with_string(&self, more: &[(&str, &str)]) -> Splunkd {
-        let splunkd = Splunkd::new();
-        for (key, value) in [
-            ("auth", "connection_string"),
-            ("cloud", "custom"),
-            ("ca_file", &self.ca_file()),
-        ] {
-            splunkd.set("account", ACCOUNT, key, value);
-        }
-        splunkd.set_password(ACCOUNT, &self.hub().connection_string());
-        self.input(splunkd, more)
+        let string = self.hub().connection_string();
+        self.input(self.tenant.splunkd_with_string(&string), more)
     }
 
     fn input(&self, splunkd: Splunkd, more: &[(&str, &str)]) -> Splunkd {
@@ -141,15 +88,11 @@ impl Hub {
             ("event_hub", hub.name()),
             ("start", "earliest"),
         ];
-        let usual = usual
-            .into_iter()
-            .filter(|(key, _)| more.iter().all(|(given, _)| given != key));
-        let parameters: Vec<(&str, &str)> = usual.chain(more.iter().copied()).collect();
-        splunkd.input("feed", parameters)
+        with_input(splunkd, &usual, more)
     }
 
     pub fn ca_file(&self) -> String {
-        self.ca_file.path().display().to_string()
+        self.tenant.ca_file()
     }
 
     /// Publishes one record into each partition.

@@ -14,4 +14,5 @@ mod many_records;
 mod migrate;
 mod sharing;
 mod storage;
+mod tenant;
 mod undecodable;

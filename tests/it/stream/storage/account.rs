@@ -4,32 +4,16 @@ use crate::counterpart::Splunkd;
 use crate::counterpart::process::{Reading, Run, Running};
 use crate::counterpart::stream::Event;
 use crate::stream::hub::{Counts, RECORD, hold_all};
+use crate::stream::tenant::{ACCOUNT, StreamingTenant, with_input};
 use defender_bridge::sandbox::storage::{Settings, Storage};
 use defender_bridge::sandbox::{self, Tenant};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::cell::Cell;
-use std::sync::{Arc, mpsc};
-use std::thread::JoinHandle;
-use tokio::sync::oneshot;
-
-pub const ACCOUNT: &str = "contoso";
 
 /// Serves until it is dropped.
 pub struct Account {
-    tenant: Arc<Tenant>,
-    ca_file: tempfile::NamedTempFile,
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Drop for Account {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            thread.join().ok();
-        }
-    }
+    tenant: StreamingTenant,
 }
 
 #[derive(Deserialize)]
@@ -87,32 +71,11 @@ impl Account {
     }
 
     pub fn start(storage: Settings) -> Self {
-        let (tell, told) = mpsc::channel();
-        let (stop, stopped) = oneshot::channel::<()>();
-        let thread = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .unwrap();
-            runtime.block_on(async {
-                let tenant = sandbox::start(sandbox::Settings {
-                    alerts: 40,
-                    storage: Some(storage),
-                    ..sandbox::Settings::default()
-                });
-                let tenant = Arc::new(tenant.await.unwrap());
-                tell.send(tenant).unwrap();
-                stopped.await.ok();
-            });
-        });
-        let tenant: Arc<Tenant> = told.recv().unwrap();
-        let ca_file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(ca_file.path(), tenant.ca_pem()).unwrap();
         Self {
-            tenant,
-            ca_file,
-            stop: Some(stop),
-            thread: Some(thread),
+            tenant: StreamingTenant::start(sandbox::Settings {
+                storage: Some(storage),
+                ..sandbox::Settings::default()
+            }),
         }
     }
 
@@ -126,28 +89,12 @@ impl Account {
 
     /// A splunkd with an account that signs in, and an input for the storage account.
     pub fn splunkd(&self, more: &[(&str, &str)]) -> Splunkd {
-        let tenant = &self.tenant;
-        let ids = [
-            tenant.tenant_id(),
-            tenant.client_id(),
-            tenant.client_secret(),
-        ];
-        let splunkd = Splunkd::new().account_at(ACCOUNT, tenant.url(), &self.ca_file(), ids);
-        self.input(splunkd, more)
+        self.input(self.tenant.splunkd(), more)
     }
 
     /// The same, whose account is a connection string.
     pub fn splunkd_with_string(&self, string: &str, more: &[(&str, &str)]) -> Splunkd {
-        let splunkd = Splunkd::new();
-        for (key, value) in [
-            ("auth", "connection_string"),
-            ("cloud", "custom"),
-            ("ca_file", &self.ca_file()),
-        ] {
-            splunkd.set("account", ACCOUNT, key, value);
-        }
-        splunkd.set_password(ACCOUNT, string);
-        self.input(splunkd, more)
+        self.input(self.tenant.splunkd_with_string(string), more)
     }
 
     fn input(&self, splunkd: Splunkd, more: &[(&str, &str)]) -> Splunkd {
@@ -158,15 +105,7 @@ impl Account {
             ("start", "earliest"),
             ("interval", "1"),
         ];
-        let usual = usual
-            .into_iter()
-            .filter(|(key, _)| more.iter().all(|(given, _)| given != key));
-        let parameters: Vec<(&str, &str)> = usual.chain(more.iter().copied()).collect();
-        splunkd.input("feed", parameters)
-    }
-
-    fn ca_file(&self) -> String {
-        self.ca_file.path().display().to_string()
+        with_input(splunkd, &usual, more)
     }
 
     /// The containers of tables.

@@ -1,10 +1,11 @@
 //! Against Microsoft's emulator of storage, written to by Microsoft's own client. Both
 //! come from npm: `cargo xtask test blob-store` installs them and runs these.
 
-use super::account::{ACCOUNT, Account, add, came, hour, key, record};
+use super::account::{Account, add, came, hour, key, record};
 use crate::counterpart::Splunkd;
 use crate::counterpart::process::{Output, Reading, Running};
 use crate::stream::hub::Counts;
+use crate::stream::tenant::ACCOUNT;
 use defender_bridge::sandbox::storage::Storage;
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read};

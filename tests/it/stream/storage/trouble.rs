@@ -1,10 +1,11 @@
 //! What a storage account refuses is said in one line with stanza, cause and remedy, and
 //! moves no position; what passes is waited for.
 
-use super::account::{ACCOUNT, Account, came};
+use super::account::{Account, came};
 use crate::counterpart::process::Reading;
 use crate::stream::bad_settings::refused;
 use crate::stream::hub::{Counts, hold_all};
+use crate::stream::tenant::ACCOUNT;
 use defender_bridge::sandbox::storage::{Operation, Storage, Times};
 use std::time::Duration;
 
