@@ -5,11 +5,12 @@ use crate::bridge::check::{CheckResult, CheckState, TIMEOUT};
 use crate::bridge::{account, check};
 use crate::host::{exit, runtime};
 use crate::run::cli::account_arguments::AccountArguments;
+use crate::run::cli::print;
 use crate::run::cli::stream_arguments::{StreamArguments, option};
 use clap::Args;
-use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table, presets};
+use comfy_table::{Attribute, Cell, Color};
 use secrecy::SecretString;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -66,15 +67,9 @@ pub fn run(arguments: Arguments) -> ExitCode {
 fn show(results: &[CheckResult], json: bool) -> io::Result<()> {
     let mut out = io::stdout().lock();
     if json {
-        serde_json::to_writer_pretty(&mut out, results)?;
-        return writeln!(out);
+        return print::json(&mut out, results);
     }
-    let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY.to_owned());
-    table.set_content_arrangement(ContentArrangement::Dynamic);
-    if !out.is_terminal() {
-        table.set_width(100);
-    }
+    let mut table = print::fitting_table(&out, 100);
     for result in results {
         let (mark, colour) = match result.state {
             CheckState::Ok => ("ok", Color::Green),

@@ -9,11 +9,11 @@ use crate::microsoft::account::connection_string::ConnectionString;
 use crate::microsoft::azure::storage::Access;
 use crate::microsoft::azure::storage::ownership::LeftPosition;
 use crate::run::cli::account_arguments::AccountArguments;
+use crate::run::cli::print;
 use crate::run::cli::stream_arguments::StreamArguments;
 use anyhow::{Context, anyhow, bail};
 use clap::{Args, Subcommand};
-use comfy_table::{ContentArrangement, Table, presets};
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -155,15 +155,9 @@ fn show(plan: &Plan, json: bool) -> io::Result<()> {
     let mut out = io::stdout().lock();
     if json {
         let rows: Vec<serde_json::Value> = plan.rows.iter().map(value).collect();
-        serde_json::to_writer_pretty(&mut out, &rows)?;
-        return writeln!(out);
+        return print::json(&mut out, &rows);
     }
-    let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY.to_owned());
-    table.set_content_arrangement(ContentArrangement::Dynamic);
-    if !out.is_terminal() {
-        table.set_width(120);
-    }
+    let mut table = print::fitting_table(&out, 120);
     table.set_header([
         "partition",
         "left by others",

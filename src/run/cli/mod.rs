@@ -6,6 +6,7 @@ mod check;
 mod demo;
 mod fetch;
 mod migrate;
+mod print;
 #[cfg(feature = "sandbox")]
 mod sandbox;
 mod stream_arguments;

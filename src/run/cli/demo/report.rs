@@ -1,9 +1,10 @@
 //! How the demo ended: what Defender and Splunk hold, side by side.
 
 use crate::run::cli::demo::stage::{Batch, Seen};
+use crate::run::cli::print;
 use crate::sandbox::{Family, Inventory, Record, Tenant};
 use crate::splunk::sourcetype;
-use comfy_table::{Attribute, Cell, CellAlignment, Color, Table, presets};
+use comfy_table::{Attribute, Cell, CellAlignment, Color};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
@@ -175,11 +176,9 @@ impl Story {
     pub fn show(&self, json: bool) -> io::Result<()> {
         let mut out = io::stdout().lock();
         if json {
-            serde_json::to_writer_pretty(&mut out, self)?;
-            return writeln!(out);
+            return print::json(&mut out, self);
         }
-        let mut table = Table::new();
-        table.load_style(presets::UTF8_HORIZONTAL_ONLY.to_owned());
+        let mut table = print::table();
         table.set_header([
             "",
             "in Defender",

@@ -4,10 +4,11 @@
 
 use super::stage::Stage;
 use super::{Arguments, Steps};
+use crate::run::cli::print;
 use crate::sandbox::{Settings, Tenant, event_hub, storage};
 use crate::{disk, sandbox};
 use anyhow::{Context, bail};
-use comfy_table::{Attribute, Cell, CellAlignment, Color, Table, presets};
+use comfy_table::{Attribute, Cell, CellAlignment, Color};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -294,11 +295,9 @@ impl Streamed {
     pub fn show(&self, json: bool) -> io::Result<()> {
         let mut out = io::stdout().lock();
         if json {
-            serde_json::to_writer_pretty(&mut out, self)?;
-            return writeln!(out);
+            return print::json(&mut out, self);
         }
-        let mut table = Table::new();
-        table.load_style(presets::UTF8_HORIZONTAL_ONLY.to_owned());
+        let mut table = print::table();
         table.set_header(["", "in Defender", "in Splunk", "equal"]);
         for (name, compared) in &self.tables {
             let (mark, color) = match compared.agrees() {
