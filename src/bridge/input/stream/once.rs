@@ -90,7 +90,7 @@ impl<K: Sink> Out<K> {
         for message in messages {
             self.fetched.messages += 1;
             message.write(self, now).map_err(unwritten)?;
-            if self.fetched.records >= self.most {
+            if self.is_full() {
                 break;
             }
         }
@@ -259,12 +259,12 @@ impl<K: Sink> Once<K> {
 /// The sequence number a partition is to be read up to; none where nothing lies there from
 /// `start` on.
 fn last_from(told: &PartitionProperties, start: Option<Start>) -> Option<i64> {
-    let last = told.last_sequence.filter(|last| *last >= 0)?;
+    let last = told.last_there()?;
     let is_older = match (start, told.last_enqueued) {
         (Some(Start::At(instant)), Some(enqueued)) => enqueued < instant,
         _ => false,
     };
-    (told.is_empty != Some(true) && !is_older).then_some(last)
+    (!is_older).then_some(last)
 }
 
 /// Waits before the next try, unless there is no use in one.

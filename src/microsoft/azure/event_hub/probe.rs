@@ -125,7 +125,7 @@ impl EventHub {
             .iter()
             .filter(|it| it.is_empty != Some(true));
         for partition in filled.take(LOOKED_INTO) {
-            let Some(last) = partition.last_sequence.filter(|last| *last >= 0) else {
+            let Some(last) = partition.last_there() else {
                 continue;
             };
             let after = (last - MESSAGES).max(partition.first_sequence.unwrap_or(0) - 1);

@@ -70,6 +70,12 @@ impl HubProperties {
 }
 
 impl PartitionProperties {
+    /// Sequence number of the last message that lies there, where the hub tells of one.
+    pub fn last_there(&self) -> Option<i64> {
+        let last = self.last_sequence.filter(|last| *last >= 0);
+        last.filter(|_| self.is_empty != Some(true))
+    }
+
     pub(super) fn read(id: &str, reply: &Value) -> Self {
         Self {
             id: id.to_owned(),
